@@ -1,0 +1,235 @@
+"""The one client of the Runway API: authenticated, bounded in time and size, honest in its errors.
+
+A read is repeated where that can help; a DELETE is sent once, for only the caller can
+tell from the task itself whether sending it again is right.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from random import random as system_random
+
+import anyio
+import httpx2
+from pydantic import SecretStr
+
+from runway_mcp import __version__
+from runway_mcp.api import retry
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    RunwayError,
+    TransientError,
+    UnexpectedReplyError,
+    quote,
+)
+from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
+from runway_mcp.api.reply import Reply, raise_for, typed_errors
+
+USER_AGENT = f"runway-mcp/{__version__}"
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes of a reply, after decompression, that are read before it is refused."""
+SHORTEST_SECRET = 16
+"""Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
+
+MISSING_KEY = (
+    "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
+    "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
+    "keys are made at https://dev.runwayml.com/."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that each part of a call may take.
+
+    `attempt` bounds one request and its whole reply, `total` a read with all its retries:
+    below the 60 s after which common MCP hosts give up on a tool call.
+    """
+
+    connect: float = 5
+    read: float = 15
+    write: float = 10
+    pool: float = 5
+    attempt: float = 20
+    delete: float = 8
+    total: float = 45
+
+
+class RunwayAuth(httpx2.Auth):
+    """Puts the bearer token and the API's version on every request, and shows neither key nor token."""
+
+    def __init__(self, key: SecretStr, version: str) -> None:
+        self._key = key
+        self._version = version
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Send `request` with its credentials."""
+        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        request.headers["X-Runway-Version"] = self._version
+        yield request
+
+    def redact(self, text: bytes) -> bytes:
+        """Return `text` without the key, should somebody upstream have echoed it."""
+        key = self._key.get_secret_value().encode()
+        return text.replace(key, b"[API key]") if len(key) >= SHORTEST_SECRET else text
+
+    def __repr__(self) -> str:
+        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
+
+
+class RunwayClient:
+    """The endpoints of the Runway API that a task's life needs.
+
+    Made by `open_client`. Every method raises a `RunwayError` for whatever goes wrong and
+    ends within the deadlines of its `Timeouts`.
+    """
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient | RunwayError,
+        *,
+        redact: Callable[[bytes], bytes] = bytes,
+        timeouts: Timeouts = Timeouts(),
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        random: Callable[[], float] = system_random,
+    ) -> None:
+        self._http = http
+        self._redact = redact
+        self._timeouts = timeouts
+        self._sleep = sleep
+        self._random = random
+
+    async def get_task(self, task_id: TaskId, *, within: float | None = None) -> Task:
+        """Return a task as it stands, by `GET /v1/tasks/{id}`.
+
+        Args:
+            task_id: The task.
+            within: Seconds that the read may take with its retries; the client's total where not given.
+
+        Raises:
+            NotFoundError: There is no such task, or it was cancelled or deleted.
+            RunwayError: Any other failure; retries are already spent.
+        """
+        reply = await self._read(f"/v1/tasks/{task_id}", within or self._timeouts.total)
+        try:
+            return parse_task(parse_json(reply.body), task_id)
+        except ValueError as error:
+            raise UnexpectedReplyError(
+                f"Runway answered 200, but not with a task: {error} ({reply.content_type}, "
+                f"{len(reply.body)} bytes). A proxy or a wrong base URL may have answered in its place.",
+                status=reply.status,
+            ) from error
+
+    async def delete_task(self, task_id: TaskId) -> None:
+        """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
+
+        Never repeated here: which of the two it does depends on the task's state when it arrives.
+
+        Raises:
+            NotFoundError: It is already gone.
+            RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
+        """
+        await self._send("DELETE", f"/v1/tasks/{task_id}", within=self._timeouts.delete)
+
+    async def _read(self, path: str, within: float) -> Reply:
+        deadline = anyio.current_time() + within
+        attempt = 0
+        while True:
+            left = deadline - anyio.current_time()
+            try:
+                return await self._send("GET", path, within=min(self._timeouts.attempt, left))
+            except TransientError as error:
+                attempt += 1
+                error.attempts = attempt
+                wait = self._wait_before_retry(error, attempt)
+                if wait is None or anyio.current_time() + wait >= deadline:
+                    raise
+            await self._sleep(wait)
+
+    def _wait_before_retry(self, error: TransientError, attempt: int) -> float | None:
+        if attempt > retry.RETRIES:
+            return None
+        if error.retry_after is None:
+            return retry.delay(attempt, self._random)
+        return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
+
+    async def _send(self, method: str, path: str, *, within: float) -> Reply:
+        if isinstance(self._http, RunwayError):
+            raise self._http.with_traceback(None)
+        with typed_errors(within):
+            with anyio.fail_after(within):
+                async with self._http.stream(method, path) as response:
+                    body = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > LARGEST_BODY:
+                            raise UnexpectedReplyError(
+                                f"Runway's reply is over {LARGEST_BODY // 1024**2} MiB and was not read on.",
+                                status=response.status_code,
+                                applied=True,
+                            )
+        reply = Reply(response.status_code, response.headers, self._redact(bytes(body)))
+        if not response.is_success:
+            raise_for(reply)
+        return reply
+
+
+@asynccontextmanager
+async def open_client(
+    *,
+    api_key: SecretStr | None,
+    base_url: str,
+    api_version: str,
+    ca_file: Path | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    timeouts: Timeouts = Timeouts(),
+) -> AsyncGenerator[RunwayClient]:
+    """Open the process's one connection pool to the Runway API, and close it at the end.
+
+    Args:
+        api_key: The bearer token; without one every call raises `AuthenticationError`.
+        base_url: Where the API is, without `/v1`.
+        api_version: The `X-Runway-Version` of every request.
+        ca_file: Certificates in PEM form that are trusted beside the operating system's.
+        transport: What carries the requests instead of the network.
+        timeouts: The bounds of every call.
+    """
+    if api_key is None:
+        yield RunwayClient(AuthenticationError(MISSING_KEY))
+        return
+    auth = RunwayAuth(api_key, api_version)
+    try:
+        http = httpx2.AsyncClient(
+            auth=auth,
+            base_url=base_url,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            timeout=httpx2.Timeout(
+                connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
+            ),
+            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+            follow_redirects=False,
+            verify=_trust(ca_file) if transport is None else True,
+            transport=transport,
+        )
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+        yield RunwayClient(
+            RunwayError(
+                "No connection can be made with the proxy or certificate settings of this machine "
+                f"({quote(str(error))}), so nothing was sent. Mend HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE."
+            )
+        )
+        return
+    async with http:
+        yield RunwayClient(http, redact=auth.redact, timeouts=timeouts)
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """The operating system's trust store, and the certificates of `ca_file` beside it."""
+    context = httpx2.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context

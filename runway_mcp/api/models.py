@@ -1,0 +1,116 @@
+"""What the Runway API answers with, read tolerantly and passed on whole.
+
+A task keeps the API's own object beside the few fields that decisions rest on, so that
+statuses and fields newer than this code still reach the caller unchanged.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType
+
+from pydantic import JsonValue
+
+TaskId = NewType("TaskId", str)
+"""A Runway task's id, proved by `parse_task_id` to be a UUID and safe in a URL's path."""
+
+TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+"""The statuses that a task never leaves; every other one, known or not, counts as active."""
+
+DEEPEST = 64
+"""Levels of nesting that a reply may have; a task has three."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+class InvalidTaskIdError(ValueError):
+    """A text that can't be a task's id."""
+
+
+def parse_task_id(text: str) -> TaskId:
+    """Return a task's id in lower case.
+
+    Raises:
+        InvalidTaskIdError: It is not a UUID in its usual written form; the text itself is not repeated.
+    """
+    if _UUID.fullmatch(text) is None:
+        raise InvalidTaskIdError(
+            "taskId must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, "
+            "with nothing before or after it. Nothing was sent to Runway."
+        )
+    return TaskId(text.lower())
+
+
+def parse_json(body: bytes) -> JsonValue:
+    """Return what a UTF-8 JSON text says, with unpaired surrogates replaced by U+FFFD.
+
+    Raises:
+        ValueError: It is no JSON, or holds what JSON can't pass on (NaN, infinity, over 64 levels).
+    """
+    try:
+        value = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    return _clean(value, 0)
+
+
+def _clean(value: JsonValue, depth: int) -> JsonValue:
+    if depth > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    match value:
+        case str():
+            return value if value.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+        case float() if not math.isfinite(value):
+            raise ValueError("it holds a number that JSON does not have")
+        case list():
+            return [_clean(item, depth + 1) for item in value]
+        case dict():
+            return {str(_clean(key, depth)): _clean(item, depth + 1) for key, item in value.items()}
+        case _:
+            return value
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A Runway task as the API described it at one moment.
+
+    Attributes:
+        id: Its id, as the caller asked for it.
+        status: PENDING, THROTTLED, RUNNING, SUCCEEDED, FAILED, CANCELLED, or one not known here.
+        data: The API's whole object, every field as it came.
+    """
+
+    id: TaskId
+    status: str
+    data: Mapping[str, JsonValue]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it may still change by itself: any status that is not known to be final."""
+        return self.status not in TERMINAL
+
+    @property
+    def failure_code(self) -> str | None:
+        """The dotted `failureCode`, where there is one."""
+        code = self.data.get("failureCode")
+        return code if isinstance(code, str) else None
+
+
+def parse_task(value: JsonValue, task_id: TaskId) -> Task:
+    """Return the task that a reply to `GET /v1/tasks/{task_id}` describes.
+
+    Raises:
+        ValueError: It is no task object, or describes another task than the one asked for.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    status = value.get("status")
+    if not isinstance(status, str) or not status:
+        raise ValueError("it has no status")
+    found = value.get("id")
+    if not isinstance(found, str) or found.lower() != task_id:
+        raise ValueError("it does not carry the id of the task that was asked for")
+    return Task(id=task_id, status=status, data=value)

@@ -1,0 +1,165 @@
+"""A reply of the Runway API, or the lack of one, turned into what it means.
+
+Two translations stand here and nowhere else: from the HTTP library's errors to ours, and
+from a status with its body to ours. No text of either is repeated unbounded.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import httpx2
+from pydantic import JsonValue
+
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    Issue,
+    NotFoundError,
+    RateLimitedError,
+    RunwayError,
+    UnavailableError,
+    UnexpectedReplyError,
+    UnreachableError,
+    quote,
+)
+from runway_mcp.api.models import parse_json
+from runway_mcp.api.retry import parse_retry_after
+
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply: its status, headers and decompressed body."""
+
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+    def json(self) -> JsonValue:
+        """The body as JSON, or None where it is none; for error bodies, whose form is no promise."""
+        try:
+            return parse_json(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def is_from_the_api(self) -> bool:
+        """Whether the body is the API's error object, or empty, and not somebody else's page."""
+        return not self.body or isinstance(self.json(), dict)
+
+    @property
+    def content_type(self) -> str:
+        """What the body claims to be, as a bounded quotation."""
+        return quote(self.headers.get("Content-Type", "no content type"), 60)
+
+
+@contextmanager
+def typed_errors(within: float) -> Generator[None]:
+    """Turn every error of the layers below into one of ours; none of their text is repeated."""
+    try:
+        yield
+    except RunwayError:
+        raise
+    except TimeoutError as error:
+        raise UnreachableError(f"Runway sent no whole reply within {within:.0f} s.", applied=True) from error
+    except httpx2.DecodingError as error:
+        raise UnexpectedReplyError("Runway's reply could not be decompressed.", applied=True) from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
+        applied = not isinstance(error, _NOT_SENT)
+        raise UnreachableError(_describe(error), applied=applied) from error
+
+
+def _describe(error: Exception) -> str:
+    """What happened on the way, in our words; only what the operating system says is quoted."""
+    match error:
+        case httpx2.ConnectTimeout():
+            return "Runway could not be reached: the connection was not made in time."
+        case httpx2.ConnectError() | httpx2.ProxyError():
+            return f"Runway could not be reached: {quote(str(error))}."
+        case httpx2.PoolTimeout():
+            return "The request was not sent: too many others are under way."
+        case httpx2.TimeoutException():
+            return "Runway sent no whole reply in time."
+        case httpx2.UnsupportedProtocol() | httpx2.InvalidURL() | httpx2.LocalProtocolError():
+            return "The request could not be sent: the base URL or the proxy setting is not usable."
+        case _:
+            return "The connection broke before Runway's whole reply had come."
+
+
+def raise_for(reply: Reply) -> NoReturn:
+    """Raise the error that stands for a reply's status; nothing but 2xx comes here."""
+    status = reply.status
+    said = _said(reply)
+    retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
+    wait = "" if retry_after is None else f" It asks to wait {retry_after:.0f} s."
+    match status:
+        case 401 | 403:
+            raise AuthenticationError(f"Runway does not accept the API key ({status}{said}).", status=status)
+        case 404 if reply.is_from_the_api:
+            raise NotFoundError(
+                "Runway has no such task: it never existed, or it was cancelled or deleted.", status=404
+            )
+        case 429:
+            raise RateLimitedError(
+                f"Runway limits the requests or the day's generations (429{said}).{wait}",
+                status=429,
+                retry_after=retry_after,
+            )
+        case _ if status == 408 or status >= 500:  # noqa: PLR2004 - HTTP's request time-out and server errors
+            raise UnavailableError(
+                f"Runway is unavailable ({status}{said}).{wait}",
+                status=status,
+                applied=True,
+                retry_after=retry_after,
+            )
+        case _ if status >= 400 and reply.is_from_the_api:  # noqa: PLR2004 - HTTP's client errors
+            issues = _issues(reply.json())
+            listed = "".join(f" {issue}." for issue in issues)
+            raise BadRequestError(f"Runway refuses the request ({status}{said}).{listed}", status=status, issues=issues)
+        case _:
+            raise UnexpectedReplyError(
+                f"The reply is not Runway's ({status}, {reply.content_type}): a proxy or a wrong base URL "
+                "answered in its place. Redirects are not followed.",
+                status=status,
+                applied=True,
+            )
+
+
+def _said(reply: Reply) -> str:
+    """The `error` of the API's error body as a bounded quotation; empty for any other body."""
+    match reply.json():
+        case {"error": str(text)}:
+            return f": {quote(text)}"
+        case _:
+            return ""
+
+
+def _issues(body: JsonValue) -> list[Issue]:
+    match body:
+        case {"issues": [*entries]}:
+            return [
+                Issue(path=".".join(map(str, path)), message=message)
+                for entry in entries[:5]
+                for path, message in _issue_parts(entry)
+            ]
+        case _:
+            return []
+
+
+def _issue_parts(entry: JsonValue) -> Iterator[tuple[list[JsonValue], str]]:
+    match entry:
+        case {"path": [*path], "message": str(message)}:
+            yield path, message
+        case _:
+            return

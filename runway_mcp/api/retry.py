@@ -1,0 +1,43 @@
+"""When to ask again, and how long to wait before it: decisions only, no I/O.
+
+The figures are those of Runway's official SDKs: two retries, 0.5 s doubling to at most 8 s,
+up to half of it taken off at random, and `Retry-After` honoured up to a minute.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+RETRIES = 2
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 8.0
+LONGEST_RETRY_AFTER = 60.0
+
+
+def delay(attempt: int, random: Callable[[], float]) -> float:
+    """Return the seconds to wait after the failed `attempt` (1 for the first), jitter included.
+
+    `random` returns a number from 0 to 1.
+    """
+    return min(FIRST_DELAY * 2.0 ** (attempt - 1), LONGEST_DELAY) * (1 - random() / 2)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for; None where it says nothing usable.
+
+    Args:
+        value: The header's text: seconds, or an HTTP date.
+        now: The present moment, with its time zone.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

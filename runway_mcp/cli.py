@@ -1,0 +1,221 @@
+"""The command line: parse, compose, run. With the demo, the only place that prints.
+
+Imports stand where a mode needs them, and the garbage collector rests until everything is
+built: collecting while the SDK's models are made costs about a fifth of the start.
+"""
+
+import argparse
+import gc
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from runway_mcp import __version__
+from runway_mcp.signals import end_on_stop_signal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from runway_mcp.api.client import RunwayClient
+    from runway_mcp.settings import Settings
+
+COMMANDS = {
+    "demo": "show the main job in a few seconds: no key, no network, no cost",
+    "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
+}
+
+
+class UsageError(Exception):
+    """The command line or a setting can't be used; told in one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
+
+    0: ended as it should. 1: the address could not be listened on, or the demo did not succeed.
+    2: the command line or a setting is not usable; one line on stderr says which.
+    """
+    gc.disable()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command, arguments = (
+        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in COMMANDS else ("", arguments)
+    )
+    try:
+        match command:
+            case "demo":
+                return _demo(arguments)
+            case "sandbox":
+                return _sandbox(arguments)
+            case _:
+                return _serve(arguments)
+    except UsageError as error:
+        return _fail(2, str(error))
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    settings = _parse(arguments)
+    end_on_stop_signal()
+    from runway_mcp import logs
+    from runway_mcp.server import build_server
+
+    logs.configure(settings.log_level, secret=settings.api_key.get_secret_value() if settings.api_key else None)
+    server = build_server(_client(settings), read_only=settings.read_only, sandbox=settings.sandbox)
+    if settings.transport == "stdio":
+        from runway_mcp.stdio import serve_stdio
+
+        return _run(partial(serve_stdio, server))
+    from runway_mcp.web.app import build_app
+
+    app = build_app(server, host=settings.host, path=settings.path)
+    return _serve_http(app, settings.host, settings.port, f"MCP over streamable HTTP at {{}}{settings.path}")
+
+
+def _sandbox(arguments: Sequence[str]) -> int:
+    parser = _Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback host (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8790, help="the port (default: %(default)s)")
+    parser.add_argument("--speed", type=float, default=1.0, help="how many times faster tasks run (default: 1)")
+    # Its flags are the server's settings by other names, so they are checked as such.
+    options = parser.parse(arguments)
+    settings = _load({"host": options.host, "port": options.port, "sandbox_speed": options.speed})
+    end_on_stop_signal()
+    from runway_mcp import logs
+    from runway_mcp.sandbox import create_app
+
+    logs.configure(settings.log_level)
+    app = create_app(speed=settings.sandbox_speed)
+    return _serve_http(app, settings.host, settings.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    _Parser(prog="runway-mcp demo", description=f"runway-mcp demo: {COMMANDS['demo']}.").parse(arguments)
+    import anyio
+
+    from runway_mcp.demo import run_demo
+
+    return anyio.run(run_demo)
+
+
+def _client(settings: "Settings") -> Callable[[], AbstractAsyncContextManager["RunwayClient"]]:
+    """What opens the client that `settings` ask for: to Runway, or to the sandbox inside this process."""
+    from runway_mcp.api.client import open_client
+
+    if not settings.sandbox:
+        return partial(
+            open_client,
+            api_key=settings.api_key,
+            base_url=settings.base_url,
+            api_version=settings.api_version,
+            ca_file=settings.ca_file,
+        )
+    import httpx2
+
+    from runway_mcp.sandbox import create_app
+    from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL
+
+    return partial(
+        open_client,
+        api_key=SANDBOX_KEY,
+        base_url=SANDBOX_URL,
+        api_version=settings.api_version,
+        transport=httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed)),
+    )
+
+
+def _serve_http(app: "ASGIApp", host: str, port: int, announcement: str) -> int:
+    from runway_mcp.web.app import listen, serve_http
+
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        return _fail(1, f"{host}:{port} can't be listened on: {error.strerror}")
+    name = f"[{host}]" if ":" in host else host
+    print(f"runway-mcp: {announcement.format(f'http://{name}:{port}')}", file=sys.stderr)
+    return _run(partial(serve_http, app, listener))
+
+
+def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:
+    import anyio
+
+    gc.freeze()
+    gc.enable()
+    anyio.run(serve)
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> "Settings":
+    """The settings that the command line and the environment make; every field but the key is a flag."""
+    from runway_mcp.settings import Settings, flag, variables
+
+    parser = _Parser(
+        prog="runway-mcp",
+        description="MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
+        epilog="\n".join(
+            [
+                "commands:",
+                *(f"  {name:<9}{what}" for name, what in COMMANDS.items()),
+                "",
+                "environment only, since a process's arguments can be read by others:",
+                f"  {', else '.join(variables('api_key'))}",
+                f"  {Settings.model_fields['api_key'].description}",
+            ]
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
+    parser.add_argument(
+        "--env-file", type=Path, metavar="PATH", help="A file of NAME=value lines; no .env is read unless named here."
+    )
+    for name, field in Settings.model_fields.items():
+        if (option := flag(name)) is None:
+            continue
+        text = f"{field.description} [{variables(name)[0]}; default: {field.default}]".replace("%", "%%")
+        if field.annotation is bool:
+            parser.add_argument(option, dest=name, action="store_true", default=None, help=text)
+        else:
+            parser.add_argument(option, dest=name, metavar=name.rsplit("_")[-1].upper(), help=text)
+    options = vars(parser.parse(arguments))
+    return _load({name: value for name, value in options.items() if value is not None})
+
+
+def _load(flags: dict[str, object]) -> "Settings":
+    from runway_mcp.settings import SettingsError, load
+
+    env_file = flags.pop("env_file", None)
+    try:
+        return load(flags, env_file if isinstance(env_file, Path) else None)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and repeat no value, which might be a key."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options in `arguments`, or raise `UsageError`."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            raise UsageError(f"unknown {'option ' + flags[0] if flags else 'command'}; see {self.prog} --help")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` with argparse's message, less the value that it may repeat."""
+        raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"runway-mcp: {message}", file=sys.stderr)
+    return code

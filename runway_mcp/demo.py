@@ -1,0 +1,115 @@
+"""The main job in a few seconds: a real server process, a real MCP client, a simulated Runway.
+
+It starts `runway-mcp --sandbox` over stdio as a host would, calls each tool, and prints every
+call with what came back.
+"""
+
+import json
+import sys
+import textwrap
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from pydantic import JsonValue
+
+from runway_mcp.sandbox import SAMPLES
+
+SPEED = 12
+POLL_SECONDS = 5 / SPEED
+MOST_POLLS = 25
+WIDTH = 110
+
+_ONE_IN_EACH_STATE = ("pending", "throttled", "running", "succeeded_video", "failed_moderation", "cancelled")
+
+
+async def run_demo() -> int:
+    """Run the demo; return 0 when everything it shows came out as promised, else 1."""
+    arguments = ["-m", "runway_mcp", "--sandbox", "--sandbox-speed", str(SPEED)]
+    async with Client(StdioServerParameters(command=sys.executable, args=arguments)) as client:
+        demo = _Demo(client)
+        await demo.show()
+    if demo.broken_promises:
+        print(f"\nNot as promised: {', '.join(demo.broken_promises)}", file=sys.stderr)
+        return 1
+    print("\nTo use the server for real, set RUNWAYML_API_SECRET and see the README for your host.")
+    return 0
+
+
+class _Demo:
+    """A sequence of calls over one connection, each printed with its answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.broken_promises: list[str] = []
+
+    async def show(self) -> None:
+        _say("Connected over stdio. The server's tools:")
+        for tool in (await self._client.list_tools()).tools:
+            kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"
+            print(f"  {tool.name:<18} {kind:<8} {tool.title}")
+
+        _say("A task in each state")
+        for name in _ONE_IN_EACH_STATE:
+            await self._call("runway_getTask", name)
+
+        _say("Follow one until it has succeeded")
+        await self._follow("running")
+        await self._call("runway_getTask", "running", expect={"status": "SUCCEEDED"})
+
+        _say("Cancel one that is running")
+        await self._call("runway_cancelTask", "running_long", expect={"done": "cancelled"})
+
+        _say("Cancel leaves a finished one, and its output, alone")
+        await self._call("runway_cancelTask", "running", expect={"done": "nothing"})
+
+        _say("Delete removes it, with its output")
+        await self._call("runway_deleteTask", "running", expect={"done": "deleted"})
+
+        _say("What an error looks like: it is gone")
+        await self._call("runway_getTask", "running", error=True)
+
+    async def _follow(self, sample: str) -> None:
+        """Read a task until it is final, with a progress line on stderr."""
+        end = "\r" if sys.stderr.isatty() else "\n"
+        for _ in range(MOST_POLLS):
+            task = await self._read("runway_getTask", sample)
+            status = task.get("status")
+            progress = 1 if status == "SUCCEEDED" else task.get("progress")
+            done = progress if isinstance(progress, int | float) else 0
+            print(f"  {'#' * round(done * 30):.<30} {done:4.0%} {status!s:<10}", end=end, file=sys.stderr, flush=True)
+            if status in {"SUCCEEDED", "FAILED", "CANCELLED"}:
+                break
+            await anyio.sleep(POLL_SECONDS)
+        print(file=sys.stderr, flush=True)
+
+    async def _call(
+        self, tool: str, sample: str, *, expect: dict[str, JsonValue] | None = None, error: bool = False
+    ) -> None:
+        print(f"\n> {tool}  taskId={SAMPLES[sample].id}")
+        found = await self._read(tool, sample, shown=True, error=error)
+        if any(found.get(name) != value for name, value in (expect or {}).items()):
+            self.broken_promises.append(f"{tool} of {sample}")
+
+    async def _read(self, tool: str, sample: str, *, shown: bool = False, error: bool = False) -> dict[str, JsonValue]:
+        result = await self._client.call_tool(tool, {"taskId": SAMPLES[sample].id})
+        for block in result.content:
+            if shown and isinstance(block, TextContent):
+                _print_block(block.text)
+        if result.is_error != error:
+            self.broken_promises.append(f"{tool} of {sample}")
+        structured: dict[str, JsonValue] = result.structured_content or {}
+        return structured
+
+
+def _print_block(text: str) -> None:
+    if text.startswith("{"):
+        pretty = json.dumps(json.loads(text), indent=2).splitlines()
+        lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in pretty]
+    else:
+        lines = textwrap.wrap(text, WIDTH)
+    print(textwrap.indent("\n".join(lines), "  "))
+
+
+def _say(text: str) -> None:
+    print(f"\n== {text}", flush=True)

@@ -1,0 +1,110 @@
+"""Builds the MCP server: its identity, its tools and the one client they share. Wiring only."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from mcp.server import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult
+from pydantic import ValidationError
+
+from runway_mcp import __version__
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.errors import quote
+from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.toolsets import results
+from runway_mcp.toolsets.tasks import TASKS
+
+WEBSITE = "https://docs.dev.runwayml.com/"
+TOOLSETS = (TASKS,)
+MOST_IN_FLIGHT = 5_000
+"""Messages handled at once over one process; at 23 KB each that is about 115 MB."""
+
+_INSTRUCTIONS = (
+    "Runway generation tasks (video, image, audio) by id. runway_getTask reads one: status, progress, output URLs, "
+    "failure, cost; free and safe to repeat, at most every 5 seconds."
+)
+_CHANGES = (
+    " runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one with its "
+    "output. Neither does the other's work and neither can be undone: use them only when the user asked for it."
+)
+_READ_ONLY = " This server is read-only: it can't cancel or delete."
+_SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged. "
+
+
+class InFlightLimit:
+    """Refuses requests while too many others are under way: the SDK itself sets no bound."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._in_flight = 0
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Handle one message, or refuse it."""
+        if self._in_flight >= self._most and ctx.request_id is not None:
+            raise MCPError(
+                code=INTERNAL_ERROR, message=f"{self._most} requests are under way; this one was not handled."
+            )
+        self._in_flight += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self._in_flight -= 1
+
+
+class RunwayServer(MCPServer[TaskService]):
+    """The SDK's server, with errors of its own made bounded and free of the caller's values."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[TaskService, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; what is wrong with its name or arguments becomes a short tool error."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                return results.error_result(results.argument_error(name, error.__cause__))
+            if error.__cause__ is None:
+                return results.error_result(f"There is no tool named {quote(name, 60)} here.")
+            raise
+
+
+def build_server(
+    open_client: Callable[[], AbstractAsyncContextManager[RunwayClient]],
+    *,
+    read_only: bool = False,
+    sandbox: bool = False,
+) -> MCPServer[TaskService]:
+    """Return a server that is complete but not yet running.
+
+    Args:
+        open_client: Opens the process's one client; entered when the server starts, left when it ends.
+        read_only: Register only the tools that change nothing.
+        sandbox: Say in the server's name and instructions that nothing here is real.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[TaskService]) -> AsyncGenerator[TaskService]:
+        async with open_client() as client, open_changes() as changes:
+            yield TaskService(client, changes)
+
+    instructions = _INSTRUCTIONS + (_READ_ONLY if read_only else _CHANGES)
+    server = RunwayServer(
+        name="runway-mcp-sandbox" if sandbox else "runway-mcp",
+        title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
+        description="Get, cancel and delete Runway generation tasks.",
+        instructions=_SANDBOX + instructions if sandbox else instructions,
+        website_url=WEBSITE,
+        version=__version__,
+        lifespan=lifespan,
+        subscriptions=False,
+        middleware=[InFlightLimit(MOST_IN_FLIGHT)],
+    )
+    for toolset in TOOLSETS:
+        toolset.register(server, read_only=read_only)
+    return server

@@ -1,0 +1,37 @@
+"""SIGINT and SIGTERM as an orderly stop with exit code 0, on every platform."""
+
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platform == "win32" else ()))
+
+
+@contextmanager
+def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
+    """Have the event loop call `stop` at each stop signal, instead of what would end the process."""
+    import asyncio  # noqa: PLC0415 - starting up needs this module, but not yet an event loop
+
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop)
+
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_on_stop_signal() -> None:
+    """Until an event loop takes the stop signals over, let them end the process."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

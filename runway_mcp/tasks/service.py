@@ -1,0 +1,184 @@
+"""Get, cancel and delete: the use cases of a task that tools, REST and the command line share.
+
+The API has one DELETE, which cancels an active task and destroys a finished one with its
+output. Here they are two: both look first, and after a reply that was lost or failed they look
+again before anything is sent a second time.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from random import random as system_random
+from typing import Literal
+
+import anyio
+
+from runway_mcp.api import retry
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RunwayError,
+    TransientError,
+)
+from runway_mcp.api.models import Task, TaskId
+from runway_mcp.tasks.changes import Changes
+
+LOOK_SECONDS = 15.0
+"""How long a look before a change may take, its retries included."""
+CHANGE_SECONDS = 30.0
+"""How long a change may take from its first DELETE on; with the look, below a host's 60 s."""
+
+Outcome = Literal["cancelled", "deleted", "finished", "gone"]
+"""What a change came to. `finished`: the task had ended by itself and was left alone. `gone`: somebody
+else had already removed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was asked of a task, and what came of it.
+
+    Attributes:
+        task_id: The task.
+        outcome: What was done, or found.
+        before: The task as it was last seen before, or None where it was already gone.
+    """
+
+    task_id: TaskId
+    outcome: Outcome
+    before: Task | None
+
+
+class StillActiveError(Exception):
+    """A task that has not finished is not deleted.
+
+    Attributes:
+        task: The task as it was seen.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(f"Task {task.id} has not finished and was not deleted.")
+        self.task = task
+
+
+class UnclearOutcomeError(Exception):
+    """A DELETE was sent, but neither its reply nor a later look tells what it did.
+
+    Attributes:
+        before: The task as it was last seen before.
+    """
+
+    def __init__(self, before: Task, reason: str) -> None:
+        super().__init__(reason)
+        self.before = before
+
+
+class TaskService:
+    """The verbs of a task, over one client. Every method ends within 60 seconds."""
+
+    def __init__(
+        self,
+        client: RunwayClient,
+        changes: Changes,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        random: Callable[[], float] = system_random,
+    ) -> None:
+        self._client = client
+        self._changes = changes
+        self._sleep = sleep
+        self._random = random
+
+    async def get(self, task_id: TaskId) -> Task:
+        """Return the task as it stands.
+
+        Raises:
+            RunwayError: It could not be read; `NotFoundError` where it is gone.
+        """
+        return await self._client.get_task(task_id)
+
+    async def cancel(self, task_id: TaskId) -> Change:
+        """Stop a task that has not finished; leave a finished one, and its output, alone.
+
+        Raises:
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be cancelled.
+        """
+        before = await self._look(task_id)
+        if before is None:
+            return Change(task_id, "gone", None)
+        if not before.is_active:
+            return Change(task_id, "finished", before)
+        return await self._changes.run(partial(self._remove, before, "cancelled"), name=f"cancel of {task_id}")
+
+    async def delete(self, task_id: TaskId) -> Change:
+        """Delete a finished task together with its output.
+
+        Raises:
+            StillActiveError: It has not finished; nothing was changed.
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be deleted.
+        """
+        before = await self._look(task_id)
+        if before is None:
+            return Change(task_id, "gone", None)
+        if before.is_active:
+            raise StillActiveError(before)
+        return await self._changes.run(partial(self._remove, before, "deleted"), name=f"delete of {task_id}")
+
+    async def _look(self, task_id: TaskId) -> Task | None:
+        try:
+            return await self._client.get_task(task_id, within=LOOK_SECONDS)
+        except NotFoundError:
+            return None
+
+    async def _remove(self, before: Task, wanted: Outcome) -> Change:
+        """Send DELETE until the task is seen to be gone, looking again before each repetition."""
+        with anyio.move_on_after(CHANGE_SECONDS):
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    await self._client.delete_task(before.id)
+                except NotFoundError:
+                    return Change(before.id, wanted if attempt > 1 else "gone", before)
+                except (AuthenticationError, BadRequestError):
+                    raise
+                except RunwayError as error:
+                    now = await self._look_again(before, error)
+                    outcome = _outcome(before, now, wanted)
+                    if outcome is not None:
+                        return Change(before.id, outcome, now if outcome == "finished" else before)
+                    wait = self._wait(error, attempt)
+                    if attempt > retry.RETRIES or wait > retry.LONGEST_DELAY:
+                        error.attempts = attempt
+                        raise
+                    await self._sleep(wait)
+                else:
+                    return Change(before.id, wanted, before)
+        raise UnclearOutcomeError(before, f"No clear answer came within {CHANGE_SECONDS:.0f} s.")
+
+    async def _look_again(self, before: Task, error: RunwayError) -> Task | None:
+        try:
+            return await self._look(before.id)
+        except RunwayError as second:
+            if error.applied:
+                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from second
+            raise error from second
+
+    def _wait(self, error: RunwayError, attempt: int) -> float:
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            return error.retry_after
+        return retry.delay(attempt, self._random)
+
+
+def _outcome(before: Task, now: Task | None, wanted: Outcome) -> Outcome | None:
+    """What a look after a failed DELETE proves, or None where the DELETE may be sent again."""
+    if now is None:
+        return wanted
+    if now.status == "CANCELLED" and before.status != "CANCELLED":
+        return wanted
+    if wanted == "cancelled" and not now.is_active:
+        return "finished"
+    return None

@@ -1,0 +1,45 @@
+"""What a model can call: the record of a tool, and every toolset there is.
+
+One module per toolset. A tool's annotations are the one place that says whether it changes
+anything: read-only mode goes by them.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mcp.server.mcpserver import MCPServer
+from mcp_types import CallToolResult, ToolAnnotations
+
+from runway_mcp.tasks.service import TaskService
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool, whole: what runs, and everything a host or a model is told of it."""
+
+    name: str
+    title: str
+    description: str
+    annotations: ToolAnnotations
+    run: Callable[..., Awaitable[CallToolResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """Tools that belong together."""
+
+    name: str
+    tools: tuple[Tool, ...]
+
+    def register(self, server: MCPServer[TaskService], *, read_only: bool) -> None:
+        """Add the tools to `server`; with `read_only` only those that change nothing."""
+        for tool in self.tools:
+            if tool.annotations.read_only_hint or not read_only:
+                server.add_tool(
+                    tool.run,
+                    name=tool.name,
+                    title=tool.title,
+                    description=tool.description,
+                    annotations=tool.annotations,
+                    structured_output=True,
+                )

@@ -1,0 +1,144 @@
+"""From what the use cases return or raise to what a model reads: the one translation.
+
+A task's JSON is passed on as it is. Whatever is said about it stands in a block of its own,
+in our words.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import JsonValue, ValidationError
+
+from runway_mcp.api.errors import NotFoundError, RunwayError, TransientError, quote
+from runway_mcp.api.models import Task
+from runway_mcp.tasks.failures import advice
+from runway_mcp.tasks.service import Change, StillActiveError, UnclearOutcomeError
+
+LARGEST_JSON = 400_000
+"""Characters of one task's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
+
+_INVISIBLE = re.compile(
+    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def task_result(task: Task) -> CallToolResult:
+    """The API's task object as compact JSON and as structured content; advice follows where it FAILED."""
+    text = compact_json(task.data)
+    if len(text) > LARGEST_JSON:
+        return error_result(
+            f"Task {task.id} is {quote(task.status, 40)}, but its JSON has {len(text):,} characters, more than "
+            "MCP hosts accept, and is not shown. Nothing was changed."
+        )
+    notes = [f"Advice on this failure: {advice(task.failure_code)}"] if task.status == "FAILED" else []
+    return _result(text, notes, task.data)
+
+
+def change_result(change: Change) -> CallToolResult:
+    """What was done, as JSON and structured content, and a sentence that says it."""
+    done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
+    return _changed(done, _sentence(change), change.task_id, change.before)
+
+
+def change_error(error: RunwayError | StillActiveError | UnclearOutcomeError) -> CallToolResult:
+    """Why a change did not happen, or may have, and which call settles it."""
+    match error:
+        case StillActiveError(task=task):
+            return _changed(
+                "nothing",
+                f"Refused: the task is {quote(task.status, 40)}, not finished. Nothing was changed. "
+                "To stop it, call runway_cancelTask.",
+                task.id,
+                task,
+                is_error=True,
+            )
+        case UnclearOutcomeError():
+            return error_result(
+                f"The request was sent, but what it did is not known. {error} The task may be changed or not; "
+                "nothing was bought. runway_getTask, which changes nothing, shows how it stands."
+            )
+        case _:
+            settles = " runway_getTask shows how the task stands." if isinstance(error, TransientError) else ""
+            return error_result(f"{error} The task was not changed.{settles}")
+
+
+def read_error(error: RunwayError) -> CallToolResult:
+    """Why a task could not be read. A read changes nothing, and the error says so."""
+    match error:
+        case TransientError():
+            after = "Nothing was changed: the task goes on at Runway. Reading it again later is free."
+        case NotFoundError():
+            after = "Nothing was changed. Check the id; a removed task can't be brought back."
+        case _:
+            after = "Nothing was changed."
+    return error_result(f"{error} {after}")
+
+
+def argument_error(tool: str, error: ValidationError) -> str:
+    """What is wrong with a call's arguments, by name and without their values."""
+    wrong = "; ".join(
+        f"{quote('.'.join(map(str, entry['loc'])), 40)}: {entry['msg']}"
+        for entry in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )
+    return f"The arguments of {tool} are not valid: {wrong}. Nothing was sent to Runway."
+
+
+def error_result(text: str) -> CallToolResult:
+    """A tool error with one text block."""
+    return CallToolResult(content=[TextContent(text=text)], is_error=True)
+
+
+def compact_json(value: Mapping[str, JsonValue]) -> str:
+    """JSON without spaces, in which characters that hide or reorder text are written as escapes."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
+
+
+def _sentence(change: Change) -> str:
+    before = change.before
+    match change.outcome:
+        case "cancelled":
+            refund = " Credits of a task that was running are not refunded." if _ran(before) else ""
+            return f"Cancelled.{refund}"
+        case "deleted":
+            return "Deleted, together with its output. Nothing is refunded."
+        case "gone":
+            return (
+                "Nothing to do: Runway no longer has this task. It was cancelled or deleted before, or never existed."
+            )
+        case "finished":
+            if before is not None and before.status == "CANCELLED":
+                return "Nothing to do: the task was already cancelled."
+            return (
+                "Left alone: the task had already finished, and its output, if any, is intact. "
+                "To delete task and output, call runway_deleteTask."
+            )
+
+
+def _ran(task: Task | None) -> bool:
+    return task is not None and task.status not in {"PENDING", "THROTTLED"}
+
+
+def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_error: bool = False) -> CallToolResult:
+    data: dict[str, JsonValue] = {
+        "id": task_id,
+        "done": done,
+        "statusBefore": before.status if before else None,
+    }
+    if before is not None:
+        data |= {name: before.data[name] for name in ("cost", "estimatedCost") if name in before.data}
+    return _result(compact_json(data), [sentence], data, is_error=is_error)
+
+
+def _result(text: str, notes: list[str], data: Mapping[str, JsonValue], *, is_error: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(text=block) for block in (text, *notes)],
+        structured_content=dict(data),
+        is_error=is_error,
+    )

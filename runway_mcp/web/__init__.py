@@ -1,0 +1,1 @@
+"""What serving over HTTP adds to the server."""
