@@ -1,0 +1,10 @@
+"""A simulated Runway API: what the project's tests, its demo and a first look use in place of the real one.
+
+It is written from the API's published description and shares no code with the rest of the
+package, so that a mistake of ours cannot agree with itself.
+"""
+
+from .app import create_app
+from .samples import SAMPLES, Sample
+
+__all__ = ["SAMPLES", "Sample", "create_app"]

@@ -1,0 +1,180 @@
+"""The simulated API's endpoints and the rules that hold for every request.
+
+Checks come in the order a real service can make them: the key (401), the API version (400), the
+path (404), the method (405), then what the request holds (400, 413, 404).
+"""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import links, replies
+from .catalogue import ENDPOINTS, MODELS, Endpoint
+from .failures import asked_failure
+from .lifecycle import Account, Outcome, Script
+from .media import FORMATS, render
+from .samples import SAMPLES
+
+_API_VERSION = "2024-11-06"
+_REFUSED_KEY = "invalid"
+_TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+_BODY_LIMIT = 24 * 1024 * 1024  # bytes: the largest inputs the API takes inline, a video and an image
+
+
+def create_app(*, clock: Callable[[], float] = time.time, speed: float = 1.0, samples: bool = True) -> Starlette:
+    """Build a simulated Runway API with an account of its own.
+
+    Any key is accepted but ``invalid``, so that a refusal can be seen too. Any JSON object is
+    accepted as a create request; ``sandbox:fail`` or ``sandbox:fail:CODE`` in it makes the task fail.
+
+    Args:
+        clock: Returns UNIX seconds; every state is a function of it.
+        speed: How many times faster than life tasks go through their states. What is told in clock
+            time (``createdAt``, the expiry of output URLs, a day's usage) is not affected.
+        samples: Whether the tasks of ``SAMPLES`` are there.
+
+    Raises:
+        ValueError: ``speed`` is not a positive number.
+    """
+    api = _Api(Account(clock=clock, speed=speed, samples=SAMPLES.values() if samples else ()))
+    app = Starlette(
+        routes=[
+            Route("/v1/tasks/{id}", api.task, methods=["GET", "DELETE"]),
+            Route("/v1/organization", api.organization),
+            *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in ENDPOINTS.items()),
+            Route("/outputs/{id}/{file}", api.output),
+        ],
+        middleware=[Middleware(_Rules)],
+        exception_handlers={HTTPException: _refuse},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Rules:
+    """Lets a request to the API pass when it brings a key and the API's version."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        in_api = scope["type"] == "http" and f"{scope['path']}/".startswith("/v1/")
+        refusal = _check(Request(scope)) if in_api else None
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _check(request: Request) -> JSONResponse | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or key.strip() in ("", _REFUSED_KEY):
+        return replies.error(401, "The API key is missing or not valid.")
+    if request.headers.get("X-Runway-Version") != _API_VERSION:
+        return replies.error(400, f"The header X-Runway-Version must be {_API_VERSION}.")
+    return None
+
+
+def _refuse(_request: Request, reason: Exception) -> Response:
+    """Put the router's own refusals, 404 and 405, into the API's form."""
+    refusal = cast("HTTPException", reason)  # Starlette's signature is wider than what it calls this with
+    return replies.error(refusal.status_code, refusal.detail, allow=(refusal.headers or {}).get("Allow"))
+
+
+class _Api:
+    """The endpoints, over one account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._key = secrets.token_bytes(32)
+
+    async def task(self, request: Request) -> Response:
+        """Read, or cancel or delete, one task."""
+        task_id = str(request.path_params["id"])
+        if not _TASK_ID.fullmatch(task_id):
+            issue: replies.Body = {
+                "code": "invalid_format",
+                "path": ["id"],
+                "message": "Not a version 4 UUID.",
+            }
+            return replies.error(400, "The task id is not valid.", issue=issue)
+        now = self._account.now()
+        missing = replies.error(404, "There is no such task, or it was cancelled or deleted.")
+        if request.method == "DELETE":
+            return Response(status_code=204) if self._account.remove(task_id.lower(), now) else missing
+        task = self._account.find(task_id.lower(), now)
+        if task is None:
+            return missing
+        return JSONResponse(replies.describe(task, now, partial(self._link, request, now)))
+
+    async def create(self, endpoint: Endpoint, request: Request) -> Response:
+        """Start a task."""
+        content = await _read(request)
+        if content is None:
+            return replies.error(413, f"A request may hold {_BODY_LIMIT} bytes at most.")
+        body = _parse(content)
+        if body is None:
+            issue: replies.Body = {"code": "invalid_type", "path": [], "message": "Not a JSON object."}
+            return replies.error(400, "The request's body is not valid.", issue=issue)
+        model = body.get("model")
+        outcome = asked_failure(content) or Outcome("SUCCEEDED", output=(endpoint.kind,))
+        script = Script(
+            model=model if isinstance(model, str) and model in MODELS else endpoint.models[0],
+            credits=endpoint.credits,
+            outcome=outcome,
+        )
+        task = self._account.create(script, self._account.now())
+        return JSONResponse(replies.created(endpoint, task, body))
+
+    async def organization(self, _request: Request) -> Response:
+        """Tell limits, credits and usage."""
+        return JSONResponse(replies.organization(self._account, self._account.now()))
+
+    async def output(self, request: Request) -> Response:
+        """Serve an output file to whoever holds a link to it."""
+        now = self._account.now()
+        task_id, file = str(request.path_params["id"]), str(request.path_params["file"])
+        if not links.opens(self._key, request.query_params.get("_jwt", ""), f"{task_id}/{file}", now):
+            return replies.error(403, "The link is not valid, or it has expired.")
+        task = self._account.find(task_id, now)
+        if task is None:
+            return replies.error(404, "The file was deleted.")
+        index = int(file.partition(".")[0])
+        kind = task.outcome.output[index]
+        content = render(kind, index)
+        return Response(
+            b"" if request.method == "HEAD" else content,
+            media_type=FORMATS[kind].content_type,
+            headers={"Content-Length": str(len(content))},
+        )
+
+    def _link(self, request: Request, now: float, file: str) -> str:
+        return f"{request.base_url}outputs/{file}?_jwt={links.sign(self._key, file, now)}"
+
+
+async def _read(request: Request) -> bytes | None:
+    """The request's body, or None when it is too long."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > _BODY_LIMIT:
+            return None
+    return bytes(content)
+
+
+def _parse(content: bytes) -> replies.Body | None:
+    """The JSON object in a body, or None."""
+    try:
+        parsed: object = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return cast("replies.Body", parsed) if isinstance(parsed, dict) else None

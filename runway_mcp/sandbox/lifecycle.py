@@ -1,0 +1,177 @@
+"""Tasks whose state follows from their script and the clock alone.
+
+Nothing runs in the background and nothing sleeps: when a task will begin and end is planned as
+soon as it is created, and planned anew for those still waiting when a slot frees up early. Asking
+for a state is then a comparison with the time of the request, so a test that moves its own clock
+sees what a person sees who waits.
+"""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+from .catalogue import OPENING_BALANCE, concurrency
+from .media import Kind
+
+Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+
+_CANCELLED_READABLE = 60.0
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ends: its last status, whether its credits are kept, and what it leaves."""
+
+    status: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
+    charged: bool = True
+    output: tuple[Kind, ...] = ()
+    failure: str = ""
+    failure_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is to happen to a task; ``pending`` and ``running`` are seconds of lifecycle time."""
+
+    model: str
+    credits: int
+    outcome: Outcome
+    pending: float = 2
+    running: float = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A task that is there from the start; ``age`` is how long before the first look it was created."""
+
+    id: str
+    what: str
+    script: Script
+    age: float
+
+
+@dataclass(slots=True)
+class Task:
+    """One task; all times are UNIX seconds of the sandbox's clock.
+
+    It is THROTTLED before ``begins``, PENDING from there for ``pending`` seconds, RUNNING until
+    ``ends``, in its outcome's status afterwards, and unknown to the API from ``gone`` on.
+    """
+
+    id: str
+    model: str
+    credits: int
+    outcome: Outcome
+    created: float
+    pending: float
+    running: float
+    begins: float = math.inf
+    ends: float = math.inf
+    gone: float = math.inf
+
+    def status(self, now: float) -> Status:
+        """The status at a time."""
+        if now >= self.ends:
+            return self.outcome.status
+        if now < self.begins:
+            return "THROTTLED"
+        return "PENDING" if now < self.begins + self.pending else "RUNNING"
+
+    def progress(self, now: float) -> float:
+        """How much of a RUNNING task is done, 0 to 1."""
+        return max(0.0, round((now - self.begins - self.pending) / self.running, 4))
+
+    def cost(self, now: float) -> int:
+        """Credits taken for the task: the estimate while it is active, the final cost afterwards."""
+        return self.credits if now < self.ends or self.outcome.charged else 0
+
+
+class Account:
+    """The tasks of one organization, its queues and its credits.
+
+    Args:
+        clock: Returns UNIX seconds.
+        speed: How many seconds of lifecycle pass in one second of the clock.
+        samples: Tasks that exist already when somebody first asks for the time.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], speed: float, samples: Iterable[Sample]) -> None:
+        if not 0 < speed < math.inf:
+            raise ValueError("The sandbox's speed must be a positive number.")
+        self._clock = clock
+        self._speed = speed
+        self._samples = sorted(samples, key=lambda sample: -sample.age)
+        self._tasks: dict[str, Task] = {}
+        self._queues: defaultdict[str, list[Task]] = defaultdict(list)
+
+    def now(self) -> float:
+        """Read the clock; the first reading is what the samples' ages count back from."""
+        now = self._clock()
+        while self._samples:
+            sample = self._samples.pop(0)
+            self.create(sample.script, now - sample.age / self._speed, task_id=sample.id)
+        return now
+
+    def create(self, script: Script, now: float, task_id: str | None = None) -> Task:
+        """Start a task: PENDING at once where its model has a free slot, THROTTLED otherwise."""
+        task = Task(
+            id=task_id or str(uuid4()),
+            model=script.model,
+            credits=script.credits,
+            outcome=script.outcome,
+            created=now,
+            pending=script.pending / self._speed,
+            running=script.running / self._speed,
+        )
+        self._tasks[task.id] = task
+        self._queues[task.model].append(task)
+        self._plan(task.model, now)
+        return task
+
+    def find(self, task_id: str, now: float) -> Task | None:
+        """The task of this id, or None where there is none or it is gone."""
+        task = self._tasks.get(task_id)
+        return task if task and now < task.gone else None
+
+    def remove(self, task_id: str, now: float) -> bool:
+        """Cancel an active task or delete a finished one; False where neither can be done any more.
+
+        Only a RUNNING task is charged when it is cancelled. A cancelled task stays readable for a
+        minute; it can not be removed again.
+        """
+        task = self.find(task_id, now)
+        if task is None or (status := task.status(now)) == "CANCELLED":
+            return False
+        if now >= task.ends:
+            task.gone = now
+            return True
+        task.outcome = Outcome("CANCELLED", charged=status == "RUNNING")
+        task.ends = now
+        task.gone = now + _CANCELLED_READABLE / self._speed
+        self._plan(task.model, now)
+        return True
+
+    def balance(self, now: float) -> int:
+        """Credits left: a task's estimate is taken at its creation, what it does not cost given back."""
+        return max(0, OPENING_BALANCE - sum(task.cost(now) for task in self._tasks.values()))
+
+    def generations(self, now: float) -> Counter[str]:
+        """How many tasks of each model were created in the past day."""
+        return Counter(task.model for task in self._tasks.values() if task.created > now - _DAY)
+
+    def _plan(self, model: str, now: float) -> None:
+        """Give the model's waiting tasks, oldest first, the slots in the order they become free."""
+        queue = self._queues[model] = [task for task in self._queues[model] if task.ends > now]
+        begun = [task.ends for task in queue if task.begins <= now]
+        free = begun + [now] * (concurrency(model) - len(begun))
+        heapq.heapify(free)
+        for task in queue:
+            if task.begins > now:
+                task.begins = heapq.heappop(free)
+                task.ends = task.begins + task.pending + task.running
+                heapq.heappush(free, task.ends)

@@ -1,0 +1,64 @@
+"""A clock to move by hand and a client of a sandbox that runs in this process."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from starlette.applications import Starlette
+
+HEADERS: Mapping[str, str] = {"Authorization": "Bearer key", "X-Runway-Version": "2024-11-06"}
+START = 1_800_000_000.5
+
+
+class Clock:
+    """UNIX seconds that pass only when a test says so, and by ``tick`` at each reading."""
+
+    def __init__(self, tick: float = 0.0) -> None:
+        self.now = START
+        self.tick = tick
+
+    def __call__(self) -> float:
+        """Read the clock."""
+        self.now += self.tick
+        return self.now
+
+
+class Client:
+    """What the tests do with a sandbox, in a few words."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self.http = http
+
+    async def create(self, path: str = "/v1/text_to_video", **body: object) -> str:
+        """Start a task; returns its id."""
+        answer = await self.http.post(path, json=body)
+        assert answer.status_code == 200
+        return str(answer.json()["id"])
+
+    async def task(self, task_id: str) -> dict[str, Any]:
+        """Read a task that is there."""
+        answer = await self.http.get(f"/v1/tasks/{task_id}")
+        assert answer.status_code == 200
+        return dict(answer.json())
+
+    async def status(self, task_id: str) -> str:
+        """A task's status, or ``gone``."""
+        answer = await self.http.get(f"/v1/tasks/{task_id}")
+        return "gone" if answer.status_code == 404 else str(answer.json()["status"])
+
+    async def delete(self, task_id: str) -> int:
+        """Cancel or delete a task; returns the HTTP status."""
+        return (await self.http.delete(f"/v1/tasks/{task_id}")).status_code
+
+    async def organization(self) -> dict[str, Any]:
+        """Read limits, credits and usage."""
+        return dict((await self.http.get("/v1/organization")).json())
+
+
+@asynccontextmanager
+async def connected(app: Starlette) -> AsyncGenerator[Client, None]:
+    """Open a client of a sandbox, with a key and the API's version."""
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://runway.test", headers=dict(HEADERS)) as http:
+        yield Client(http)

@@ -1,0 +1,86 @@
+"""One request for every kind of answer the sandbox gives, made to a fresh one with its samples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox_client import HEADERS
+
+from runway_mcp.sandbox import SAMPLES
+
+_TASK = "/v1/tasks/{id}"
+_UNKNOWN = "11111111-1111-4111-8111-111111111111"
+_PRICED = (
+    *("text_to_video", "image_to_video", "video_to_video", "text_to_image", "image_upscale", "video_upscale"),
+    *("character_performance", "sound_effect", "speech_to_speech", "text_to_speech", "voice_dubbing"),
+    *("voice_isolation", "recipes/ad_localization", "recipes/marketing_stock_image", "recipes/product_ad"),
+    *("recipes/product_campaign_image", "recipes/product_swap", "recipes/multi_shot_video", "recipes/product_ugc"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, the HTTP status it gets, and the rule its answer keeps (None: no body)."""
+
+    method: str
+    path: str
+    status: int
+    rule: str | None
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
+
+
+def _get(sample: str, status: str) -> Exchange:
+    return Exchange("GET", _TASK.format(id=SAMPLES[sample].id), 200, status)
+
+
+def _post(name: str, rule: str) -> Exchange:
+    return Exchange("POST", f"/v1/{name}", 200, rule, b"{}")
+
+
+_CREATE = "/v1/text_to_video"
+_SUCCEEDED = _TASK.format(id=SAMPLES["succeeded_video"].id)
+_RUNNING = _TASK.format(id=SAMPLES["running"].id)
+_VERSION = {"X-Runway-Version": "2024-11-06"}
+_KEY = {"Authorization": "Bearer key"}
+
+EXCHANGES: Mapping[str, Exchange] = {
+    "pending": _get("pending", "PENDING"),
+    "running": _get("running", "RUNNING"),
+    "throttled": _get("throttled", "THROTTLED"),
+    "succeeded video": _get("succeeded_video", "SUCCEEDED"),
+    "succeeded images": _get("succeeded_images", "SUCCEEDED"),
+    "succeeded audio": _get("succeeded_audio", "SUCCEEDED"),
+    "failed by moderation": _get("failed_moderation", "FAILED"),
+    "failed internally": _get("failed_internal", "FAILED"),
+    "cancelled": _get("cancelled", "CANCELLED"),
+    "cancel": Exchange("DELETE", _RUNNING, 204, None),
+    "delete": Exchange("DELETE", _SUCCEEDED, 204, None),
+    **{f"create {name}": _post(name, "priced") for name in _PRICED},
+    "create avatar_videos": _post("avatar_videos", "bare"),
+    **{f"create generate/{k}": _post(f"generate/{k}", f"routed {k}") for k in ("video", "image", "audio")},
+    "organization": Exchange("GET", "/v1/organization", 200, "organization"),
+    "no key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION),
+    "empty key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION | {"Authorization": "Bearer "}),
+    "other scheme": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION | {"Authorization": "Basic a2V5"}),
+    "refused key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION | {"Authorization": "Bearer invalid"}),
+    "unknown path without a key": Exchange("GET", "/v1/nothing", 401, "error", headers={}),
+    "the API's root without a key": Exchange("GET", "/v1", 401, "error", headers={}),
+    "no version": Exchange("GET", _RUNNING, 400, "error", headers=_KEY),
+    "other version": Exchange("GET", _RUNNING, 400, "error", headers=_KEY | {"X-Runway-Version": "2024-09-13"}),
+    "unknown path": Exchange("GET", "/v1/nothing", 404, "error"),
+    "path outside the API": Exchange("GET", "/", 404, "error", headers={}),
+    "trailing slash": Exchange("GET", f"{_RUNNING}/", 404, "error"),
+    "wrong method for a task": Exchange("POST", _RUNNING, 405, "error"),
+    "wrong method for a create": Exchange("GET", _CREATE, 405, "error"),
+    "unknown task": Exchange("GET", _TASK.format(id=_UNKNOWN), 404, "error"),
+    "delete unknown task": Exchange("DELETE", _TASK.format(id=_UNKNOWN), 404, "error"),
+    "delete cancelled task": Exchange("DELETE", _TASK.format(id=SAMPLES["cancelled"].id), 404, "error"),
+    "bad id": Exchange("GET", _TASK.format(id="nonsense"), 400, "error with issues"),
+    "delete bad id": Exchange("DELETE", _TASK.format(id="nonsense"), 400, "error with issues"),
+    "body not JSON": Exchange("POST", _CREATE, 400, "error with issues", b"promptText=x"),
+    "body not text": Exchange("POST", _CREATE, 400, "error with issues", b"\xff"),
+    "body too deep": Exchange("POST", _CREATE, 400, "error with issues", b"[" * 200_000),
+    "body not an object": Exchange("POST", "/v1/generate/video", 400, "error with issues", b"[]"),
+    "body missing": Exchange("POST", _CREATE, 400, "error with issues"),
+    "body too large": Exchange("POST", _CREATE, 413, "error", bytes(25 * 1024 * 1024)),
+}

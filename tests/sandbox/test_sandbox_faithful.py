@@ -1,0 +1,51 @@
+"""Every kind of answer keeps the rules written down from the API's description."""
+
+import json
+
+import pytest
+from sandbox_client import Client
+from sandbox_exchanges import EXCHANGES, Exchange
+from sandbox_rules import RULES, conform
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())
+async def test_every_answer_has_the_shape_the_api_describes(sampled: Client, exchange: Exchange) -> None:
+    """Status, content type and body are the API's; a 204 has neither type nor body."""
+    sampled.http.headers.clear()
+    answer = await sampled.http.request(
+        exchange.method, exchange.path, headers=dict(exchange.headers), content=exchange.content
+    )
+    assert answer.status_code == exchange.status
+    if exchange.rule is None:
+        assert answer.content == b""
+        assert "Content-Type" not in answer.headers
+    else:
+        assert answer.headers["Content-Type"] == "application/json"
+        conform(answer.json(), RULES[exchange.rule])
+
+
+def test_every_rule_is_asked_for() -> None:
+    """No rule stands there that no exchange is held to."""
+    assert {exchange.rule for exchange in EXCHANGES.values()} - {None} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/v1/tasks/nonsense", {"GET", "HEAD", "DELETE"}),
+        ("DELETE", "/v1/text_to_video", {"POST"}),
+        ("PUT", "/v1/organization", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(client: Client, method: str, path: str, allowed: set[str]) -> None:
+    """A 405 carries Allow, and comes before anything in the request is looked at."""
+    answer = await client.http.request(method, path)
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(("given", "used"), [("my-router_2", "my-router_2"), ("\ud800", "default"), (7, "default")])
+async def test_a_routed_create_names_the_router_that_was_asked_for(client: Client, given: object, used: str) -> None:
+    """The router's slug comes back; what can not be one gives way to a default."""
+    answer = await client.http.post("/v1/generate/image", content=json.dumps({"configId": given}))
+    assert answer.json()["routing"]["configId"] == used

@@ -1,0 +1,265 @@
+"""Tasks go through their states as the clock says, and never otherwise."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sandbox_client import START, Client, Clock, connected
+
+from runway_mcp.sandbox import create_app
+
+_MODEL = "veo3.1"
+
+
+async def test_a_task_is_pending_then_runs_with_growing_progress_then_succeeds(client: Client, clock: Clock) -> None:
+    """Two seconds of waiting, twenty of work, and the output is there."""
+    task_id = await client.create()
+    assert await client.status(task_id) == "PENDING"
+    clock.now = START + 1.9
+    assert await client.status(task_id) == "PENDING"
+    seen: list[float] = []
+    for elapsed in (2, 7, 12, 21.9):
+        clock.now = START + elapsed
+        task = await client.task(task_id)
+        assert task["status"] == "RUNNING"
+        seen.append(task["progress"])
+    assert seen == [0, 0.25, 0.5, 0.995]
+    clock.now = START + 22
+    task = await client.task(task_id)
+    assert task["status"] == "SUCCEEDED"
+    assert task["cost"] == {"credits": 60}
+    assert len(task["output"]) == 1
+
+
+async def test_created_at_is_the_time_of_the_request(client: Client, clock: Clock) -> None:
+    """The time is the clock's, to the millisecond, in UTC."""
+    task_id = await client.create()
+    clock.now += 30
+    assert (await client.task(task_id))["createdAt"] == "2027-01-15T08:00:00.500Z"
+
+
+async def test_speed_shortens_the_lifecycle_but_not_the_clock(clock: Clock) -> None:
+    """At ten times the speed twenty-two seconds pass in 2.2, and creation keeps its time."""
+    async with connected(create_app(clock=clock, speed=10, samples=False)) as client:
+        task_id = await client.create()
+        clock.now = START + 1.2
+        task = await client.task(task_id)
+        assert (task["status"], task["progress"]) == ("RUNNING", 0.5)
+        clock.now = START + 2.2
+        task = await client.task(task_id)
+        assert (task["status"], task["createdAt"]) == ("SUCCEEDED", "2027-01-15T08:00:00.500Z")
+
+
+@pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
+def test_speed_must_be_a_positive_number(speed: float) -> None:
+    """A speed at which nothing could happen, or everything at once, is refused when the app is made."""
+    with pytest.raises(ValueError, match="speed"):
+        create_app(speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "cost"),
+    [
+        ("a storm, sandbox:fail", "SAFETY.INPUT.TEXT", 60),
+        ("sandbox:fail:INTERNAL.BAD_OUTPUT.CODE01.", "INTERNAL.BAD_OUTPUT.CODE01", 0),
+        ("sandbox:fail:THIRD_PARTY.UNAVAILABLE please", "THIRD_PARTY.UNAVAILABLE", 0),
+    ],
+)
+async def test_a_marked_request_fails_with_the_code_it_asks_for(
+    client: Client, clock: Clock, prompt: str, code: str, cost: int
+) -> None:
+    """The failure comes at the end of the run; only a moderated input is charged for."""
+    task_id = await client.create(promptText=prompt)
+    clock.now += 21
+    assert await client.status(task_id) == "RUNNING"
+    clock.now += 1
+    task = await client.task(task_id)
+    assert (task["status"], task["failureCode"], task["cost"]) == ("FAILED", code, {"credits": cost})
+    assert task["failure"]
+
+
+async def test_the_marker_works_anywhere_in_a_request(client: Client, clock: Clock) -> None:
+    """Endpoints keep their text in different fields, so all of them are looked at."""
+    task_id = await client.create("/v1/generate/video", input={"promptText": "sandbox:fail"})
+    clock.now += 22
+    assert await client.status(task_id) == "FAILED"
+
+
+async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Client, clock: Clock) -> None:
+    """Two of a model at once; the third and fourth wait for the first and second."""
+    first, second = await client.create(model=_MODEL), await client.create(model=_MODEL)
+    clock.now += 1
+    third, fourth = await client.create(model=_MODEL), await client.create(model=_MODEL)
+    other = await client.create(model="hailuo3")
+    assert [await client.status(one) for one in (first, second, third, fourth, other)] == [
+        *("PENDING", "PENDING", "THROTTLED", "THROTTLED", "PENDING")
+    ]
+    assert await client.delete(second) == 204
+    assert await client.status(third) == "PENDING"
+    assert await client.status(fourth) == "THROTTLED"
+    clock.now = START + 22
+    assert await client.status(first) == "SUCCEEDED"
+    assert await client.status(third) == "RUNNING"
+    assert await client.status(fourth) == "PENDING"
+
+
+async def test_a_cancelled_throttled_task_gives_its_turn_to_the_next(client: Client, clock: Clock) -> None:
+    """Who leaves the queue takes no slot when one becomes free."""
+    _, _, third, fourth, fifth = [await client.create(model=_MODEL) for _ in range(5)]
+    assert await client.delete(third) == 204
+    clock.now += 22
+    assert [await client.status(one) for one in (third, fourth, fifth)] == ["CANCELLED", "PENDING", "PENDING"]
+
+
+async def test_deleting_a_finished_task_does_not_change_its_followers(client: Client, clock: Clock) -> None:
+    """What a slot was used for in the past stays used."""
+    first, _, third = [await client.create(model=_MODEL) for _ in range(3)]
+    clock.now += 23
+    before = await client.task(third)
+    assert await client.delete(first) == 204
+    assert await client.task(third) == before
+
+
+@pytest.mark.parametrize(("elapsed", "status", "cost"), [(0, "PENDING", 0), (12, "RUNNING", 60)])
+async def test_cancelling_an_active_task_shows_for_a_minute(
+    client: Client, clock: Clock, elapsed: float, status: str, cost: int
+) -> None:
+    """Only a running task is charged; a second DELETE finds nothing to do, and the minute is not renewed."""
+    task_id = await client.create()
+    clock.now += elapsed
+    assert await client.status(task_id) == status
+    assert await client.delete(task_id) == 204
+    task = await client.task(task_id)
+    assert (task["status"], task["cost"]) == ("CANCELLED", {"credits": cost})
+    clock.now += 59
+    assert await client.delete(task_id) == 404
+    assert await client.status(task_id) == "CANCELLED"
+    clock.now += 1
+    assert await client.status(task_id) == "gone"
+    assert await client.delete(task_id) == 404
+
+
+async def test_cancelling_a_throttled_task_costs_nothing(client: Client) -> None:
+    """It never began."""
+    *_, third = [await client.create(model=_MODEL) for _ in range(3)]
+    assert await client.delete(third) == 204
+    assert (await client.task(third))["cost"] == {"credits": 0}
+
+
+@pytest.mark.parametrize("marker", ["", "sandbox:fail"])
+async def test_deleting_a_finished_task_removes_it_at_once(client: Client, clock: Clock, marker: str) -> None:
+    """Succeeded or failed, it is gone, and gone the second time too."""
+    task_id = await client.create(promptText=marker)
+    clock.now += 22
+    assert await client.delete(task_id) == 204
+    assert await client.status(task_id) == "gone"
+    assert await client.delete(task_id) == 404
+
+
+async def test_ids_are_read_in_either_case(sampled: Client) -> None:
+    """The API's pattern allows capitals; the answer keeps the task's own spelling."""
+    task_id = await sampled.create()
+    assert (await sampled.task(task_id.upper()))["id"] == task_id
+
+
+@given(st.uuids(version=4))
+async def test_any_uuid_4_that_is_no_task_is_not_found(task_id: UUID) -> None:
+    """Unknown is 404, never 400."""
+    async with connected(create_app(clock=Clock())) as client:
+        assert (await client.http.get(f"/v1/tasks/{task_id}")).status_code == 404
+
+
+@given(
+    st.one_of(
+        st.uuids().filter(lambda one: one.version != 4).map(str),
+        st.uuids(version=4).map(lambda one: one.hex),
+        st.uuids(version=4).map(lambda one: f"{one}%0A"),
+        st.text("0123456789abcdef-", min_size=1, max_size=40).filter(lambda text: len(text) != 36),
+    )
+)
+async def test_any_id_that_is_no_uuid_4_is_refused(task_id: str) -> None:
+    """Malformed is 400 with the field named, whatever else is wrong."""
+    async with connected(create_app(clock=Clock())) as client:
+        answer = await client.http.get(f"/v1/tasks/{task_id}")
+        assert answer.status_code == 400
+        assert answer.json()["issues"][0]["path"] == ["id"]
+
+
+async def _create(client: Client, clock: Clock, ids: list[str], _value: int) -> None:
+    clock.now += 0.5
+    ids.append(await client.create(model=_MODEL))
+
+
+async def _delete(client: Client, _clock: Clock, ids: list[str], value: int) -> None:
+    if ids:
+        await client.delete(ids[value % len(ids)])
+
+
+async def _wait(_client: Client, clock: Clock, _ids: list[str], value: int) -> None:
+    clock.now += value
+
+
+_Step = tuple[Callable[[Client, Clock, list[str], int], Awaitable[None]], int]
+_STEPS: st.SearchStrategy[list[_Step]] = st.lists(
+    st.tuples(st.sampled_from([_create, _create, _delete, _wait]), st.integers(0, 30)), max_size=25
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_STEPS)
+async def test_slots_are_never_overbooked_nor_left_empty(steps: list[_Step]) -> None:
+    """Whatever happens, at most two of a model are active, and nobody waits beside a free slot."""
+    clock, ids = Clock(), list[str]()
+    async with connected(create_app(clock=clock, samples=False)) as client:
+        for step, value in steps:
+            await step(client, clock, ids, value)
+            states = [await client.status(one) for one in ids]
+            active = sum(state in ("PENDING", "RUNNING") for state in states)
+            assert active == min(2, active + states.count("THROTTLED"))
+            if "THROTTLED" in states:
+                assert "PENDING" not in states[states.index("THROTTLED") :]
+
+
+async def test_a_new_account_has_its_credits_and_no_usage(client: Client) -> None:
+    """Limits are stated for the models that usage is counted for."""
+    organization = await client.organization()
+    assert organization["creditBalance"] == 100_000
+    assert organization["tier"]["models"].keys() == organization["usage"]["models"].keys()
+    assert {one["dailyGenerations"] for one in organization["usage"]["models"].values()} == {0}
+
+
+async def test_credits_are_taken_at_creation_and_given_back_on_refund(client: Client, clock: Clock) -> None:
+    """A cancelled pending task costs nothing, a cancelled running one everything."""
+    pending, running = await client.create(), await client.create()
+    assert (await client.organization())["creditBalance"] == 100_000 - 120
+    await client.delete(pending)
+    assert (await client.organization())["creditBalance"] == 100_000 - 60
+    clock.now += 5
+    await client.delete(running)
+    clock.now += 3600
+    assert (await client.organization())["creditBalance"] == 100_000 - 60
+
+
+async def test_usage_counts_what_was_created_in_the_past_day(client: Client, clock: Clock) -> None:
+    """By model, deleted tasks too; a model the sandbox does not know counts as the endpoint's own."""
+    await client.delete(await client.create(model=_MODEL))
+    await client.create(model="unheard-of")
+    usage = (await client.organization())["usage"]["models"]
+    assert (usage[_MODEL], usage["gen4.5"]) == ({"dailyGenerations": 1}, {"dailyGenerations": 1})
+    clock.now += 86_400
+    assert (await client.organization())["usage"]["models"][_MODEL] == {"dailyGenerations": 0}
+
+
+async def test_the_stated_concurrency_is_the_one_that_holds(client: Client) -> None:
+    """What the organization says is what tasks meet."""
+    limits = (await client.organization())["tier"]["models"]
+    for model in (_MODEL, "veo3"):
+        states = [await client.status(await client.create(model=model)) for _ in range(3)]
+        assert states.count("PENDING") == limits[model]["maxConcurrentGenerations"]
+
+
+async def test_two_sandboxes_share_nothing(client: Client, sampled: Client) -> None:
+    """A task of one is unknown to the other."""
+    assert await sampled.status(await client.create()) == "gone"
