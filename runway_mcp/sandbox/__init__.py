@@ -4,7 +4,7 @@ It is written from the API's published description and shares no code with the r
 package, so that a mistake of ours cannot agree with itself.
 """
 
-from .app import create_app
-from .samples import SAMPLES, Sample
+from runway_mcp.sandbox.app import create_app
+from runway_mcp.sandbox.samples import SAMPLES, Sample
 
 __all__ = ["SAMPLES", "Sample", "create_app"]

@@ -20,12 +20,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import links, replies
-from .catalogue import ENDPOINTS, MODELS, Endpoint
-from .failures import asked_failure
-from .lifecycle import Account, Outcome, Script
-from .media import FORMATS, render
-from .samples import SAMPLES
+from runway_mcp.sandbox import links, replies
+from runway_mcp.sandbox.catalogue import ENDPOINTS, MODELS, Endpoint
+from runway_mcp.sandbox.failures import asked_failure
+from runway_mcp.sandbox.lifecycle import Account, Outcome, Script
+from runway_mcp.sandbox.media import FORMATS, render
+from runway_mcp.sandbox.samples import SAMPLES
 
 _API_VERSION = "2024-11-06"
 _REFUSED_KEY = "invalid"

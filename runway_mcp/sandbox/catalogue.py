@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from .media import Kind
+from runway_mcp.sandbox.media import Kind
 
 
 @dataclass(frozen=True, slots=True)

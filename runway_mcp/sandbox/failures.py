@@ -7,7 +7,7 @@
 
 import re
 
-from .lifecycle import Outcome
+from runway_mcp.sandbox.lifecycle import Outcome
 
 _MARKER = re.compile(rb"sandbox:fail(?::([A-Z0-9_]+(?:\.[A-Z0-9_]+)*))?")
 _DEFAULT_CODE = "SAFETY.INPUT.TEXT"

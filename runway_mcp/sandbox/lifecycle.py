@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from .catalogue import OPENING_BALANCE, concurrency
-from .media import Kind
+from runway_mcp.sandbox.catalogue import OPENING_BALANCE, concurrency
+from runway_mcp.sandbox.media import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 

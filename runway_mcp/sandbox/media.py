@@ -15,7 +15,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
-from .mp4 import encode_mp4
+from runway_mcp.sandbox.mp4 import encode_mp4
 
 Kind = Literal["video", "image", "audio"]
 

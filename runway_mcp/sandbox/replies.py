@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from starlette.responses import JSONResponse
 
-from .catalogue import DAILY_GENERATIONS, MODELS, MONTHLY_SPEND, Endpoint, concurrency
-from .lifecycle import Account, Task
-from .media import FORMATS, Kind
+from runway_mcp.sandbox.catalogue import DAILY_GENERATIONS, MODELS, MONTHLY_SPEND, Endpoint, concurrency
+from runway_mcp.sandbox.lifecycle import Account, Task
+from runway_mcp.sandbox.media import FORMATS, Kind
 
 Body = dict[str, object]
 

@@ -1,0 +1,335 @@
+"""The client: what it sends, what it makes of each reply, and when it sends again."""
+
+import gzip
+import inspect
+import json
+import math
+import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_client, task
+
+from runway_mcp.api.client import LARGEST_BODY, RunwayAuth, RunwayClient, Timeouts, open_client
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RateLimitedError,
+    RunwayError,
+    TransientError,
+    UnavailableError,
+    UnexpectedReplyError,
+    UnreachableError,
+)
+
+RUNNING = reply(200, task("RUNNING", progress=0.5))
+
+
+async def get(*steps: Step) -> tuple[Script, Sleeper, RunwayError | None]:
+    """Read the task over a script; return the script, the waits and the error, if any."""
+    script, sleeper = Script(*steps), Sleeper()
+    async with scripted_client(script, sleep=sleeper) as client:
+        try:
+            await client.get_task(ID)
+        except RunwayError as error:
+            return script, sleeper, error
+    return script, sleeper, None
+
+
+async def delete(*steps: Step) -> tuple[Script, RunwayError | None]:
+    """Delete the task over a script; return the script and the error, if any."""
+    script = Script(*steps)
+    async with scripted_client(script) as client:
+        try:
+            await client.delete_task(ID)
+        except RunwayError as error:
+            return script, error
+    return script, None
+
+
+async def test_a_request_carries_the_key_the_version_and_our_name() -> None:
+    """Bearer token, X-Runway-Version and a User-Agent that names us go with every request."""
+    script, _, error = await get(RUNNING)
+    assert error is None
+    request = script.requests[0]
+    assert str(request.url) == f"https://api.example/v1/tasks/{ID}"
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["X-Runway-Version"] == "2024-11-06"
+
+
+async def test_the_opened_client_names_itself_and_keeps_one_pool() -> None:
+    """`open_client` sends our User-Agent, keeps no cookies and appends to a base URL with a path."""
+    script = Script(reply(200, task("RUNNING"), Set_Cookie="session=1; Path=/"))
+    async with open_client(
+        api_key=SecretStr(KEY), base_url="https://gateway.example/runway", api_version="2024-11-06", transport=script
+    ) as client:
+        await client.get_task(ID)
+        await client.get_task(ID)
+    assert [str(request.url) for request in script.requests] == [f"https://gateway.example/runway/v1/tasks/{ID}"] * 2
+    assert all(request.headers["User-Agent"].startswith("runway-mcp/") for request in script.requests)
+    assert all("Cookie" not in request.headers for request in script.requests)
+
+
+def test_no_repr_shows_the_key() -> None:
+    """The auth object and the client can be printed anywhere."""
+    auth = RunwayAuth(SecretStr(KEY), "2024-11-06")
+    client = RunwayClient(httpx2.AsyncClient(auth=auth, transport=Script(RUNNING)))
+    assert KEY not in repr(auth) + repr(client) + repr(vars(client))
+
+
+async def test_without_a_key_every_call_says_which_variable_to_set() -> None:
+    """Nothing is sent; the error names the variable and where keys are made; each raise is fresh."""
+    async with open_client(api_key=None, base_url="https://api.example", api_version="2024-11-06") as client:
+        for call in (client.get_task, client.delete_task, client.get_task):
+            with pytest.raises(AuthenticationError, match=r"RUNWAYML_API_SECRET.*https://dev\.runwayml\.com") as caught:
+                await call(ID)
+            assert len(inspect.getinnerframes(caught.tb)) < 8
+
+
+async def test_an_unusable_proxy_setting_is_told_on_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that can't be used doesn't keep the server from starting; every call says what to mend."""
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://proxy.example")
+    async with open_client(api_key=SecretStr(KEY), base_url="https://api.example", api_version="2024-11-06") as client:
+        with pytest.raises(RunwayError, match=r"nothing was sent.*HTTPS_PROXY"):
+            await client.get_task(ID)
+
+
+async def test_an_extra_ca_file_is_trusted_beside_the_systems(tmp_path: Path) -> None:
+    """Certificates of the file are added to the trust store; a file that is none is told on each call."""
+    system = Path(ssl.get_default_verify_paths().openssl_cafile)
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    for file, message in ((system, "could not be reached"), (broken, "certificate settings")):
+        async with open_client(
+            api_key=SecretStr(KEY),
+            base_url="https://127.0.0.1:9",
+            api_version="2024-11-06",
+            ca_file=file,
+            timeouts=Timeouts(total=0.2),
+        ) as client:
+            with pytest.raises(RunwayError, match=message):
+                await client.get_task(ID)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "attempts"),
+    [
+        (reply(400, {"error": "bad"}), BadRequestError, 1),
+        (reply(405, {"error": "bad"}), BadRequestError, 1),
+        (reply(422), BadRequestError, 1),
+        (reply(401, {"error": "bad key"}), AuthenticationError, 1),
+        (reply(403, b"<html>no</html>"), AuthenticationError, 1),
+        (reply(404, {"error": "gone"}), NotFoundError, 1),
+        (reply(404), NotFoundError, 1),
+        (reply(404, b"<html>not here</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
+        (reply(301, Location="https://elsewhere.example/"), UnexpectedReplyError, 1),
+        (reply(307, {"error": "moved"}, Location="/v2"), UnexpectedReplyError, 1),
+        (reply(408), UnavailableError, 3),
+        (reply(429, {"error": "slow down"}), RateLimitedError, 3),
+        (reply(500, b"<html>oops</html>", Content_Type="text/html"), UnavailableError, 3),
+        (reply(502), UnavailableError, 3),
+        (reply(503, {"error": "busy"}), UnavailableError, 3),
+        (reply(504), UnavailableError, 3),
+        (reply(200), UnexpectedReplyError, 1),
+        (reply(200, b"<html>hello</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
+        (reply(200, b'{"id": "1'), UnexpectedReplyError, 1),
+        (reply(200, [1, 2]), UnexpectedReplyError, 1),
+        (reply(200, b"\xff\xfe\x00"), UnexpectedReplyError, 1),
+        (reply(200, b"x" * 100, Content_Encoding="gzip"), UnexpectedReplyError, 1),
+        (reply(200, b" " * (LARGEST_BODY + 1)), UnexpectedReplyError, 1),
+        (reply(200, gzip.compress(b" " * (LARGEST_BODY * 4)), Content_Encoding="gzip"), UnexpectedReplyError, 1),
+        (reply(200, gzip.compress(gzip.compress(b"{}")), Content_Encoding="gzip"), UnexpectedReplyError, 1),
+    ],
+)
+async def test_each_reply_is_one_typed_error(step: Step, kind: type[RunwayError], attempts: int) -> None:
+    """Every status and every broken body is exactly one error of the tree, after the promised attempts."""
+    script, _, error = await get(step)
+    assert error is not None
+    assert type(error) is kind
+    assert len(script.requests) == error.attempts == attempts
+    assert len(str(error)) < 1000
+
+
+def lower_errors() -> list[Exception]:
+    """One instance of every error class that the HTTP library has, warnings aside."""
+    instances: list[Exception] = []
+    for cls in vars(httpx2).values():
+        if not (inspect.isclass(cls) and issubclass(cls, Exception)) or issubclass(cls, Warning):
+            continue
+        if issubclass(cls, httpx2.HTTPStatusError):
+            request = httpx2.Request("GET", "/")
+            instances.append(cls("text", request=request, response=httpx2.Response(500, request=request)))
+        else:
+            instances.append(cls(*["text"] * (len(inspect.signature(cls).parameters) > 0)))
+    return instances
+
+
+@pytest.mark.parametrize("lower", [*lower_errors(), OSError("broken"), ssl.SSLError("tls"), TimeoutError()], ids=repr)
+async def test_every_lower_error_is_mapped(lower: Exception) -> None:
+    """Whatever the HTTP library or the system raises arrives as ours, chained to its cause."""
+    _, _, error = await get(lower)
+    assert isinstance(error, UnreachableError | UnexpectedReplyError)
+    assert error.__cause__ is lower
+
+
+@pytest.mark.parametrize(
+    ("lower", "applied"),
+    [
+        (httpx2.ConnectError("refused"), False),
+        (httpx2.ConnectTimeout("slow"), False),
+        (httpx2.PoolTimeout("full"), False),
+        (httpx2.ProxyError("407"), False),
+        (httpx2.UnsupportedProtocol("ftp"), False),
+        (httpx2.ReadTimeout("slow"), True),
+        (httpx2.WriteError("broken"), True),
+        (httpx2.ReadError("reset"), True),
+        (httpx2.RemoteProtocolError("closed"), True),
+    ],
+    ids=repr,
+)
+async def test_an_error_says_whether_the_request_may_have_taken_effect(lower: Exception, *, applied: bool) -> None:
+    """Only what certainly never left counts as not applied; a DELETE is sent once in either case."""
+    script, error = await delete(lower)
+    assert isinstance(error, UnreachableError)
+    assert error.applied is applied
+    assert script.methods == ["DELETE"]
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_a_delete_succeeds_with_any_2xx(status: int) -> None:
+    """What a DELETE's body says does not matter."""
+    script, error = await delete(reply(status, b"<ok/>" if status == 200 else None))
+    assert error is None
+    assert script.calls == [f"DELETE /v1/tasks/{ID}"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_delete_is_never_repeated_by_the_client(status: int) -> None:
+    """A failed DELETE comes back at once; only a 429 certainly changed nothing."""
+    script, error = await delete(reply(status))
+    assert isinstance(error, TransientError)
+    assert error.applied is (status != 429)
+    assert script.methods == ["DELETE"]
+
+
+async def test_a_read_survives_two_failures_with_growing_waits() -> None:
+    """A reset and a 503 are ridden out, with 0.5 s and 1 s between."""
+    script, sleeper, error = await get(httpx2.ReadError("reset"), reply(503), RUNNING)
+    assert error is None
+    assert len(script.requests) == 3
+    assert sleeper.slept == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "slept"),
+    [("7", [7.0, 7.0]), ("nonsense", [0.5, 1.0]), ("0", [0.0, 0.0]), ("44", [44.0, 44.0])],
+)
+async def test_retry_after_in_seconds_is_honoured(header: str, slept: list[float]) -> None:
+    """A usable Retry-After replaces our own delay; an unusable one does not."""
+    _, sleeper, error = await get(reply(429, Retry_After=header))
+    assert isinstance(error, RateLimitedError)
+    assert sleeper.slept == slept
+
+
+async def test_retry_after_as_a_date_is_honoured() -> None:
+    """An HTTP date some seconds ahead is waited for."""
+    moment = datetime.now(UTC) + timedelta(seconds=20)
+    _, sleeper, _ = await get(reply(503, Retry_After=format_datetime(moment, usegmt=True)), RUNNING)
+    assert len(sleeper.slept) == 1
+    assert 15 < sleeper.slept[0] <= 20
+
+
+@pytest.mark.parametrize("seconds", [50, 61, 3600])
+async def test_a_wait_that_does_not_fit_becomes_part_of_the_error(seconds: int) -> None:
+    """Over a minute, or over what the call's deadline leaves, the wait is told and not made."""
+    script, sleeper, error = await get(reply(429, {"error": "quota"}, Retry_After=str(seconds)))
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after == seconds
+    assert f"{seconds} s" in str(error)
+    assert len(script.requests) == 1
+    assert sleeper.slept == []
+
+
+async def test_a_bad_request_carries_its_issues() -> None:
+    """Up to five issues, field by field, bounded; malformed ones are left out."""
+    issues = [
+        {"code": "invalid", "path": ["body", 0, "ratio"], "message": "Bad \u202eratio\n"},
+        {"path": "no list", "message": "x"},
+        "nonsense",
+        {"code": "long", "path": ["x" * 500], "message": "y" * 5000},
+    ]
+    _, _, error = await get(reply(400, {"error": "Validation failed", "issues": issues}))
+    assert isinstance(error, BadRequestError)
+    assert str(error.issues[0]) == '"body.0.ratio": "Bad ratio"'
+    assert len(error.issues) == 2
+    assert "Validation failed" in str(error)
+    assert len(str(error)) < 1000
+
+
+@given(st.text(alphabet=st.characters(), max_size=3000))
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+def test_upstream_text_enters_an_error_only_as_a_short_quotation(status: int, text: str) -> None:
+    """Whatever the API's error says, ours stays short, on one line, and can be encoded."""
+
+    async def read() -> RunwayError | None:
+        return (await get(reply(status, json.dumps({"error": text}).encode())))[2]
+
+    error = anyio.run(read)
+    assert error is not None
+    assert len(str(error)) < 400
+    assert str(error).isprintable()
+
+
+async def test_a_key_that_upstream_echoes_is_taken_out() -> None:
+    """A reply that repeats the key, in an error or in a task, arrives without it."""
+    _, _, error = await get(reply(401, {"error": f"no such key {KEY}"}))
+    assert "[API key]" in str(error)
+    assert KEY not in str(error)
+    async with scripted_client(Script(reply(200, task("FAILED", failure=f"bad {KEY}")))) as client:
+        assert KEY not in str((await client.get_task(ID)).data)
+
+
+async def test_a_short_placeholder_key_garbles_no_reply() -> None:
+    """A key too short to be one is not looked for."""
+    async with scripted_client(Script(RUNNING), key="progress") as client:
+        assert (await client.get_task(ID)).data["progress"] == 0.5
+
+
+async def test_a_reply_that_drips_is_cut_off_at_the_total_deadline() -> None:
+    """Each byte resets a read time-out; the deadline of the whole call still ends it."""
+
+    class Drip(httpx2.AsyncByteStream):
+        async def __aiter__(self):  # noqa: ANN204 - an async generator
+            while True:
+                await anyio.sleep(0.01)
+                yield b" "
+
+    script = Script(lambda _: httpx2.Response(200, stream=Drip()))
+    async with scripted_client(script, timeouts=Timeouts(attempt=0.05, total=0.12, delete=0.05)) as client:
+        with anyio.fail_after(5):
+            with pytest.raises(UnreachableError, match="no whole reply") as caught:
+                await client.get_task(ID)
+            assert caught.value.applied
+            with pytest.raises(UnreachableError, match="no whole reply"):
+                await client.delete_task(ID)
+
+
+@pytest.mark.parametrize("within", [0.2, math.inf])
+async def test_a_caller_may_bound_a_read_more_tightly(within: float) -> None:
+    """`within` replaces the total: a wait that does not fit into it is not made."""
+    script, sleeper = Script(reply(503, Retry_After="1"), RUNNING), Sleeper()
+    async with scripted_client(script, sleep=sleeper) as client:
+        if within == math.inf:
+            await client.get_task(ID, within=within)
+        else:
+            with pytest.raises(UnavailableError):
+                await client.get_task(ID, within=within)
+    assert sleeper.slept == ([1.0] if within == math.inf else [])

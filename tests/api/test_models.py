@@ -1,0 +1,161 @@
+"""Ids, JSON and tasks: what is taken, and what is refused."""
+
+import json
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+from support.scripted import ID, task
+
+from runway_mcp.api.models import InvalidTaskIdError, parse_json, parse_task, parse_task_id
+
+HOSTILE_IDS = [
+    "",
+    "../organization",
+    "%2e%2e/x",
+    f"{ID}/../../organization",
+    f"{ID}?x=1",
+    f"{ID}#x",
+    f"{ID}\x00",
+    f"{ID}\r\nX-Evil: 1",
+    f"{ID}\n",
+    f" {ID}",
+    f"{{{ID}}}",
+    f"urn:uuid:{ID}",
+    ID.replace("-", ""),
+    ID.replace("1", "\u0661"),
+    ID.replace("f", "\uff46"),
+    "x" * 1_000_000,
+]
+
+
+@given(st.uuids())
+def test_every_uuid_is_an_id_in_lower_case(uuid: UUID) -> None:
+    """A UUID in its usual form is taken in either case and means the same task."""
+    assert parse_task_id(str(uuid)) == parse_task_id(str(uuid).upper()) == str(uuid)
+
+
+@pytest.mark.parametrize("text", HOSTILE_IDS, ids=lambda text: ascii(text[:40]))
+def test_anything_else_is_no_id(text: str) -> None:
+    """Traversal, escapes, control and foreign characters are refused in a short message that does not repeat them."""
+    with pytest.raises(InvalidTaskIdError) as caught:
+        parse_task_id(text)
+    message = str(caught.value)
+    assert "UUID" in message
+    assert len(message) < 300
+    assert not text or text not in message
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_no_text_but_a_uuid_passes(text: str) -> None:
+    """Whatever passes can only be 36 ASCII characters of a UUID."""
+    try:
+        found = parse_task_id(text)
+    except InvalidTaskIdError:
+        return
+    assert str(UUID(found)) == found
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+)
+
+
+@given(JSON_VALUES)
+def test_json_is_read_as_it_was_written(value: JsonValue) -> None:
+    """Every value that JSON can hold comes out as it went in."""
+    assert parse_json(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b'{"id":',
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b"[-Infinity]",
+        b"[" * 5_000,
+        b'{"a":' * 100 + b"1" + b"}" * 100,
+        b"9" * 5_000,
+    ],
+    ids=lambda body: ascii(body[:12]),
+)
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    """Empty, broken, wrongly encoded, endless or too deep: refused as a ValueError, never another error."""
+    with pytest.raises(ValueError, match=r"^it "):
+        parse_json(body)
+
+
+def test_unpaired_surrogates_are_replaced() -> None:
+    """A lone surrogate, in a value or a key, becomes U+FFFD, for no transport can encode it; pairs stay."""
+    found = parse_json(b'{"\\ud800": ["a\\udfffb", "\\ud83d\\ude00"]}')
+    assert found == {"\ufffd": ["a\ufffdb", "\U0001f600"]}
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(body: bytes) -> None:
+    """Arbitrary bytes are JSON or a ValueError."""
+    try:
+        value = parse_json(body)
+    except ValueError:
+        return
+    assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+@pytest.mark.parametrize("status", ["PENDING", "THROTTLED", "RUNNING", "PROCESSING", "SOMETHING_NEW"])
+def test_a_status_that_is_not_final_is_active(status: str) -> None:
+    """Known or not, a status that is not final leaves the task active."""
+    assert parse_task(task(status), ID).is_active
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "CANCELLED"])
+def test_the_final_statuses_are_not_active(status: str) -> None:
+    """The three final statuses end a task."""
+    assert not parse_task(task(status), ID).is_active
+
+
+def test_a_task_keeps_every_field() -> None:
+    """Fields and statuses that nobody here knows are passed on whole."""
+    data: dict[str, JsonValue] = {
+        "id": ID.upper(),
+        "status": "DREAMING",
+        "new": {"deep": [1, None]},
+        "progress": "45 %",
+    }
+    found = parse_task(data, ID)
+    assert found.data == data
+    assert found.status == "DREAMING"
+
+
+@pytest.mark.parametrize(("code", "expected"), [("SAFETY.INPUT.TEXT", "SAFETY.INPUT.TEXT"), (7, None), (None, None)])
+def test_a_failure_code_is_a_text_or_none(code: JsonValue, expected: str | None) -> None:
+    """A failureCode of another type counts as none."""
+    assert parse_task(task("FAILED", failureCode=code), ID).failure_code == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "RUNNING",
+        {},
+        {"id": ID},
+        {"id": ID, "status": ""},
+        {"id": ID, "status": 5},
+        {"status": "RUNNING"},
+        {"id": 5, "status": "RUNNING"},
+        {"id": "17f20503-6c24-4c16-946b-35dbbce2af2f", "status": "RUNNING"},
+    ],
+    ids=str,
+)
+def test_what_is_not_the_task_asked_for_is_refused(value: JsonValue) -> None:
+    """No object, no status, no id, or another task's id: none of them is the task."""
+    with pytest.raises(ValueError, match=r"^it "):
+        parse_task(value, ID)

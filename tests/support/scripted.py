@@ -1,0 +1,83 @@
+"""A transport that answers from a script, and a client of ours over it."""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import chain, repeat
+
+import httpx2
+from pydantic import JsonValue, SecretStr
+
+from runway_mcp.api.client import RunwayAuth, RunwayClient, Timeouts
+from runway_mcp.api.models import TaskId, parse_task_id
+
+KEY = "key_0123456789abcdef0123456789abcdef"
+ID: TaskId = parse_task_id("08388106-1b46-4f5c-bd46-1c1d7ee86892")
+
+Step = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Response]
+"""What one request meets: a reply, an error on the way, or whatever a function makes of it."""
+
+
+class Script(httpx2.AsyncBaseTransport):
+    """Answers each request with the next step; the last one stays. Records what was asked."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.requests: list[httpx2.Request] = []
+        self._steps = chain(steps, repeat(steps[-1]))
+
+    @property
+    def calls(self) -> list[str]:
+        """The method and path of each request, in order."""
+        return [f"{request.method} {request.url.path}" for request in self.requests]
+
+    @property
+    def methods(self) -> list[str]:
+        """The method of each request, in order."""
+        return [request.method for request in self.requests]
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer one request."""
+        self.requests.append(request)
+        step = next(self._steps)
+        if isinstance(step, Exception):
+            raise step
+        return step if isinstance(step, httpx2.Response) else step(request)
+
+
+class Sleeper:
+    """Sleeps without waiting, and remembers how long it should have been."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        """Note `seconds`."""
+        self.slept.append(seconds)
+
+
+def reply(status: int, body: object = None, **headers: str) -> Callable[[httpx2.Request], httpx2.Response]:
+    """A step that answers with a status and a JSON body (or none), anew each time."""
+    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: httpx2.Response(status, headers={"Content-Type": "application/json", **named}, content=content)
+
+
+def task(status: str, **fields: JsonValue) -> dict[str, JsonValue]:
+    """A task object of the API's, by its status."""
+    return {"id": ID, "status": status, "createdAt": "2026-11-21T10:00:00.000Z", **fields}
+
+
+@asynccontextmanager
+async def scripted_client(
+    script: Script, *, sleep: Sleeper | None = None, timeouts: Timeouts | None = None, key: str = KEY
+) -> AsyncGenerator[RunwayClient]:
+    """A client whose requests meet `script`, whose waits take no time and whose jitter is nil."""
+    auth = RunwayAuth(SecretStr(key), "2024-11-06")
+    async with httpx2.AsyncClient(transport=script, base_url="https://api.example", auth=auth) as http:
+        yield RunwayClient(
+            http,
+            redact=auth.redact,
+            timeouts=timeouts or Timeouts(),
+            sleep=sleep or Sleeper(),
+            random=lambda: 0.0,
+        )
