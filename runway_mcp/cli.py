@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, get_args, get_origin
 
 from runway_mcp import __version__
 from runway_mcp.signals import end_on_stop_signal
@@ -172,11 +172,13 @@ def _parse(arguments: Sequence[str]) -> "Settings":
     for name, field in Settings.model_fields.items():
         if (option := flag(name)) is None:
             continue
-        text = f"{field.description} [{variables(name)[0]}; default: {field.default}]".replace("%", "%%")
         if field.annotation is bool:
+            text = f"{field.description} [{variables(name)[0]}; default: off]"
             parser.add_argument(option, dest=name, action="store_true", default=None, help=text)
         else:
-            parser.add_argument(option, dest=name, metavar=name.rsplit("_")[-1].upper(), help=text)
+            text = f"{field.description} [{variables(name)[0]}; default: {field.default or 'none'}]"
+            choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
+            parser.add_argument(option, dest=name, metavar=choices or name.rsplit("_")[-1].upper(), help=text)
     options = vars(parser.parse(arguments))
     return _load({name: value for name, value in options.items() if value is not None})
 
@@ -213,6 +215,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError` with argparse's message, less the value that it may repeat."""
+        message = re.sub(r"ignored explicit argument.*", "takes no value", message)
         raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
 
 

@@ -33,6 +33,11 @@ class StderrHandler(logging.Handler):
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether records wait to be written."""
+        return not self._lines.empty()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue one record; never waits, never raises."""
         try:

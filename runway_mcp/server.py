@@ -1,5 +1,6 @@
 """Builds the MCP server: its identity, its tools and the one client they share. Wiring only."""
 
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from mcp.server import ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import results
 from runway_mcp.toolsets.tasks import TASKS
+
+logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
 TOOLSETS = (TASKS,)
@@ -66,12 +69,16 @@ class RunwayServer(MCPServer[TaskService]):
         """Call a tool; what is wrong with its name or arguments becomes a short tool error."""
         try:
             return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
+            return results.error_result(
+                f"{name} failed through a fault of this server, not of the task; the server's log says more. "
+                "runway_getTask shows how the task stands."
+            )
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 return results.error_result(results.argument_error(name, error.__cause__))
-            if error.__cause__ is None:
-                return results.error_result(f"There is no tool named {quote(name, 60)} here.")
-            raise
+            return results.error_result(f"There is no tool named {quote(name, 60)} here.")
 
 
 def build_server(

@@ -82,11 +82,13 @@ class TaskService:
         client: RunwayClient,
         changes: Changes,
         *,
+        change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
         self._client = client
         self._changes = changes
+        self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
 
@@ -135,7 +137,7 @@ class TaskService:
 
     async def _remove(self, before: Task, wanted: Outcome) -> Change:
         """Send DELETE until the task is seen to be gone, looking again before each repetition."""
-        with anyio.move_on_after(CHANGE_SECONDS):
+        with anyio.move_on_after(self._change_seconds):
             attempt = 0
             while True:
                 attempt += 1
@@ -157,7 +159,7 @@ class TaskService:
                     await self._sleep(wait)
                 else:
                     return Change(before.id, wanted, before)
-        raise UnclearOutcomeError(before, f"No clear answer came within {CHANGE_SECONDS:.0f} s.")
+        raise UnclearOutcomeError(before, f"No clear answer came within {self._change_seconds:.0f} s.")
 
     async def _look_again(self, before: Task, error: RunwayError) -> Task | None:
         try:

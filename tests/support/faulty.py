@@ -1,0 +1,66 @@
+"""The sandbox behind a wire that can fail, and the use cases over it."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import httpx2
+from pydantic import SecretStr
+from support.scripted import Sleeper
+
+from runway_mcp.api.client import RunwayAuth, RunwayClient
+from runway_mcp.sandbox import create_app
+from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.service import TaskService
+
+Fault = int | Literal["lost before", "lost after"]
+"""A status in the API's place, or a connection that breaks before or after the API has acted."""
+
+
+class FaultyWire(httpx2.AsyncBaseTransport):
+    """Carries requests to a sandbox of its own, and fails as told, method by method.
+
+    Attributes:
+        now: The sandbox's clock, UNIX seconds; a test moves it.
+        methods: What was sent, in order.
+        faults: For each method what the next requests meet; None lets one through.
+        between: Called before each request, with its number, for what happens elsewhere meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_795_000_000.0
+        self.methods: list[str] = []
+        self.faults: dict[str, deque[Fault | None]] = {"GET": deque(), "DELETE": deque()}
+        self.between: Callable[[int], None] = lambda _: None
+        self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Carry one request, or fail it."""
+        self.methods.append(request.method)
+        self.between(len(self.methods))
+        faults = self.faults[request.method]
+        fault = faults.popleft() if faults else None
+        if isinstance(fault, int):
+            return httpx2.Response(fault, json={"error": "injected"})
+        if fault == "lost before":
+            raise httpx2.ReadError("injected")
+        response = await self._api.handle_async_request(request)
+        if fault == "lost after":
+            raise httpx2.ReadError("injected")
+        return response
+
+
+@asynccontextmanager
+async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
+    """A client over `wire`; its waits take no time."""
+    auth = RunwayAuth(SecretStr("key_of_the_faulty_wire"), "2024-11-06")
+    async with httpx2.AsyncClient(transport=wire, base_url="http://sandbox.localhost", auth=auth) as http:
+        yield RunwayClient(http, sleep=Sleeper(), random=lambda: 0.0)
+
+
+@asynccontextmanager
+async def faulty_service(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[TaskService]:
+    """The use cases over `wire`; their waits take no time."""
+    async with faulty_client(wire) as client, open_changes() as changes:
+        yield TaskService(client, changes, sleep=sleep or Sleeper(), random=lambda: 0.0)

@@ -1,0 +1,166 @@
+"""The server as a process of its own, driven line by line; it never outlives its test."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from support.waiting import until
+
+KEY = "key_5ecre7000000000000000000000marked"
+"""An API key that is easy to look for."""
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+"""What the newest protocol revision wants in each request, in place of a handshake."""
+
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name in {"PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR"} or name.startswith("COVERAGE_")
+}
+"""No proxies, no keys; but coverage, where it runs, measures the process too."""
+
+Stop = Literal["eof", "SIGINT", "SIGTERM"]
+STOPS: tuple[Stop, ...] = ("eof", "SIGINT", "SIGTERM")
+
+Message = dict[str, Any]
+
+
+def request(number: int | str, method: str, **params: object) -> Message:
+    """Return a request of the newest protocol revision."""
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**params, "_meta": META}}
+
+
+def call(number: int | str, tool: str, task_id: str) -> Message:
+    """Return a tool call about a task."""
+    return request(number, "tools/call", name=tool, arguments={"taskId": task_id})
+
+
+class Server:
+    """A running `runway-mcp`. Made by `running`."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self.process = process
+        self.answers: dict[object, Message] = {}
+        self.stdout = b""
+        self._log = log
+        self._lines = BufferedByteReceiveStream(process.stdout) if process.stdout else None
+
+    @property
+    def stderr(self) -> str:
+        """What has been written to stderr so far."""
+        return self._log.read_text("utf-8")
+
+    async def logged(self, text: str) -> None:
+        """Return once `text` stands on stderr."""
+        await until(lambda: text in self.stderr, f"{text!r} on stderr")
+
+    async def send(self, *messages: Message | bytes) -> None:
+        """Write messages, or raw bytes, to stdin."""
+        assert self.process.stdin is not None
+        data = b"".join(
+            message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages
+        )
+        with anyio.fail_after(20):
+            await self.process.stdin.send(data)
+
+    async def answer(self, number: int | str) -> Message:
+        """Return the answer to a request, which may come after those to others."""
+        with anyio.fail_after(20):
+            while number not in self.answers:
+                await self._receive()
+        return self.answers.pop(number)
+
+    async def ask(self, message: Message) -> Message:
+        """Send a request and return its result."""
+        await self.send(message)
+        answer = await self.answer(message["id"])
+        return cast("Message", answer["result"])
+
+    async def stop(self, how: Stop) -> None:
+        """Close stdin, or send a signal."""
+        if how == "eof":
+            assert self.process.stdin is not None
+            await self.process.stdin.aclose()
+        else:
+            os.kill(self.process.pid, signal.Signals[how])  # the child watcher alone may reap the process
+
+    async def ends(self, within: float) -> int:
+        """Return the exit code, which must be there `within` so many seconds; all of stdout is read by then."""
+        started = anyio.current_time()
+        with anyio.move_on_after(within), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
+            while self._lines is not None:
+                await self._receive()
+        await until(
+            lambda: self.process.returncode is not None, "the process to end", within - anyio.current_time() + started
+        )
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    async def ends_quietly(self, within: float) -> None:
+        """Check that the process ends in time, with exit code 0 and without a traceback."""
+        code = await self.ends(within)
+        assert (code, "Traceback" in self.stderr) == (0, False), self.stderr
+
+    async def _receive(self) -> None:
+        assert self._lines is not None
+        line = await self._lines.receive_until(b"\n", 2**24)
+        self.stdout += line + b"\n"
+        message = json.loads(line)
+        self.answers[message.get("id")] = message
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdout: int = subprocess.PIPE,
+    stderr: int | None = None,
+) -> AsyncGenerator[Server]:
+    """Run `runway-mcp` with these arguments; kill it, should it still run at the end.
+
+    Args:
+        arguments: The command line.
+        env: Variables beside the few that every process needs.
+        stdout: A descriptor in place of the pipe that the test reads.
+        stderr: A descriptor in place of the file that `Server.stderr` reads.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "stderr"
+        with log.open("ab") as errors:
+            process = await anyio.open_process(
+                [sys.executable, "-m", "runway_mcp", *arguments],
+                stdout=stdout,
+                stderr=errors if stderr is None else stderr,
+                env={**ENVIRONMENT, **(env or {})},
+            )
+        try:
+            yield Server(process, log)
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                if process.returncode is None:
+                    process.kill()
+                with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    while process.stdout:
+                        await process.stdout.receive()
+                await process.aclose()
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a text that hold something."""
+    return [line for line in text.splitlines() if line.strip()]

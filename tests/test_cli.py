@@ -1,0 +1,85 @@
+"""The command line, in the process: help, errors and what is composed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from runway_mcp import __version__
+from runway_mcp.cli import COMMANDS, main
+from runway_mcp.settings import Settings, flag, variables
+
+
+def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each flag with its variable and default, and the key's variables, which have no flag."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert variables(name)[0] in shown
+        assert (field.description or "") in shown
+        assert flag(name) is None or f"{flag(name)} " in shown
+    assert "default: https://api.dev.runwayml.com" in shown
+    assert "--env-file PATH" in shown
+    assert all(command in shown for command in COMMANDS)
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints it and ends."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"runway-mcp {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "key_secret"], "--port / RUNWAY_MCP_PORT: "),
+        (["--api-key=key_secret"], "unknown option --api-key"),
+        (["--api-key", "key_secret"], "unknown option --api-key"),
+        (["key_secret"], "unknown command"),
+        (["--read-only=key_secret"], "--read-only: takes no value"),
+        (["--port"], "--port: expected one argument"),
+        (["--base", "key_secret"], "unknown option --base"),
+        (["--env-file", "/nowhere/key_secret"], "--env-file: there is no such file"),
+        (["--host", "0.0.0.0"], "without authentication"),
+        (["sandbox", "--port", "key_secret"], "--port"),
+        (["sandbox", "--speed", "0"], "--sandbox-speed"),
+        (["sandbox", "--host", "10.0.0.1"], "--host"),
+        (["demo", "key_secret"], "unknown command"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on stderr that names what is wrong, repeats no value, and nothing on stdout."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("runway-mcp: ")
+    assert words in captured.err
+    assert "key_secret" not in captured.err
+
+
+def test_arguments_come_from_the_process_by_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The console script calls `main` without arguments."""
+    monkeypatch.setattr(sys, "argv", ["runway-mcp", "--nonsense"])
+    assert main() == 2
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_importing_the_package_does_nothing_and_loads_little() -> None:
+    """The package's own import brings none of the heavy libraries."""
+    import subprocess  # noqa: PLC0415 - only this test starts a process
+
+    code = (
+        "import sys, runway_mcp.cli; "
+        "print(*sorted({'mcp', 'httpx2', 'pydantic', 'uvicorn', 'asyncio'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert ran.stdout.strip() == ""

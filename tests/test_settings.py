@@ -1,0 +1,162 @@
+"""Settings: where they come from, which wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runway_mcp.settings import Settings, SettingsError, flag, is_loopback, load, variables
+
+KEY = "key_0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the developer's own, and an empty working directory."""
+    for name in Settings.model_fields:
+        for variable in variables(name):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_is_needed() -> None:
+    """Without flag or variable every setting has its default, and there is no key."""
+    settings = load({})
+    assert settings.api_key is None
+    assert settings.base_url == "https://api.dev.runwayml.com"
+    assert settings.api_version == "2024-11-06"
+    assert (settings.transport, settings.host, settings.port, settings.path) == ("stdio", "127.0.0.1", 8000, "/mcp")
+    assert not settings.sandbox
+    assert not settings.read_only
+
+
+def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Flag, variable, file, default: in that order."""
+    file = tmp_path / "some.env"
+    file.write_text("RUNWAYML_BASE_URL=https://file.example\nRUNWAY_MCP_PORT=1111\nRUNWAY_MCP_LOG_LEVEL=debug\n")
+    monkeypatch.setenv("RUNWAYML_BASE_URL", "https://variable.example")
+    monkeypatch.setenv("RUNWAY_MCP_PORT", "2222")
+    settings = load({"base_url": "https://flag.example"}, file)
+    assert settings.base_url == "https://flag.example"
+    assert settings.port == 2222
+    assert settings.log_level == "debug"
+
+
+def test_the_key_comes_from_the_first_variable_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNWAYML_API_SECRET, else RUNWAY_API_KEY; an empty one counts as not set."""
+    monkeypatch.setenv("RUNWAY_API_KEY", "second_key")
+    monkeypatch.setenv("RUNWAYML_API_SECRET", "")
+    key = load({}).api_key
+    assert key is not None
+    assert key.get_secret_value() == "second_key"
+    monkeypatch.setenv("RUNWAYML_API_SECRET", "first_key")
+    key = load({}).api_key
+    assert key is not None
+    assert key.get_secret_value() == "first_key"
+
+
+def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
+    """A `.env` in the working directory is not read unless it is named."""
+    (tmp_path / ".env").write_text(f"RUNWAYML_API_SECRET={KEY}\n")
+    assert load({}).api_key is None
+    assert load({}, tmp_path / ".env").api_key is not None
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00A=1"])
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """A missing file and one that is no text are refused."""
+    file = tmp_path / "some.env"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^--env-file: "):
+        load({}, file)
+
+
+def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changes them later, and printing them shows no key."""
+    monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
+    settings = load({})
+    assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] - that it can't be is the test
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", "two words", "kéy", "key\x00", "key\x7f", "\tkey"])
+def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+    """Spaces, line breaks, controls and foreign characters: refused without showing the key."""
+    file = tmp_path / "some.env"
+    file.write_text(f'RUNWAYML_API_SECRET="{key}"\n', encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load({}, file) if "\x00" in key else (monkeypatch.setenv("RUNWAYML_API_SECRET", key), load({}))
+    message = str(caught.value)
+    assert message.startswith("RUNWAYML_API_SECRET / RUNWAY_API_KEY: ")
+    assert "\n" not in message
+    assert key not in message
+    assert KEY not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("base_url", "api.dev.runwayml.com", "must be a URL"),
+        ("base_url", "ftp://api.example", "must be a URL"),
+        ("base_url", "https://", "must be a URL"),
+        ("base_url", "http://api.example", "unencrypted"),
+        ("base_url", "https://user:secret@api.example", "no user name"),
+        ("base_url", "https://api.example/?a=b", "no user name"),
+        ("base_url", "https://api.example/v1/", "must not end with /v1"),
+        ("base_url", "https://[::1", "--base-url"),
+        ("api_version", "latest", "--api-version"),
+        ("ca_file", "/nowhere/at/all.pem", "--ca-file"),
+        ("transport", "sse", "'stdio' or 'streamable-http'"),
+        ("host", "0.0.0.0", "without authentication"),
+        ("host", "example.com", "without authentication"),
+        ("port", "0", "--port"),
+        ("port", "http", "--port"),
+        ("path", "mcp", "--path"),
+        ("path", "/a b", "--path"),
+        ("log_level", "loud", "--log-level"),
+        ("sandbox_speed", "nan", "--sandbox-speed"),
+        ("sandbox_speed", "-1", "--sandbox-speed"),
+        ("read_only", "perhaps", "--read-only"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
+    """Each refusal names where the value came from and what is allowed, and does not repeat it."""
+    with pytest.raises(SettingsError) as caught:
+        load({name: value})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert words in message
+    assert message.startswith(f"{flag(name)} / {variables(name)[0]}: ")
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://gateway.example/runway",
+        "http://127.0.0.1:8790",
+        "http://localhost:1/",
+        "http://[::1]:9",
+        "http://a.localhost",
+    ],
+)
+def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
+    """HTTPS anywhere, HTTP to this machine only."""
+    assert load({"base_url": url}).base_url == url.rstrip("/")
+
+
+@given(st.text())
+def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> None:
+    """Any other text is not, and none breaks the check."""
+    assert is_loopback(host) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "127.1", ""]
+)
+def test_look_alikes_are_not_loopback(host: str) -> None:
+    """Addresses of other machines, and names that only begin like this one."""
+    assert not is_loopback(host)
