@@ -58,7 +58,9 @@ def main() -> None:
     print(f"pairs          {pairs}")
     print(f"runway-mcp     {statistics.median(ours for ours, _ in times):.3f} s (median)")
     print(f"bare MCPServer {statistics.median(bare for _, bare in times):.3f} s (median)")
-    print(f"ratio          {statistics.median(ratios):.3f} (min {ratios[0]:.3f}, max {ratios[-1]:.3f}); below 1 is faster")
+    print(
+        f"ratio          {statistics.median(ratios):.3f} (min {ratios[0]:.3f}, max {ratios[-1]:.3f}); below 1 is faster"
+    )
 
 
 if __name__ == "__main__":

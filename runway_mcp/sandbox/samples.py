@@ -29,7 +29,7 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
         ),
         "throttled": _sample(
             4,
-            "THROTTLED until running_long ends or is cancelled",
+            "THROTTLED until the hour-long one ends or is cancelled",
             Script(LONG_RUN_MODEL, 320, _VIDEO),
             age=600,
         ),

@@ -59,7 +59,9 @@ class _Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that is bound to the address, or raise OSError where it can't be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    listener = socket.create_server((host, port), family=family)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, each reply took 40 ms longer.
+    return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
 
 
 async def serve_http(app: ASGIApp, listener: socket.socket) -> None:

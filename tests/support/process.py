@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-
+from support.upstream import Reply, Request, Upstream, reply, task
 from support.waiting import until
 
 KEY = "key_5ecre7000000000000000000000marked"
@@ -49,6 +49,11 @@ def request(number: int | str, method: str, **params: object) -> Message:
 def call(number: int | str, tool: str, task_id: str) -> Message:
     """Return a tool call about a task."""
     return request(number, "tools/call", name=tool, arguments={"taskId": task_id})
+
+
+def slow_delete(seconds: float) -> Callable[[Request], Reply]:
+    """Return a script that tells of a RUNNING task at once, and takes so long to remove it."""
+    return lambda asked: reply(200, task("RUNNING")) if asked.method == "GET" else reply(204, after=seconds)
 
 
 class Server:
@@ -159,6 +164,11 @@ async def running(
                     while process.stdout:
                         await process.stdout.receive()
                 await process.aclose()
+
+
+def serving(api: Upstream, *arguments: str) -> AbstractAsyncContextManager[Server]:
+    """Run a server that calls `api` with the marked key."""
+    return running(*arguments, env={"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY})
 
 
 def lines(text: str) -> list[str]:

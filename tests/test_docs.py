@@ -1,0 +1,98 @@
+"""The README says what the code does: its tables, its examples, its messages."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+from support.faulty import FaultyWire, faulty_client
+
+from runway_mcp.cli import main
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.server import build_server
+from runway_mcp.settings import Settings, flag, variables
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "runway_mcp").rglob("*.py")))
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its head."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    """Flag, variables, default and meaning of every field, in order."""
+    expected: list[list[str]] = []
+    for name, field in Settings.model_fields.items():
+        shown = {"None": "none", "False": "off"}.get(str(field.default), f"`{field.default}`")
+        option = flag(name)
+        expected.append(
+            [
+                f"`{option}`" if option else "none",
+                ", else ".join(f"`{variable}`" for variable in variables(name)),
+                shown,
+                field.description or "",
+            ]
+        )
+    assert table("Settings") == expected
+
+
+async def test_the_tools_table_is_the_tools() -> None:
+    """Each tool in order, and whether it reads or changes."""
+    with anyio.fail_after(10):
+        async with Client(build_server(lambda: faulty_client(FaultyWire()))) as client:
+            tools = (await client.list_tools()).tools
+    expected = [
+        [f"`{tool.name}`", "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"]
+        for tool in tools
+    ]
+    assert [row[:2] for row in table("Tools")] == expected
+
+
+def test_the_samples_table_is_the_samples() -> None:
+    """Each sample task of the sandbox, by id and state."""
+    assert table("The sandbox") == [[f"`{sample.id}`", sample.what] for sample in SAMPLES.values()]
+
+
+@pytest.mark.parametrize(
+    "message", re.findall(r"`([^`]+)`", " ".join(row[0] for row in table("When something goes wrong")))
+)
+def test_each_message_in_the_readme_is_one_the_code_gives(message: str) -> None:
+    """Who searches the README for what the host printed finds it."""
+    assert message in SOURCE or message == "runway-mcp"
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_each_host_configuration_starts_our_command(block: str) -> None:
+    """The JSON is valid, names the command and gives the key by its variable."""
+    config = json.loads(block)
+    (server,) = (config.get("mcpServers") or config.get("servers")).values()
+    assert server["command"] == "runway-mcp"
+    assert set(server["env"]) == {"RUNWAYML_API_SECRET"}
+
+
+def test_the_flags_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every option given to runway-mcp in a shell block is one the command line knows."""
+    shown = ""
+    for arguments in (["--help"], ["sandbox", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        shown += capsys.readouterr().out
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            words = shlex.split(line)
+            if "runway-mcp" in words and "docker" not in words:
+                options = words[words.index("runway-mcp") :]
+                assert all(word in shown for word in options if word.startswith("--"))
