@@ -108,6 +108,8 @@ def _sentence(change: Change) -> str:
             return f"Cancelled.{refund}"
         case "deleted":
             return "Deleted, together with its output. Nothing is refunded."
+        case "gone" if before is not None and before.status == "CANCELLED":
+            return "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
         case "gone":
             return (
                 "Nothing to do: Runway no longer has this task. It was cancelled or deleted before, or never existed."

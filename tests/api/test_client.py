@@ -288,6 +288,19 @@ def test_upstream_text_enters_an_error_only_as_a_short_quotation(status: int, te
     assert str(error).isprintable()
 
 
+@given(st.binary(max_size=300) | st.text().map(str.encode), st.integers(200, 599))
+def test_any_body_under_any_status_is_a_task_or_a_typed_error(body: bytes, status: int) -> None:
+    """Arbitrary bytes never raise anything but an error of the tree."""
+
+    async def read() -> tuple[Script, RunwayError | None]:
+        script, _, error = await get(reply(status, body))
+        return script, error
+
+    script, error = anyio.run(read)
+    assert error is not None
+    assert len(script.requests) == (3 if isinstance(error, TransientError) else 1)
+
+
 async def test_a_key_that_upstream_echoes_is_taken_out() -> None:
     """A reply that repeats the key, in an error or in a task, arrives without it."""
     _, _, error = await get(reply(401, {"error": f"no such key {KEY}"}))

@@ -1,0 +1,174 @@
+"""The client on real sockets: pools, proxies, certificates, and connections that break."""
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+import uvicorn
+from pydantic import SecretStr
+from support.scripted import ID, KEY
+from support.upstream import HANG, RESET, Reply, reply, task, upstream
+
+from runway_mcp.api.client import RunwayClient, Timeouts, open_client
+from runway_mcp.api.errors import NotFoundError, UnavailableError, UnreachableError
+from runway_mcp.sandbox import create_app
+from runway_mcp.web.app import listen
+
+RUNNING = reply(200, task("RUNNING", ID))
+QUICK = Timeouts(connect=1, read=0.2, write=1, pool=1, attempt=0.5, delete=0.5, total=10)
+
+
+@asynccontextmanager
+async def client_of(url: str, *, ca_file: Path | None = None) -> AsyncGenerator[RunwayClient]:
+    """The client as the server opens it."""
+    with anyio.fail_after(20):
+        async with open_client(
+            api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=QUICK
+        ) as client:
+            yield client
+
+
+async def test_calls_share_one_kept_connection() -> None:
+    """One after another, they need no second one."""
+    async with upstream([RUNNING]) as api, client_of(api.url) as client:
+        for _ in range(3):
+            await client.get_task(ID)
+        assert api.connections == 1
+
+
+async def test_a_read_survives_resets_before_and_within_the_reply() -> None:
+    """A connection that is reset, or ends in mid-body, is tried anew, three times in all."""
+    half = Reply(RUNNING.data[:-10], then="close")
+    async with upstream([RESET, half, RUNNING]) as api, client_of(api.url) as client:
+        assert (await client.get_task(ID)).status == "RUNNING"
+        assert api.count("GET") == 3
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        RESET,
+        HANG,
+        Reply(RUNNING.data[:30], then="close"),
+        Reply(RUNNING.data[:-10], then="reset"),
+        Reply(b"\x00\x01nonsense\r\n\r\n", then="close"),
+    ],
+    ids=["reset", "silence", "cut in the head", "cut in the body", "not HTTP"],
+)
+async def test_a_reply_that_never_comes_whole_is_unreachable(broken: Reply) -> None:
+    """A read is tried three times and changes nothing; a DELETE is sent once and may have taken effect."""
+    async with upstream([broken]) as api, client_of(api.url) as client:
+        with pytest.raises(UnreachableError, match="3 attempts"):
+            await client.get_task(ID)
+        with pytest.raises(UnreachableError) as caught:
+            await client.delete_task(ID)
+        assert caught.value.applied
+        assert (api.count("GET"), api.count("DELETE")) == (3, 1)
+
+
+async def test_a_refused_connection_changed_nothing() -> None:
+    """Nobody listens: told as such, with what the system says, and certainly not applied."""
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+    async with client_of(f"http://127.0.0.1:{port}") as client:
+        with pytest.raises(UnreachableError, match="could not be reached") as caught:
+            await client.delete_task(ID)
+    assert not caught.value.applied
+
+
+async def test_a_host_that_does_not_exist_is_told() -> None:
+    """A name that resolves to nothing is unreachable, not a crash."""
+    async with client_of("https://runway.invalid") as client:
+        with pytest.raises(UnreachableError, match="could not be reached"):
+            await client.delete_task(ID)
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """The key goes to no other address, and a DELETE never becomes a GET."""
+    async with upstream([RUNNING]) as elsewhere:
+        moved = reply(307, Location=f"{elsewhere.url}/v1/tasks/{ID}")
+        async with upstream([moved]) as api, client_of(api.url) as client:
+            for call in (client.get_task, client.delete_task):
+                with pytest.raises(Exception, match="Redirects are not followed"):
+                    await call(ID)
+        assert elsewhere.requests == []
+
+
+async def test_the_systems_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With HTTP_PROXY set the request goes there, in full form."""
+    async with upstream([RUNNING]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with client_of("http://runway.localhost") as client:
+            assert (await client.get_task(ID)).status == "RUNNING"
+        assert [request.path for request in proxy.requests] == [f"http://runway.localhost/v1/tasks/{ID}"]
+
+
+async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) -> None:
+    """A private authority is refused, and trusted once its file is given: against a real TLS server."""
+    authority = trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType] - trustme leaves another type open
+    config = uvicorn.Config(create_app(), log_config=None, ws="none", lifespan="off")
+    config.load()
+    config.ssl = context
+    server = uvicorn.Server(config)
+    listener = listen("127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    async with anyio.create_task_group() as serving:
+        serving.start_soon(server.serve, [listener])
+        async with client_of(url) as stranger:
+            with pytest.raises(UnreachableError, match="certificate verify failed"):
+                await stranger.get_task(ID)
+        async with client_of(url, ca_file=file) as client:
+            with pytest.raises(NotFoundError):
+                await client.get_task(ID)
+        server.should_exit = True
+
+
+async def test_a_wait_that_is_asked_for_is_made_on_the_clock() -> None:
+    """Retry-After of a second is waited for, for real, once."""
+    async with upstream([reply(503, Retry_After="1"), RUNNING]) as api, client_of(api.url) as client:
+        started = anyio.current_time()
+        await client.get_task(ID)
+        assert 1 <= anyio.current_time() - started < 5
+        assert api.count("GET") == 2
+
+
+async def test_a_cancelled_read_ends_at_once_and_closes_its_connection() -> None:
+    """Nothing is left open upstream."""
+    async with upstream([HANG]) as api, client_of(api.url) as client:
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(client.get_task, ID)
+            await api.asked("GET")
+            calls.cancel_scope.cancel()
+        await api.left(1)
+        assert api.count("GET") == 1
+
+
+async def test_a_compression_bomb_is_not_unpacked() -> None:
+    """A reply that grows beyond the limit is refused while it is read."""
+    import gzip  # noqa: PLC0415 - only this test packs
+
+    bomb = gzip.compress(b"[" + b"0," * 20_000_000 + b"0]")
+    async with upstream([reply(200, bomb, Content_Encoding="gzip")]) as api, client_of(api.url) as client:
+        with pytest.raises(Exception, match="over 4 MiB"):
+            await client.get_task(ID)
+        assert api.count("GET") == 1
+
+
+async def test_every_5xx_page_of_a_proxy_is_unavailable() -> None:
+    """An HTML page with status 502 is read three times and told in one line."""
+    page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+    async with upstream([reply(502, page, Content_Type="text/html")]) as api, client_of(api.url) as client:
+        with pytest.raises(UnavailableError, match=r"^Runway is unavailable \(502\)\. \(3 attempts\)$"):
+            await client.get_task(ID)
+        assert api.count("GET") == 3
