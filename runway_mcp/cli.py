@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, get_args, get_origin
 
 from runway_mcp import __version__
-from runway_mcp.signals import end_on_stop_signal
+from runway_mcp.signals import end_on_stop_signal, ignore_stop_signals
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -31,6 +31,14 @@ COMMANDS = {
 
 class UsageError(Exception):
     """The command line or a setting can't be used; told in one line."""
+
+
+def run() -> NoReturn:
+    """Be the process `runway-mcp`: from its first moment, a stop signal ends it with exit code 0."""
+    end_on_stop_signal()
+    code = main()
+    ignore_stop_signals()
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     settings = _parse(arguments)
-    end_on_stop_signal()
     from runway_mcp import logs
     from runway_mcp.server import build_server
 
@@ -82,7 +89,6 @@ def _sandbox(arguments: Sequence[str]) -> int:
     # Its flags are the server's settings by other names, so they are checked as such.
     options = parser.parse(arguments)
     settings = _load({"host": options.host, "port": options.port, "sandbox_speed": options.speed})
-    end_on_stop_signal()
     from runway_mcp import logs
     from runway_mcp.sandbox import create_app
 

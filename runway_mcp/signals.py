@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM as an orderly stop with exit code 0, on every platform."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -28,10 +29,20 @@ def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
 
 
 def end_on_stop_signal() -> None:
-    """Until an event loop takes the stop signals over, let them end the process."""
+    """Until an event loop takes the stop signals over, let them end the process at once.
+
+    At once, because an exception raised wherever the interpreter happens to be, half-way through an
+    import or the making of the loop, comes out as a traceback.
+    """
     for number in STOP_SIGNALS:
         signal.signal(number, _end)
 
 
+def ignore_stop_signals() -> None:
+    """From here on the process ends by itself; a further stop signal must not disturb that."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    os._exit(0)

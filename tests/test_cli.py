@@ -67,7 +67,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 def test_arguments_come_from_the_process_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The console script calls `main` without arguments."""
+    """Without arguments of its own, `main` takes the process's."""
     monkeypatch.setattr(sys, "argv", ["runway-mcp", "--nonsense"])
     assert main() == 2
     assert "--nonsense" in capsys.readouterr().err

@@ -23,7 +23,6 @@ from runway_mcp.api.errors import (
     RunwayError,
     TransientError,
     UnexpectedReplyError,
-    quote,
 )
 from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
 from runway_mcp.api.reply import Reply, raise_for, typed_errors
@@ -38,6 +37,10 @@ MISSING_KEY = (
     "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
     "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
     "keys are made at https://dev.runwayml.com/."
+)
+UNUSABLE_NETWORK = (
+    "The proxy or certificate settings of this machine can't be used, so nothing was sent. Mend HTTPS_PROXY, "
+    "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
 )
 
 
@@ -71,10 +74,10 @@ class RunwayAuth(httpx2.Auth):
         request.headers["X-Runway-Version"] = self._version
         yield request
 
-    def redact(self, text: bytes) -> bytes:
+    def redact(self, text: str) -> str:
         """Return `text` without the key, should somebody upstream have echoed it."""
-        key = self._key.get_secret_value().encode()
-        return text.replace(key, b"[API key]") if len(key) >= SHORTEST_SECRET else text
+        key = self._key.get_secret_value()
+        return text.replace(key, "[API key]") if len(key) >= SHORTEST_SECRET else text
 
     def __repr__(self) -> str:
         return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
@@ -91,7 +94,7 @@ class RunwayClient:
         self,
         http: httpx2.AsyncClient | RunwayError,
         *,
-        redact: Callable[[bytes], bytes] = bytes,
+        redact: Callable[[str], str] = str,
         timeouts: Timeouts = Timeouts(),
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
@@ -115,7 +118,7 @@ class RunwayClient:
         """
         reply = await self._read(f"/v1/tasks/{task_id}", within or self._timeouts.total)
         try:
-            return parse_task(parse_json(reply.body), task_id)
+            return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
             raise UnexpectedReplyError(
                 f"Runway answered 200, but not with a task: {error} ({reply.content_type}, "
@@ -171,7 +174,7 @@ class RunwayClient:
                                 status=response.status_code,
                                 applied=True,
                             )
-        reply = Reply(response.status_code, response.headers, self._redact(bytes(body)))
+        reply = Reply(response.status_code, response.headers, bytes(body), self._redact)
         if not response.is_success:
             raise_for(reply)
         return reply
@@ -215,13 +218,8 @@ async def open_client(
             verify=_trust(ca_file) if transport is None else True,
             transport=transport,
         )
-    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
-        yield RunwayClient(
-            RunwayError(
-                "No connection can be made with the proxy or certificate settings of this machine "
-                f"({quote(str(error))}), so nothing was sent. Mend HTTPS_PROXY, ALL_PROXY or SSL_CERT_FILE."
-            )
-        )
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL):
+        yield RunwayClient(RunwayError(UNUSABLE_NETWORK))
         return
     async with http:
         yield RunwayClient(http, redact=auth.redact, timeouts=timeouts)

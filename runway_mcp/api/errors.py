@@ -14,20 +14,24 @@ Every message is a sentence of our own. Text from upstream enters only through
 `quote`, which bounds it and makes it harmless, for it is data and never ours.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 QUOTE_LIMIT = 200
 """Characters of upstream text that an error may carry."""
 
+_SIGNATURE = re.compile(r"(_jwt=)[^\s&\"']+")
+
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     """Return upstream text as one bounded, printable, quoted line.
 
     Control, format and surrogate characters become spaces, so that the text can neither
-    break a log line nor hide or reorder what a reader sees.
+    break a log line nor hide or reorder what a reader sees. The signature of an output URL is hidden.
     """
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: limit * 4]).split())
+    text = _SIGNATURE.sub(r"\1[hidden]", text[: limit * 4])
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     if len(line) > limit:
         line = line[:limit] + "…"
     return '"' + line.replace('"', "'") + '"'
@@ -35,13 +39,13 @@ def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One entry of a 400's `issues`: where in the request, and what is wrong with it."""
+    """One entry of a 400's `issues`: where in the request, and what is wrong with it, both quoted."""
 
     path: str
     message: str
 
     def __str__(self) -> str:
-        return f"{quote(self.path, 80)}: {quote(self.message)}"
+        return f"{self.path}: {self.message}"
 
 
 class RunwayError(Exception):

@@ -7,7 +7,7 @@ statuses and fields newer than this code still reach the caller unchanged.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NewType
 
@@ -44,8 +44,12 @@ def parse_task_id(text: str) -> TaskId:
     return TaskId(text.lower())
 
 
-def parse_json(body: bytes) -> JsonValue:
+def parse_json(body: bytes, redact: Callable[[str], str] = str) -> JsonValue:
     """Return what a UTF-8 JSON text says, with unpaired surrogates replaced by U+FFFD.
+
+    Args:
+        body: The text.
+        redact: What each of its strings passes through.
 
     Raises:
         ValueError: It is no JSON, or holds what JSON can't pass on (NaN, infinity, over 64 levels).
@@ -54,21 +58,21 @@ def parse_json(body: bytes) -> JsonValue:
         value = json.loads(body.decode())
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
-    return _clean(value, 0)
+    return _clean(value, redact, 0)
 
 
-def _clean(value: JsonValue, depth: int) -> JsonValue:
+def _clean(value: JsonValue, redact: Callable[[str], str], depth: int) -> JsonValue:
     if depth > DEEPEST:
         raise ValueError("it is nested too deeply")
     match value:
         case str():
-            return value if value.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+            return redact(value if value.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value))
         case float() if not math.isfinite(value):
             raise ValueError("it holds a number that JSON does not have")
         case list():
-            return [_clean(item, depth + 1) for item in value]
+            return [_clean(item, redact, depth + 1) for item in value]
         case dict():
-            return {str(_clean(key, depth)): _clean(item, depth + 1) for key, item in value.items()}
+            return {str(_clean(key, redact, depth)): _clean(item, redact, depth + 1) for key, item in value.items()}
         case _:
             return value
 

@@ -4,7 +4,7 @@ Two translations stand here and nowhere else: from the HTTP library's errors to 
 from a status with its body to ours. No text of either is repeated unbounded.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,16 +40,17 @@ _NOT_SENT = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole reply: its status, headers and decompressed body."""
+    """A whole reply: its status, headers and decompressed body, and what takes the API key out of its texts."""
 
     status: int
     headers: httpx2.Headers
     body: bytes
+    redact: Callable[[str], str]
 
     def json(self) -> JsonValue:
         """The body as JSON, or None where it is none; for error bodies, whose form is no promise."""
         try:
-            return parse_json(self.body)
+            return parse_json(self.body, self.redact)
         except ValueError:
             return None
 
@@ -61,23 +62,26 @@ class Reply:
     @property
     def content_type(self) -> str:
         """What the body claims to be, as a bounded quotation."""
-        return quote(self.headers.get("Content-Type", "no content type"), 60)
+        return quote(self.redact(self.headers.get("Content-Type", "no content type")), 60)
 
 
 @contextmanager
 def typed_errors(within: float) -> Generator[None]:
-    """Turn every error of the layers below into one of ours; none of their text is repeated."""
+    """Turn every error of the layers below into one of ours.
+
+    They are not chained: their text may hold what upstream said, and a traceback would show it.
+    """
     try:
         yield
     except RunwayError:
         raise
-    except TimeoutError as error:
-        raise UnreachableError(f"Runway sent no whole reply within {within:.0f} s.", applied=True) from error
-    except httpx2.DecodingError as error:
-        raise UnexpectedReplyError("Runway's reply could not be decompressed.", applied=True) from error
+    except TimeoutError:
+        raise UnreachableError(f"Runway sent no whole reply within {within:.0f} s.", applied=True) from None
+    except httpx2.DecodingError:
+        raise UnexpectedReplyError("Runway's reply could not be decompressed.", applied=True) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
         applied = not isinstance(error, _NOT_SENT)
-        raise UnreachableError(_describe(error), applied=applied) from error
+        raise UnreachableError(_describe(error), applied=applied) from None
 
 
 def _describe(error: Exception) -> str:
@@ -149,7 +153,7 @@ def _issues(body: JsonValue) -> list[Issue]:
     match body:
         case {"issues": [*entries]}:
             return [
-                Issue(path=".".join(map(str, path)), message=message)
+                Issue(path=quote(".".join(map(str, path)), 80), message=quote(message))
                 for entry in entries[:5]
                 for path, message in _issue_parts(entry)
             ]

@@ -3,6 +3,7 @@
 The SDK would run uvicorn without limits and without an end; here it is run with both.
 """
 
+import asyncio
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ from starlette.types import ASGIApp
 
 from runway_mcp.signals import on_stop_signal
 from runway_mcp.web.deadlines import BodyDeadline, HeaderDeadlineProtocol
+from runway_mcp.web.stopping import Stoppable
 
 MOST_CONNECTIONS = 1_000
-SHUTDOWN_SECONDS = 1
+GRACE_SECONDS = 0.5
 """How long requests under way may go on after a stop signal; a DELETE that was sent goes on beside them."""
+CLOSING_SECONDS = 2
+"""How long clients may then take to read what is left for them."""
 
 
 def build_app(server: MCPServer[Any], *, host: str, path: str) -> ASGIApp:
@@ -41,11 +45,16 @@ def build_app(server: MCPServer[Any], *, host: str, path: str) -> ASGIApp:
             allowed_origins=[*(f"http://{name}" for name in names), *(f"http://{name}:*" for name in names)],
         ),
     )
+    app.router.redirect_slashes = False
     return BodyDeadline(app)
 
 
 class _Server(uvicorn.Server):
     """Uvicorn that takes a stop signal as a wish to stop, not as a reason to die of it afterwards."""
+
+    def __init__(self, config: uvicorn.Config, app: Stoppable) -> None:
+        super().__init__(config)
+        self._app = app
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -54,6 +63,7 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._app.stop)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -66,8 +76,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve_http(app: ASGIApp, listener: socket.socket) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM comes."""
+    stoppable = Stoppable(app)
     config = uvicorn.Config(
-        app,
+        stoppable,
         http=HeaderDeadlineProtocol,
         ws="none",
         lifespan="on",
@@ -76,6 +87,6 @@ async def serve_http(app: ASGIApp, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
     )
-    await _Server(config).serve(sockets=[listener])
+    await _Server(config, stoppable).serve(sockets=[listener])

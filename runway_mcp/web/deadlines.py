@@ -14,8 +14,9 @@ LARGEST_BODY = 4 * 1024 * 1024
 
 
 class HeaderDeadlineProtocol(H11Protocol):
-    """Closes a connection on which no whole request head comes within `HEADER_SECONDS`."""
+    """Closes a connection on which no whole request head comes within `seconds`."""
 
+    seconds = HEADER_SECONDS
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -37,7 +38,7 @@ class HeaderDeadlineProtocol(H11Protocol):
         if self.cycle and not self.cycle.response_complete:
             self._stop_waiting()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+            self._deadline = self.loop.call_later(self.seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -18,7 +18,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from support.upstream import Reply, Request, Upstream, reply, task
 from support.waiting import until
 
-KEY = "key_5ecre7000000000000000000000marked"
+KEY = "key_5ecre7c0ffee0123456789abcdefmarked"
 """An API key that is easy to look for."""
 
 META = {

@@ -91,7 +91,7 @@ class Upstream:
         """Serve one connection."""
         self._writers[writer] = asyncio.current_task()
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._exchange(reader, writer):
                     pass
         finally:
