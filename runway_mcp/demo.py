@@ -10,10 +10,12 @@ import textwrap
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.server.mcpserver import MCPServer
 from mcp_types import TextContent
 from pydantic import JsonValue
 
 from runway_mcp.sandbox import SAMPLES
+from runway_mcp.tasks.service import TaskService
 
 SPEED = 12
 POLL_SECONDS = 5 / SPEED
@@ -23,11 +25,17 @@ WIDTH = 110
 _ONE_IN_EACH_STATE = ("pending", "throttled", "running", "succeeded_video", "failed_moderation", "cancelled")
 
 
-async def run_demo() -> int:
-    """Run the demo; return 0 when everything it shows came out as promised, else 1."""
-    arguments = ["-m", "runway_mcp", "--sandbox", "--sandbox-speed", str(SPEED)]
-    async with Client(StdioServerParameters(command=sys.executable, args=arguments)) as client:
-        demo = _Demo(client)
+SERVER = StdioServerParameters(
+    command=sys.executable, args=["-m", "runway_mcp", "--sandbox", "--sandbox-speed", str(SPEED)]
+)
+
+
+async def run_demo(
+    server: StdioServerParameters | MCPServer[TaskService] = SERVER, poll_seconds: float = POLL_SECONDS
+) -> int:
+    """Run the demo against `server`; return 0 when everything it shows came out as promised, else 1."""
+    async with Client(server) as client:
+        demo = _Demo(client, poll_seconds)
         await demo.show()
     if demo.broken_promises:
         print(f"\nNot as promised: {', '.join(demo.broken_promises)}", file=sys.stderr)
@@ -39,8 +47,9 @@ async def run_demo() -> int:
 class _Demo:
     """A sequence of calls over one connection, each printed with its answer."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, poll_seconds: float) -> None:
         self._client = client
+        self._poll_seconds = poll_seconds
         self.broken_promises: list[str] = []
 
     async def show(self) -> None:
@@ -80,7 +89,7 @@ class _Demo:
             print(f"  {'#' * round(done * 30):.<30} {done:4.0%} {status!s:<10}", end=end, file=sys.stderr, flush=True)
             if status in {"SUCCEEDED", "FAILED", "CANCELLED"}:
                 break
-            await anyio.sleep(POLL_SECONDS)
+            await anyio.sleep(self._poll_seconds)
         print(file=sys.stderr, flush=True)
 
     async def _call(

@@ -12,12 +12,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platf
 
 @contextmanager
 def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
-    """Have the event loop call `stop` at each stop signal, instead of what would end the process."""
+    """Have the event loop call `stop` at the first stop signal; further ones must not disturb the end."""
     import asyncio  # noqa: PLC0415 - starting up needs this module, but not yet an event loop
 
     loop = asyncio.get_running_loop()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
+        ignore_stop_signals()
         loop.call_soon_threadsafe(stop)
 
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
@@ -25,7 +26,8 @@ def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is handle:
+                signal.signal(number, handler)
 
 
 def end_on_stop_signal() -> None:
@@ -39,7 +41,7 @@ def end_on_stop_signal() -> None:
 
 
 def ignore_stop_signals() -> None:
-    """From here on the process ends by itself; a further stop signal must not disturb that."""
+    """Leave the process, which is ending by itself, alone."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -10,7 +10,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes of one message; the rest of a longer one is skipped, for no tool takes anything near it."""
 CHUNK = 64 * 1024
+READ_AHEAD = 4
+"""Chunks that are read before the first of them is dealt with."""
 
 
 async def serve_stdio(server: MCPServer[Any]) -> None:
@@ -48,25 +50,27 @@ class LineReader:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._token = anyio.lowlevel.current_token()
-        self._send, self._receive = anyio.create_memory_object_stream[str]()
+        self._room = threading.Semaphore(READ_AHEAD)
+        self._send, self._receive = anyio.create_memory_object_stream[list[bytes]](READ_AHEAD)
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def stop(self) -> None:
         """End the iteration, as if the input had ended."""
         self._send.close()
 
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self._receive
+    async def __aiter__(self) -> AsyncGenerator[str]:
+        async with self._receive:
+            async for lines in self._receive:
+                for line in lines:
+                    yield line.decode(errors="replace")
+                self._room.release()
 
     def _read(self) -> None:
         with suppress(anyio.RunFinishedError, anyio.ClosedResourceError, anyio.BrokenResourceError):
             for lines in _split(iter(partial(_read_chunk, self._fd), b"")):
-                anyio.from_thread.run(self._deliver, lines, token=self._token)
+                self._room.acquire()
+                anyio.from_thread.run_sync(self._send.send_nowait, lines, token=self._token)
             anyio.from_thread.run_sync(self.stop, token=self._token)
-
-    async def _deliver(self, lines: list[bytes]) -> None:
-        for line in lines:
-            await self._send.send(line.decode(errors="replace"))
 
 
 class LineWriter:

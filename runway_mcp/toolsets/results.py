@@ -101,22 +101,23 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _sentence(change: Change) -> str:
-    before = change.before
+    was_cancelled = change.before is not None and change.before.status == "CANCELLED"
     match change.outcome:
         case "cancelled":
-            refund = " Credits of a task that was running are not refunded." if _ran(before) else ""
-            return f"Cancelled.{refund}"
+            return "Cancelled." + (
+                " Credits of a task that was running are not refunded." if _ran(change.before) else ""
+            )
         case "deleted":
             return "Deleted, together with its output. Nothing is refunded."
-        case "gone" if before is not None and before.status == "CANCELLED":
+        case "finished" if was_cancelled:
+            return "Nothing to do: the task was already cancelled."
+        case "gone" if was_cancelled:
             return "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
         case "gone":
             return (
                 "Nothing to do: Runway no longer has this task. It was cancelled or deleted before, or never existed."
             )
-        case "finished":
-            if before is not None and before.status == "CANCELLED":
-                return "Nothing to do: the task was already cancelled."
+        case _:
             return (
                 "Left alone: the task had already finished, and its output, if any, is intact. "
                 "To delete task and output, call runway_deleteTask."

@@ -3,6 +3,7 @@
 import asyncio
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -10,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEADER_SECONDS = 20.0
 BODY_SECONDS = 20.0
 LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes after which a body is no longer gathered here; the SDK then refuses it with 413."""
+"""Bytes over which a body is not gathered here: the SDK refuses it with 413, without waiting for it."""
 
 
 class HeaderDeadlineProtocol(H11Protocol):
@@ -55,7 +56,8 @@ class BodyDeadline:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or answer it in the app's place."""
-        if scope["type"] != "http":
+        declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        if scope["type"] != "http" or (declared.isdigit() and int(declared[:20]) > LARGEST_BODY):
             await self._app(scope, receive, send)
             return
         gathered: list[Message] = []

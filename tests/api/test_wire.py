@@ -12,6 +12,7 @@ import uvicorn
 from pydantic import SecretStr
 from support.scripted import ID, KEY
 from support.upstream import HANG, RESET, Reply, reply, task, upstream
+from support.waiting import together
 
 from runway_mcp.api.client import RunwayClient, Timeouts, open_client
 from runway_mcp.api.errors import NotFoundError, UnavailableError, UnreachableError
@@ -48,26 +49,28 @@ async def test_a_read_survives_resets_before_and_within_the_reply() -> None:
         assert api.count("GET") == 3
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        RESET,
-        HANG,
-        Reply(RUNNING.data[:30], then="close"),
-        Reply(RUNNING.data[:-10], then="reset"),
-        Reply(b"\x00\x01nonsense\r\n\r\n", then="close"),
-    ],
-    ids=["reset", "silence", "cut in the head", "cut in the body", "not HTTP"],
-)
-async def test_a_reply_that_never_comes_whole_is_unreachable(broken: Reply) -> None:
+BROKEN = {
+    "reset": RESET,
+    "silence": HANG,
+    "cut in the head": Reply(RUNNING.data[:30], then="close"),
+    "cut in the body": Reply(RUNNING.data[:-10], then="reset"),
+    "not HTTP": Reply(b"\x00\x01nonsense\r\n\r\n", then="close"),
+}
+
+
+async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
     """A read is tried three times and changes nothing; a DELETE is sent once and may have taken effect."""
-    async with upstream([broken]) as api, client_of(api.url) as client:
-        with pytest.raises(UnreachableError, match="3 attempts"):
-            await client.get_task(ID)
-        with pytest.raises(UnreachableError) as caught:
-            await client.delete_task(ID)
-        assert caught.value.applied
-        assert (api.count("GET"), api.count("DELETE")) == (3, 1)
+
+    async def check(what: str) -> None:
+        async with upstream([BROKEN[what]]) as api, client_of(api.url) as client:
+            with pytest.raises(UnreachableError, match="3 attempts"):
+                await client.get_task(ID)
+            with pytest.raises(UnreachableError) as caught:
+                await client.delete_task(ID)
+            assert caught.value.applied
+            assert (api.count("GET"), api.count("DELETE")) == (3, 1)
+
+    await together(check, BROKEN)
 
 
 async def test_a_refused_connection_changed_nothing() -> None:
