@@ -17,16 +17,20 @@ def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
 
     loop = asyncio.get_running_loop()
 
+    is_stopping = False
+
     def handle(_number: int, _frame: FrameType | None) -> None:
-        ignore_stop_signals()
-        loop.call_soon_threadsafe(stop)
+        nonlocal is_stopping
+        if not is_stopping:
+            is_stopping = True
+            loop.call_soon_threadsafe(stop)
 
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is handle:
+        if not is_stopping:
+            for number, handler in before.items():
                 signal.signal(number, handler)
 
 
@@ -41,7 +45,12 @@ def end_on_stop_signal() -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Leave the process, which is ending by itself, alone."""
+    """Leave the process alone: nothing is left to do but the interpreter's own end.
+
+    A signal that comes while its handler is being replaced would be reported with a traceback, by the
+    hook for errors that nobody can catch.
+    """
+    sys.unraisablehook = lambda _: None
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
