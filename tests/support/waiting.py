@@ -8,7 +8,7 @@ import anyio
 Case = TypeVar("Case")
 
 
-async def until(condition: Callable[[], object], what: str, within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], what: str, within: float = 30.0) -> None:
     """Return once `condition` holds; fail after `within` seconds, naming `what` was waited for."""
     deadline = anyio.current_time() + within
     while not condition():
