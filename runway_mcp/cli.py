@@ -70,7 +70,12 @@ def _serve(arguments: Sequence[str]) -> int:
     from runway_mcp.server import build_server
 
     logs.configure(settings.log_level, secret=settings.api_key.get_secret_value() if settings.api_key else None)
-    server = build_server(_client(settings), read_only=settings.read_only, sandbox=settings.sandbox)
+    server = build_server(
+        _client(settings),
+        poll_seconds=settings.poll_seconds,
+        read_only=settings.read_only,
+        sandbox=settings.sandbox,
+    )
     if settings.transport == "stdio":
         from runway_mcp.stdio import serve_stdio
 

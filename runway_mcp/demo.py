@@ -8,7 +8,6 @@ import json
 import sys
 import textwrap
 
-import anyio
 from mcp import Client, StdioServerParameters
 from mcp.server.mcpserver import MCPServer
 from mcp_types import TextContent
@@ -18,24 +17,21 @@ from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.service import TaskService
 
 SPEED = 12
-POLL_SECONDS = 5 / SPEED
-MOST_POLLS = 25
 WIDTH = 110
 
 _ONE_IN_EACH_STATE = ("pending", "throttled", "running", "succeeded_video", "failed_moderation", "cancelled")
 
 
 SERVER = StdioServerParameters(
-    command=sys.executable, args=["-m", "runway_mcp", "--sandbox", "--sandbox-speed", str(SPEED)]
+    command=sys.executable,
+    args=["-m", "runway_mcp", "--sandbox", f"--sandbox-speed={SPEED}", f"--poll-seconds={5 / SPEED:.2f}"],
 )
 
 
-async def run_demo(
-    server: StdioServerParameters | MCPServer[TaskService] = SERVER, poll_seconds: float = POLL_SECONDS
-) -> int:
+async def run_demo(server: StdioServerParameters | MCPServer[TaskService] = SERVER) -> int:
     """Run the demo against `server`; return 0 when everything it shows came out as promised, else 1."""
     async with Client(server) as client:
-        demo = _Demo(client, poll_seconds)
+        demo = _Demo(client)
         await demo.show()
     if demo.broken_promises:
         print(f"\nNot as promised: {', '.join(demo.broken_promises)}", file=sys.stderr)
@@ -47,9 +43,8 @@ async def run_demo(
 class _Demo:
     """A sequence of calls over one connection, each printed with its answer."""
 
-    def __init__(self, client: Client, poll_seconds: float) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._poll_seconds = poll_seconds
         self.broken_promises: list[str] = []
 
     async def show(self) -> None:
@@ -62,9 +57,8 @@ class _Demo:
         for name in _ONE_IN_EACH_STATE:
             await self._call("runway_getTask", name)
 
-        _say("Follow one until it has succeeded")
-        await self._follow("running")
-        await self._call("runway_getTask", "running", expect={"status": "SUCCEEDED"})
+        _say("Wait for one until it has succeeded")
+        await self._call("runway_waitForTask", "running", expect={"status": "SUCCEEDED"})
 
         _say("Cancel one that is running")
         await self._call("runway_cancelTask", "running_long", expect={"done": "cancelled"})
@@ -78,37 +72,23 @@ class _Demo:
         _say("What an error looks like: it is gone")
         await self._call("runway_getTask", "running", error=True)
 
-    async def _follow(self, sample: str) -> None:
-        """Read a task until it is final, with a progress line on stderr."""
-        end = "\r" if sys.stderr.isatty() else "\n"
-        for _ in range(MOST_POLLS):
-            task = await self._read("runway_getTask", sample)
-            status = task.get("status")
-            progress = 1 if status == "SUCCEEDED" else task.get("progress")
-            done = progress if isinstance(progress, int | float) else 0
-            print(f"  {'#' * round(done * 30):.<30} {done:4.0%} {status!s:<10}", end=end, file=sys.stderr, flush=True)
-            if status in {"SUCCEEDED", "FAILED", "CANCELLED"}:
-                break
-            await anyio.sleep(self._poll_seconds)
-        print(file=sys.stderr, flush=True)
-
     async def _call(
         self, tool: str, sample: str, *, expect: dict[str, JsonValue] | None = None, error: bool = False
     ) -> None:
-        print(f"\n> {tool}  taskId={SAMPLES[sample].id}")
-        found = await self._read(tool, sample, shown=True, error=error)
-        if any(found.get(name) != value for name, value in (expect or {}).items()):
+        """Make a call and print it; with progress, where it tells any, as a line on stderr."""
+        print(f"\n> {tool}  taskId={SAMPLES[sample].id}", flush=True)
+        result = await self._client.call_tool(tool, {"taskId": SAMPLES[sample].id}, progress_callback=_print_progress)
+        for text in [block.text for block in result.content if isinstance(block, TextContent)]:
+            _print_block(text)
+        found: dict[str, JsonValue] = result.structured_content or {}
+        if result.is_error != error or any(found.get(name) != value for name, value in (expect or {}).items()):
             self.broken_promises.append(f"{tool} of {sample}")
 
-    async def _read(self, tool: str, sample: str, *, shown: bool = False, error: bool = False) -> dict[str, JsonValue]:
-        result = await self._client.call_tool(tool, {"taskId": SAMPLES[sample].id})
-        for block in result.content:
-            if shown and isinstance(block, TextContent):
-                _print_block(block.text)
-        if result.is_error != error:
-            self.broken_promises.append(f"{tool} of {sample}")
-        structured: dict[str, JsonValue] = result.structured_content or {}
-        return structured
+
+async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
+    done = progress / (total or 100)
+    end = "\r" if sys.stderr.isatty() else "\n"
+    print(f"  {'#' * round(done * 30):.<30} {message or '':<30}", end=end, file=sys.stderr, flush=True)
 
 
 def _print_block(text: str) -> None:

@@ -18,19 +18,21 @@ from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import quote
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.watcher import POLL_SECONDS, open_watcher
 from runway_mcp.toolsets import results
 from runway_mcp.toolsets.tasks import TASKS
+from runway_mcp.toolsets.waiting import WAITING
 
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-TOOLSETS = (TASKS,)
+TOOLSETS = (TASKS, WAITING)
 MOST_IN_FLIGHT = 5_000
 """Messages handled at once over one process; at 23 KB each that is about 115 MB."""
 
 _INSTRUCTIONS = (
     "Runway generation tasks (video, image, audio) by id. runway_getTask reads one: status, progress, output URLs, "
-    "failure, cost; free and safe to repeat, at most every 5 seconds."
+    "failure, cost. runway_waitForTask waits until one or several have finished: prefer it to repeated reads."
 )
 _CHANGES = (
     " runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one with its "
@@ -84,6 +86,7 @@ class RunwayServer(MCPServer[TaskService]):
 def build_server(
     open_client: Callable[[], AbstractAsyncContextManager[RunwayClient]],
     *,
+    poll_seconds: float = POLL_SECONDS,
     read_only: bool = False,
     sandbox: bool = False,
 ) -> MCPServer[TaskService]:
@@ -91,20 +94,25 @@ def build_server(
 
     Args:
         open_client: Opens the process's one client; entered when the server starts, left when it ends.
+        poll_seconds: How often a task is looked at, at most.
         read_only: Register only the tools that change nothing.
         sandbox: Say in the server's name and instructions that nothing here is real.
     """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[TaskService]) -> AsyncGenerator[TaskService]:
-        async with open_client() as client, open_changes() as changes:
-            yield TaskService(client, changes)
+        async with (
+            open_client() as client,
+            open_watcher(client, poll_seconds=poll_seconds) as watcher,
+            open_changes() as changes,
+        ):
+            yield TaskService(client, changes, watcher)
 
     instructions = _INSTRUCTIONS + (_READ_ONLY if read_only else _CHANGES)
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
         title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
-        description="Get, cancel and delete Runway generation tasks.",
+        description="Get, wait for, cancel and delete Runway generation tasks.",
         instructions=_SANDBOX + instructions if sandbox else instructions,
         website_url=WEBSITE,
         version=__version__,

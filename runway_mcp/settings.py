@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     sandbox_speed: float = Field(
         1, gt=0, le=1000, allow_inf_nan=False, description="How many times faster tasks run in the sandbox."
     )
+    poll_seconds: float = Field(
+        5,
+        ge=0.05,
+        le=60,
+        allow_inf_nan=False,
+        description="How often a task is looked at, at most. Runway updates one every 5 seconds; less suits a sandbox.",
+    )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts talk to the server.")
     host: str = Field(
         "127.0.0.1",

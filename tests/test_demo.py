@@ -27,9 +27,8 @@ def test_the_demo_runs_as_the_readme_says() -> None:
     for done in ("cancelled", "nothing", "deleted"):
         assert f'"done": "{done}"' in ran.stdout
     assert "Runway has no such task" in ran.stdout
-    progress = [line for line in ran.stderr.splitlines() if "%" in line]
+    progress = [line for line in ran.stderr.splitlines() if "RUNNING, " in line]
     assert len(progress) > 2
-    assert "100% SUCCEEDED" in progress[-1]
 
 
 async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +40,7 @@ async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[st
 
     wire.between = pass_time
     with anyio.fail_after(15):
-        assert await run_demo(build_server(lambda: faulty_client(wire)), poll_seconds=0) == 0
+        assert await run_demo(build_server(lambda: faulty_client(wire), poll_seconds=0.02)) == 0
     shown = capsys.readouterr().out
     first = shown.split(f"taskId={SAMPLES['pending'].id}\n")[1].split("\n\n")[0]
     assert json.loads(first)["status"] == "PENDING"
@@ -51,7 +50,7 @@ async def test_the_demo_says_what_did_not_go_as_promised(capsys: pytest.CaptureF
     """With a server that knows no task, the exit code is 1 and the broken promises are named."""
     with anyio.fail_after(15):
         server = build_server(lambda: scripted_client(Script(reply(404, {"error": "gone"}))))
-        assert await run_demo(server, poll_seconds=0) == 1
+        assert await run_demo(server) == 1
     captured = capsys.readouterr()
     assert "Not as promised: runway_getTask of pending" in captured.err
     assert "runway_deleteTask of running" in captured.err

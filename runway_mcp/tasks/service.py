@@ -1,11 +1,11 @@
-"""Get, cancel and delete: the use cases of a task that tools, REST and the command line share.
+"""Get, wait, cancel and delete: the use cases of a task that tools, REST and the command line share.
 
 The API has one DELETE, which cancels an active task and destroys a finished one with its
 output. Here they are two: both look first, and after a reply that was lost or failed they look
 again before anything is sent a second time.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import random as system_random
@@ -24,6 +24,8 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.tasks.changes import Changes
+from runway_mcp.tasks.waiting import Report, Until, Waited, wait
+from runway_mcp.tasks.watcher import Watcher
 
 LOOK_SECONDS = 15.0
 """How long a look before a change may take, its retries included."""
@@ -75,12 +77,17 @@ class UnclearOutcomeError(Exception):
 
 
 class TaskService:
-    """The verbs of a task, over one client. Every method ends within 60 seconds."""
+    """The verbs of a task, over one client. Every method but `wait` ends within 60 seconds.
+
+    Attributes:
+        watcher: The states of the tasks, for who follows one.
+    """
 
     def __init__(
         self,
         client: RunwayClient,
         changes: Changes,
+        watcher: Watcher,
         *,
         change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -88,17 +95,22 @@ class TaskService:
     ) -> None:
         self._client = client
         self._changes = changes
+        self.watcher = watcher
         self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
 
     async def get(self, task_id: TaskId) -> Task:
-        """Return the task as it stands.
+        """Return the task as it stands, or stood less than a poll interval ago.
 
         Raises:
             RunwayError: It could not be read; `NotFoundError` where it is gone.
         """
-        return await self._client.get_task(task_id)
+        return await self.watcher.read(task_id)
+
+    async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
+        """Wait until the tasks are final or the time is up; see `waiting.wait`."""
+        return await wait(self.watcher, task_ids, seconds=seconds, until=until, report=report)
 
     async def cancel(self, task_id: TaskId) -> Change:
         """Stop a task that has not finished; leave a finished one, and its output, alone.
@@ -137,6 +149,12 @@ class TaskService:
 
     async def _remove(self, before: Task, wanted: Outcome) -> Change:
         """Send DELETE until the task is seen to be gone, looking again before each repetition."""
+        try:
+            return await self._try_to_remove(before, wanted)
+        finally:
+            self.watcher.changed(before.id)
+
+    async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
         with anyio.move_on_after(self._change_seconds):
             attempt = 0
             while True:

@@ -15,6 +15,8 @@ from runway_mcp.api.errors import NotFoundError, RunwayError, TransientError, qu
 from runway_mcp.api.models import Task
 from runway_mcp.tasks.failures import advice
 from runway_mcp.tasks.service import Change, StillActiveError, UnclearOutcomeError
+from runway_mcp.tasks.waiting import Waited
+from runway_mcp.tasks.watcher import Poll
 
 LARGEST_JSON = 400_000
 """Characters of one task's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
@@ -34,6 +36,39 @@ def task_result(task: Task) -> CallToolResult:
         )
     notes = [f"Advice on this failure: {advice(task.failure_code)}"] if task.status == "FAILED" else []
     return _result(text, notes, task.data)
+
+
+def wait_result(waited: Waited) -> CallToolResult:
+    """One task as `task_result` has it; where it FAILED, an error too, for what was waited for did not come."""
+    (poll,) = waited.polls.values()
+    assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
+    result = task_result(poll.task)
+    if poll.task.is_active:
+        result.content.append(TextContent(text=_still(waited, poll)))
+    elif poll.task.status == "FAILED":
+        result.is_error = True
+    return result
+
+
+def waits_result(waited: Waited) -> CallToolResult:
+    """Several tasks as a JSON list in the order asked for; an error only where every one FAILED."""
+    polls = [waited.polls[task_id] for task_id in waited.task_ids]
+    tasks: list[JsonValue] = [
+        dict(poll.task.data)
+        if poll.task
+        else {"id": task_id, "error": str(poll.trouble or "It was not looked at yet.")}
+        for task_id, poll in zip(waited.task_ids, polls, strict=True)
+    ]
+    text = compact_json(tasks)
+    if len(text) > LARGEST_JSON:
+        return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
+    active = sum(not poll.ended for poll in polls)
+    still = (
+        f"{active} of {len(polls)} have not finished after {waited.seconds:.0f} s. They go on at Runway; calling "
+        "runway_waitForTask again goes on waiting."
+    )
+    failed = all(poll.task is not None and poll.task.status == "FAILED" for poll in polls)
+    return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
 
 
 def change_result(change: Change) -> CallToolResult:
@@ -90,10 +125,32 @@ def error_result(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
 
-def compact_json(value: Mapping[str, JsonValue]) -> str:
+def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
     """JSON without spaces, in which characters that hide or reorder text are written as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(_escape, text)
+
+
+def _still(waited: Waited, poll: Poll) -> str:
+    assert poll.task is not None  # noqa: S101 - it is the task's state that is described
+    trouble = f" The latest look at it failed: {poll.trouble}" if poll.trouble else ""
+    return (
+        f"Not finished after {waited.seconds:.0f} s: {describe(poll.task)}. It goes on at Runway; calling "
+        f"runway_waitForTask again goes on waiting.{trouble}"
+    )
+
+
+def describe(task: Task) -> str:
+    """A task's status and, where it is known, how much of it is done: "RUNNING, 45 %"."""
+    status = task.status if task.status.isalpha() and len(task.status) < 40 else quote(task.status, 40)  # noqa: PLR2004
+    done = progress(task)
+    return status if done is None else f"{status}, {done:.0%}".replace("%", " %")
+
+
+def progress(task: Task) -> float | None:
+    """How much of a task is done, 0 to 1; None where the API does not say."""
+    done = task.data.get("progress")
+    return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) and not isinstance(done, bool) else None
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -7,11 +7,10 @@ from typing import Literal
 
 import httpx2
 from pydantic import SecretStr
-from support.scripted import Sleeper
+from support.scripted import Sleeper, service_of
 
 from runway_mcp.api.client import RunwayAuth, RunwayClient
 from runway_mcp.sandbox import create_app
-from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
 
 Fault = int | Literal["lost before", "lost after"]
@@ -62,5 +61,5 @@ async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
 @asynccontextmanager
 async def faulty_service(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[TaskService]:
     """The use cases over `wire`; their waits take no time."""
-    async with faulty_client(wire) as client, open_changes() as changes:
-        yield TaskService(client, changes, sleep=sleep or Sleeper(), random=lambda: 0.0)
+    async with faulty_client(wire) as client, service_of(client, sleep=sleep or Sleeper()) as service:
+        yield service

@@ -1,15 +1,19 @@
 """A transport that answers from a script, and a client of ours over it."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 
+import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
 from runway_mcp.api.client import RunwayAuth, RunwayClient, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.watcher import open_watcher
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 ID: TaskId = parse_task_id("08388106-1b46-4f5c-bd46-1c1d7ee86892")
@@ -81,3 +85,15 @@ async def scripted_client(
             sleep=sleep or Sleeper(),
             random=lambda: 0.0,
         )
+
+
+@asynccontextmanager
+async def service_of(
+    client: RunwayClient,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    change_seconds: float = 30,
+) -> AsyncGenerator[TaskService]:
+    """The use cases over a client, without jitter."""
+    async with open_watcher(client, poll_seconds=0.05) as watcher, open_changes() as changes:
+        yield TaskService(client, changes, watcher, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0)

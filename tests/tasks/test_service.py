@@ -6,7 +6,7 @@ import anyio
 import httpx2
 import pytest
 from support.faulty import Fault, FaultyWire, faulty_service
-from support.scripted import Script, Sleeper, reply, scripted_client, task
+from support.scripted import Script, Sleeper, reply, scripted_client, service_of, task
 
 from runway_mcp.api.errors import (
     AuthenticationError,
@@ -18,7 +18,6 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import Change, StillActiveError, TaskService, UnclearOutcomeError
 
 UNKNOWN = parse_task_id("17f20503-6c24-4c16-946b-35dbbce2af2f")
@@ -179,8 +178,8 @@ async def test_a_task_that_finished_meanwhile_is_left_alone_by_a_cancel() -> Non
 async def test_a_second_delete_that_finds_nothing_was_the_first_ones_work() -> None:
     """A 404 after a DELETE of ours was lost means that it is done."""
     script = Script(reply(200, task("RUNNING")), reply(500), reply(200, task("RUNNING")), reply(404, {"error": "gone"}))
-    async with scripted_client(script) as client, open_changes() as changes:
-        found = await TaskService(client, changes, sleep=Sleeper()).cancel(parse_task_id(str(task("")["id"])))
+    async with scripted_client(script) as client, service_of(client, sleep=Sleeper()) as service:
+        found = await service.cancel(parse_task_id(str(task("")["id"])))
     assert found.outcome == "cancelled"
     assert script.methods == ["GET", "DELETE", "GET", "DELETE"]
 
@@ -236,8 +235,7 @@ async def test_a_long_retry_after_is_told_instead_of_waited_for() -> None:
         reply(429, Retry_After="30"),
         reply(200, task("RUNNING")),
     )
-    async with scripted_client(script) as client, open_changes() as changes:
-        service = TaskService(client, changes, sleep=sleeper)
+    async with scripted_client(script) as client, service_of(client, sleep=sleeper) as service:
         with pytest.raises(RateLimitedError, match="30 s"):
             await service.cancel(parse_task_id(str(task("")["id"])))
     assert sleeper.slept == [3.0]
@@ -246,8 +244,10 @@ async def test_a_long_retry_after_is_told_instead_of_waited_for() -> None:
 async def test_a_change_that_takes_too_long_is_unclear() -> None:
     """Past its deadline a change ends, and the error does not claim to know what it did."""
     script = Script(reply(200, task("RUNNING")), reply(500), reply(200, task("RUNNING")))
-    async with scripted_client(script) as client, open_changes() as changes:
-        service = TaskService(client, changes, change_seconds=0.05, sleep=lambda _: anyio.sleep_forever())
+    async with (
+        scripted_client(script) as client,
+        service_of(client, change_seconds=0.05, sleep=lambda _: anyio.sleep_forever()) as service,
+    ):
         with anyio.fail_after(5), pytest.raises(UnclearOutcomeError, match="No clear answer"):
             await service.cancel(parse_task_id(str(task("")["id"])))
 
@@ -256,8 +256,7 @@ async def test_a_change_that_takes_too_long_is_unclear() -> None:
 async def test_an_unknown_status_counts_as_active(status: str) -> None:
     """Cancel stops a task in a status nobody knows; delete refuses it."""
     script = Script(reply(200, task(status)), reply(204), reply(200, task(status)))
-    async with scripted_client(script) as client, open_changes() as changes:
-        service = TaskService(client, changes)
+    async with scripted_client(script) as client, service_of(client) as service:
         task_id = parse_task_id(str(task("")["id"]))
         assert (await service.cancel(task_id)).outcome == "cancelled"
         with pytest.raises(StillActiveError):
