@@ -1,7 +1,7 @@
 """One poll loop per task, however many look."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import httpx2
@@ -12,7 +12,7 @@ from support.scripted import ID, Script, Step, reply, scripted_client, task
 from runway_mcp.api.errors import AuthenticationError, NotFoundError, RunwayError, UnavailableError
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.watcher import MOST_REMEMBERED, Watcher, interval, open_watcher
+from runway_mcp.tasks.watcher import MOST_REMEMBERED, Poll, Watcher, interval, open_watcher
 
 POLL = 0.05
 RUNNING = reply(200, task("RUNNING", progress=0.5))
@@ -255,6 +255,27 @@ async def test_what_is_remembered_is_bounded() -> None:
             await watcher.read(parse_task_id(f"00000000-0000-4000-8000-{number:012x}"))
         await watcher.read(ID)
         assert len(script.requests) == MOST_REMEMBERED + 2
+
+
+async def test_ten_thousand_waiters_of_a_thousand_tasks_cost_a_thousand_looks() -> None:
+    """One look each per interval, and another call is answered meanwhile."""
+
+    def task_of(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json={"id": request.url.path.rpartition("/")[2], "status": "RUNNING"})
+
+    async with watching(task_of, poll=5) as (script, watcher):
+        polls: list[Poll] = []
+        async with AsyncExitStack() as waiters:
+            for number in range(1_000):
+                task_id = parse_task_id(f"00000000-0000-4000-8000-{number:012x}")
+                for _ in range(10):
+                    polls.append(await waiters.enter_async_context(watcher.watch(task_id)))
+            with anyio.fail_after(4):
+                assert (await watcher.read(ID)).status == "RUNNING"
+                for poll in polls:
+                    await poll.next(0)
+            assert len(script.requests) == 1_001
+            assert len(set(polls)) == 1_000
 
 
 async def test_a_sandbox_task_is_followed_to_its_end() -> None:
