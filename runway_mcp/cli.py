@@ -6,13 +6,15 @@ built: collecting while the SDK's models are made costs about a fifth of the sta
 
 import argparse
 import gc
+import math
+import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from runway_mcp import __version__
 from runway_mcp.signals import end_on_stop_signal, ignore_stop_signals
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from runway_mcp.api.client import RunwayClient
     from runway_mcp.settings import Settings
+
+T = TypeVar("T")
 
 COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
@@ -36,9 +40,19 @@ class UsageError(Exception):
 def run() -> NoReturn:
     """Be the process `runway-mcp`: from its first moment, a stop signal ends it with exit code 0."""
     end_on_stop_signal()
+    _open_standard_descriptors()
     code = main()
     ignore_stop_signals()
     sys.exit(code)
+
+
+def _open_standard_descriptors() -> None:
+    """Give 0, 1 and 2 to the null device where they are closed, lest something else gets their numbers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,19 +101,40 @@ def _serve(arguments: Sequence[str]) -> int:
 
 
 def _sandbox(arguments: Sequence[str]) -> int:
-    parser = _Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback host (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8790, help="the port (default: %(default)s)")
-    parser.add_argument("--speed", type=float, default=1.0, help="how many times faster tasks run (default: 1)")
-    # Its flags are the server's settings by other names, so they are checked as such.
-    options = parser.parse(arguments)
-    settings = _load({"host": options.host, "port": options.port, "sandbox_speed": options.speed})
     from runway_mcp import logs
-    from runway_mcp.sandbox import create_app
+    from runway_mcp.sandbox import Fault, create_app
+    from runway_mcp.settings import is_loopback
 
-    logs.configure(settings.log_level)
-    app = create_app(speed=settings.sandbox_speed)
-    return _serve_http(app, settings.host, settings.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+    parser = _Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
+    host = _option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
+    port = _option(int, "must be a port from 1 to 65535", lambda port: 1 <= port <= 65535)  # noqa: PLR2004 - TCP's ports
+    speed = _option(float, "must be a positive number", lambda speed: 0 < speed < math.inf)
+    fault = _option(Fault.parse, "reads METHOD WHAT [@N], such as GET 503 @2, DELETE lost or ANY 2.5s @3n")
+    parser.add_argument("--host", type=host, default="127.0.0.1", help="a loopback host (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8790, help="the port (default: %(default)s)")
+    parser.add_argument("--speed", type=speed, default=1.0, help="how many times faster tasks run (default: 1)")
+    parser.add_argument(
+        "--fault", type=fault, action="append", default=[], help=f"make requests fail (repeatable): {Fault.GRAMMAR}"
+    )
+    options = parser.parse(arguments)
+    logs.configure("warning")
+    app = create_app(speed=options.speed, faults=options.fault)
+    return _serve_http(app, options.host, options.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+
+
+def _option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], bool] = bool) -> Callable[[str], T]:
+    """A type of option: what `convert` makes of its text and `holds` for it; anything else is told as `otherwise`."""
+
+    def read(text: str) -> T:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(otherwise) from None
+        if not holds(value):
+            raise argparse.ArgumentTypeError(otherwise)
+        return value
+
+    return read
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -143,7 +178,7 @@ def _serve_http(app: "ASGIApp", host: str, port: int, announcement: str) -> int:
     try:
         listener = listen(host, port)
     except OSError as error:
-        return _fail(1, f"{host}:{port} can't be listened on: {error.strerror}")
+        return _fail(1, f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}")
     name = f"[{host}]" if ":" in host else host
     print(f"runway-mcp: {announcement.format(f'http://{name}:{port}')}", file=sys.stderr)
     return _run(partial(serve_http, app, listener))

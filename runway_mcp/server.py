@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from mcp.server import ServerRequestContext
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from runway_mcp import __version__
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import quote
+from runway_mcp.resources import TaskResources
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.watcher import POLL_SECONDS, open_watcher
@@ -27,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
 TOOLSETS = (TASKS, WAITING)
+CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    "resources/read": CacheHint(ttl_ms=5_000),
+    **dict.fromkeys(("tools/list", "resources/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
+}
+"""A task is fresh for as long as Runway does not update it; what the server offers, for as long as it runs."""
 MOST_IN_FLIGHT = 5_000
 """Messages handled at once over one process; at 23 KB each that is about 115 MB."""
 
@@ -74,8 +81,8 @@ class RunwayServer(MCPServer[TaskService]):
         except UnexpectedToolError as error:
             logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
             return results.error_result(
-                f"{name} failed through a fault of this server, not of the task; the server's log says more. "
-                "runway_getTask shows how the task stands."
+                f"{name} failed through a fault of this server; its log says more. If the call was to change the "
+                "task, that may have happened or not: runway_getTask shows how it stands."
             )
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -108,6 +115,7 @@ def build_server(
         ):
             yield TaskService(client, changes, watcher)
 
+    resources = TaskResources()
     instructions = _INSTRUCTIONS + (_READ_ONLY if read_only else _CHANGES)
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
@@ -117,9 +125,11 @@ def build_server(
         website_url=WEBSITE,
         version=__version__,
         lifespan=lifespan,
-        subscriptions=False,
-        middleware=[InFlightLimit(MOST_IN_FLIGHT)],
+        subscriptions=resources.bus,
+        cache_hints=CACHE_HINTS,
+        middleware=[InFlightLimit(MOST_IN_FLIGHT), resources],
     )
+    resources.register(server)
     for toolset in TOOLSETS:
         toolset.register(server, read_only=read_only)
     return server

@@ -5,6 +5,7 @@ by `--env-file`; no `.env` is ever looked for. The API key has no flag, since a 
 arguments can be read by others on the machine.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import AliasChoices, Field, FilePath, SecretStr, ValidationError, 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "RUNWAY_MCP_"
+_ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
 SANDBOX_KEY = SecretStr("sandbox")
 """What the sandbox inside the process is called with; the real key never is."""
 SANDBOX_URL = "http://sandbox.localhost"
@@ -34,7 +36,6 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
-        populate_by_name=True,
     )
 
     api_key: SecretStr | None = Field(
@@ -49,7 +50,6 @@ class Settings(BaseSettings):
     )
     api_version: str = Field(
         "2024-11-06",
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
         description="The X-Runway-Version of every request.",
     )
     ca_file: FilePath | None = Field(
@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         description="Where streamable-http listens: 127.0.0.1, ::1 or localhost, for it has no authentication.",
     )
     port: int = Field(8000, ge=1, le=65535, description="The port of streamable-http.")
-    path: str = Field("/mcp", pattern=r"^/[A-Za-z0-9._~/-]*$", description="The path of streamable-http.")
+    path: str = Field("/mcp", description="The path of streamable-http.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="The least severe messages that go to stderr."
     )
@@ -92,8 +92,14 @@ class Settings(BaseSettings):
     @classmethod
     def _base_url_is_safe(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
             raise ValueError("must be a URL such as https://api.dev.runwayml.com")
+        try:
+            has_odd_port = parts.port == 0
+        except ValueError:
+            has_odd_port = True
+        if has_odd_port or " " in url or {".", ".."} & set(parts.path.split("/")):
+            raise ValueError("must hold no space, no . or .. in its path, and a port only from 1 to 65535")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("http would send the API key unencrypted; use https (http only to this machine)")
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -102,6 +108,30 @@ class Settings(BaseSettings):
         if trimmed.endswith("/v1"):
             raise ValueError("must not end with /v1, which the server adds itself")
         return trimmed
+
+    @field_validator("api_version")
+    @classmethod
+    def _api_version_is_a_date(cls, version: str) -> str:
+        return _matching(version, r"\d{4}-\d{2}-\d{2}", "must look like 2024-11-06")
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_plain(cls, path: str) -> str:
+        return _matching(
+            path, r"/([\w~-][\w.~-]*/?)*", "must look like /mcp: letters, digits and . _ ~ - between slashes"
+        )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _ca_file_holds_certificates(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            import ssl  # noqa: PLC0415 - only who gives such a file pays for it
+
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+            except OSError:
+                raise ValueError("holds no certificates in PEM form") from None
+        return file
 
     @field_validator("host")
     @classmethod
@@ -124,15 +154,16 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
     Raises:
         SettingsError: A value is not usable, or the file can't be read.
     """
-    if env_file is not None and not env_file.is_file():
-        raise SettingsError("--env-file: there is no such file")
+    if env_file is not None:
+        _check_env_file(env_file)
+    aliased = {
+        variables(name)[0] if Settings.model_fields[name].validation_alias else name: flags[name] for name in flags
+    }
     try:
-        return Settings(_env_file=env_file, _env_file_encoding="utf-8", **flags)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
+        return Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise SettingsError(f"{_place(str(first['loc'][0]))}: {first['msg'].removeprefix('Value error, ')}") from None
-    except (OSError, ValueError):
-        raise SettingsError("--env-file: it can't be read as UTF-8 text") from None
 
 
 def variables(name: str) -> tuple[str, ...]:
@@ -150,12 +181,29 @@ def flag(name: str) -> str | None:
 
 def is_loopback(host: str) -> bool:
     """Return whether `host` (a name, or an address without brackets) can only be this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_env_file(file: Path) -> None:
+    """Refuse a file that would be read only in part: a key that is left out is missed much later."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise SettingsError("--env-file: there is no such file") from None
+    except (OSError, ValueError):
+        raise SettingsError("--env-file: it can't be read as UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
+        if _ENV_LINE.fullmatch(line.strip()) is None:
+            raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")
+
+
+def _matching(text: str, pattern: str, otherwise: str) -> str:
+    if re.fullmatch(pattern, text, re.ASCII) is None:
+        raise ValueError(otherwise)
+    return text
 
 
 def _place(location: str) -> str:

@@ -6,28 +6,37 @@ threads do the blocking I/O on private copies of the descriptors. A closed stdin
 stdout and a signal all become the same thing: the end of the input.
 """
 
-import logging
 import os
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+from anyio.abc import ObjectSendStream
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 
 from runway_mcp.signals import on_stop_signal
 
-logger = logging.getLogger(__name__)
-
 LONGEST_LINE = 4 * 1024 * 1024
-"""Bytes of one message; the rest of a longer one is skipped, for no tool takes anything near it."""
+"""Bytes of one message; no tool takes anything near it."""
 CHUNK = 64 * 1024
+_NO_MESSAGE = JSONRPCError(
+    jsonrpc="2.0",
+    id=None,
+    error=ErrorData(
+        code=PARSE_ERROR,
+        message=f"That line is no JSON-RPC message, and was not handled. Each message is one line of JSON of at most "
+        f"{LONGEST_LINE // 1024**2} MiB; batches are not supported.",
+    ),
+)
 READ_AHEAD = 4
 """Chunks that are read before the first of them is dealt with."""
 
@@ -41,7 +50,31 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
     lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     with on_stop_signal(lines.stop):
         async with stdio_server(cast("Any", lines), cast("Any", writer)) as (read, write):
-            await lowlevel.run(read, write, lowlevel.create_initialization_options())
+            send, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
+            async with anyio.create_task_group() as relaying:
+                relaying.start_soon(_relay, read, send, write)
+                await lowlevel.run(messages, write, lowlevel.create_initialization_options())
+                relaying.cancel_scope.cancel()
+
+
+class _Sender(Protocol):
+    """Where answers can be sent."""
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send one."""
+        ...
+
+
+async def _relay(
+    read: AsyncIterable[SessionMessage | Exception],
+    send: ObjectSendStream[SessionMessage | Exception],
+    write: _Sender,
+) -> None:
+    """Pass messages on, and answer what is none: the SDK would drop it, and its sender wait for ever."""
+    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+        async with send:
+            async for item in read:
+                await (write.send(SessionMessage(_NO_MESSAGE)) if isinstance(item, Exception) else send.send(item))
 
 
 class LineReader:
@@ -120,19 +153,17 @@ def _read_chunk(fd: int) -> bytes:
 
 
 def _split(chunks: Iterable[bytes]) -> Generator[list[bytes]]:
-    """The whole lines that each chunk completes; a line over the limit is skipped up to its end."""
+    """The whole lines that each chunk completes; of one over the limit only a part, which is no message."""
     rest = b""
     skipping = False
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         if skipping and lines:
-            del lines[0]
+            lines[0] = b"(a part of a line that is too long)"
             skipping = False
         if skipping or len(rest) > LONGEST_LINE:
-            if not skipping:
-                logger.warning("A message of over %d bytes was skipped.", LONGEST_LINE)
             rest, skipping = b"", True
-        yield lines
+        yield [line for line in lines if line.strip()]
     if rest:
         yield [rest]
 

@@ -49,8 +49,11 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["--env-file", "/nowhere/key_secret"], "--env-file: there is no such file"),
         (["--host", "0.0.0.0"], "without authentication"),
         (["sandbox", "--port", "key_secret"], "--port"),
-        (["sandbox", "--speed", "0"], "--sandbox-speed"),
-        (["sandbox", "--host", "10.0.0.1"], "--host"),
+        (["sandbox", "--port", "70000"], "--port: must be a port"),
+        (["sandbox", "--speed", "0"], "--speed: must be a positive number"),
+        (["sandbox", "--speed", "nan"], "--speed: must be a positive number"),
+        (["sandbox", "--host", "10.0.0.1"], "--host: must be 127.0.0.1"),
+        (["sandbox", "--fault", "key_secret"], "--fault: reads METHOD WHAT"),
         (["demo", "key_secret"], "unknown command"),
     ],
 )
@@ -107,3 +110,13 @@ def test_the_sandbox_is_served_to_any_client() -> None:
         server.terminate()
         assert server.wait(5) == 0
         assert server.stderr.read() == ""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -> None:
+    """Nothing else gets their numbers: the server ends, as its input does, with exit code 0."""
+    command = f"exec '{sys.executable}' -m runway_mcp --sandbox {closed}"
+    ran = subprocess.run(  # noqa: S602 - only a shell closes descriptors so
+        command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")

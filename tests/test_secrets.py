@@ -281,7 +281,8 @@ def spans() -> InMemorySpanExporter:
 async def test_a_stop_in_the_middle_of_failures_shows_no_secret() -> None:
     """Calls that are cut off by the end of the process leave no traceback, and no mark."""
     async with upstream([reply(500, _HTML), HANG]) as api, serving(api, "--log-level", "debug") as server:
-        await server.send(*(call(number, TOOLS[number % 3], SUCCEEDED) for number in range(30)))
+        ids = (f"00000000-0000-4000-8000-{number:012}" for number in range(30))
+        await server.send(*(call(task_id, TOOLS[number % 3], task_id) for number, task_id in enumerate(ids)))
         await api.asked("GET", times=20)
         await server.stop("SIGTERM")
         await server.ends_quietly(within=2)

@@ -63,14 +63,37 @@ def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
     assert load({}, tmp_path / ".env").api_key is not None
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00A=1"])
-def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
-    """A missing file and one that is no text are refused."""
+@pytest.mark.parametrize(
+    "content",
+    [None, b"\xff\xfe\x00A=1", b"A=1\nRUNWAYML_API_SECRET='open\n", b"A=\x00", b"no assignment\n", b"1A=2\n"],
+)
+def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """A missing file, one that is no text, and a line that would be passed over are refused."""
     file = tmp_path / "some.env"
     if content:
         file.write_bytes(content)
     with pytest.raises(SettingsError, match=r"^--env-file: "):
         load({}, file)
+
+
+def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
+    """Comments, blank lines, quotes, `export`, spaces and nothing at all."""
+    file = tmp_path / "some.env"
+    file.write_text(
+        "# a comment\n\nexport RUNWAYML_API_SECRET='quoted_key'  # kept\n RUNWAY_MCP_PORT = 1234\nOTHER=\nX=\"a b\"\n"
+    )
+    settings = load({}, file)
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "quoted_key"
+    assert settings.port == 1234
+
+
+def test_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the key nor the base URL has a second name."""
+    monkeypatch.setenv("RUNWAY_MCP_API_KEY", KEY)
+    monkeypatch.setenv("RUNWAY_MCP_BASE_URL", "https://other.example")
+    assert load({}).api_key is None
+    assert load({}).base_url == "https://api.dev.runwayml.com"
 
 
 def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,15 +130,24 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("base_url", "https://api.example/?a=b", "no user name"),
         ("base_url", "https://api.example/v1/", "must not end with /v1"),
         ("base_url", "https://[::1", "--base-url"),
-        ("api_version", "latest", "--api-version"),
+        ("base_url", "http://other.localhost", "unencrypted"),
+        ("base_url", "https://api.example:99999", "a port only from 1 to 65535"),
+        ("base_url", "https://api.example:0", "a port only from 1 to 65535"),
+        ("base_url", "https://api example", "no space"),
+        ("base_url", " https://api.example", "no space"),
+        ("base_url", "https://exämple.com", "must be a URL"),
+        ("base_url", "https://api.example/../..", "no . or .."),
+        ("ca_file", __file__, "no certificates"),
+        ("api_version", "latest", "must look like 2024-11-06"),
         ("ca_file", "/nowhere/at/all.pem", "--ca-file"),
         ("transport", "sse", "'stdio' or 'streamable-http'"),
         ("host", "0.0.0.0", "without authentication"),
         ("host", "example.com", "without authentication"),
         ("port", "0", "--port"),
         ("port", "http", "--port"),
-        ("path", "mcp", "--path"),
-        ("path", "/a b", "--path"),
+        ("path", "mcp", "must look like /mcp"),
+        ("path", "/a b", "must look like /mcp"),
+        ("path", "/../x", "must look like /mcp"),
         ("log_level", "loud", "--log-level"),
         ("sandbox_speed", "nan", "--sandbox-speed"),
         ("sandbox_speed", "-1", "--sandbox-speed"),
@@ -140,7 +172,6 @@ def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: 
         "http://127.0.0.1:8790",
         "http://localhost:1/",
         "http://[::1]:9",
-        "http://a.localhost",
     ],
 )
 def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
@@ -155,7 +186,8 @@ def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "127.1", ""]
+    "host",
+    ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "a.localhost", "127.1", ""],
 )
 def test_look_alikes_are_not_loopback(host: str) -> None:
     """Addresses of other machines, and names that only begin like this one."""

@@ -235,7 +235,7 @@ async def test_a_full_stderr_freezes_nothing() -> None:
         async with running("--sandbox", "--log-level", "debug", stderr=writing) as server:
             for batch in range(10):
                 calls = [call(f"{batch}.{n}", "runway_getTask", ID_OF_A_SAMPLE) for n in range(100)]
-                await server.send(b"{nonsense\n" * 100, *calls)
+                await server.send(*[{"jsonrpc": "2.0", "method": "notifications/nobody's"}] * 100, *calls)
                 for one in calls:
                     assert "result" in await server.answer(one["id"])
             assert select.select([], [writing], [], 0)[1] == []

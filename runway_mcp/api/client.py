@@ -121,7 +121,7 @@ class RunwayClient:
             return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
             raise UnexpectedReplyError(
-                f"Runway answered 200, but not with a task: {error} ({reply.content_type}, "
+                f"Runway answered {reply.status}, but not with a task: {error} ({reply.content_type}, "
                 f"{len(reply.body)} bytes). A proxy or a wrong base URL may have answered in its place.",
                 status=reply.status,
             ) from error
@@ -135,7 +135,14 @@ class RunwayClient:
             NotFoundError: It is already gone.
             RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
         """
-        await self._send("DELETE", f"/v1/tasks/{task_id}", within=self._timeouts.delete)
+        reply = await self._send("DELETE", f"/v1/tasks/{task_id}", within=self._timeouts.delete)
+        if not reply.is_from_the_api:
+            raise UnexpectedReplyError(
+                f"The reply is not Runway's ({reply.status}, {reply.content_type}): a proxy or a wrong base URL "
+                "answered in its place.",
+                status=reply.status,
+                applied=True,
+            )
 
     async def _read(self, path: str, within: float) -> Reply:
         deadline = anyio.current_time() + within
@@ -215,6 +222,8 @@ async def open_client(
             ),
             limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
             follow_redirects=False,
+            # http is only for this machine (see the settings): no proxy may see the key on its way there.
+            trust_env=base_url.startswith("https:"),
             verify=_trust(ca_file) if transport is None else True,
             transport=transport,
         )

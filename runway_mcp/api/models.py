@@ -22,6 +22,9 @@ TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 DEEPEST = 64
 """Levels of nesting that a reply may have; a task has three."""
 
+LONGEST_STATUS = 100
+"""Characters of a status; a longer text is none."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -112,7 +115,7 @@ def parse_task(value: JsonValue, task_id: TaskId) -> Task:
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
     status = value.get("status")
-    if not isinstance(status, str) or not status:
+    if not isinstance(status, str) or not 0 < len(status) <= LONGEST_STATUS:
         raise ValueError("it has no status")
     found = value.get("id")
     if not isinstance(found, str) or found.lower() != task_id:

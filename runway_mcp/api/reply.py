@@ -108,8 +108,12 @@ def raise_for(reply: Reply) -> NoReturn:
     retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
     wait = "" if retry_after is None else f" It asks to wait {retry_after:.0f} s."
     match status:
-        case 401 | 403:
-            raise AuthenticationError(f"Runway does not accept the API key ({status}{said}).", status=status)
+        case 401 | 403 if reply.is_from_the_api:
+            raise AuthenticationError(
+                f"Runway does not accept the API key ({status}{said}). Check RUNWAYML_API_SECRET; keys are made at "
+                "https://dev.runwayml.com/.",
+                status=status,
+            )
         case 404 if reply.is_from_the_api:
             raise NotFoundError(
                 "Runway has no such task: it never existed, or it was cancelled or deleted.", status=404

@@ -5,6 +5,7 @@ package, so that a mistake of ours cannot agree with itself.
 """
 
 from runway_mcp.sandbox.app import create_app
+from runway_mcp.sandbox.faults import Fault
 from runway_mcp.sandbox.samples import SAMPLES, Sample
 
-__all__ = ["SAMPLES", "Sample", "create_app"]
+__all__ = ["SAMPLES", "Fault", "Sample", "create_app"]

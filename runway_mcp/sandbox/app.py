@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runway_mcp.sandbox import links, replies
 from runway_mcp.sandbox.catalogue import ENDPOINTS, MODELS, Endpoint
 from runway_mcp.sandbox.failures import asked_failure
+from runway_mcp.sandbox.faults import Fault, FaultInjection
 from runway_mcp.sandbox.lifecycle import Account, Outcome, Script
 from runway_mcp.sandbox.media import FORMATS, render
 from runway_mcp.sandbox.samples import SAMPLES
@@ -33,7 +34,13 @@ _TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 _BODY_LIMIT = 24 * 1024 * 1024  # bytes: the largest inputs the API takes inline, a video and an image
 
 
-def create_app(*, clock: Callable[[], float] = time.time, speed: float = 1.0, samples: bool = True) -> Starlette:
+def create_app(
+    *,
+    clock: Callable[[], float] = time.time,
+    speed: float = 1.0,
+    samples: bool = True,
+    faults: Sequence[Fault] = (),
+) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
     Any key is accepted but ``invalid``, so that a refusal can be seen too. Any JSON object is
@@ -44,6 +51,8 @@ def create_app(*, clock: Callable[[], float] = time.time, speed: float = 1.0, sa
         speed: How many times faster than life tasks go through their states. What is told in clock
             time (``createdAt``, the expiry of output URLs, a day's usage) is not affected.
         samples: Whether the tasks of ``SAMPLES`` are there.
+        faults: What goes wrong with which requests, before any rule is looked at; of several that
+            are for one request the first counts.
 
     Raises:
         ValueError: ``speed`` is not a positive number.
@@ -56,7 +65,7 @@ def create_app(*, clock: Callable[[], float] = time.time, speed: float = 1.0, sa
             *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in ENDPOINTS.items()),
             Route("/outputs/{id}/{file}", api.output),
         ],
-        middleware=[Middleware(_Rules)],
+        middleware=[Middleware(FaultInjection, faults), Middleware(_Rules)],
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False

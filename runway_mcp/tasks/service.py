@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import random as system_random
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -96,6 +97,7 @@ class TaskService:
         self._client = client
         self._changes = changes
         self.watcher = watcher
+        self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
         self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
@@ -119,12 +121,13 @@ class TaskService:
             RunwayError: Nothing was changed.
             UnclearOutcomeError: It may or may not be cancelled.
         """
-        before = await self._look(task_id)
-        if before is None:
-            return Change(task_id, "gone", None)
-        if not before.is_active:
-            return Change(task_id, "finished", before)
-        return await self._changes.run(partial(self._remove, before, "cancelled"), name=f"cancel of {task_id}")
+        async with self._turn(task_id):
+            before = await self._look(task_id)
+            if before is None:
+                return Change(task_id, "gone", None)
+            if not before.is_active:
+                return Change(task_id, "finished", before)
+            return await self._changes.run(partial(self._remove, before, "cancelled"), name=f"cancel of {task_id}")
 
     async def delete(self, task_id: TaskId) -> Change:
         """Delete a finished task together with its output.
@@ -134,12 +137,17 @@ class TaskService:
             RunwayError: Nothing was changed.
             UnclearOutcomeError: It may or may not be deleted.
         """
-        before = await self._look(task_id)
-        if before is None:
-            return Change(task_id, "gone", None)
-        if before.is_active:
-            raise StillActiveError(before)
-        return await self._changes.run(partial(self._remove, before, "deleted"), name=f"delete of {task_id}")
+        async with self._turn(task_id):
+            before = await self._look(task_id)
+            if before is None:
+                return Change(task_id, "gone", None)
+            if before.is_active:
+                raise StillActiveError(before)
+            return await self._changes.run(partial(self._remove, before, "deleted"), name=f"delete of {task_id}")
+
+    def _turn(self, task_id: TaskId) -> anyio.Lock:
+        """The lock that makes changes of one task take turns, so that the second sees what the first did."""
+        return self._turns.setdefault(task_id, anyio.Lock())
 
     async def _look(self, task_id: TaskId) -> Task | None:
         try:
@@ -155,6 +163,7 @@ class TaskService:
             self.watcher.changed(before.id)
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
+        may_have_applied = False
         with anyio.move_on_after(self._change_seconds):
             attempt = 0
             while True:
@@ -162,30 +171,35 @@ class TaskService:
                 try:
                     await self._client.delete_task(before.id)
                 except NotFoundError:
-                    return Change(before.id, wanted if attempt > 1 else "gone", before)
+                    return Change(before.id, wanted if may_have_applied else "gone", before)
                 except (AuthenticationError, BadRequestError):
                     raise
                 except RunwayError as error:
-                    now = await self._look_again(before, error)
+                    may_have_applied |= error.applied
+                    now = await self._look_again(before, error, may_have_applied=may_have_applied)
                     outcome = _outcome(before, now, wanted)
                     if outcome is not None:
                         return Change(before.id, outcome, now if outcome == "finished" else before)
                     wait = self._wait(error, attempt)
                     if attempt > retry.RETRIES or wait > retry.LONGEST_DELAY:
                         error.attempts = attempt
+                        if may_have_applied:
+                            raise UnclearOutcomeError(
+                                before, f"{error} The last look still showed it unchanged."
+                            ) from None
                         raise
                     await self._sleep(wait)
                 else:
                     return Change(before.id, wanted, before)
         raise UnclearOutcomeError(before, f"No clear answer came within {self._change_seconds:.0f} s.")
 
-    async def _look_again(self, before: Task, error: RunwayError) -> Task | None:
+    async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
         try:
             return await self._look(before.id)
         except RunwayError as second:
-            if error.applied:
-                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from second
-            raise error from second
+            if may_have_applied:
+                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from None
+            raise error from None
 
     def _wait(self, error: RunwayError, attempt: int) -> float:
         if isinstance(error, TransientError) and error.retry_after is not None:

@@ -6,7 +6,7 @@ begins with the first of them and ends with the last.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import random as system_random
 
@@ -145,6 +145,29 @@ class Watcher:
             if loop.holders == 0:
                 loop.scope.cancel()
                 self._drop(task_id, loop)
+
+    def follow(self, task_id: TaskId, tell: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Call `tell` after each change of the task, until it is final or what is returned is called."""
+        scope = anyio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                before: object = None
+                async with self.watch(task_id) as poll:
+                    while not poll.ended:
+                        await poll.next(poll.looks)
+                        now = poll.task.data if poll.task else None
+                        if now != before and before is not None:
+                            await tell()
+                        before = now
+
+        self._tasks.start_soon(run)
+        return scope.cancel
+
+    @property
+    def remembered(self) -> list[TaskId]:
+        """The tasks that were read, the latest first."""
+        return list(reversed(self._states))
 
     def changed(self, task_id: TaskId) -> None:
         """Forget what is known of the task and look at once: something was done to it."""

@@ -21,6 +21,9 @@ from runway_mcp.tasks.watcher import Poll
 LARGEST_JSON = 400_000
 """Characters of one task's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
 
+LARGEST_COST = 1_000
+"""Characters of a task's cost and estimate, a few dozen in truth, that a change's result passes on."""
+
 _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -158,31 +161,28 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _sentence(change: Change) -> str:
-    was_cancelled = change.before is not None and change.before.status == "CANCELLED"
-    match change.outcome:
-        case "cancelled":
-            return "Cancelled." + (
-                " Credits of a task that was running are not refunded." if _ran(change.before) else ""
-            )
-        case "deleted":
-            return "Deleted, together with its output. Nothing is refunded."
-        case "finished" if was_cancelled:
-            return "Nothing to do: the task was already cancelled."
-        case "gone" if was_cancelled:
-            return "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
-        case "gone":
-            return (
-                "Nothing to do: Runway no longer has this task. It was cancelled or deleted before, or never existed."
-            )
+    before = change.before.status if change.before else None
+    match change.outcome, before:
+        case "cancelled", "PENDING" | "THROTTLED":
+            text = "Cancelled."
+        case "cancelled", _:
+            text = "Cancelled. Credits of a task that was running are not refunded."
+        case "deleted", _:
+            text = "Deleted, together with its output. Nothing is refunded."
+        case "finished", "CANCELLED":
+            text = "Nothing to do: the task was already cancelled."
+        case "gone", "CANCELLED":
+            text = "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
+        case "gone", None:
+            text = "Nothing to do: Runway has no such task. It was cancelled or deleted before, or never existed."
+        case "gone", _:
+            text = "Nothing to do: somebody else removed the task in the same moment."
         case _:
-            return (
+            text = (
                 "Left alone: the task had already finished, and its output, if any, is intact. "
                 "To delete task and output, call runway_deleteTask."
             )
-
-
-def _ran(task: Task | None) -> bool:
-    return task is not None and task.status not in {"PENDING", "THROTTLED"}
+    return text
 
 
 def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_error: bool = False) -> CallToolResult:
@@ -192,7 +192,8 @@ def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_
         "statusBefore": before.status if before else None,
     }
     if before is not None:
-        data |= {name: before.data[name] for name in ("cost", "estimatedCost") if name in before.data}
+        costs = {name: before.data[name] for name in ("cost", "estimatedCost") if name in before.data}
+        data |= costs if len(compact_json(costs)) <= LARGEST_COST else {}
     return _result(compact_json(data), [sentence], data, is_error=is_error)
 
 

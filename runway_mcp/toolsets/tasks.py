@@ -121,8 +121,9 @@ TASKS = Toolset(
             description=(
                 "Stop a Runway task that has not finished. Can't be undone; its output is lost, and credits of a "
                 "RUNNING task are not refunded. Looks first: a finished task and its output are left alone (use "
-                "runway_deleteTask to remove those), and a task already gone is no error. Returns what was done "
-                "(cancelled or nothing), the status before, and the cost or estimate."
+                "runway_deleteTask to remove those), and a task already gone is no error; only a task that finishes "
+                "in the very same moment may go with its output. Returns what was done (cancelled or nothing), the "
+                "status before, and the cost or estimate."
             ),
             annotations=_REMOVES,
             run=cancel_task,

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from runway_mcp.signals import on_stop_signal
 from runway_mcp.web.deadlines import BodyDeadline, HeaderDeadlineProtocol
+from runway_mcp.web.errors import ShortErrors
 from runway_mcp.web.stopping import Stoppable
 
 MOST_CONNECTIONS = 1_000
@@ -46,7 +47,7 @@ def build_app(server: MCPServer[Any], *, host: str, path: str) -> ASGIApp:
         ),
     )
     app.router.redirect_slashes = False
-    return BodyDeadline(app)
+    return BodyDeadline(ShortErrors(app))
 
 
 class _Server(uvicorn.Server):

@@ -127,7 +127,8 @@ async def test_an_extra_ca_file_is_trusted_beside_the_systems(tmp_path: Path) ->
         (reply(405, {"error": "bad"}), BadRequestError, 1),
         (reply(422), BadRequestError, 1),
         (reply(401, {"error": "bad key"}), AuthenticationError, 1),
-        (reply(403, b"<html>no</html>"), AuthenticationError, 1),
+        (reply(403, {"error": "not yours"}), AuthenticationError, 1),
+        (reply(403, b"<html>Denied by a firewall</html>"), UnexpectedReplyError, 1),
         (reply(404, {"error": "gone"}), NotFoundError, 1),
         (reply(404), NotFoundError, 1),
         (reply(404, b"<html>not here</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
@@ -208,9 +209,12 @@ async def test_an_error_says_whether_the_request_may_have_taken_effect(lower: Ex
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_a_delete_succeeds_with_any_2xx(status: int) -> None:
-    """What a DELETE's body says does not matter."""
-    script, error = await delete(reply(status, b"<ok/>" if status == 200 else None))
+    """With the API's own body or none; somebody else's page is no success."""
+    script, error = await delete(reply(status, {} if status == 200 else None))
     assert error is None
+    _, error = await delete(reply(status, b"<html>Log in to this network</html>"))
+    assert isinstance(error, UnexpectedReplyError)
+    assert error.applied
     assert script.calls == [f"DELETE /v1/tasks/{ID}"]
 
 

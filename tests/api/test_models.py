@@ -149,6 +149,7 @@ def test_a_failure_code_is_a_text_or_none(code: JsonValue, expected: str | None)
         {"id": ID},
         {"id": ID, "status": ""},
         {"id": ID, "status": 5},
+        {"id": ID, "status": "x" * 101},
         {"status": "RUNNING"},
         {"id": 5, "status": "RUNNING"},
         {"id": "17f20503-6c24-4c16-946b-35dbbce2af2f", "status": "RUNNING"},

@@ -101,15 +101,26 @@ async def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.requests == []
 
 
-async def test_the_systems_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With HTTP_PROXY set the request goes there, in full form."""
-    async with upstream([RUNNING]) as proxy:
+async def test_the_systems_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With HTTPS_PROXY set a call goes there, and the proxy sees a host, never the key."""
+    async with upstream([reply(403)]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with client_of("https://runway.invalid") as client:
+            with pytest.raises(UnreachableError, match="403"):
+                await client.delete_task(ID)
+        (request,) = proxy.requests
+        assert (request.method, request.path) == ("CONNECT", "runway.invalid:443")
+        assert KEY not in str(request)
+
+
+async def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would see the key, for there is no encryption on the way."""
+    async with upstream([RUNNING]) as proxy, upstream([RUNNING]) as api:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
-        async with client_of("http://runway.localhost") as client:
-            assert (await client.get_task(ID)).status == "RUNNING"
-        assert [request.path for request in proxy.requests] == [f"http://runway.localhost/v1/tasks/{ID}"]
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        async with client_of(api.url) as client:
+            await client.get_task(ID)
+        assert (api.count("GET"), proxy.requests) == (1, [])
 
 
 async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) -> None:

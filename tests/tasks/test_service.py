@@ -14,7 +14,6 @@ from runway_mcp.api.errors import (
     NotFoundError,
     RateLimitedError,
     RunwayError,
-    UnavailableError,
 )
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
@@ -184,13 +183,37 @@ async def test_a_second_delete_that_finds_nothing_was_the_first_ones_work() -> N
     assert script.methods == ["GET", "DELETE", "GET", "DELETE"]
 
 
-async def test_after_three_tries_the_error_says_that_nothing_changed() -> None:
-    """Each look shows the task still running, so the last error is the answer."""
+async def test_after_three_tries_that_may_have_arrived_the_outcome_is_unclear() -> None:
+    """Each look shows the task still running, yet a DELETE on its way may still arrive."""
     wire = FaultyWire()
-    wire.faults["DELETE"].extend([503, 503, 503])
-    with pytest.raises(UnavailableError, match="3 attempts"):
+    wire.faults["DELETE"].extend([503, "lost before", 429])
+    with pytest.raises(UnclearOutcomeError, match=r"3 attempts.*still showed it unchanged"):
         await cancel(wire, sample("running_long"))
     assert wire.methods == ["GET", "DELETE", "GET", "DELETE", "GET", "DELETE", "GET"]
+
+
+async def test_after_three_refusals_the_error_says_that_nothing_changed() -> None:
+    """A DELETE that was turned away each time did nothing."""
+    wire = FaultyWire()
+    wire.faults["DELETE"].extend([429, 429, 429])
+    with pytest.raises(RateLimitedError, match="3 attempts"):
+        await cancel(wire, sample("running_long"))
+
+
+async def test_changes_of_one_task_take_turns() -> None:
+    """Of three cancels at once one sends a DELETE; the others see what it did."""
+    wire = FaultyWire()
+    found: list[str] = []
+    async with faulty_service(wire) as service:
+
+        async def cancel_one() -> None:
+            found.append((await service.cancel(sample("running_long"))).outcome)
+
+        async with anyio.create_task_group() as cancels:
+            for _ in range(3):
+                cancels.start_soon(cancel_one)
+    assert sorted(found) == ["cancelled", "finished", "finished"]
+    assert wire.methods.count("DELETE") == 1
 
 
 @pytest.mark.parametrize(

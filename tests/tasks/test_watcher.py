@@ -268,8 +268,7 @@ async def test_ten_thousand_waiters_of_a_thousand_tasks_cost_a_thousand_looks() 
         async with AsyncExitStack() as waiters:
             for number in range(1_000):
                 task_id = parse_task_id(f"00000000-0000-4000-8000-{number:012x}")
-                for _ in range(10):
-                    polls.append(await waiters.enter_async_context(watcher.watch(task_id)))
+                polls += [await waiters.enter_async_context(watcher.watch(task_id)) for _ in range(10)]
             with anyio.fail_after(4):
                 assert (await watcher.read(ID)).status == "RUNNING"
                 for poll in polls:

@@ -99,7 +99,8 @@ def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
         (Change(ID, "finished", made("SUCCEEDED")), "nothing", "call runway_deleteTask"),
         (Change(ID, "finished", made("CANCELLED")), "nothing", "already cancelled"),
         (Change(ID, "gone", None), "nothing", "Nothing to do"),
-        (Change(ID, "gone", made("CANCELLED")), "nothing", "Nothing to do"),
+        (Change(ID, "gone", made("CANCELLED")), "nothing", "keeps no output of it"),
+        (Change(ID, "gone", made("RUNNING")), "nothing", "in the same moment"),
     ],
     ids=str,
 )
@@ -117,6 +118,12 @@ def test_a_change_says_what_was_done_twice(change: Change, done: str, words: str
     assert {name: value for name, value in result.structured_content.items() if "ost" in name} == costs
     assert words in sentence
     assert not result.is_error
+
+
+def test_a_change_passes_no_endless_cost_on() -> None:
+    """What is not a cost by any measure is left out."""
+    result = results.change_result(Change(ID, "deleted", made("FAILED", cost={"x": "y" * 5_000})))
+    assert result.structured_content == {"id": ID, "done": "deleted", "statusBefore": "FAILED"}
 
 
 def test_a_refused_delete_names_the_tool_that_stops() -> None:

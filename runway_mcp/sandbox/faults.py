@@ -1,0 +1,166 @@
+"""Requests that go wrong on purpose, as a network, a gateway or a busy API makes them go wrong by chance.
+
+A ``Fault`` says what goes wrong with which requests, as a value or as a line of text; the middleware
+makes it happen. Requests are counted and nothing is random, so that a run can be repeated.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Literal, NoReturn, Self, cast, get_args
+
+import anyio
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runway_mcp.sandbox import replies
+
+Method = Literal["GET", "DELETE", "POST"]
+Word = Literal["drop", "lost", "html", "truncated", "empty"]
+Mode = Literal["only", "from", "every"]
+
+_FORM = re.compile(
+    rf"({'|'.join(get_args(Method))}|ANY) "
+    rf"(?:([45][0-9]{{2}})|([0-9]{{1,4}}(?:\.[0-9]{{1,6}})?)s|({'|'.join(get_args(Word))}))"
+    r"(?: @([1-9][0-9]{0,5})([+n]?))?"
+)
+_MODES: dict[str, Mode] = {"": "only", "+": "from", "n": "every"}
+_SUFFIXES = {mode: suffix for suffix, mode in _MODES.items()}
+_NO_FAULT = 'a fault reads METHOD WHAT [@N], such as "GET 503 @2", "DELETE lost" or "ANY 2.5s @3n"'
+_ASKING_TO_WAIT = (429, 503)
+_UNREADABLE = {
+    "html": ("text/html", b"<!doctype html>\n<title>Welcome</title>\n"),
+    "truncated": ("application/json", b'{"id":"00000000-0000-4000-8000-'),
+    "empty": ("application/json", b""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong, and with which requests.
+
+    ``what`` is a status from 400 to 599 in the API's place; a delay, under 10,000 seconds, between the
+    API's act and its answer; a connection that breaks before the API has acted (``drop``) or after
+    (``lost``); or, after it has acted, status 200 with a body that can not be read. Of the requests
+    by ``method`` (ANY: by all three) it meets the ``nth`` ``only``, all ``from`` the nth on, or
+    ``every`` nth, counted from 1.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    method: Method | Literal["ANY"]
+    what: int | timedelta | Word
+    mode: Mode = "from"
+    nth: int = 1
+
+    GRAMMAR: ClassVar[str] = (
+        '"METHOD WHAT [@N]": GET, DELETE, POST or ANY; a status (503), a delay (2.5s), drop (before acting), '
+        "lost (after acting), html, truncated or empty; @2 (the second), @2+ (from it on), @2n (every second)"
+    )
+
+    def __post_init__(self) -> None:
+        if not _FORM.fullmatch(str(self)):
+            raise ValueError(_NO_FAULT)
+
+    def __str__(self) -> str:
+        what = self.what
+        if isinstance(what, timedelta):
+            what = f"{what.total_seconds():f}".rstrip("0").rstrip(".") + "s"
+        which = "" if (self.mode, self.nth) == ("from", 1) else f" @{self.nth}{_SUFFIXES[self.mode]}"
+        return f"{self.method} {what}{which}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the text form, which is ``GRAMMAR``.
+
+        Raises:
+            ValueError: The text is not of that form; the message does not repeat it.
+        """
+        if not (found := _FORM.fullmatch(" ".join(text.split()))):
+            raise ValueError(_NO_FAULT)
+        method, status, seconds, word, nth, suffix = found.groups()
+        what = int(status) if status else timedelta(seconds=float(seconds)) if seconds else cast("Word", word)
+        return cls(cast("Method", method), what, _MODES.get(suffix, "from"), int(nth or 1))
+
+    def meets(self, number: int) -> bool:
+        """Whether it is for the request that has this number among those it counts."""
+        return {"only": number == self.nth, "from": number >= self.nth, "every": number % self.nth == 0}[self.mode]
+
+
+class DroppedConnectionError(ConnectionError):
+    """Here the connection breaks: a server closes it, and a client in the same process gets this error."""
+
+
+class FaultInjection:
+    """ASGI middleware: each request meets the first fault that is for it, if there is one."""
+
+    def __init__(self, app: ASGIApp, faults: Sequence[Fault]) -> None:
+        self._app = app
+        self._faults = tuple(faults)
+        self._seen = Counter[str]()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or fail it."""
+        match self._next(scope.get("method", "")):
+            case None:
+                await self._app(scope, receive, send)
+            case int(status):
+                refusal = replies.error(status, "The sandbox was told to answer so.")
+                if status in _ASKING_TO_WAIT:
+                    refusal.headers["Retry-After"] = "1"
+                await refusal(scope, receive, send)
+            case "drop":
+                await _drop(send)
+            case "lost":
+                await self._act(scope, receive)
+                await _drop(send)
+            case timedelta() as delay:
+                await _send_late(await self._act(scope, receive), delay.total_seconds(), receive, send)
+            case garbled:
+                await self._act(scope, receive)
+                media_type, body = _UNREADABLE[garbled]
+                await Response(body, media_type=media_type)(scope, receive, send)
+
+    def _next(self, method: str) -> int | timedelta | Word | None:
+        """Count a request; return what goes wrong with it."""
+        if method not in get_args(Method):
+            return None
+        self._seen.update((method, "ANY"))
+        mine = (fault for fault in self._faults if fault.method in (method, "ANY"))
+        return next((fault.what for fault in mine if fault.meets(self._seen[fault.method])), None)
+
+    async def _act(self, scope: Scope, receive: Receive) -> list[Message]:
+        """Have the API act; return its answer, unsent."""
+        answer: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        await self._app(scope, receive, keep)
+        return answer
+
+
+async def _send_late(answer: list[Message], seconds: float, receive: Receive, send: Send) -> None:
+    """Send the answer after so many seconds, unless the client leaves before."""
+    with anyio.move_on_after(seconds):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    for message in answer:
+        await send(message)
+
+
+async def _drop(send: Send) -> NoReturn:
+    # Before a response has begun, an exception would be answered with a whole one; after it, the server closes.
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    # Uvicorn would log a traceback, as if this were a mistake.
+    logging.getLogger("uvicorn.error").addFilter(_is_no_drop)
+    raise DroppedConnectionError("the sandbox was told to drop the connection")
+
+
+def _is_no_drop(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], DroppedConnectionError))

@@ -1,0 +1,391 @@
+"""What the sandbox is told to do wrong it does, to a client in this process as over a socket."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import get_args
+
+import anyio
+import httpx2
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from sandbox_client import HEADERS, Client, connected
+from sandbox_rules import RULES, conform
+from starlette.types import ASGIApp
+from support.process import running
+from support.waiting import until
+
+from runway_mcp.api.client import open_client
+from runway_mcp.api.errors import UnreachableError
+from runway_mcp.api.models import TaskId
+from runway_mcp.cli import main
+from runway_mcp.sandbox import SAMPLES, Fault, create_app
+from runway_mcp.sandbox.faults import Method, Mode, Word
+from runway_mcp.web.deadlines import HeaderDeadlineProtocol
+from runway_mcp.web.stopping import Stoppable
+
+RUNNING = SAMPLES["running"].id
+TASK = f"/v1/tasks/{RUNNING}"
+
+Wire = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
+    """Serve an app in this event loop as the package serves it; gives its URL and the server."""
+    config = uvicorn.Config(
+        Stoppable(app), http=HeaderDeadlineProtocol, lifespan="on", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            await until(lambda: server.started, "uvicorn to start")
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
+        finally:
+            server.should_exit = True
+            with anyio.move_on_after(5, shield=True):
+                await task
+
+
+@asynccontextmanager
+async def client_of(url: str) -> AsyncGenerator[Client]:
+    """Open a client of a sandbox on a port of this machine."""
+    async with httpx2.AsyncClient(base_url=url, headers=dict(HEADERS), trust_env=False, timeout=10) as http:
+        yield Client(http)
+
+
+@asynccontextmanager
+async def in_process(*faults: str) -> AsyncGenerator[Client]:
+    """A client that calls a sandbox with these faults."""
+    async with connected(create_app(faults=[Fault.parse(text) for text in faults])) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_a_socket(*faults: str) -> AsyncGenerator[Client]:
+    """A client of a served sandbox with these faults."""
+    app = create_app(faults=[Fault.parse(text) for text in faults])
+    async with serving(app) as (url, _), client_of(url) as client:
+        yield client
+
+
+wires = pytest.mark.parametrize("wire", [in_process, over_a_socket])
+
+
+async def statuses(client: Client, *methods: str) -> list[int]:
+    """The statuses of requests by these methods, one after the other."""
+    return [(await client.http.request(method, TASK)).status_code for method in methods]
+
+
+@wires
+@pytest.mark.parametrize(
+    ("status", "wait"), [(400, None), (418, None), (429, "1"), (500, None), (503, "1"), (599, None)]
+)
+async def test_a_status_is_answered_in_the_apis_place(wire: Wire, status: int, wait: str | None) -> None:
+    """With the API's error body; where it asks to wait, for a second; and nothing is done."""
+    async with wire(f"DELETE {status}") as client:
+        answer = await client.http.delete(TASK)
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
+        conform(answer.json(), RULES["error"])
+        assert await client.status(RUNNING) == "RUNNING"
+
+
+@wires
+async def test_a_fault_comes_before_the_key_is_looked_at(wire: Wire) -> None:
+    """A gateway that is down does not know keys."""
+    async with wire("ANY 502") as client:
+        client.http.headers.clear()
+        assert await statuses(client, "GET", "DELETE", "POST") == [502] * 3
+
+
+@wires
+@pytest.mark.parametrize(("what", "after"), [("drop", "RUNNING"), ("lost", "CANCELLED")])
+async def test_a_connection_breaks_before_or_after_the_api_has_acted(wire: Wire, what: str, after: str) -> None:
+    """The client gets no reply either way; only looking again tells which it was."""
+    async with wire(f"DELETE {what}") as client:
+        with pytest.raises((httpx2.TransportError, ConnectionError)):
+            await client.http.delete(TASK)
+        assert await client.status(RUNNING) == after
+
+
+@pytest.mark.parametrize("what", ["drop", "lost"])
+async def test_a_broken_connection_is_unreachable_to_our_own_client(what: str) -> None:
+    """It can't tell whether the task was changed, in this process or over a socket."""
+    app = create_app(faults=[Fault.parse(f"DELETE {what}")])
+    async with serving(app) as (url, _), AsyncExitStack() as stack:
+        for transport in (None, httpx2.ASGITransport(app=app)):
+            client = await stack.enter_async_context(
+                open_client(api_key=SecretStr("key"), base_url=url, api_version="2024-11-06", transport=transport)
+            )
+            with pytest.raises(UnreachableError, match="connection broke") as caught:
+                await client.delete_task(TaskId(RUNNING))
+            assert caught.value.applied
+
+
+async def test_a_dropped_connection_is_closed_and_logged_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The client sees the end of the stream before the body; uvicorn, which logs what apps raise, says nothing."""
+    head = f"GET {TASK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with anyio.fail_after(10):
+        async with serving(create_app(faults=[Fault("GET", "drop")])) as (url, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(head)
+            said = await reader.read()
+            writer.close()
+    assert said.endswith(b"\r\n\r\n")
+    assert b"content-length: 1\r\n" in said
+    assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR", "CRITICAL"}] == []
+
+
+async def test_what_an_app_raises_by_mistake_is_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A drop on purpose hides no other error."""
+
+    def broken_clock() -> float:
+        raise ZeroDivisionError
+
+    faults = [Fault("GET", "drop", "only", 1)]
+    async with serving(create_app(clock=broken_clock, faults=faults)) as (url, _), client_of(url) as client:
+        with pytest.raises(httpx2.TransportError):
+            await client.http.get(TASK)
+        assert await statuses(client, "GET") == [500]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+
+
+@wires
+@pytest.mark.parametrize("what", ["html", "truncated", "empty"])
+async def test_a_reply_that_can_not_be_read_comes_after_the_act(wire: Wire, what: str) -> None:
+    """A whole answer with status 200 whose body is no JSON; the task was changed all the same."""
+    async with wire(f"DELETE {what}") as client:
+        answer = await client.http.delete(TASK)
+        kind = "text/html; charset=utf-8" if what == "html" else "application/json"
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+        assert (answer.content == b"") == (what == "empty")
+        with pytest.raises(json.JSONDecodeError):
+            answer.json()
+        assert await client.status(RUNNING) == "CANCELLED"
+
+
+@wires
+async def test_a_delay_comes_before_the_apis_own_answer(wire: Wire) -> None:
+    """The answer is whole, and late."""
+    async with wire("POST 0.05s") as client:
+        started = anyio.current_time()
+        task_id = await client.create()
+        assert anyio.current_time() - started >= 0.05
+        assert await client.status(task_id) == "PENDING"
+
+
+@wires
+async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
+    """While one answer is delayed others come, and show that the API has acted already."""
+    async with wire("DELETE 3600s") as client:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.delete, RUNNING)
+                await cancelled(client)
+                tasks.cancel_scope.cancel()
+
+
+async def test_a_delay_ends_when_the_client_leaves() -> None:
+    """Nothing is left running in the server."""
+    async with serving(create_app(faults=[Fault("DELETE", timedelta(hours=1))])) as (url, server):
+        async with client_of(url) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(client.delete, RUNNING)
+            await cancelled(client)
+            assert len(server.server_state.tasks) == 1
+            tasks.cancel_scope.cancel()
+        await until(lambda: not server.server_state.tasks, "the delayed request to end", within=5)
+
+
+async def cancelled(client: Client) -> None:
+    """Return once the API has cancelled the running sample."""
+    with anyio.fail_after(10):
+        while await client.status(RUNNING) != "CANCELLED":
+            await anyio.lowlevel.checkpoint()
+
+
+@wires
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ("", [500, 500, 500, 500, 500, 500]),
+        (" @1", [500, 200, 200, 200, 200, 200]),
+        (" @2", [200, 500, 200, 200, 200, 200]),
+        (" @3+", [200, 200, 500, 500, 500, 500]),
+        (" @2n", [200, 500, 200, 500, 200, 500]),
+        (" @1n", [500, 500, 500, 500, 500, 500]),
+    ],
+)
+async def test_a_fault_meets_the_requests_it_is_for(wire: Wire, which: str, expected: list[int]) -> None:
+    """The n-th, all from the n-th on, every n-th; without a number all of them."""
+    async with wire(f"GET 500{which}") as client:
+        assert await statuses(client, *["GET"] * 6) == expected
+
+
+@wires
+async def test_each_method_is_counted_by_itself(wire: Wire) -> None:
+    """The second GET is the second GET, whatever came between; HEAD and the like are neither counted nor met."""
+    async with wire("GET 501 @2", "DELETE 502 @1", "ANY 503 @6") as client:
+        methods = ("GET", "DELETE", "HEAD", "POST", "PUT", "ANY", "GET", "GET", "GET", "POST", "HEAD")
+        assert await statuses(client, *methods) == [200, 502, 200, 405, 405, 405, 501, 200, 503, 405, 200]
+
+
+@wires
+async def test_of_several_faults_for_a_request_the_first_counts(wire: Wire) -> None:
+    """The order in which they are given decides, and those that lose count on."""
+    async with wire("GET 500 @2n", "ANY 501 @3n", "GET 502 @4+") as client:
+        assert await statuses(client, *["GET"] * 7) == [200, 500, 501, 500, 502, 500, 502]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("GET 503 @2", Fault("GET", 503, "only", 2)),
+        ("DELETE lost", Fault("DELETE", "lost")),
+        ("POST truncated @3+", Fault("POST", "truncated", "from", 3)),
+        ("ANY 2.5s @10n", Fault("ANY", timedelta(seconds=2.5), "every", 10)),
+        ("  GET\t0.000001s\n", Fault("GET", timedelta(microseconds=1))),
+        ("GET 0s @1+", Fault("GET", timedelta(0))),
+    ],
+)
+def test_the_text_form_says_what_the_fault_is(text: str, fault: Fault) -> None:
+    """Method, what, and which; blanks do not matter."""
+    assert Fault.parse(text) == fault
+
+
+_WORDS = st.sampled_from(get_args(Word))
+_DELAYS = st.timedeltas(timedelta(0), timedelta(seconds=9999, microseconds=999_999))
+
+
+@given(
+    st.builds(
+        Fault,
+        st.sampled_from([*get_args(Method), "ANY"]),
+        st.integers(400, 599) | _DELAYS | _WORDS,
+        st.sampled_from(get_args(Mode)),
+        st.integers(1, 999_999),
+    )
+)
+def test_every_fault_can_be_written_down(fault: Fault) -> None:
+    """Its text form is read as the same fault."""
+    assert Fault.parse(str(fault)) == fault
+
+
+_PIECES = ["GET", "ANY", "503", "2s", ".", "drop", "@", "2", "n", "+", "-1", " ", "\n", "٣", "nan", "9" * 5000]
+
+
+@given(st.text() | st.lists(st.sampled_from(_PIECES)).map("".join))
+def test_any_text_is_a_fault_or_refused(text: str) -> None:
+    """Nothing else is raised, and what was read reads the same again."""
+    try:
+        fault = Fault.parse(text)
+    except ValueError as error:
+        assert str(error).startswith("a fault reads METHOD WHAT [@N]")  # noqa: PT017 - most texts are refused, not all
+    else:
+        assert Fault.parse(str(fault)) == fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "GET",
+            "503",
+            "get 503",
+            "HEAD 503",
+            "GET 399",
+            "GET 600",
+            "GET 200",
+            "GET 5030",
+            "GET 503 2",
+            "GET 503@2",
+        ),
+        *("GET 503 @0", "GET 503 @-1", "GET 503 @", "GET 503 @2x", "GET 503 @1000000", "GET 503 @2 drop", "GET ٤٠٤"),
+        *("GET 2", "GET -2s", "GET .5s", "GET 10000s", "GET nans", "GET 1e3s", "GET dropped", "GET 503 @٢"),
+    ],
+)
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    """The message shows what one looks like."""
+    with pytest.raises(ValueError, match="such as"):
+        Fault.parse(text)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Fault("GET", 200),
+        lambda: Fault("GET", timedelta(seconds=-1)),
+        lambda: Fault("GET", timedelta(days=1)),
+        lambda: Fault("GET", "drop", "only", 0),
+    ],
+)
+def test_a_fault_out_of_range_can_not_be_made(make: Callable[[], Fault]) -> None:
+    """What no text can say is no fault."""
+    with pytest.raises(ValueError, match="such as"):
+        make()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+async def test_the_command_line_takes_faults() -> None:
+    """`--fault` may be given several times; all that the process says is where it is, whatever was dropped."""
+    port = free_port()
+    faults = ("GET 503 @2", "POST drop @1", "POST lost @2")
+    options = [word for fault in faults for word in ("--fault", fault)]
+    async with running("sandbox", "--port", str(port), *options) as server:
+        await server.logged("\n")
+        async with client_of(f"http://127.0.0.1:{port}") as client:
+            assert await statuses(client, "GET", "GET") == [200, 503]
+            for _ in range(2):
+                with pytest.raises(httpx2.TransportError):
+                    await client.http.post("/v1/text_to_video", json={})
+            assert await statuses(client, "GET") == [200]
+        await server.stop("SIGTERM")
+        await server.ends_quietly(10)
+        assert server.stderr.count("\n") == 1, server.stderr
+
+
+async def test_a_delay_ends_when_the_server_stops() -> None:
+    """The client is told so, and the process ends in time."""
+    port = free_port()
+    async with running("sandbox", "--port", str(port), "--fault=DELETE 3600s") as server:
+        await server.logged("\n")
+        async with client_of(f"http://127.0.0.1:{port}") as client:
+            answers: list[int] = []
+
+            async def delete() -> None:
+                answers.append(await client.delete(RUNNING))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(delete)
+                await cancelled(client)
+                await server.stop("SIGTERM")
+            assert answers == [503]
+        await server.ends_quietly(10)
+
+
+def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows what a fault looks like, and not what was given."""
+    assert main(["sandbox", "--fault", "GET 503", "--fault", "key_secret"]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert captured.err.startswith("runway-mcp: argument --fault: reads METHOD WHAT [@N]")
+    assert "key_secret" not in captured.err
+
+
+def test_help_explains_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    """The grammar stands in the option's help."""
+    with pytest.raises(SystemExit):
+        main(["sandbox", "--help"])
+    assert Fault.GRAMMAR in " ".join(capsys.readouterr().out.split())
