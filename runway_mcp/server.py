@@ -11,12 +11,13 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from runway_mcp import __version__
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import quote
+from runway_mcp.mcp_tasks import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.resources import TaskResources
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
@@ -75,7 +76,7 @@ class RunwayServer(MCPServer[TaskService]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[TaskService, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool; what is wrong with its name or arguments becomes a short tool error."""
+        """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
@@ -87,7 +88,7 @@ class RunwayServer(MCPServer[TaskService]):
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 return results.error_result(results.argument_error(name, error.__cause__))
-            return results.error_result(f"There is no tool named {quote(name, 60)} here.")
+            raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
 
 
 def build_server(
@@ -116,6 +117,9 @@ def build_server(
             yield TaskService(client, changes, watcher)
 
     resources = TaskResources()
+    mcp_tasks = McpTasksExtension(
+        lambda ctx: RunwayMcpTasks(ctx.lifespan_context, read_only=read_only, poll_seconds=poll_seconds)
+    )
     instructions = _INSTRUCTIONS + (_READ_ONLY if read_only else _CHANGES)
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
@@ -127,7 +131,8 @@ def build_server(
         lifespan=lifespan,
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
-        middleware=[InFlightLimit(MOST_IN_FLIGHT), resources],
+        extensions=[mcp_tasks],
+        middleware=[InFlightLimit(MOST_IN_FLIGHT), mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in TOOLSETS:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
-from mcp_types import CallToolResult, TextContent
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 
@@ -92,9 +92,9 @@ async def test_read_only_mode_registers_only_what_reads() -> None:
     async with connected(read_only=True) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["runway_getTask", "runway_waitForTask"]
         assert "read-only" in (client.instructions or "")
-        result = await call(client, "runway_cancelTask", taskId=ID)
-        assert result.is_error
-        assert texts(result) == ['There is no tool named "runway_cancelTask" here.']
+        with pytest.raises(MCPError, match='There is no tool named "runway_cancelTask" here') as caught:
+            await call(client, "runway_cancelTask", taskId=ID)
+        assert caught.value.code == INVALID_PARAMS
 
 
 @pytest.mark.parametrize("name", list(SAMPLES))

@@ -126,9 +126,9 @@ async def test_stdout_holds_nothing_but_messages_at_log_level_debug() -> None:
         await assert_alive(server, "read")
         await server.ask(request("list", "tools/list"))
         await server.ask(call("wrong", "runway_getTask", "no id"))
-        await server.ask(call("unknown", "no_such_tool", TASK_ID))
-        await server.send(b"{nonsense\n", request("odd", "no/such/method"))
-        assert "error" in await server.answer("odd")
+        await server.send(b"{nonsense\n", call("unknown", "no_such_tool", TASK_ID), request("odd", "no/such/method"))
+        for refused in ("unknown", "odd"):
+            assert "error" in await server.answer(refused)
         await server.stop("eof")
         await server.ends_quietly(within=2)
         assert server.stdout.endswith(b"\n")

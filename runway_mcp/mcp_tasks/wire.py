@@ -1,0 +1,110 @@
+"""The extension's shapes, as its specification draws them, and how they are written.
+
+A time to live of null means without end and must be written, so MCP tasks become dictionaries
+here: the SDK leaves out what is None in a model.
+"""
+
+from typing import Any, Literal
+
+from mcp_types import ErrorData, RequestParams
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PositiveInt
+from pydantic.alias_generators import to_camel
+
+EXTENSION_ID = "io.modelcontextprotocol/tasks"
+NOTIFICATION = "notifications/tasks"
+
+
+class _McpTask(BaseModel):
+    """What every MCP task has.
+
+    Attributes:
+        task_id: Its id, which no one else can guess.
+        created_at: When it was created.
+        last_updated_at: When it was last updated.
+        ttl_ms: Milliseconds from creation for which it can be asked for, or None for ever.
+        status_message: The state in words, for people or models.
+        poll_interval_ms: How often asking for it makes sense.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
+
+    task_id: str
+    created_at: AwareDatetime
+    last_updated_at: AwareDatetime
+    ttl_ms: PositiveInt | None = None
+    status_message: str | None = None
+    poll_interval_ms: PositiveInt | None = None
+
+
+class WorkingMcpTask(_McpTask):
+    """The request is being worked on."""
+
+    status: Literal["working"] = "working"
+
+
+class InputRequiredMcpTask(_McpTask):
+    """It waits for the client; `input_requests` holds every request that is not answered yet."""
+
+    status: Literal["input_required"] = "input_required"
+    input_requests: dict[str, dict[str, JsonValue]]
+
+
+class CompletedMcpTask(_McpTask):
+    """It is done; `result` is what the request itself would have returned, a tool's error included."""
+
+    status: Literal["completed"] = "completed"
+    result: dict[str, JsonValue]
+
+
+class FailedMcpTask(_McpTask):
+    """The request itself would have been answered with this JSON-RPC error."""
+
+    status: Literal["failed"] = "failed"
+    error: ErrorData
+
+
+class CancelledMcpTask(_McpTask):
+    """It was cancelled before it was done."""
+
+    status: Literal["cancelled"] = "cancelled"
+
+
+McpTask = WorkingMcpTask | InputRequiredMcpTask | CompletedMcpTask | FailedMcpTask | CancelledMcpTask
+
+_SEED = {*_McpTask.model_fields, "status"}
+
+
+class McpTaskParams(RequestParams):
+    """What `tasks/get` and `tasks/cancel` are about."""
+
+    task_id: str
+
+
+class UpdateMcpTaskParams(McpTaskParams):
+    """What `tasks/update` brings: answers to input requests, by the requests' keys."""
+
+    input_responses: dict[str, JsonValue]
+
+
+def create_result(task: McpTask) -> dict[str, Any]:
+    """The answer to a call that became an MCP task: its first state, without what `tasks/get` adds to it."""
+    return _dump(task, only=_SEED) | {"resultType": "task"}
+
+
+def get_result(task: McpTask) -> dict[str, Any]:
+    """The answer to `tasks/get`."""
+    return _dump(task) | acknowledgement()
+
+
+def acknowledgement() -> dict[str, Any]:
+    """The answer to `tasks/update` and `tasks/cancel`."""
+    return {"resultType": "complete"}
+
+
+def notification_params(task: McpTask, meta: dict[str, Any]) -> dict[str, Any]:
+    """What `notifications/tasks` carries: the same MCP task that `tasks/get` would return."""
+    return _dump(task) | {"_meta": meta}
+
+
+def _dump(task: McpTask, *, only: set[str] | None = None) -> dict[str, Any]:
+    return task.model_dump(mode="json", by_alias=True, exclude_none=True, include=only) | {"ttlMs": task.ttl_ms}

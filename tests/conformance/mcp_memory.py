@@ -1,0 +1,162 @@
+"""The extension's contract over memory: jobs that take their time by the clock, or end on command.
+
+The conformance fixture and the extension's own tests hold MCP tasks in it. A job needs nothing that
+runs in the background: its state follows from when it began and from what was done to it.
+"""
+
+import math
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+from mcp_types import CallToolRequestParams, CallToolResult, ElicitRequest, ErrorData
+from pydantic import JsonValue
+
+from runway_mcp.mcp_tasks import UnknownMcpTaskError
+from runway_mcp.mcp_tasks.wire import (
+    CancelledMcpTask,
+    CompletedMcpTask,
+    FailedMcpTask,
+    InputRequiredMcpTask,
+    McpTask,
+    WorkingMcpTask,
+)
+
+TTL_MS = 600_000
+POLL_MS = 100
+
+Answers = Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a tool call comes to.
+
+    Attributes:
+        outcome: What comes of it, given the answers to its questions.
+        seconds: How long it takes, beside the time it waits for answers.
+        questions: What it asks the client, by key.
+    """
+
+    outcome: Callable[[Answers], CallToolResult | ErrorData]
+    seconds: float = math.inf
+    questions: Mapping[str, ElicitRequest] = field(default_factory=dict[str, ElicitRequest])
+
+
+class _Held:
+    """A job that somebody has begun."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.id = str(uuid.uuid4())
+        self.created = self.updated = datetime.now(UTC)
+        self.due = anyio.current_time() + job.seconds
+        self.answers: dict[str, JsonValue] = {}
+        self.cancelled = False
+        self.changed = anyio.Event()
+
+    @property
+    def open_questions(self) -> dict[str, ElicitRequest]:
+        """The questions that nobody has answered."""
+        return {key: question for key, question in self.job.questions.items() if key not in self.answers}
+
+    def touch(self) -> None:
+        """Wake who watches."""
+        self.updated = datetime.now(UTC)
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class MemoryMcpTasks:
+    """MCP tasks in this process; tools are named by what turns a call of theirs into a job, or into None."""
+
+    def __init__(self, tools: Mapping[str, Callable[[CallToolRequestParams], Job | None]]) -> None:
+        self._tools = tools
+        self._held: dict[str, _Held] = {}
+        self.watching = 0
+
+    async def create(self, params: CallToolRequestParams) -> McpTask | None:
+        """Begin the job that a call comes to."""
+        begin = self._tools.get(params.name)
+        job = begin(params) if begin else None
+        if job is None:
+            return None
+        held = _Held(job)
+        self._held[held.id] = held
+        return _state(held)
+
+    async def get(self, task_id: str) -> McpTask:
+        """Return a job's state."""
+        return _state(self._find(task_id))
+
+    async def update(self, task_id: str, input_responses: Answers) -> None:
+        """Take the answers to open questions."""
+        held = self._find(task_id)
+        held.answers |= {key: input_responses[key] for key in held.open_questions if key in input_responses}
+        held.touch()
+
+    async def cancel(self, task_id: str) -> None:
+        """Stop a job that has not ended."""
+        held = self._find(task_id)
+        if _state(held).status in {"working", "input_required"}:
+            held.cancelled = True
+            held.touch()
+
+    async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
+        """Yield a job's state and its changes."""
+        self.watching += 1
+        try:
+            while True:
+                held = self._find(task_id)
+                changed = held.changed
+                state = _state(held)
+                yield state
+                if state.status not in {"working", "input_required"}:
+                    return
+                with anyio.move_on_after(held.due - anyio.current_time()):
+                    await changed.wait()
+        finally:
+            self.watching -= 1
+
+    def finish(self, task_id: str) -> None:
+        """End a job now."""
+        held = self._find(task_id)
+        held.due = -math.inf
+        held.touch()
+
+    def forget(self, task_id: str) -> None:
+        """Lose a job."""
+        self._held.pop(task_id).touch()
+
+    def _find(self, task_id: str) -> _Held:
+        try:
+            return self._held[task_id]
+        except KeyError:
+            raise UnknownMcpTaskError("There is no such MCP task.") from None
+
+
+def _state(held: _Held) -> McpTask:
+    known: dict[str, Any] = {
+        "task_id": held.id,
+        "created_at": held.created,
+        "last_updated_at": held.updated,
+        "ttl_ms": TTL_MS,
+        "poll_interval_ms": POLL_MS,
+    }
+    if held.cancelled:
+        return CancelledMcpTask(**known)
+    if held.open_questions:
+        asked = {
+            key: question.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for key, question in held.open_questions.items()
+        }
+        return InputRequiredMcpTask(**known, input_requests=asked)
+    if anyio.current_time() < held.due:
+        return WorkingMcpTask(**known)
+    outcome = held.job.outcome(held.answers)
+    if isinstance(outcome, ErrorData):
+        return FailedMcpTask(**known, status_message=outcome.message, error=outcome)
+    return CompletedMcpTask(**known, result=outcome.model_dump(mode="json", by_alias=True, exclude_none=True))

@@ -1,0 +1,83 @@
+"""A server for the official conformance suite: what its scenarios call, through our extension and our wiring.
+
+By default it is served as the product is. With `--sessions` it keeps sessions, which the
+product does not: in the older revisions a server can ask its client nothing without one.
+"""
+
+import argparse
+import asyncio
+import logging
+from typing import Any
+
+import asking_tools
+import content
+import job_tools
+from mcp.server import ServerRequestContext
+from mcp.server.mcpserver import MCPServer
+from mcp.server.subscriptions import InMemorySubscriptionBus
+from mcp_memory import MemoryMcpTasks
+from mcp_types import EmptyResult, SetLevelRequestParams, SubscribeRequestParams, UnsubscribeRequestParams
+from replay import MemoryEvents
+
+from runway_mcp.mcp_tasks import McpTasksExtension
+from runway_mcp.server import MOST_IN_FLIGHT, InFlightLimit, RunwayServer
+from runway_mcp.web.app import build_app, listen, serve_http
+
+HOST = "127.0.0.1"
+PATH = "/mcp"
+RETRY_MS = 100
+"""When a client may come back to a stream that was closed."""
+
+
+def fixture() -> MCPServer[Any]:
+    """Return the server."""
+    jobs = MemoryMcpTasks(job_tools.JOBS)
+    extension = McpTasksExtension(lambda _: jobs)
+    server = RunwayServer(
+        name="conformance-fixture",
+        version="1",
+        tools=[content.schema_tool()],
+        subscriptions=InMemorySubscriptionBus(),
+        extensions=[extension],
+        middleware=[InFlightLimit(MOST_IN_FLIGHT), extension.subscriptions],
+    )
+    for name, run in (content.TOOLS | asking_tools.TOOLS | job_tools.TOOLS).items():
+        server.add_tool(run, name=name, structured_output=False)
+    content.add_resources(server)
+    content.add_prompts(server)
+    _add_older_methods(server)
+    return server
+
+
+def _add_older_methods(server: MCPServer[Any]) -> None:
+    """Add what only the older revisions have; the SDK serves it, but offers no public way to add it."""
+
+    async def acknowledge(_: ServerRequestContext[Any, Any], __: object) -> EmptyResult:
+        return EmptyResult()
+
+    core = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
+    core.add_request_handler("logging/setLevel", SetLevelRequestParams, acknowledge)
+    core.add_request_handler("resources/subscribe", SubscribeRequestParams, acknowledge)
+    core.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, acknowledge)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(description="A server for the official conformance suite.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--sessions", action="store_true", help="keep sessions")
+    options = parser.parse_args()
+    server = fixture()
+    logging.getLogger().setLevel(logging.WARNING)
+    app = (
+        server.streamable_http_app(
+            streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=RETRY_MS
+        )
+        if options.sessions
+        else build_app(server, host=HOST, path=PATH)
+    )
+    asyncio.run(serve_http(app, listen(HOST, options.port)))
+
+
+if __name__ == "__main__":
+    main()
