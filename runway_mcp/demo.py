@@ -7,16 +7,20 @@ call with what came back.
 import json
 import sys
 import textwrap
+from typing import Literal
 
+import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.server.mcpserver import MCPServer
-from mcp_types import TextContent
+from mcp_types import CallToolResult, Request, Result, TextContent
 from pydantic import JsonValue
 
+from runway_mcp.mcp_tasks.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.service import TaskService
 
-SPEED = 12
+SPEED = 24
 WIDTH = 110
 
 _ONE_IN_EACH_STATE = ("pending", "throttled", "running", "succeeded_video", "failed_moderation", "cancelled")
@@ -30,11 +34,13 @@ SERVER = StdioServerParameters(
 
 async def run_demo(server: StdioServerParameters | MCPServer[TaskService] = SERVER) -> int:
     """Run the demo against `server`; return 0 when everything it shows came out as promised, else 1."""
+    broken_promises: list[str] = []
     async with Client(server) as client:
-        demo = _Demo(client)
-        await demo.show()
-    if demo.broken_promises:
-        print(f"\nNot as promised: {', '.join(demo.broken_promises)}", file=sys.stderr)
+        await _Demo(client, broken_promises).show()
+    async with Client(server, extensions=[_McpTaskClient()]) as client:
+        await _Demo(client, broken_promises).show_mcp_task()
+    if broken_promises:
+        print(f"\nNot as promised: {', '.join(broken_promises)}", file=sys.stderr)
         return 1
     print("\nTo use the server for real, set RUNWAYML_API_SECRET and see the README for your host.")
     return 0
@@ -43,9 +49,9 @@ async def run_demo(server: StdioServerParameters | MCPServer[TaskService] = SERV
 class _Demo:
     """A sequence of calls over one connection, each printed with its answer."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, broken_promises: list[str]) -> None:
         self._client = client
-        self.broken_promises: list[str] = []
+        self._broken_promises = broken_promises
 
     async def show(self) -> None:
         _say("Connected over stdio. The server's tools:")
@@ -72,6 +78,10 @@ class _Demo:
         _say("What an error looks like: it is gone")
         await self._call("runway_getTask", "running", error=True)
 
+    async def show_mcp_task(self) -> None:
+        _say("A client that understands MCP tasks gets the same wait as one, and asks for it when it likes")
+        await self._call("runway_waitForTask", "running", expect={"status": "SUCCEEDED"})
+
     async def _call(
         self, tool: str, sample: str, *, expect: dict[str, JsonValue] | None = None, error: bool = False
     ) -> None:
@@ -82,7 +92,47 @@ class _Demo:
             _print_block(text)
         found: dict[str, JsonValue] = result.structured_content or {}
         if result.is_error != error or any(found.get(name) != value for name, value in (expect or {}).items()):
-            self.broken_promises.append(f"{tool} of {sample}")
+            self._broken_promises.append(f"{tool} of {sample}")
+
+
+class _McpTask(Result):
+    """An MCP task, as far as the demo looks at it."""
+
+    result_type: Literal["task"] = "task"
+    task_id: str
+    status: str
+    status_message: str = ""
+    poll_interval_ms: int = 1000
+
+
+class _McpTaskState(_McpTask):
+    result_type: Literal["complete"] = "complete"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - the answer to tasks/get is itself complete
+    result: CallToolResult | None = None
+
+
+class _GetMcpTask(Request[dict[str, str], Literal["tasks/get"]]):
+    name_param = "taskId"
+    method: Literal["tasks/get"] = "tasks/get"
+    params: dict[str, str]
+
+
+class _McpTaskClient(ClientExtension):
+    """The client's side of the tasks extension: what becomes an MCP task is asked for until it is done."""
+
+    identifier = EXTENSION_ID
+
+    def claims(self) -> list[ResultClaim[_McpTask]]:
+        return [ResultClaim(result_type="task", model=_McpTask, resolve=self._follow)]
+
+    async def _follow(self, created: _McpTask, context: ClaimContext) -> CallToolResult:
+        print(f"  The call became an MCP task of the same id, {created.status}. Then, with tasks/get:", flush=True)
+        request = _GetMcpTask(params={"taskId": created.task_id})
+        while True:
+            state = await context.session.send_request(request, _McpTaskState)
+            print(f"  {state.status:<10} {state.status_message}", file=sys.stderr, flush=True)
+            if state.status != "working":
+                return state.result or CallToolResult(content=[], is_error=True)
+            await anyio.sleep(state.poll_interval_ms / 1000)
 
 
 async def _print_progress(progress: float, total: float | None, message: str | None) -> None:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "settings": set[str](),
     "signals": set[str](),
     "logs": set[str](),
-    "demo": {"sandbox", "tasks"},
+    "demo": {"mcp_tasks", "sandbox", "tasks"},
     "cli": {"api", "demo", "logs", "sandbox", "server", "settings", "signals", "stdio", "web"},
     "__main__": {"cli"},
     "__init__": set[str](),

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import pytest
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import Script, reply, scripted_client
 
+from runway_mcp.api.client import RunwayClient
 from runway_mcp.demo import run_demo
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
@@ -27,20 +29,26 @@ def test_the_demo_runs_as_the_readme_says() -> None:
     for done in ("cancelled", "nothing", "deleted"):
         assert f'"done": "{done}"' in ran.stdout
     assert "Runway has no such task" in ran.stdout
+    assert "The call became an MCP task of the same id, working." in ran.stdout
+    assert "completed  SUCCEEDED" in ran.stderr
     progress = [line for line in ran.stderr.splitlines() if "RUNNING, " in line]
     assert len(progress) > 2
 
 
 async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     """What stands under a call can be read by a person and, where no line was cut, by a program."""
-    wire = FaultyWire()
 
-    def pass_time(_: int) -> None:
-        wire.now += 8
+    def simulated() -> AbstractAsyncContextManager[RunwayClient]:
+        wire = FaultyWire()
 
-    wire.between = pass_time
+        def pass_time(_: int) -> None:
+            wire.now += 8
+
+        wire.between = pass_time
+        return faulty_client(wire)
+
     with anyio.fail_after(15):
-        assert await run_demo(build_server(lambda: faulty_client(wire), poll_seconds=0.02)) == 0
+        assert await run_demo(build_server(simulated, poll_seconds=0.02)) == 0
     shown = capsys.readouterr().out
     first = shown.split(f"taskId={SAMPLES['pending'].id}\n")[1].split("\n\n")[0]
     assert json.loads(first)["status"] == "PENDING"

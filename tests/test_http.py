@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import httpx2
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support.process import KEY, Message, Server, Stop, call, lines, request, running, slow_delete
-from support.upstream import HANG, TASK_ID, Upstream, upstream
+from support.upstream import HANG, TASK_ID, Upstream, reply, task, upstream
 from support.waiting import together, until
 
 from runway_mcp.sandbox import SAMPLES
@@ -330,8 +331,9 @@ async def test_open_calls_and_streams_do_not_hold_the_server_up() -> None:
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(upstream([HANG]))
             served = await stack.enter_async_context(serving_http(api))
-            for era in ERAS:
-                await stack.enter_async_context(served.under_way(call(1, "runway_getTask", TASK_ID), era))
+            for number, era in enumerate(ERAS):
+                asked = call(1, "runway_getTask", f"00000000-0000-4000-8000-{number:012}")
+                await stack.enter_async_context(served.under_way(asked, era))
             _, listener = await stack.enter_async_context(connection(served.port))
             listener.write(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
             await api.asked("GET", times=2)
@@ -550,3 +552,41 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> Non
             writer.write(_HEAD + b"\r\nhe")
             await writer.drain()
         await until(lambda: seen[-1:] == ["http.disconnect"], "the app to be told")
+
+
+async def test_an_mcp_task_outlives_the_server() -> None:
+    """Begun with one server, followed with another, to the very result that the tool would have returned."""
+    running_task, done = task("RUNNING", progress=0.5), task("SUCCEEDED", output=["https://x.example/1.mp4"])
+    async with upstream([reply(200, running_task), reply(200, running_task), reply(200, done)]) as api:
+        states: list[dict[str, Any]] = []
+        for method, params in (
+            ("tools/call", {"name": "runway_waitForTask", "arguments": {"taskId": TASK_ID}}),
+            ("tasks/get", {"taskId": TASK_ID}),
+            ("tasks/get", {"taskId": TASK_ID}),
+        ):
+            async with serving_http(api) as served:
+                states.append(await mcp_task_request(served.url, method, params))
+    assert [state["status"] for state in states] == ["working", "working", "completed"]
+    assert states[0]["resultType"] == "task"
+    assert {state["taskId"] for state in states} == {TASK_ID}
+    assert states[0]["statusMessage"] == "RUNNING, 50 %"
+    assert states[2]["result"]["structuredContent"] == done
+
+
+async def mcp_task_request(url: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Make one request of the revision that has MCP tasks, declaring that they are understood."""
+    meta: dict[str, Any] = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
+    }
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": method,
+        "Mcp-Name": params.get("taskId") or params["name"],
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    async with httpx2.AsyncClient() as http:
+        text = (await http.post(url, json=body, headers=headers, timeout=20)).text
+    line = next((line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {")), text)
+    return json.loads(line)["result"]

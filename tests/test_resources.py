@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.server.subscriptions import ResourceUpdated
@@ -20,6 +21,7 @@ from support.waiting import until
 
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
+from runway_mcp.web.app import build_app
 
 URI = f"runway://tasks/{ID}"
 RUNNING = [reply(200, task("RUNNING", progress=tenth / 10)) for tenth in range(10)]
@@ -146,3 +148,27 @@ async def test_an_older_client_is_told_on_its_connection() -> None:
         assert len(script.requests) <= asked + 1
         with pytest.raises(MCPError, match="can be subscribed to"):
             await subscribe("runway://tasks/x")
+
+
+async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
+    """Only who asks for a task has it watched."""
+    async with connected(DONE) as (script, client):
+        async with client.listen(tools_list_changed=True):
+            await anyio.wait_all_tasks_blocked()
+        assert script.requests == []
+
+
+async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
+    """Without a session there is no way back to it, so a subscription would never be heard of."""
+    server = build_server(lambda: scripted_client(Script(DONE)))
+    app = build_app(server, host="127.0.0.1", path="/mcp")
+    message = {"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": URI}}
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
+    with anyio.fail_after(10):
+        async with (
+            server.session_manager.run(),
+            httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as http,
+        ):
+            answer = (await http.post("/mcp", json=message, headers=headers)).text
+    assert "subscriptions/listen" in answer
+    assert '"error"' in answer
