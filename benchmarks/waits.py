@@ -81,9 +81,8 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
     unit = 1 if sys.platform == "darwin" else 1024
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2
     print(f"tasks, waiters      {tasks} with {waiters} each, {INTERVALS} intervals of {POLL_SECONDS:.0f} s")
-    print(
-        f"polls per task      {polls:.2f} (each waiter alone: {waiters * (INTERVALS + 1)}, ratio {polls / waiters / (INTERVALS + 1):.3f})"
-    )
+    alone = waiters * (INTERVALS + 1)
+    print(f"polls per task      {polls:.2f} (each waiter alone: {alone}, ratio {polls / alone:.3f})")
     print(f"end to return       {statistics.median(delays):.2f} s median, {max(delays):.2f} s at most")
     print(
         f"another call        {statistics.median(answers) * 1000:.0f} ms median, {max(answers) * 1000:.0f} ms at most"
