@@ -1,0 +1,40 @@
+"""Stop signals inside an event loop, raised in this very process."""
+
+import signal
+from collections.abc import Generator
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from runway_mcp.signals import STOP_SIGNALS, on_stop_signal
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Generator[None]:
+    """The test process's own handlers come back afterwards."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+async def test_the_first_signal_stops_and_further_ones_do_nothing() -> None:
+    """However many come, the loop is asked once; what waits for them stays, for the process is ending."""
+    stops: list[str] = []
+    with on_stop_signal(lambda: stops.append("stop")):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+        with anyio.fail_after(5):
+            while not stops:
+                await anyio.lowlevel.checkpoint()
+    signal.raise_signal(signal.SIGTERM)
+    assert stops == ["stop"]
+
+
+async def test_without_a_signal_the_former_handlers_come_back() -> None:
+    """What ended by itself leaves nothing behind."""
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    with on_stop_signal(lambda: None):
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
