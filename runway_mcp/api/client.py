@@ -92,14 +92,15 @@ class RunwayClient:
 
     def __init__(
         self,
-        http: httpx2.AsyncClient | RunwayError,
+        connect: Callable[[], httpx2.AsyncClient],
         *,
         redact: Callable[[str], str] = str,
         timeouts: Timeouts = Timeouts(),
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
-        self._http = http
+        self._connect = connect
+        self._pool: httpx2.AsyncClient | None = None
         self._redact = redact
         self._timeouts = timeouts
         self._sleep = sleep
@@ -144,6 +145,11 @@ class RunwayClient:
                 applied=True,
             )
 
+    async def aclose(self) -> None:
+        """Close the connections, if there are any."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
     async def _read(self, path: str, within: float) -> Reply:
         deadline = anyio.current_time() + within
         attempt = 0
@@ -167,11 +173,11 @@ class RunwayClient:
         return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
 
     async def _send(self, method: str, path: str, *, within: float) -> Reply:
-        if isinstance(self._http, RunwayError):
-            raise self._http.with_traceback(None)
+        if self._pool is None:
+            self._pool = self._connect()
         with typed_errors(within):
             with anyio.fail_after(within):
-                async with self._http.stream(method, path) as response:
+                async with self._pool.stream(method, path) as response:
                     body = bytearray()
                     async for chunk in response.aiter_bytes():
                         body += chunk
@@ -197,7 +203,10 @@ async def open_client(
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = Timeouts(),
 ) -> AsyncGenerator[RunwayClient]:
-    """Open the process's one connection pool to the Runway API, and close it at the end.
+    """Open the process's one client of the Runway API, and close it at the end.
+
+    Its connection pool is made with the first request: loading the trust store takes time that would be
+    added to every start of a host.
 
     Args:
         api_key: The bearer token; without one every call raises `AuthenticationError`.
@@ -207,31 +216,36 @@ async def open_client(
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
     """
-    if api_key is None:
-        yield RunwayClient(AuthenticationError(MISSING_KEY))
-        return
-    auth = RunwayAuth(api_key, api_version)
+
+    def connect() -> httpx2.AsyncClient:
+        if auth is None:
+            raise AuthenticationError(MISSING_KEY)
+        encrypted = base_url.startswith("https:")
+        try:
+            return httpx2.AsyncClient(
+                auth=auth,
+                base_url=base_url,
+                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                timeout=httpx2.Timeout(
+                    connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
+                ),
+                limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+                follow_redirects=False,
+                # http is only for this machine (see the settings): no proxy may see the key on its way there.
+                trust_env=encrypted,
+                verify=_trust(ca_file) if encrypted and transport is None else True,
+                transport=transport,
+            )
+        except (ImportError, ValueError, OSError, httpx2.InvalidURL):
+            raise RunwayError(UNUSABLE_NETWORK) from None
+
+    auth = RunwayAuth(api_key, api_version) if api_key else None
+    client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts)
     try:
-        http = httpx2.AsyncClient(
-            auth=auth,
-            base_url=base_url,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=httpx2.Timeout(
-                connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-            ),
-            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
-            follow_redirects=False,
-            # http is only for this machine (see the settings): no proxy may see the key on its way there.
-            trust_env=base_url.startswith("https:"),
-            verify=_trust(ca_file) if transport is None else True,
-            transport=transport,
-        )
-    except (ImportError, ValueError, OSError, httpx2.InvalidURL):
-        yield RunwayClient(RunwayError(UNUSABLE_NETWORK))
-        return
-    async with http:
-        yield RunwayClient(http, redact=auth.redact, timeouts=timeouts)
+        yield client
+    finally:
+        await client.aclose()
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -46,7 +46,8 @@ async def wait(watcher: Watcher, task_ids: Sequence[TaskId], *, seconds: float, 
         task_ids: The tasks.
         seconds: How long to wait at most.
         until: What ends the wait before: all tasks final, or the first of them.
-        report: Called after each look, and at least every `REPORT_SECONDS`.
+        report: Called after each look, and at least every `report_seconds`.
+        report_seconds: How long no look may go without a report.
 
     Returns:
         What is known at the end; a task among several that is gone, or was never seen, has only a trouble.
@@ -61,7 +62,7 @@ async def wait(watcher: Watcher, task_ids: Sequence[TaskId], *, seconds: float, 
     async def follow(poll: Poll) -> None:
         seen = 0
         while not poll.ended:
-            with anyio.move_on_after(REPORT_SECONDS):
+            with anyio.move_on_after(report_seconds):
                 seen = await poll.next(seen)
             waited.seconds = anyio.current_time() - started
             if isinstance(poll.trouble, AuthenticationError) or waited.is_over(until):

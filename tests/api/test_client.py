@@ -82,8 +82,9 @@ async def test_the_opened_client_names_itself_and_keeps_one_pool() -> None:
 def test_no_repr_shows_the_key() -> None:
     """The auth object and the client can be printed anywhere."""
     auth = RunwayAuth(SecretStr(KEY), "2024-11-06")
-    client = RunwayClient(httpx2.AsyncClient(auth=auth, transport=Script(RUNNING)))
-    assert KEY not in repr(auth) + repr(client) + repr(vars(client))
+    pool = httpx2.AsyncClient(auth=auth, transport=Script(RUNNING))
+    client = RunwayClient(lambda: pool, redact=auth.redact)
+    assert KEY not in repr(auth) + repr(client) + repr(vars(client)) + repr(pool) + repr(vars(pool))
 
 
 async def test_without_a_key_every_call_says_which_variable_to_set() -> None:

@@ -79,7 +79,7 @@ async def scripted_client(
     auth = RunwayAuth(SecretStr(key), "2024-11-06")
     async with httpx2.AsyncClient(transport=script, base_url="https://api.example", auth=auth) as http:
         yield RunwayClient(
-            http,
+            lambda: http,
             redact=auth.redact,
             timeouts=timeouts or Timeouts(),
             sleep=sleep or Sleeper(),
