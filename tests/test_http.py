@@ -28,7 +28,7 @@ ERAS = ("2026-07-28", "2025-11-25")
 LIMIT = 4 * 1024 * 1024
 SLOW_DELETE = 1.5
 """Longer than requests under way are given at a stop, so that the caller is cut off."""
-DEADLINE = 0.1
+DEADLINE = 0.3
 
 
 @asynccontextmanager

@@ -38,7 +38,15 @@ class Waited:
         return any(ended) if until == "any" else all(ended)
 
 
-async def wait(watcher: Watcher, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
+async def wait(
+    watcher: Watcher,
+    task_ids: Sequence[TaskId],
+    *,
+    seconds: float,
+    until: Until,
+    report: Report,
+    report_seconds: float = REPORT_SECONDS,
+) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
     Args:
