@@ -57,6 +57,7 @@ def anyio_backend() -> str:
 async def sandboxed() -> AsyncGenerator[Server]:
     """One process for all that must leave it alive."""
     async with running("--sandbox", "--log-level", "debug") as server:
+        await assert_alive(server, "opened")  # the first request decides the protocol's era
         yield server
 
 
