@@ -20,7 +20,7 @@ from runway_mcp.sandbox import create_app
 from runway_mcp.web.app import listen
 
 RUNNING = reply(200, task("RUNNING", ID))
-QUICK = Timeouts(connect=1, read=0.2, write=1, pool=1, attempt=0.5, delete=0.5, total=10)
+QUICK = Timeouts(connect=5, read=0.6, write=5, pool=5, attempt=2, delete=2, total=20)
 
 
 @asynccontextmanager
