@@ -289,7 +289,7 @@ async def test_a_duplicate_request_id_leaves_the_server_alive() -> None:
     """Two requests of one id, both under way, end no other call and no process."""
     async with upstream([HANG, HANG, reply(200, task("RUNNING"))]) as api, serving(api) as server:
         await server.send(call(1, "runway_getTask", TASK_ID), call(1, "runway_getTask", TASK_ID))
-        await server.ask(request("list", "tools/list"))
+        assert "tools" in await server.ask(request("list", "tools/list"))
         await server.stop("eof")
         await server.ends_quietly(within=2)
 

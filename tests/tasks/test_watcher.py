@@ -91,6 +91,7 @@ async def test_a_waiter_that_is_cancelled_leaves_nothing_running() -> None:
                 await reached.wait()
                 waiters.cancel_scope.cancel()
             await dropped.wait()
+            assert watcher.remembered == []
 
 
 async def test_closing_the_watcher_ends_every_loop() -> None:
