@@ -34,6 +34,8 @@ from runway_mcp.toolsets import results
 PREFIX = "runway://tasks/"
 TEMPLATE = PREFIX + "{taskId}"
 MOST_COMPLETIONS = 100
+MOST_SUBSCRIPTIONS = 100
+"""Tasks that one stream, or one older connection, may have watched."""
 
 
 class TaskResources:
@@ -68,8 +70,10 @@ class TaskResources:
         if ctx.method != "subscriptions/listen":
             return await call_next(ctx)
         service: TaskService = ctx.lifespan_context
+        wanted = list(_wanted(ctx.params))
+        _bound(len(wanted))
         with ExitStack() as followed:
-            for uri, task_id in _wanted(ctx.params):
+            for uri, task_id in wanted:
                 followed.callback(self._follow(service, uri, task_id))
             return await call_next(ctx)
 
@@ -108,6 +112,7 @@ class TaskResources:
             raise MCPError(INVALID_REQUEST, f"Only {TEMPLATE} can be subscribed to, with a task's id.")
         subscribed = self._subscribed.setdefault(service, {})
         if uri not in subscribed:
+            _bound(len(subscribed) + 1)
             subscribed[uri] = service.watcher.follow(task_id, lambda: session.send_resource_updated(uri))
         return EmptyResult()
 
@@ -146,6 +151,11 @@ async def _complete(ctx: ServerRequestContext[TaskService, Any], params: Complet
         found = [task_id for task_id in ctx.lifespan_context.watcher.remembered if task_id.startswith(begun)]
     values = found[:MOST_COMPLETIONS]
     return CompleteResult(completion=Completion(values=values, total=len(found), has_more=len(found) > len(values)))
+
+
+def _bound(subscriptions: int) -> None:
+    if subscriptions > MOST_SUBSCRIPTIONS:
+        raise MCPError(INVALID_REQUEST, f"At most {MOST_SUBSCRIPTIONS} tasks can be subscribed to at once.")
 
 
 def _task_id(uri: str) -> TaskId | None:

@@ -19,6 +19,7 @@ from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.waiting import until
 
+from runway_mcp.resources import MOST_SUBSCRIPTIONS
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
 from runway_mcp.web.app import build_app
@@ -148,6 +149,23 @@ async def test_an_older_client_is_told_on_its_connection() -> None:
         assert len(script.requests) <= asked + 1
         with pytest.raises(MCPError, match="can be subscribed to"):
             await subscribe("runway://tasks/x")
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_subscriptions_are_bounded() -> None:
+    """Neither a stream nor an older connection can have any number of tasks watched."""
+    uris = [f"runway://tasks/00000000-0000-4000-8000-{number:012}" for number in range(MOST_SUBSCRIPTIONS + 1)]
+    async with connected(DONE) as (script, client):
+        with pytest.raises(MCPError, match="At most 100 tasks"):
+            async with client.listen(resource_subscriptions=uris):
+                pass
+        assert script.requests == []
+    async with connected(DONE, mode="legacy") as (_, client):
+        subscribe = client.session.subscribe_resource  # pyright: ignore[reportDeprecated]
+        for uri in uris[:-1]:
+            await subscribe(uri)
+        with pytest.raises(MCPError, match="At most 100 tasks"):
+            await subscribe(uris[-1])
 
 
 async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
