@@ -25,7 +25,7 @@ from runway_mcp.api.errors import (
     UnexpectedReplyError,
 )
 from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
-from runway_mcp.api.reply import Reply, raise_for, typed_errors
+from runway_mcp.api.reply import Reply, foreign, raise_for, typed_errors
 
 USER_AGENT = f"runway-mcp/{__version__}"
 LARGEST_BODY = 4 * 1024 * 1024
@@ -138,12 +138,7 @@ class RunwayClient:
         """
         reply = await self._send("DELETE", f"/v1/tasks/{task_id}", within=self._timeouts.delete)
         if not reply.is_from_the_api:
-            raise UnexpectedReplyError(
-                f"The reply is not Runway's ({reply.status}, {reply.content_type}): a proxy or a wrong base URL "
-                "answered in its place.",
-                status=reply.status,
-                applied=True,
-            )
+            raise foreign(reply)
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""

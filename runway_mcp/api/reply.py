@@ -65,6 +65,16 @@ class Reply:
         return quote(self.redact(self.headers.get("Content-Type", "no content type")), 60)
 
 
+def foreign(reply: Reply, note: str = "") -> UnexpectedReplyError:
+    """The error that a reply of somebody else's stands for; what was asked may have been done all the same."""
+    return UnexpectedReplyError(
+        f"The reply is not Runway's ({reply.status}, {reply.content_type}): a proxy or a wrong base URL "
+        f"answered in its place.{note}",
+        status=reply.status,
+        applied=True,
+    )
+
+
 @contextmanager
 def typed_errors(within: float) -> Generator[None]:
     """Turn every error of the layers below into one of ours.
@@ -136,12 +146,7 @@ def raise_for(reply: Reply) -> NoReturn:
             listed = "".join(f" {issue}." for issue in issues)
             raise BadRequestError(f"Runway refuses the request ({status}{said}).{listed}", status=status, issues=issues)
         case _:
-            raise UnexpectedReplyError(
-                f"The reply is not Runway's ({status}, {reply.content_type}): a proxy or a wrong base URL "
-                "answered in its place. Redirects are not followed.",
-                status=status,
-                applied=True,
-            )
+            raise foreign(reply, " Redirects are not followed.")
 
 
 def _said(reply: Reply) -> str:

@@ -120,10 +120,7 @@ class RunwayMcpTasks:
 
 def _result(task: Task) -> dict[str, JsonValue]:
     """What the tool that waits returns for a finished task."""
-    result = results.task_result(task)
-    failed = result.is_error or task.status == "FAILED"
-    result = result.model_copy(update={"is_error": failed})
-    return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return results.awaited_result(task).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _created_at(task: Task) -> datetime | None:

@@ -69,15 +69,16 @@ async def wait(
 
     async def follow(poll: Poll) -> None:
         seen = 0
-        while not poll.ended:
+        while True:
             with anyio.move_on_after(report_seconds):
                 seen = await poll.next(seen)
             waited.seconds = anyio.current_time() - started
             if isinstance(poll.trouble, AuthenticationError) or waited.is_over(until):
-                break
+                followers.cancel_scope.cancel()
+                return
             await report(waited)
-        if isinstance(poll.trouble, AuthenticationError) or waited.is_over(until):
-            followers.cancel_scope.cancel()
+            if poll.ended:
+                return
 
     async with _watching(watcher, waited):
         with anyio.move_on_after(seconds):
@@ -89,7 +90,7 @@ async def wait(
     for poll in polls:
         if isinstance(poll.trouble, AuthenticationError):
             raise poll.trouble.with_traceback(None)
-    lost = [poll.trouble for poll in polls if poll.trouble and (poll.ended or poll.task is None)]
+    lost = [poll.lost for poll in polls if poll.lost]
     if len(lost) == len(polls):
         raise lost[0].with_traceback(None)
     return waited

@@ -67,6 +67,11 @@ class Poll:
         self.ended = False
         self._looked = anyio.Event()
 
+    @property
+    def lost(self) -> RunwayError | None:
+        """Why there is no telling how the task stands: it is gone, or it was never seen; None where there is."""
+        return self.trouble if self.ended or self.task is None else None
+
     async def next(self, seen: int) -> int:
         """Return the number of looks once it exceeds `seen`, or at once where no more will come."""
         while self.looks <= seen and not self.ended:

@@ -41,15 +41,21 @@ def task_result(task: Task) -> CallToolResult:
     return _result(text, notes, task.data)
 
 
+def awaited_result(task: Task) -> CallToolResult:
+    """As `task_result` has it; where it FAILED, an error too, for what was waited for did not come."""
+    result = task_result(task)
+    if task.status == "FAILED":
+        result.is_error = True
+    return result
+
+
 def wait_result(waited: Waited) -> CallToolResult:
-    """One task as `task_result` has it; where it FAILED, an error too, for what was waited for did not come."""
+    """The one task waited for; where the time was up before it had finished, that is said beside it."""
     (poll,) = waited.polls.values()
     assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
-    result = task_result(poll.task)
+    result = awaited_result(poll.task)
     if poll.task.is_active:
         result.content.append(TextContent(text=_still(waited, poll)))
-    elif poll.task.status == "FAILED":
-        result.is_error = True
     return result
 
 
@@ -58,8 +64,8 @@ def waits_result(waited: Waited) -> CallToolResult:
     polls = [waited.polls[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = [
         dict(poll.task.data)
-        if poll.task
-        else {"id": task_id, "error": str(poll.trouble or "It was not looked at yet.")}
+        if poll.task and not poll.lost
+        else {"id": task_id, "error": str(poll.lost or "It was not looked at yet.")}
         for task_id, poll in zip(waited.task_ids, polls, strict=True)
     ]
     text = compact_json(tasks)
@@ -153,7 +159,7 @@ def describe(task: Task) -> str:
 def progress(task: Task) -> float | None:
     """How much of a task is done, 0 to 1; None where the API does not say."""
     done = task.data.get("progress")
-    return min(max(float(done), 0.0), 1.0) if isinstance(done, int | float) and not isinstance(done, bool) else None
+    return float(min(max(done, 0), 1)) if isinstance(done, int | float) and not isinstance(done, bool) else None
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -105,6 +105,6 @@ RULES: Mapping[str, Schema] = {
 }
 
 
-def conform(body: object, schema: Schema) -> None:
+def assert_conforms(body: object, schema: Schema) -> None:
     """Assert that a body is valid by a schema."""
     Draft202012Validator(schema).validate(body)  # pyright: ignore[reportUnknownMemberType]  # jsonschema is half typed

@@ -7,7 +7,7 @@ import pytest
 from sandbox_client import Client
 from sandbox_document import DOCUMENT
 from sandbox_exchanges import EXCHANGES, Exchange
-from sandbox_rules import conform
+from sandbox_rules import assert_conforms
 
 from runway_mcp.sandbox.catalogue import ENDPOINTS
 
@@ -33,7 +33,7 @@ async def test_every_answer_is_valid_by_the_document(sampled: Client, exchange: 
     answer = await sampled.http.request(
         exchange.method, exchange.path, headers=dict(exchange.headers), content=exchange.content
     )
-    conform(answer.json(), _schema(exchange))
+    assert_conforms(answer.json(), _schema(exchange))
 
 
 def _answers_with_a_task(operation: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import json
 import pytest
 from sandbox_client import Client
 from sandbox_exchanges import EXCHANGES, Exchange
-from sandbox_rules import RULES, conform
+from sandbox_rules import RULES, assert_conforms
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())
@@ -21,7 +21,7 @@ async def test_every_answer_has_the_shape_the_api_describes(sampled: Client, exc
         assert "Content-Type" not in answer.headers
     else:
         assert answer.headers["Content-Type"] == "application/json"
-        conform(answer.json(), RULES[exchange.rule])
+        assert_conforms(answer.json(), RULES[exchange.rule])
 
 
 def test_every_rule_is_asked_for() -> None:

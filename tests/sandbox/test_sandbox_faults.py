@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sandbox_client import HEADERS, Client, connected
-from sandbox_rules import RULES, conform
+from sandbox_rules import RULES, assert_conforms
 from starlette.types import ASGIApp
 from support.process import running
 from support.waiting import until
@@ -93,7 +93,7 @@ async def test_a_status_is_answered_in_the_apis_place(wire: Wire, status: int, w
     async with wire(f"DELETE {status}") as client:
         answer = await client.http.delete(TASK)
         assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
-        conform(answer.json(), RULES["error"])
+        assert_conforms(answer.json(), RULES["error"])
         assert await client.status(RUNNING) == "RUNNING"
 
 
@@ -189,6 +189,7 @@ async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(client.delete, RUNNING)
                 await cancelled(client)
+                assert await client.status(RUNNING) == "CANCELLED"
                 tasks.cancel_scope.cancel()
 
 

@@ -67,6 +67,15 @@ def test_each_invisible_character_is_written_as_an_escape(character: str) -> Non
     assert json.loads(shown) == {"a": f"x{character}é"}
 
 
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [(0.45, 0.45), (1, 1.0), (-3, 0.0), (10**400, 1.0), (-(10**400), 0.0), (True, None), ("45 %", None), (None, None)],
+)
+def test_a_progress_of_any_size_is_a_share(given: JsonValue, share: float | None) -> None:
+    """Numbers are brought between 0 and 1, however large; anything else is none."""
+    assert results.progress(made("RUNNING", progress=given)) == share
+
+
 def test_a_failed_task_is_a_successful_read_with_advice_beside_it() -> None:
     """The advice stands in a second block, outside the JSON."""
     result = results.task_result(made("FAILED", failureCode="ASSET.INVALID.SIZE"))

@@ -207,6 +207,24 @@ async def test_a_task_among_several_that_is_gone_has_its_reason_in_its_place() -
     assert "no such task" in texts(result)[0]
 
 
+async def test_a_task_among_several_that_vanishes_is_not_told_as_it_was() -> None:
+    """What was seen of it before it went is no longer true."""
+    seen: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        task_id = request.url.path.rpartition("/")[2]
+        seen.append(task_id)
+        if task_id == OTHER and seen.count(OTHER) > 1:
+            return httpx2.Response(404, json={"error": "gone"})
+        status = "SUCCEEDED" if task_id == ID and seen.count(ID) > 3 else "RUNNING"
+        return httpx2.Response(200, json={**task(status), "id": task_id})
+
+    async with connected(answer) as (_, client):
+        found = json.loads(texts(await wait(client, [OTHER, ID]))[0])
+    assert set(found[0]) == {"id", "error"}
+    assert found[1]["status"] == "SUCCEEDED"
+
+
 async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
     """Fifty endless tasks would break the host."""
 
