@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from runway_mcp.api.client import open_client
 from runway_mcp.api.models import TaskId, parse_task_id
-from runway_mcp.tasks.watcher import Watcher, open_watcher
+from runway_mcp.tasks.watcher import Watcher
 
 POLL_SECONDS = 5.0
 INTERVALS = 3
@@ -70,9 +70,10 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
             open_client(
                 api_key=SecretStr("key_of_a_benchmark"), base_url=url, api_version="2024-11-06", transport=network
             ) as client,
-            open_watcher(client, poll_seconds=POLL_SECONDS) as watcher,
+            anyio.create_task_group() as loops,
             anyio.create_task_group() as running_waits,
         ):
+            watcher = Watcher(client, loops, poll_seconds=POLL_SECONDS)
             for task_id in task_ids:
                 for _ in range(waiters):
                     running_waits.start_soon(wait, watcher, task_id)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from runway_mcp.api.client import RunwayClient
     from runway_mcp.settings import Settings
+    from runway_mcp.tasks.callers import Caller
 
 T = TypeVar("T")
 
@@ -82,21 +83,29 @@ def _serve(arguments: Sequence[str]) -> int:
     settings = _parse(arguments)
     from runway_mcp import logs
     from runway_mcp.server import build_server
+    from runway_mcp.tasks.callers import NOBODY, Caller, Services
 
     logs.configure(settings.log_level, secret=settings.api_key.get_secret_value() if settings.api_key else None)
-    server = build_server(
-        _client(settings),
-        poll_seconds=settings.poll_seconds,
-        read_only=settings.read_only,
-        sandbox=settings.sandbox,
+    is_http = settings.transport == "streamable-http"
+    services = Services(
+        _connect(settings), poll_seconds=settings.poll_seconds, most_waits=settings.max_waits if is_http else None
     )
-    if settings.transport == "stdio":
+    local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
+    server = build_server(services, local=local, read_only=settings.read_only, sandbox=settings.sandbox)
+    if not is_http:
         from runway_mcp.stdio import serve_stdio
 
         return _run(partial(serve_stdio, server))
     from runway_mcp.web.app import build_app
+    from runway_mcp.web.edge import Edge
 
-    app = build_app(server, host=settings.host, path=settings.path)
+    app = build_app(
+        server,
+        edge=Edge(settings.allowed_host, settings.allowed_origin),
+        path=settings.path,
+        caller=local,
+        most_requests=settings.max_requests,
+    )
     return _serve_http(app, settings.host, settings.port, f"MCP over streamable HTTP at {{}}{settings.path}")
 
 
@@ -146,14 +155,13 @@ def _demo(arguments: Sequence[str]) -> int:
     return anyio.run(run_demo)
 
 
-def _client(settings: "Settings") -> Callable[[], AbstractAsyncContextManager["RunwayClient"]]:
-    """What opens the client that `settings` ask for: to Runway, or to the sandbox inside this process."""
+def _connect(settings: "Settings") -> Callable[["Caller"], AbstractAsyncContextManager["RunwayClient"]]:
+    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process."""
     from runway_mcp.api.client import open_client
 
     if not settings.sandbox:
-        return partial(
-            open_client,
-            api_key=settings.api_key,
+        return lambda caller: open_client(
+            api_key=caller.key,
             base_url=settings.base_url,
             api_version=settings.api_version,
             ca_file=settings.ca_file,
@@ -163,17 +171,17 @@ def _client(settings: "Settings") -> Callable[[], AbstractAsyncContextManager["R
     from runway_mcp.sandbox import create_app
     from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL
 
-    return partial(
-        open_client,
+    app = create_app(speed=settings.sandbox_speed)
+    return lambda _: open_client(
         api_key=SANDBOX_KEY,
         base_url=SANDBOX_URL,
         api_version=settings.api_version,
-        transport=httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed)),
+        transport=httpx2.ASGITransport(app=app),
     )
 
 
 def _serve_http(app: "ASGIApp", host: str, port: int, announcement: str) -> int:
-    from runway_mcp.web.app import listen, serve_http
+    from runway_mcp.web.serving import listen, serve_http
 
     try:
         listener = listen(host, port)
@@ -194,7 +202,7 @@ def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> "Settings":
-    """The settings that the command line and the environment make; every field but the key is a flag."""
+    """The settings that the command line and the environment make; every field but a secret is a flag."""
     from runway_mcp.settings import Settings, flag, variables
 
     parser = _Parser(
@@ -206,8 +214,11 @@ def _parse(arguments: Sequence[str]) -> "Settings":
                 *(f"  {name:<9}{what}" for name, what in COMMANDS.items()),
                 "",
                 "environment only, since a process's arguments can be read by others:",
-                f"  {', else '.join(variables('api_key'))}",
-                f"  {Settings.model_fields['api_key'].description}",
+                *(
+                    f"  {', else '.join(variables(name))}\n  {field.description}"
+                    for name, field in Settings.model_fields.items()
+                    if flag(name) is None
+                ),
             ]
         ),
     )
@@ -223,8 +234,11 @@ def _parse(arguments: Sequence[str]) -> "Settings":
             parser.add_argument(option, dest=name, action="store_true", default=None, help=text)
         else:
             text = f"{field.description} [{variables(name)[0]}; default: {field.default or 'none'}]"
+            action = "append" if field.default == () else "store"
             choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
-            parser.add_argument(option, dest=name, metavar=choices or name.rsplit("_")[-1].upper(), help=text)
+            parser.add_argument(
+                option, dest=name, action=action, metavar=choices or name.rsplit("_")[-1].upper(), help=text
+            )
     options = vars(parser.parse(arguments))
     return _load({name: value for name, value in options.items() if value is not None})
 

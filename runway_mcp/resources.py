@@ -4,8 +4,9 @@ While somebody subscribes to a task it is watched, and each change is told: to c
 2026-07-28 revision on their `subscriptions/listen` streams, to older ones on their connection.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,7 @@ from mcp.server import ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated
+from mcp.server.subscriptions import InMemorySubscriptionBus, ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_REQUEST,
@@ -42,11 +43,11 @@ class TaskResources:
     """The task resources of one server.
 
     Attributes:
-        bus: Where changes are told; the server's listen streams hear it.
+        bus: Where the server's listen streams hear of changes.
     """
 
     def __init__(self) -> None:
-        self.bus = InMemorySubscriptionBus()
+        self.bus = _BusOfEachCaller()
         self._followed: WeakKeyDictionary[TaskService, dict[str, _Followed]] = WeakKeyDictionary()
         self._subscribed: WeakKeyDictionary[TaskService, dict[str, Callable[[], None]]] = WeakKeyDictionary()
 
@@ -75,7 +76,8 @@ class TaskResources:
         with ExitStack() as followed:
             for uri, task_id in wanted:
                 followed.callback(self._follow(service, uri, task_id))
-            return await call_next(ctx)
+            with self.bus.heard_by(service):
+                return await call_next(ctx)
 
     def _follow(self, service: TaskService, uri: str, task_id: TaskId) -> Callable[[], None]:
         """Have a task's changes told on the bus, once for all streams; return what ends this stream's part."""
@@ -84,8 +86,9 @@ class TaskResources:
         if one is None:
 
             async def tell() -> None:
-                await self.bus.publish(ResourceUpdated(uri=uri))
+                await bus.publish(ResourceUpdated(uri=uri))
 
+            bus = self.bus.of(service)
             one = followed[uri] = _Followed(service.watcher.follow(task_id, tell))
         one.streams += 1
 
@@ -123,6 +126,36 @@ class TaskResources:
         if stop is not None:
             stop()
         return EmptyResult()
+
+
+class _BusOfEachCaller:
+    """What the SDK subscribes a stream to, which knows no callers: each stream hears its own caller's bus."""
+
+    def __init__(self) -> None:
+        self._buses: WeakKeyDictionary[TaskService, InMemorySubscriptionBus] = WeakKeyDictionary()
+        self._listening: ContextVar[TaskService] = ContextVar("listening")
+
+    def of(self, service: TaskService) -> InMemorySubscriptionBus:
+        """The bus on which a caller's streams are told of changes."""
+        return self._buses.setdefault(service, InMemorySubscriptionBus())
+
+    @contextmanager
+    def heard_by(self, service: TaskService) -> Generator[None]:
+        """Have whoever subscribes within the context hear this caller's bus."""
+        before = self._listening.set(service)
+        try:
+            yield
+        finally:
+            self._listening.reset(before)
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Tell every caller's streams of what concerns them all."""
+        for bus in list(self._buses.values()):
+            await bus.publish(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Have a stream hear its caller's bus."""
+        return self.of(self._listening.get()).subscribe(listener)
 
 
 class _Followed:

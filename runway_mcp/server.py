@@ -1,8 +1,8 @@
 """Builds the MCP server: its identity, its tools and the one client they share. Wiring only."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server import ServerRequestContext
@@ -15,21 +15,22 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, InputRequi
 from pydantic import ValidationError
 
 from runway_mcp import __version__
-from runway_mcp.api.client import RunwayClient
+from runway_mcp.access import Access
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_tasks import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.resources import TaskResources
-from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.callers import Caller, Services
 from runway_mcp.tasks.service import TaskService
-from runway_mcp.tasks.watcher import POLL_SECONDS, open_watcher
-from runway_mcp.toolsets import results
+from runway_mcp.toolsets import Toolset, results
 from runway_mcp.toolsets.tasks import TASKS
 from runway_mcp.toolsets.waiting import WAITING
 
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-TOOLSETS = (TASKS, WAITING)
+TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING)}
+LOCAL = Caller("local")
+"""Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/read": CacheHint(ttl_ms=5_000),
     **dict.fromkeys(("tools/list", "resources/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
@@ -38,16 +39,9 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 MOST_IN_FLIGHT = 5_000
 """Messages handled at once over one process; at 23 KB each that is about 115 MB."""
 
-_INSTRUCTIONS = (
-    "Runway generation tasks (video, image, audio) by id. runway_getTask reads one: status, progress, output URLs, "
-    "failure, cost. runway_waitForTask waits until one or several have finished: prefer it to repeated reads."
-)
-_CHANGES = (
-    " runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one with its "
-    "output. Neither does the other's work and neither can be undone: use them only when the user asked for it."
-)
-_READ_ONLY = " This server is read-only: it can't cancel or delete."
-_SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged. "
+_SUBJECT = "Runway generation tasks (video, image, audio) by id."
+_READ_ONLY = "This server is read-only: it can't cancel or delete."
+_SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged."
 
 
 class InFlightLimit:
@@ -92,49 +86,53 @@ class RunwayServer(MCPServer[TaskService]):
 
 
 def build_server(
-    open_client: Callable[[], AbstractAsyncContextManager[RunwayClient]],
+    services: Services,
     *,
-    poll_seconds: float = POLL_SECONDS,
+    toolsets: Sequence[Toolset] = (TASKS, WAITING),
+    local: Caller = LOCAL,
     read_only: bool = False,
     sandbox: bool = False,
 ) -> MCPServer[TaskService]:
     """Return a server that is complete but not yet running.
 
     Args:
-        open_client: Opens the process's one client; entered when the server starts, left when it ends.
-        poll_seconds: How often a task is looked at, at most.
+        services: The use cases, which run for as long as the server does.
+        toolsets: What a model can call.
+        local: Whose request it is where none says whose.
         read_only: Register only the tools that change nothing.
         sandbox: Say in the server's name and instructions that nothing here is real.
     """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[TaskService]) -> AsyncGenerator[TaskService]:
-        async with (
-            open_client() as client,
-            open_watcher(client, poll_seconds=poll_seconds) as watcher,
-            open_changes() as changes,
-        ):
-            yield TaskService(client, changes, watcher)
+        async with services.running():
+            yield await services.of(local)
 
+    access = Access(services, [tool for toolset in toolsets for tool in toolset.tools])
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
-        lambda ctx: RunwayMcpTasks(ctx.lifespan_context, read_only=read_only, poll_seconds=poll_seconds)
+        lambda ctx: RunwayMcpTasks(ctx.lifespan_context, read_only=read_only, poll_seconds=services.poll_seconds)
     )
-    instructions = _INSTRUCTIONS + (_READ_ONLY if read_only else _CHANGES)
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
         title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
         description="Get, wait for, cancel and delete Runway generation tasks.",
-        instructions=_SANDBOX + instructions if sandbox else instructions,
+        instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
         website_url=WEBSITE,
         version=__version__,
         lifespan=lifespan,
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[InFlightLimit(MOST_IN_FLIGHT), mcp_tasks.subscriptions, resources],
+        middleware=[InFlightLimit(MOST_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
-    for toolset in TOOLSETS:
+    for toolset in toolsets:
         toolset.register(server, read_only=read_only)
     return server
+
+
+def _instructions(toolsets: Sequence[Toolset], *, read_only: bool, sandbox: bool) -> str:
+    guides = [toolset.guide for toolset in toolsets]
+    changes = [_READ_ONLY] if read_only else [toolset.guide_to_changes for toolset in toolsets]
+    return " ".join(filter(None, [_SANDBOX if sandbox else "", _SUBJECT, *guides, *changes]))

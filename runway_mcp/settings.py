@@ -5,15 +5,17 @@ by `--env-file`; no `.env` is ever looked for. The API key has no flag, since a 
 arguments can be read by others on the machine.
 """
 
+import os
 import re
-from collections.abc import Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, FilePath, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "RUNWAY_MCP_"
 _ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
@@ -21,6 +23,10 @@ SANDBOX_KEY = SecretStr("sandbox")
 """What the sandbox inside the process is called with; the real key never is."""
 SANDBOX_URL = "http://sandbox.localhost"
 """What it is called under; nothing listens there."""
+
+
+Repeatable = Annotated[tuple[str, ...], NoDecode]
+"""A flag that may be given several times; its variable holds the values between commas."""
 
 
 class SettingsError(Exception):
@@ -69,13 +75,54 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often a task is looked at, at most. Runway updates one every 5 seconds; less suits a sandbox.",
     )
+    toolsets: str = Field(
+        "tasks,waiting", description="The tools that are offered, by toolset: tasks, waiting; or capability."
+    )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts talk to the server.")
     host: str = Field(
-        "127.0.0.1",
-        description="Where streamable-http listens: 127.0.0.1, ::1 or localhost, for it has no authentication.",
+        "127.0.0.1", description="Where streamable-http listens: an address of this machine only, unless --auth is set."
     )
     port: int = Field(8000, ge=1, le=65535, description="The port of streamable-http.")
     path: str = Field("/mcp", description="The path of streamable-http.")
+    auth: Literal["none", "token", "oauth"] = Field(
+        "none", description="Who may call over HTTP: whoever is on this machine, or who shows an access token."
+    )
+    tokens_file: FilePath | None = Field(
+        None, description="With token: the access tokens (TOML), as `runway-mcp token NAME` makes them."
+    )
+    oauth_issuer: str | None = Field(None, description="With oauth: the URL of the authorization server.")
+    oauth_audience: str | None = Field(
+        None, description="With oauth: the URL of this endpoint as clients see it; tokens must be issued for it."
+    )
+    oauth_introspection: str | None = Field(
+        None, description="With oauth: where tokens that are no JWT are looked up (RFC 7662)."
+    )
+    oauth_client_id: str | None = Field(None, description="With oauth: this server's name for the introspection.")
+    oauth_client_secret: SecretStr | None = Field(
+        None, description="With oauth: this server's secret for the introspection."
+    )
+    tenants_file: FilePath | None = Field(
+        None, description="With oauth: who has a Runway key of their own (TOML), by issuer and subject."
+    )
+    share_key: bool = Field(
+        default=False, description="Let callers who have no Runway key of their own use the server's."
+    )
+    allowed_host: Repeatable = Field(
+        (), description="A Host header that is served, such as mcp.example.com. Repeatable; this machine's always are."
+    )
+    allowed_origin: Repeatable = Field(
+        (), description="A web page's Origin that is served, such as https://app.example.com. Repeatable."
+    )
+    trusted_proxy: Repeatable = Field(
+        (), description="An address or network whose X-Forwarded-For and -Proto are believed. Repeatable."
+    )
+    max_requests: int = Field(100, ge=1, le=1000, description="Requests over HTTP that one caller may have under way.")
+    max_waits: int = Field(50, ge=1, le=1000, description="Waits over HTTP that one caller may have under way.")
+    metrics: bool = Field(default=False, description="Serve /metrics for Prometheus, over HTTP.")
+    tracing: bool = Field(
+        default=False, description="Send OpenTelemetry traces to where the OTEL_EXPORTER_OTLP_* variables say."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="The least severe messages that go to stderr."
     )
@@ -83,10 +130,7 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _key_fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        text = key.get_secret_value() if key else "key"
-        if not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("the API key holds a space, a line break or a character outside ASCII")
-        return key
+        return key and _fitting_a_header(key)
 
     @field_validator("base_url")
     @classmethod
@@ -133,15 +177,83 @@ class Settings(BaseSettings):
                 raise ValueError("holds no certificates in PEM form") from None
         return file
 
-    @field_validator("host")
+    @field_validator("allowed_host", "allowed_origin", "trusted_proxy", mode="before")
     @classmethod
-    def _host_is_loopback(cls, host: str) -> str:
-        if not is_loopback(host):
-            raise ValueError(
-                "only 127.0.0.1, ::1 and localhost are served: without authentication, anyone who can reach "
-                "another address could spend your credits"
+    def _repeatable(cls, given: object) -> object:
+        return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+
+    @field_validator("allowed_host")
+    @classmethod
+    def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            _matching(
+                host, r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not"
             )
-        return host
+        return hosts
+
+    @field_validator("allowed_origin")
+    @classmethod
+    def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            _matching(
+                origin,
+                r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?",
+                "must look like https://app.example.com, no path",
+            )
+        return origins
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _proxies_are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError("must be an address or a network, such as 10.0.0.5 or 10.0.0.0/24") from None
+        return proxies
+
+    @field_validator("oauth_issuer", "oauth_audience", "oauth_introspection")
+    @classmethod
+    def _url_is_encrypted(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "https://none")
+        if not parts.hostname or (
+            parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname))
+        ):
+            raise ValueError("must be an https:// URL (http:// only on this machine)")
+        if (
+            not (url or "").isascii()
+            or not (url or "").isprintable()
+            or " " in (url or "")
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError("must hold no space, query or fragment")
+        return url
+
+    @model_validator(mode="after")
+    def _authentication_is_whole(self) -> Self:
+        if self.auth != "none" and self.transport == "stdio":
+            raise ValueError(
+                f"{_place('auth')}: it is for --transport streamable-http; over stdio the host is the one caller"
+            )
+        if self.auth == "none" and not is_loopback(self.host):
+            raise ValueError(
+                f"{_place('host')}: only 127.0.0.1, ::1 and localhost are served without authentication (--auth): "
+                "anyone who can reach another address could spend your credits"
+            )
+        if self.host in {"0.0.0.0", "::"} and not self.allowed_host:  # noqa: S104 - refused here
+            raise ValueError(
+                f"{_place('host')}: on every address, --allowed-host must name the hosts that clients ask for"
+            )
+        needed = {"token": ("tokens_file",), "oauth": ("oauth_issuer", "oauth_audience")}
+        for mode, names in needed.items():
+            for name in names:
+                if (getattr(self, name) is None) == (self.auth == mode):
+                    raise ValueError(f"{_place(name)}: it goes with --auth {mode}, and --auth {mode} with it")
+        for name in ("oauth_introspection", "tenants_file"):
+            if getattr(self, name) is not None and self.auth != "oauth":
+                raise ValueError(f"{_place(name)}: it goes with --auth oauth")
+        return self
 
 
 def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
@@ -163,7 +275,25 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
         return Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise SettingsError(f"{_place(str(first['loc'][0]))}: {first['msg'].removeprefix('Value error, ')}") from None
+        place = f"{_place(str(first['loc'][0]))}: " if first["loc"] else ""
+        raise SettingsError(place + first["msg"].removeprefix("Value error, ")) from None
+
+
+def keys(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
+    """Return what finds the Runway key in the environment variable of a given name, or None where there is none.
+
+    Args:
+        env_file: A file whose lines count where the environment has no such variable.
+
+    What is returned raises `ValueError` for a key that can't be one.
+    """
+    in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
+
+    def find(variable: str) -> SecretStr | None:
+        text = os.environ.get(variable) or in_file.get(variable)
+        return _fitting_a_header(SecretStr(text)) if text else None
+
+    return find
 
 
 def variables(name: str) -> tuple[str, ...]:
@@ -175,8 +305,8 @@ def variables(name: str) -> tuple[str, ...]:
 
 
 def flag(name: str) -> str | None:
-    """Return the command-line flag that sets a field; None for the key, which has none."""
-    return None if name == "api_key" else "--" + name.replace("_", "-")
+    """Return the command-line flag that sets a field; None for a secret, which has none."""
+    return None if name in {"api_key", "oauth_client_secret"} else "--" + name.replace("_", "-")
 
 
 def is_loopback(host: str) -> bool:
@@ -198,6 +328,13 @@ def _check_env_file(file: Path) -> None:
     for number, line in enumerate(lines, 1):
         if _ENV_LINE.fullmatch(line.strip()) is None:
             raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")
+
+
+def _fitting_a_header(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("the API key holds a space, a line break or a character outside ASCII")
+    return key
 
 
 def _matching(text: str, pattern: str, otherwise: str) -> str:

@@ -14,6 +14,7 @@ from runway_mcp.api.client import RunwayClient
 from runway_mcp.demo import run_demo
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
+from runway_mcp.tasks.callers import Caller, Services
 
 
 def test_the_demo_runs_as_the_readme_says() -> None:
@@ -38,7 +39,7 @@ def test_the_demo_runs_as_the_readme_says() -> None:
 async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     """What stands under a call can be read by a person and, where no line was cut, by a program."""
 
-    def simulated() -> AbstractAsyncContextManager[RunwayClient]:
+    def simulated(_: Caller) -> AbstractAsyncContextManager[RunwayClient]:
         wire = FaultyWire()
 
         def pass_time(_: int) -> None:
@@ -48,7 +49,7 @@ async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[st
         return faulty_client(wire)
 
     with anyio.fail_after(15):
-        assert await run_demo(build_server(simulated, poll_seconds=0.02)) == 0
+        assert await run_demo(build_server(Services(simulated, poll_seconds=0.02))) == 0
     shown = capsys.readouterr().out
     first = shown.split(f"taskId={SAMPLES['pending'].id}\n")[1].split("\n\n")[0]
     assert json.loads(first)["status"] == "PENDING"
@@ -57,7 +58,7 @@ async def test_the_demo_shows_json_that_is_json(capsys: pytest.CaptureFixture[st
 async def test_the_demo_says_what_did_not_go_as_promised(capsys: pytest.CaptureFixture[str]) -> None:
     """With a server that knows no task, the exit code is 1 and the broken promises are named."""
     with anyio.fail_after(15):
-        server = build_server(lambda: scripted_client(Script(reply(404, {"error": "gone"}))))
+        server = build_server(Services(lambda _: scripted_client(Script(reply(404, {"error": "gone"})))))
         assert await run_demo(server) == 1
     captured = capsys.readouterr()
     assert "Not as promised: runway_getTask of pending" in captured.err

@@ -14,6 +14,7 @@ from runway_mcp.cli import main
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
 from runway_mcp.settings import Settings, flag, variables
+from runway_mcp.tasks.callers import Services
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +37,7 @@ def test_the_settings_table_is_the_settings() -> None:
     """Flag, variables, default and meaning of every field, in order."""
     expected: list[list[str]] = []
     for name, field in Settings.model_fields.items():
-        shown = {"None": "none", "False": "off"}.get(str(field.default), f"`{field.default}`")
+        shown = {"None": "none", "False": "off", "()": "none"}.get(str(field.default), f"`{field.default}`")
         option = flag(name)
         expected.append(
             [
@@ -52,7 +53,7 @@ def test_the_settings_table_is_the_settings() -> None:
 async def test_the_tools_table_is_the_tools() -> None:
     """Each tool in order, and whether it reads or changes."""
     with anyio.fail_after(10):
-        async with Client(build_server(lambda: faulty_client(FaultyWire()))) as client:
+        async with Client(build_server(Services(lambda _: faulty_client(FaultyWire())))) as client:
             tools = (await client.list_tools()).tools
     expected = [
         [f"`{tool.name}`", "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"]

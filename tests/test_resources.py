@@ -21,8 +21,10 @@ from support.waiting import until
 
 from runway_mcp.resources import MOST_SUBSCRIPTIONS
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.server import build_server
+from runway_mcp.server import LOCAL, build_server
+from runway_mcp.tasks.callers import Services
 from runway_mcp.web.app import build_app
+from runway_mcp.web.edge import Edge
 
 URI = f"runway://tasks/{ID}"
 RUNNING = [reply(200, task("RUNNING", progress=tenth / 10)) for tenth in range(10)]
@@ -36,7 +38,7 @@ async def connected(
     """A client in memory, of a server over a script that polls without pause."""
     script = Script(*steps)
     with anyio.fail_after(20):
-        server = build_server(lambda: scripted_client(script), poll_seconds=0.02)
+        server = build_server(Services(lambda _: scripted_client(script), poll_seconds=0.02))
         async with Client(server, mode=mode, **options) as client:
             yield script, client
 
@@ -83,7 +85,7 @@ async def test_an_id_is_completed_from_those_that_were_read() -> None:
     wire = FaultyWire()
     reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: faulty_client(wire))) as client:
+        async with Client(build_server(Services(lambda _: faulty_client(wire)))) as client:
 
             async def complete(begun: str, ref: ResourceTemplateReference = reference) -> list[str]:
                 argument = {"name": "taskId", "value": begun}
@@ -178,8 +180,8 @@ async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
 
 async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
     """Without a session there is no way back to it, so a subscription would never be heard of."""
-    server = build_server(lambda: scripted_client(Script(DONE)))
-    app = build_app(server, host="127.0.0.1", path="/mcp")
+    server = build_server(Services(lambda _: scripted_client(Script(DONE))))
+    app = build_app(server, edge=Edge(), path="/mcp", caller=LOCAL)
     message = {"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": URI}}
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
     with anyio.fail_after(10):

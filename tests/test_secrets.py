@@ -4,8 +4,7 @@ import gzip
 import json
 import traceback
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.server import build_server
 from runway_mcp.settings import SettingsError, load
+from runway_mcp.tasks.callers import Caller, Services
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJtYXJrZWQiOiI5ZmUxMjM0NTY3ODkwIn0.5igna7ure"
 LINK = f"https://cdn.example/0.mp4?_jwt={JWT}"
@@ -249,14 +249,16 @@ def test_no_error_about_a_setting_shows_it(monkeypatch: pytest.MonkeyPatch, tmp_
 
 async def test_no_span_shows_a_secret(spans: InMemorySpanExporter, api: Upstream) -> None:
     """The SDK traces each message; what it notes of calls, failures and exceptions holds no mark."""
-    opened = partial(open_client, api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06")
+
+    def opened(_: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        return open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06")
 
     async def fail(mode: str) -> None:
         async def use(case: tuple[str, str]) -> None:
             tool, task_id = case
             await client.call_tool(tool, {"taskId": task_id})
 
-        async with Client(build_server(opened), mode=mode) as client:
+        async with Client(build_server(Services(opened)), mode=mode) as client:
             await together(use, product(TOOLS, (*IDS.values(), SUCCEEDED, KEY)))
             with pytest.raises(MCPError):
                 await client.get_prompt("none", {KEY: LINK})

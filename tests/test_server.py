@@ -18,6 +18,7 @@ from support.scripted import ID, Script, Step, reply, scripted_client, task
 import runway_mcp
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import InFlightLimit, build_server
+from runway_mcp.tasks.callers import Services
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
 TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_waitForTask")
@@ -28,7 +29,7 @@ async def connected(wire: FaultyWire | None = None, **options: Any) -> AsyncGene
     """A client in memory, of a server over the sandbox."""
     carried = wire or FaultyWire()
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: faulty_client(carried), **options)) as client:
+        async with Client(build_server(Services(lambda _: faulty_client(carried)), **options)) as client:
             yield client
 
 
@@ -196,7 +197,7 @@ async def test_no_arguments_break_the_server(arguments: dict[str, Any]) -> None:
 async def test_each_api_failure_is_a_clear_tool_error(tool: str, step: Step, words: str) -> None:
     """What happened, and that nothing was changed; a 404 is no error for the tools that remove."""
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: scripted_client(Script(step)))) as client:
+        async with Client(build_server(Services(lambda _: scripted_client(Script(step))))) as client:
             result = await call(client, tool, taskId=ID)
     if words == "no such task" and tool in {"runway_cancelTask", "runway_deleteTask"}:
         assert not result.is_error
@@ -212,7 +213,7 @@ async def test_a_reply_with_surrogates_and_new_fields_is_passed_on() -> None:
     body = json.dumps({**task("DREAMING", progress="45 %", output={"a": 1}, cost=None), "new": [1]})[:-1]
     script = Script(reply(200, f'{body}, "odd": "\\ud800"}}'.encode()))
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: scripted_client(script))) as client:
+        async with Client(build_server(Services(lambda _: scripted_client(script)))) as client:
             result = await call(client, "runway_getTask", taskId=ID)
     assert not result.is_error
     assert result.structured_content is not None
@@ -228,7 +229,7 @@ async def test_an_unforeseen_error_tells_the_model_nothing_and_ends_nothing() ->
 
     script = Script(bug, reply(200, task("RUNNING")))
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: scripted_client(script))) as client:
+        async with Client(build_server(Services(lambda _: scripted_client(script)))) as client:
             broken = await call(client, "runway_cancelTask", taskId=ID)
             assert broken.is_error
             assert texts(broken)[0].startswith("runway_cancelTask failed through a fault of this server;")
@@ -244,7 +245,7 @@ async def test_requests_over_the_limit_are_refused_and_the_rest_go_on() -> None:
             await gate.wait()
             return await super().handle_async_request(request)
 
-    server = build_server(lambda: faulty_client(Stuck()))
+    server = build_server(Services(lambda _: faulty_client(Stuck())))
     server.middleware[:] = [InFlightLimit(2) if isinstance(item, InFlightLimit) else item for item in server.middleware]
     with anyio.fail_after(20):
         async with Client(server) as client, anyio.create_task_group() as calls:

@@ -6,9 +6,9 @@ import socket
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from runway_mcp.web.app import listen
 from runway_mcp.web.deadlines import LARGEST_BODY, BodyDeadline
 from runway_mcp.web.errors import ShortErrors
+from runway_mcp.web.serving import listen
 from runway_mcp.web.stopping import Stoppable
 
 SCOPE: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": []}

@@ -27,11 +27,15 @@ from runway_mcp.api.errors import (
 from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
 from runway_mcp.api.reply import Reply, foreign, raise_for, typed_errors
 
+TASK = "/v1/tasks/{id}"
 USER_AGENT = f"runway-mcp/{__version__}"
 LARGEST_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
 SHORTEST_SECRET = 16
 """Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
+
+Observe = Callable[[str, int | None, float], None]
+"""Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
 
 MISSING_KEY = (
     "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
@@ -98,7 +102,9 @@ class RunwayClient:
         timeouts: Timeouts = Timeouts(),
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
+        observe: Observe | None = None,
     ) -> None:
+        self._observe = observe
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
         self._redact = redact
@@ -117,7 +123,7 @@ class RunwayClient:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
-        reply = await self._read(f"/v1/tasks/{task_id}", within or self._timeouts.total)
+        reply = await self._read(TASK, task_id, within or self._timeouts.total)
         try:
             return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
@@ -136,7 +142,7 @@ class RunwayClient:
             NotFoundError: It is already gone.
             RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
         """
-        reply = await self._send("DELETE", f"/v1/tasks/{task_id}", within=self._timeouts.delete)
+        reply = await self._send("DELETE", TASK, task_id, within=self._timeouts.delete)
         if not reply.is_from_the_api:
             raise foreign(reply)
 
@@ -145,13 +151,13 @@ class RunwayClient:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _read(self, path: str, within: float) -> Reply:
+    async def _read(self, endpoint: str, task_id: TaskId, within: float) -> Reply:
         deadline = anyio.current_time() + within
         attempt = 0
         while True:
             left = deadline - anyio.current_time()
             try:
-                return await self._send("GET", path, within=min(self._timeouts.attempt, left))
+                return await self._send("GET", endpoint, task_id, within=min(self._timeouts.attempt, left))
             except TransientError as error:
                 attempt += 1
                 error.attempts = attempt
@@ -167,12 +173,26 @@ class RunwayClient:
             return retry.delay(attempt, self._random)
         return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
 
-    async def _send(self, method: str, path: str, *, within: float) -> Reply:
+    async def _send(self, method: str, endpoint: str, task_id: TaskId, *, within: float) -> Reply:
         if self._pool is None:
             self._pool = self._connect()
+        started = anyio.current_time()
+        status: int | None = None
+        try:
+            reply = await self._exchange(self._pool, method, endpoint.format(id=task_id), within)
+            status = reply.status
+        except RunwayError as error:
+            status = error.status
+            raise
+        finally:
+            if self._observe is not None:
+                self._observe(f"{method} {endpoint}", status, anyio.current_time() - started)
+        return reply
+
+    async def _exchange(self, pool: httpx2.AsyncClient, method: str, path: str, within: float) -> Reply:
         with typed_errors(within):
             with anyio.fail_after(within):
-                async with self._pool.stream(method, path) as response:
+                async with pool.stream(method, path) as response:
                     body = bytearray()
                     async for chunk in response.aiter_bytes():
                         body += chunk
@@ -197,6 +217,8 @@ async def open_client(
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = Timeouts(),
+    missing_key: str = MISSING_KEY,
+    observe: Observe | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
 
@@ -210,11 +232,13 @@ async def open_client(
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
+        missing_key: What is said of every call where there is no key.
+        observe: Hears of each request.
     """
 
     def connect() -> httpx2.AsyncClient:
         if auth is None:
-            raise AuthenticationError(MISSING_KEY)
+            raise AuthenticationError(missing_key)
         encrypted = base_url.startswith("https:")
         try:
             return httpx2.AsyncClient(
@@ -236,7 +260,7 @@ async def open_client(
             raise RunwayError(UNUSABLE_NETWORK) from None
 
     auth = RunwayAuth(api_key, api_version) if api_key else None
-    client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts)
+    client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts, observe=observe)
     try:
         yield client
     finally:

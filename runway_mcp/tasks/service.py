@@ -77,8 +77,12 @@ class UnclearOutcomeError(Exception):
         self.before = before
 
 
+class TooManyWaitsError(Exception):
+    """The caller has as many waits under way as one may have."""
+
+
 class TaskService:
-    """The verbs of a task, over one client. Every method but `wait` ends within 60 seconds.
+    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
 
     Attributes:
         watcher: The states of the tasks, for who follows one.
@@ -90,6 +94,7 @@ class TaskService:
         changes: Changes,
         watcher: Watcher,
         *,
+        most_waits: int | None = None,
         change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
@@ -97,6 +102,8 @@ class TaskService:
         self._client = client
         self._changes = changes
         self.watcher = watcher
+        self._waits: set[anyio.CancelScope] = set()
+        self._most_waits = most_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
         self._change_seconds = change_seconds
         self._sleep = sleep
@@ -111,8 +118,24 @@ class TaskService:
         return await self.watcher.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
-        """Wait until the tasks are final or the time is up; see `waiting.wait`."""
-        return await wait(self.watcher, task_ids, seconds=seconds, until=until, report=report)
+        """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
+
+        Raises:
+            TooManyWaitsError: The caller has too many waits under way already.
+        """
+        if self._most_waits is not None and self.open_waits >= self._most_waits:
+            raise TooManyWaitsError(f"{self.open_waits} waits of yours are under way, as many as one caller may have.")
+        return await wait(self.watcher, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
+
+    @property
+    def open_waits(self) -> int:
+        """How many waits are under way."""
+        return len(self._waits)
+
+    def end_waits(self) -> None:
+        """Have every wait under way return now, with its tasks as they stand."""
+        for scope in self._waits:
+            scope.cancel()
 
     async def cancel(self, task_id: TaskId) -> Change:
         """Stop a task that has not finished; leave a finished one, and its output, alone.
@@ -144,6 +167,22 @@ class TaskService:
             if before.is_active:
                 raise StillActiveError(before)
             return await self._changes.run(partial(self._remove, before, "deleted"), name=f"delete of {task_id}")
+
+    async def remove(self, task_id: TaskId) -> Change:
+        """Do what the API's own DELETE means: cancel a task that has not finished, delete a finished one.
+
+        One that finishes while it is being cancelled is left alone, as by `cancel`.
+
+        Raises:
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be removed.
+        """
+        async with self._turn(task_id):
+            before = await self._look(task_id)
+            if before is None:
+                return Change(task_id, "gone", None)
+            wanted: Outcome = "cancelled" if before.is_active else "deleted"
+            return await self._changes.run(partial(self._remove, before, wanted), name=f"removal of {task_id}")
 
     def _turn(self, task_id: TaskId) -> anyio.Lock:
         """The lock that makes changes of one task take turns, so that the second sees what the first did."""

@@ -46,6 +46,7 @@ async def wait(
     until: Until,
     report: Report,
     report_seconds: float = REPORT_SECONDS,
+    under_way: set[anyio.CancelScope] | None = None,
 ) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
@@ -56,6 +57,7 @@ async def wait(
         until: What ends the wait before: all tasks final, or the first of them.
         report: Called after each look, and at least every `report_seconds`.
         report_seconds: How long no look may go without a report.
+        under_way: Where the wait is found while it lasts; cancelling it there ends it as if its time were up.
 
     Returns:
         What is known at the end; a task among several that is gone, or was never seen, has only a trouble.
@@ -66,6 +68,7 @@ async def wait(
     """
     started = anyio.current_time()
     waited = Waited(task_ids)
+    scopes = set[anyio.CancelScope]() if under_way is None else under_way
 
     async def follow(poll: Poll) -> None:
         seen = 0
@@ -81,10 +84,14 @@ async def wait(
                 return
 
     async with _watching(watcher, waited):
-        with anyio.move_on_after(seconds):
-            async with anyio.create_task_group() as followers:
-                for poll in waited.polls.values():
-                    followers.start_soon(follow, poll)
+        with anyio.move_on_after(seconds) as lasting:
+            scopes.add(lasting)
+            try:
+                async with anyio.create_task_group() as followers:
+                    for poll in waited.polls.values():
+                        followers.start_soon(follow, poll)
+            finally:
+                scopes.discard(lasting)
     waited.seconds = anyio.current_time() - started
     polls = list(waited.polls.values())
     for poll in polls:

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import RunwayError, TransientError, UnexpectedReplyError
 from runway_mcp.api.models import Task, TaskId
+from runway_mcp.tasks.usage import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +102,27 @@ class _Loop:
 
 
 class Watcher:
-    """The states of one caller's tasks, read as rarely as possible. Made by `open_watcher`."""
+    """The states of one caller's tasks, read as rarely as possible."""
 
     def __init__(
-        self, client: RunwayClient, loops: TaskGroup, *, poll_seconds: float, random: Callable[[], float]
+        self,
+        client: RunwayClient,
+        loops: TaskGroup,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        usage: Usage | None = None,
+        random: Callable[[], float] = system_random,
     ) -> None:
+        """Take the client, and the task group in which the poll loops are to run.
+
+        Args:
+            client: What reads the tasks.
+            loops: Where the loops run; cancelling it ends them.
+            poll_seconds: How often a task is read, at most.
+            usage: Where reads are counted.
+            random: Returns a number from 0 to 1, for the jitter.
+        """
+        self._usage = usage or Usage()
         self._client = client
         self._tasks = loops
         self._poll_seconds = poll_seconds
@@ -125,6 +142,7 @@ class Watcher:
         """
         known = self._recent(task_id)
         if known is not None:
+            self._usage.shared_reads += 1
             return known
         async with self.watch(task_id) as poll:
             if poll.looks:
@@ -212,6 +230,7 @@ class Watcher:
             return known
         async with self._requests:
             asked, changes = anyio.current_time(), self._changes
+            self._usage.polls += 1
             task = await self._client.get_task(task_id)
         if changes == self._changes:
             self._states.pop(task_id, None)
@@ -232,15 +251,3 @@ class Watcher:
     def _drop(self, task_id: TaskId, loop: _Loop) -> None:
         if self._loops.get(task_id) is loop:
             del self._loops[task_id]
-
-
-@asynccontextmanager
-async def open_watcher(
-    client: RunwayClient, *, poll_seconds: float = POLL_SECONDS, random: Callable[[], float] = system_random
-) -> AsyncGenerator[Watcher]:
-    """Open the place where poll loops run; closing it ends them."""
-    async with anyio.create_task_group() as loops:
-        try:
-            yield Watcher(client, loops, poll_seconds=poll_seconds, random=random)
-        finally:
-            loops.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""What a model can call: the record of a tool, and every toolset there is.
+"""What a model can call: the record of a tool, and of those that belong together.
 
 One module per toolset. A tool's annotations are the one place that says whether it changes
 anything: read-only mode goes by them.
@@ -26,10 +26,19 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Toolset:
-    """Tools that belong together."""
+    """Tools that belong together.
+
+    Attributes:
+        name: What the operator names it by.
+        tools: The tools.
+        guide: What the server's instructions say of those that only read.
+        guide_to_changes: What they say of the others.
+    """
 
     name: str
     tools: tuple[Tool, ...]
+    guide: str
+    guide_to_changes: str = ""
 
     def register(self, server: MCPServer[TaskService], *, read_only: bool) -> None:
         """Add the tools to `server`; with `read_only` only those that change nothing."""

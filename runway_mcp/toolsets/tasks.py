@@ -99,46 +99,51 @@ def _service(ctx: Context[TaskService]) -> TaskService:
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 _REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 
+GET_TASK = Tool(
+    name="runway_getTask",
+    title="Get a Runway task",
+    description=(
+        "Read a Runway generation task: status, progress, output URLs, failure and cost. Changes nothing, "
+        "costs nothing. Returns the API's task JSON. PENDING, THROTTLED (queued) and RUNNING go on by "
+        "themselves; SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task at most every 5 "
+        "seconds. Output URLs expire within 24-48 h; reading again gives fresh ones. A FAILED task is a "
+        "successful read; advice on its failureCode follows the JSON."
+    ),
+    annotations=_READS,
+    run=get_task,
+)
+CANCEL_TASK = Tool(
+    name="runway_cancelTask",
+    title="Cancel a Runway task",
+    description=(
+        "Stop a Runway task that has not finished. Can't be undone; its output is lost, and credits of a "
+        "RUNNING task are not refunded. Looks first: a finished task and its output are left alone (use "
+        "runway_deleteTask to remove those), and a task already gone is no error; only a task that finishes "
+        "in the very same moment may go with its output. Returns what was done (cancelled or nothing), the "
+        "status before, and the cost or estimate."
+    ),
+    annotations=_REMOVES,
+    run=cancel_task,
+)
+DELETE_TASK = Tool(
+    name="runway_deleteTask",
+    title="Delete a Runway task",
+    description=(
+        "Permanently delete a finished Runway task together with its output files. Can't be undone, and "
+        "refunds nothing: save outputs you need first. Looks first: a task that has not finished is refused "
+        "(use runway_cancelTask to stop it), and a task already gone is no error. Returns what was done "
+        "(deleted or nothing), the status before, and the cost."
+    ),
+    annotations=_REMOVES,
+    run=delete_task,
+)
+
 TASKS = Toolset(
     name="tasks",
-    tools=(
-        Tool(
-            name="runway_getTask",
-            title="Get a Runway task",
-            description=(
-                "Read a Runway generation task: status, progress, output URLs, failure and cost. Changes nothing, "
-                "costs nothing. Returns the API's task JSON. PENDING, THROTTLED (queued) and RUNNING go on by "
-                "themselves; SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task at most every 5 "
-                "seconds. Output URLs expire within 24-48 h; reading again gives fresh ones. A FAILED task is a "
-                "successful read; advice on its failureCode follows the JSON."
-            ),
-            annotations=_READS,
-            run=get_task,
-        ),
-        Tool(
-            name="runway_cancelTask",
-            title="Cancel a Runway task",
-            description=(
-                "Stop a Runway task that has not finished. Can't be undone; its output is lost, and credits of a "
-                "RUNNING task are not refunded. Looks first: a finished task and its output are left alone (use "
-                "runway_deleteTask to remove those), and a task already gone is no error; only a task that finishes "
-                "in the very same moment may go with its output. Returns what was done (cancelled or nothing), the "
-                "status before, and the cost or estimate."
-            ),
-            annotations=_REMOVES,
-            run=cancel_task,
-        ),
-        Tool(
-            name="runway_deleteTask",
-            title="Delete a Runway task",
-            description=(
-                "Permanently delete a finished Runway task together with its output files. Can't be undone, and "
-                "refunds nothing: save outputs you need first. Looks first: a task that has not finished is refused "
-                "(use runway_cancelTask to stop it), and a task already gone is no error. Returns what was done "
-                "(deleted or nothing), the status before, and the cost."
-            ),
-            annotations=_REMOVES,
-            run=delete_task,
-        ),
+    guide="runway_getTask reads one: status, progress, output URLs, failure, cost.",
+    guide_to_changes=(
+        "runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one with its "
+        "output. Neither does the other's work and neither can be undone: use them only when the user asked for it."
     ),
+    tools=(GET_TASK, CANCEL_TASK, DELETE_TASK),
 )

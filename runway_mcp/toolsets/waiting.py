@@ -8,7 +8,7 @@ from pydantic import Field
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
-from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.service import TaskService, TooManyWaitsError
 from runway_mcp.tasks.waiting import Report, Waited
 from runway_mcp.toolsets import Tool, Toolset, results
 from runway_mcp.toolsets.tasks import TaskOutput
@@ -50,6 +50,8 @@ async def wait_for_task(
         waited = await service.wait(task_ids, seconds=timeoutSeconds, until=until, report=_reporter(ctx))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
+    except TooManyWaitsError as error:
+        return results.error_result(f"{error} Nothing was sent to Runway. Call again when one of them has ended.")
     except RunwayError as error:
         return results.read_error(error)
     return results.wait_result(waited) if isinstance(taskId, str) else results.waits_result(waited)
@@ -82,6 +84,7 @@ def _reporter(ctx: Context[TaskService]) -> Report:
 
 WAITING = Toolset(
     name="waiting",
+    guide="runway_waitForTask waits until one or several have finished: prefer it to repeated reads.",
     tools=(
         Tool(
             name="runway_waitForTask",

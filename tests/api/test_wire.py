@@ -17,7 +17,7 @@ from support.waiting import together
 from runway_mcp.api.client import RunwayClient, Timeouts, open_client
 from runway_mcp.api.errors import NotFoundError, UnavailableError, UnreachableError
 from runway_mcp.sandbox import create_app
-from runway_mcp.web.app import listen
+from runway_mcp.web.serving import listen
 
 RUNNING = reply(200, task("RUNNING", ID))
 QUICK = Timeouts(connect=5, read=0.6, write=5, pool=5, attempt=2, delete=2, total=20)

@@ -20,8 +20,10 @@ from mcp_types import EmptyResult, SetLevelRequestParams, SubscribeRequestParams
 from replay import MemoryEvents
 
 from runway_mcp.mcp_tasks import McpTasksExtension
-from runway_mcp.server import MOST_IN_FLIGHT, InFlightLimit, RunwayServer
-from runway_mcp.web.app import build_app, listen, serve_http
+from runway_mcp.server import LOCAL, MOST_IN_FLIGHT, InFlightLimit, RunwayServer
+from runway_mcp.web.app import build_app
+from runway_mcp.web.edge import Edge
+from runway_mcp.web.serving import listen, serve_http
 
 HOST = "127.0.0.1"
 PATH = "/mcp"
@@ -74,7 +76,7 @@ def main() -> None:
             streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=RETRY_MS
         )
         if options.sessions
-        else build_app(server, host=HOST, path=PATH)
+        else build_app(server, edge=Edge(), path=PATH, caller=LOCAL)
     )
     asyncio.run(serve_http(app, listen(HOST, options.port)))
 

@@ -13,7 +13,7 @@ from runway_mcp.api.client import RunwayAuth, RunwayClient, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
-from runway_mcp.tasks.watcher import open_watcher
+from runway_mcp.tasks.watcher import Watcher
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 ID: TaskId = parse_task_id("08388106-1b46-4f5c-bd46-1c1d7ee86892")
@@ -88,6 +88,14 @@ async def scripted_client(
 
 
 @asynccontextmanager
+async def watcher_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[Watcher]:
+    """A watcher over a client, without jitter."""
+    async with anyio.create_task_group() as loops:
+        yield Watcher(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
+        loops.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def service_of(
     client: RunwayClient,
     *,
@@ -95,5 +103,5 @@ async def service_of(
     change_seconds: float = 30,
 ) -> AsyncGenerator[TaskService]:
     """The use cases over a client, without jitter."""
-    async with open_watcher(client, poll_seconds=0.05) as watcher, open_changes() as changes:
+    async with watcher_of(client, poll_seconds=0.05) as watcher, open_changes() as changes:
         yield TaskService(client, changes, watcher, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0)

@@ -7,12 +7,12 @@ import anyio
 import httpx2
 import pytest
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, watcher_of
 
 from runway_mcp.api.errors import AuthenticationError, NotFoundError, RunwayError, UnavailableError
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.watcher import MOST_REMEMBERED, Poll, Watcher, interval, open_watcher
+from runway_mcp.tasks.watcher import MOST_REMEMBERED, Poll, Watcher, interval
 
 POLL = 0.05
 RUNNING = reply(200, task("RUNNING", progress=0.5))
@@ -26,7 +26,7 @@ async def watching(*steps: Step, poll: float = POLL) -> AsyncGenerator[tuple[Scr
     with anyio.fail_after(10):
         async with (
             scripted_client(script) as client,
-            open_watcher(client, poll_seconds=poll, random=lambda: 0.0) as watcher,
+            watcher_of(client, poll_seconds=poll) as watcher,
         ):
             yield script, watcher
 
@@ -85,7 +85,7 @@ async def test_a_waiter_that_is_cancelled_leaves_nothing_running() -> None:
             return await super().handle_async_request(request)
 
     with anyio.fail_after(10):
-        async with scripted_client(Stuck(RUNNING)) as client, open_watcher(client) as watcher:
+        async with scripted_client(Stuck(RUNNING)) as client, watcher_of(client) as watcher:
             async with anyio.create_task_group() as waiters:
                 waiters.start_soon(end_of, watcher)
                 await reached.wait()
@@ -151,7 +151,7 @@ async def test_a_read_that_began_before_a_change_is_not_remembered() -> None:
 
     script = Slow(RUNNING, DONE)
     with anyio.fail_after(10):
-        async with scripted_client(script) as client, open_watcher(client) as watcher:
+        async with scripted_client(script) as client, watcher_of(client) as watcher:
             async with anyio.create_task_group() as readers:
                 readers.start_soon(watcher.read, ID)
                 await reached.wait()
@@ -290,7 +290,7 @@ async def test_a_sandbox_task_is_followed_to_its_end() -> None:
     with anyio.fail_after(10):
         async with (
             faulty_client(wire) as client,
-            open_watcher(client, poll_seconds=0.01) as watcher,
+            watcher_of(client, poll_seconds=0.01) as watcher,
             watcher.watch(parse_task_id(SAMPLES["running"].id)) as poll,
         ):
             while not poll.ended:

@@ -17,6 +17,7 @@ from support.waiting import together, until
 
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
+from runway_mcp.tasks.callers import Services
 from runway_mcp.toolsets.waiting import MOST_TASKS
 
 OTHER = "17f20503-6c24-4c16-946b-35dbbce2af2f"
@@ -29,7 +30,7 @@ async def connected(*steps: Step) -> AsyncGenerator[tuple[Script, Client]]:
     """A client in memory, of a server over a script that polls without pause."""
     script = Script(*steps)
     with anyio.fail_after(30):
-        async with Client(build_server(lambda: scripted_client(script), poll_seconds=0.02)) as client:
+        async with Client(build_server(Services(lambda _: scripted_client(script), poll_seconds=0.02))) as client:
             yield script, client
 
 
@@ -262,7 +263,7 @@ async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
     """Nothing more is asked, and no DELETE was sent."""
     wire = FaultyWire()
     with anyio.fail_after(20):
-        async with Client(build_server(lambda: faulty_client(wire), poll_seconds=0.02)) as client:
+        async with Client(build_server(Services(lambda _: faulty_client(wire), poll_seconds=0.02))) as client:
             async with anyio.create_task_group() as calls:
                 calls.start_soon(wait, client, SAMPLES["running_long"].id)
                 await until(lambda: len(wire.methods) > 2, "three looks")
@@ -278,7 +279,7 @@ async def test_a_cancel_made_here_ends_a_wait_at_once() -> None:
     """The waiter does not have to wait for its next look."""
     wire = FaultyWire()
     with anyio.fail_after(4):
-        async with Client(build_server(lambda: faulty_client(wire), poll_seconds=30)) as client:
+        async with Client(build_server(Services(lambda _: faulty_client(wire), poll_seconds=30))) as client:
             found: list[CallToolResult] = []
 
             async def waiting() -> None:

@@ -1,0 +1,142 @@
+"""Callers and what is theirs: the use cases of a task once for each, over one client for each Runway key.
+
+What a caller has read, waits for or changes is kept apart from everyone else's, even where two
+share a Runway key. Nothing of it has to be closed: a caller who comes no more is forgotten.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import anyio
+from pydantic import SecretStr
+
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.usage import Usage
+from runway_mcp.tasks.watcher import POLL_SECONDS, Watcher
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from runway_mcp.tasks.changes import Changes
+
+READ = "runway:read"
+WRITE = "runway:write"
+SCOPES = (READ, WRITE)
+"""What a caller may be allowed: to read tasks, and to change them."""
+MOST_IDLE_CALLERS = 1_000
+"""Callers whose state is kept though nothing of theirs is under way, the latest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks.
+
+    Attributes:
+        subject: The name that `issuer` knows them by.
+        issuer: Who says who they are: an OAuth issuer's URL, or empty for the operator of this server.
+        scopes: What they may do.
+        key: The Runway key that is used for them, or None where nobody has provided one.
+    """
+
+    subject: str
+    issuer: str = ""
+    scopes: frozenset[str] = frozenset(SCOPES)
+    key: SecretStr | None = field(default=None, repr=False)
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells callers apart. A caller whose Runway key was replaced starts afresh."""
+        return self.issuer, self.subject, self.key
+
+
+NOBODY = Caller("nobody", scopes=frozenset())
+"""Whose a request is before anyone has said whose."""
+
+
+class Services:
+    """The use cases of a task, for each caller their own.
+
+    Attributes:
+        usage: What has been done so far, for all callers together.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[Caller], AbstractAsyncContextManager[RunwayClient]],
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        most_waits: int | None = None,
+    ) -> None:
+        """Take what is needed to serve any caller; nothing is opened before `running`.
+
+        Args:
+            connect: Opens the client that calls Runway for a caller; called once for each Runway key.
+            poll_seconds: How often a task is looked at, at most.
+            most_waits: Waits that one caller may have under way; any number where not given.
+        """
+        self.usage = Usage()
+        self.poll_seconds = poll_seconds
+        self._connect = connect
+        self._most_waits = most_waits
+        self._opening = anyio.Lock()
+        self._services: WeakValueDictionary[Hashable, TaskService] = WeakValueDictionary()
+        self._latest: OrderedDict[Hashable, TaskService] = OrderedDict()
+        self._clients: dict[SecretStr | None, RunwayClient] = {}
+        self._open: tuple[AsyncExitStack, TaskGroup, Changes] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Serve callers while the context lasts; its end ends all waits, and lets changes come to theirs."""
+        async with AsyncExitStack() as clients, anyio.create_task_group() as loops:
+            try:
+                async with open_changes() as changes:
+                    self._open = clients, loops, changes
+                    yield
+            finally:
+                self._open = None
+                for kept in (self._services, self._latest, self._clients):
+                    kept.clear()
+                loops.cancel_scope.cancel()
+
+    async def of(self, caller: Caller) -> TaskService:
+        """Return the use cases of a caller."""
+        service = self._services.get(caller.identity)
+        if service is None:
+            async with self._opening:
+                service = self._services.get(caller.identity) or await self._make(caller)
+        self._latest[caller.identity] = service
+        self._latest.move_to_end(caller.identity)
+        if len(self._latest) > MOST_IDLE_CALLERS:
+            self._latest.popitem(last=False)
+        return service
+
+    def end_waits(self) -> None:
+        """Have every wait return now, with its tasks as they stand."""
+        for service in self._services.values():
+            service.end_waits()
+
+    @property
+    def open_waits(self) -> int:
+        """How many waits are under way."""
+        return sum(service.open_waits for service in self._services.values())
+
+    async def _make(self, caller: Caller) -> TaskService:
+        if self._open is None:
+            raise RuntimeError("callers are served only while `running`")
+        clients, loops, changes = self._open
+        client = self._clients.get(caller.key)
+        if client is None:
+            client = self._clients[caller.key] = await clients.enter_async_context(self._connect(caller))
+        service = self._services[caller.identity] = TaskService(
+            client,
+            changes,
+            Watcher(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
+            most_waits=self._most_waits,
+        )
+        return service

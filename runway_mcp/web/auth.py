@@ -1,0 +1,157 @@
+"""Who calls: access tokens checked, and what a caller may not do answered as OAuth has it.
+
+What checks a token is handed in: the file of tokens, or the authorization server's word.
+"""
+
+from dataclasses import dataclass
+
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from pydantic import AnyHttpUrl, ConfigDict, Field
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runway_mcp.calls import Call
+from runway_mcp.tasks.callers import SCOPES, Caller
+
+RETRY_SECONDS = 5
+
+
+class CallerToken(AccessToken):
+    """What a verifier makes of an access token: whose it is. The token itself is not kept.
+
+    Attributes:
+        caller: Who shows it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str = Field(exclude=True, repr=False)
+    caller: Caller = Field(exclude=True, repr=False)
+
+    @classmethod
+    def of(cls, caller: Caller) -> "CallerToken":
+        """The token of a caller, without the token."""
+        return cls(
+            token="",
+            client_id=caller.subject,
+            scopes=sorted(caller.scopes),
+            subject=caller.subject,
+            claims={"iss": caller.issuer} if caller.issuer else None,
+            caller=caller,
+        )
+
+
+class VerifierUnavailableError(Exception):
+    """Whether a token holds can't be told now. Its message goes to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How callers prove who they are.
+
+    Attributes:
+        verifier: Turns a token into a `CallerToken`, or None where it does not hold. It may raise
+            `VerifierUnavailableError`.
+        issuer: The authorization server that clients are sent to, where there is one.
+        resource: The URL of the MCP endpoint as clients know it, where there is an issuer.
+    """
+
+    verifier: TokenVerifier
+    issuer: str | None = None
+    resource: str | None = None
+
+    @property
+    def metadata_url(self) -> AnyHttpUrl | None:
+        """Where the protected resource metadata (RFC 9728) stands."""
+        return build_resource_metadata_url(AnyHttpUrl(self.resource)) if self.resource else None
+
+    def routes(self) -> list[Route]:
+        """The metadata's route."""
+        if not self.resource or not self.issuer:
+            return []
+        return create_protected_resource_routes(
+            AnyHttpUrl(self.resource), [AnyHttpUrl(self.issuer)], scopes_supported=list(SCOPES)
+        )
+
+    def required(self, app: ASGIApp) -> ASGIApp:
+        """`app` behind the demand for a token that holds."""
+        return RequireAuthMiddleware(app, [], self.metadata_url)
+
+    def forbidden(self, scope: str) -> Response:
+        """The answer to a request for which the token lacks a scope."""
+        description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
+        parts = ['error="insufficient_scope"', f'scope="{scope}"', f'error_description="{description}"']
+        if self.metadata_url:
+            parts.append(f'resource_metadata="{self.metadata_url}"')
+        return JSONResponse(
+            {"error": "insufficient_scope", "error_description": description},
+            403,
+            {"WWW-Authenticate": f"Bearer {', '.join(parts)}"},
+        )
+
+
+class Authenticated:
+    """Finds out whose each request is, and puts it into the request's record."""
+
+    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+        self._app = AuthenticationMiddleware(_Known(app), backend=BearerAuthBackend(authentication.verifier))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http" and len(HTTPConnection(scope).headers.getlist("authorization")) > 1:
+            refusal = JSONResponse({"error": "There is more than one Authorization header."}, 400)
+            await refusal(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except VerifierUnavailableError as error:
+            await JSONResponse({"error": str(error)}, 503, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
+
+
+class _Known:
+    """Takes the caller over from the SDK's authentication."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = getattr(scope.get("user"), "access_token", None)
+        if isinstance(token, CallerToken):
+            Call.within(scope).caller = token.caller
+        await self._app(scope, receive, send)
+
+
+class Forbidding:
+    """Answers 403 where the MCP server found that a scope is missing.
+
+    Only it knows what a message asks for, so its answer's head is held back until it has looked.
+    """
+
+    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+        self._app = app
+        self._authentication = authentication
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        call = Call.within(scope)
+        if call.caller.scopes.issuperset(SCOPES):
+            await self._app(scope, receive, send)
+            return
+        head: list[Message] = []
+
+        async def look(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                head.append(message)
+            elif call.missing_scope is None:
+                while head:
+                    await send(head.pop())
+                await send(message)
+
+        await self._app(scope, receive, look)
+        if call.missing_scope is not None:
+            await self._authentication.forbidden(call.missing_scope)(scope, receive, send)
