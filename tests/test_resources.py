@@ -1,7 +1,7 @@
 """A task as a resource: read, completed, subscribed to in both eras of the protocol."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -9,17 +9,17 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client, MCPError
-from mcp.server.subscriptions import ResourceUpdated
+from mcp.server.subscriptions import ResourceUpdated, ServerEvent, ToolsListChanged
 from mcp_types import (
     ResourceTemplateReference,
     ResourceUpdatedNotification,
     TextResourceContents,
 )
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, service_of, task
 from support.waiting import until
 
-from runway_mcp.resources import MOST_SUBSCRIPTIONS
+from runway_mcp.resources import MOST_SUBSCRIPTIONS, TaskResources
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import LOCAL, build_server
 from runway_mcp.tasks.callers import Services
@@ -192,3 +192,20 @@ async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
             answer = (await http.post("/mcp", json=message, headers=headers)).text
     assert "subscriptions/listen" in answer
     assert '"error"' in answer
+
+
+async def test_what_concerns_everyone_is_heard_by_each_callers_streams() -> None:
+    """A list that changed; a task's change goes to its own caller alone."""
+    bus = TaskResources().bus
+    heard: list[str] = []
+
+    def listener(name: str) -> Callable[[ServerEvent], None]:
+        return lambda _: heard.append(name)
+
+    async with scripted_client(Script(DONE)) as client, service_of(client) as one, service_of(client) as other:
+        for name, service in (("one", one), ("other", other)):
+            with bus.heard_by(service):
+                bus.subscribe(listener(name))
+        await bus.publish(ToolsListChanged())
+        await bus.of(other).publish(ResourceUpdated(uri=URI))
+    assert heard == ["one", "other", "other"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runway_mcp.settings import Settings, SettingsError, flag, is_loopback, load, variables
+from runway_mcp.settings import Settings, SettingsError, flag, is_loopback, keys, load, variables
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 
@@ -152,6 +152,23 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("sandbox_speed", "nan", "--sandbox-speed"),
         ("sandbox_speed", "-1", "--sandbox-speed"),
         ("read_only", "perhaps", "--read-only"),
+        ("auth", "password", "'none', 'token' or 'oauth'"),
+        ("auth", "token", "for --transport streamable-http"),
+        ("tokens_file", __file__, "it goes with --auth token"),
+        ("oauth_issuer", "https://id.example", "it goes with --auth oauth"),
+        ("oauth_audience", "https://mcp.example/mcp", "it goes with --auth oauth"),
+        ("oauth_introspection", "https://id.example/look", "it goes with --auth oauth"),
+        ("tenants_file", __file__, "it goes with --auth oauth"),
+        ("oauth_issuer", "http://id.example", "must be an https:// URL"),
+        ("oauth_issuer", "id.example", "must be an https:// URL"),
+        ("oauth_issuer", "https://id.example/?a=b", "no space, query or fragment"),
+        ("allowed_host", "https://mcp.example", "must look like mcp.example.com"),
+        ("allowed_origin", "mcp.example", "must look like https://app.example.com"),
+        ("allowed_origin", "https://app.example/path", "must look like https://app.example.com"),
+        ("trusted_proxy", "proxy.example", "must be an address or a network"),
+        ("max_requests", "0", "--max-requests"),
+        ("max_waits", "many", "--max-waits"),
+        ("log_format", "xml", "--log-format"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
@@ -192,3 +209,63 @@ def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> Non
 def test_look_alikes_are_not_loopback(host: str) -> None:
     """Addresses of other machines, and names that only begin like this one."""
     assert not is_loopback(host)
+
+
+HTTP: dict[str, object] = {"transport": "streamable-http"}
+
+
+def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several hosts, origins and proxies; a flag replaces the variable as a whole."""
+    monkeypatch.setenv("RUNWAY_MCP_ALLOWED_HOST", "mcp.example, [::1]:8000,,other.example:8443")
+    monkeypatch.setenv("RUNWAY_MCP_TRUSTED_PROXY", "10.0.0.0/8")
+    settings = load({"trusted_proxy": ["10.1.2.3", "fd00::/8"]})
+    assert settings.allowed_host == ("mcp.example", "[::1]:8000", "other.example:8443")
+    assert settings.trusted_proxy == ("10.1.2.3", "fd00::/8")
+    assert settings.allowed_origin == ()
+
+
+def test_with_authentication_other_addresses_may_be_served() -> None:
+    """On every address, the hosts that clients ask for have to be named."""
+    token = HTTP | {"auth": "token", "tokens_file": __file__}
+    assert load(token | {"host": "10.0.0.5"}).host == "10.0.0.5"
+    assert load(token | {"host": "0.0.0.0", "allowed_host": ["mcp.example"]}).allowed_host == ("mcp.example",)
+    with pytest.raises(SettingsError, match="--allowed-host must name the hosts"):
+        load(token | {"host": "::"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ({"auth": "token"}, "--tokens-file"),
+        ({"auth": "oauth", "oauth_audience": "https://mcp.example/mcp"}, "--oauth-issuer"),
+        ({"auth": "oauth", "oauth_issuer": "https://id.example"}, "--oauth-audience"),
+    ],
+)
+def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, object], missing: str) -> None:
+    """The message names what is missing."""
+    with pytest.raises(SettingsError, match=f"^{missing} / "):
+        load(HTTP | flags)
+
+
+def test_oauth_takes_https_and_for_trying_it_out_this_machine() -> None:
+    """Issuer, audience and introspection; the client's secret comes from its variable alone and is not shown."""
+    local = {"oauth_issuer": "http://127.0.0.1:9", "oauth_introspection": "http://localhost:9/introspect"}
+    settings = load(HTTP | local | {"auth": "oauth", "oauth_audience": "https://mcp.example/mcp"})
+    assert settings.oauth_issuer == "http://127.0.0.1:9"
+    assert flag("oauth_client_secret") is None
+
+
+def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
+    file = tmp_path / "keys.env"
+    file.write_text("ANNS_KEY=from_file\nBOBS_KEY=from_file\nEVES_KEY='not a key'\n")
+    monkeypatch.setenv("ANNS_KEY", "from_environment")
+    monkeypatch.setenv("BOBS_KEY", "")
+    find = keys(file)
+    found = {name: key.get_secret_value() for name in ("ANNS_KEY", "BOBS_KEY") if (key := find(name))}
+    assert found == {"ANNS_KEY": "from_environment", "BOBS_KEY": "from_file"}
+    assert find("NO_SUCH_KEY") is None
+    assert keys()("EVES_KEY") is None
+    with pytest.raises(ValueError, match="holds a space") as caught:
+        find("EVES_KEY")
+    assert "not a key" not in str(caught.value)

@@ -37,6 +37,11 @@ async def delete(wire: FaultyWire, task_id: TaskId) -> Change:
     return await change(wire, lambda service: service.delete(task_id))
 
 
+async def remove(wire: FaultyWire, task_id: TaskId) -> Change:
+    """Do what the API's own DELETE means over `wire`."""
+    return await change(wire, lambda service: service.remove(task_id))
+
+
 async def change(wire: FaultyWire, verb: Callable[[TaskService], Awaitable[Change]]) -> Change:
     """Do one thing over `wire`; its error is raised once the service has closed."""
     async with faulty_service(wire) as service:
@@ -102,6 +107,34 @@ async def test_delete_removes_a_finished_task(name: str) -> None:
         assert found.outcome == "deleted"
         with pytest.raises(NotFoundError):
             await service.get(sample(name))
+    assert wire.methods == ["GET", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "sent"),
+    [
+        ("running", "cancelled", ["GET", "DELETE"]),
+        ("succeeded_video", "deleted", ["GET", "DELETE"]),
+        (None, "gone", ["GET"]),
+    ],
+)
+async def test_remove_cancels_or_deletes_as_the_task_stands(name: str | None, outcome: str, sent: list[str]) -> None:
+    """The API's own meaning of DELETE, with a look before."""
+    wire = FaultyWire()
+    assert (await remove(wire, sample(name) if name else UNKNOWN)).outcome == outcome
+    assert wire.methods == sent
+
+
+async def test_remove_leaves_a_task_alone_that_finished_while_it_was_to_be_cancelled() -> None:
+    """A DELETE that failed is not repeated on what has become another thing: an output that somebody may want."""
+    wire = FaultyWire()
+    wire.faults["DELETE"].append("lost before")
+
+    def finish(number: int) -> None:
+        wire.now += 120 if number == 3 else 0
+
+    wire.between = finish
+    assert (await remove(wire, sample("running"))).outcome == "finished"
     assert wire.methods == ["GET", "DELETE", "GET"]
 
 

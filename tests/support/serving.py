@@ -1,0 +1,50 @@
+"""An app on a real socket in this event loop, and clients of the SDK's that show an access token."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx2
+import uvicorn
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from starlette.types import ASGIApp
+from support.waiting import until
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncGenerator[str]:
+    """Serve an app on a free port of 127.0.0.1; yield its URL without a path."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            await until(lambda: server.started, "uvicorn to start")
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            with anyio.move_on_after(5, shield=True):
+                await serving
+
+
+@asynccontextmanager
+async def authorized(
+    url: str, token: str, *, answers: list[httpx2.Response] | None = None, **options: Any
+) -> AsyncGenerator[Client]:
+    """A client of the endpoint at `url` that shows `token` with each request, and notes the `answers`."""
+
+    async def note(answer: httpx2.Response) -> None:
+        if answers is not None:
+            answers.append(answer)
+
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=20, event_hooks={"response": [note]}) as http,
+        Client(streamable_http_client(url, http_client=http), **options) as client,
+    ):
+        yield client
