@@ -1,0 +1,133 @@
+"""Whether a request's body fits a model's schema: the jsonschema library, and what JSON Schema can't say.
+
+That is: no object has a field that its schema does not name, a text's length counts as the API counts
+it (UTF-16 code units), and a URL's host is a domain name. The library takes a while to import
+(0.1 s), so it is imported for the first body that is checked.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+Schema = Mapping[str, Any]
+Place = tuple[str | int, ...]
+"""The way to a value: names of fields, positions in lists."""
+
+UNKNOWN = "unknown"
+"""The rule that a field breaks which its object's schema does not name."""
+
+_DOMAIN = re.compile(r"(?=.{4,253}\Z)(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])")
+_NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule of a schema that a value breaks.
+
+    Attributes:
+        place: Where the value is, or the field that is not known.
+        rule: The schema's keyword, or `UNKNOWN`.
+        value: The value; of an unknown field the object that has it.
+        schema: The value's schema.
+        alternatives: What is wrong with each alternative of `anyOf`.
+    """
+
+    place: Place
+    rule: str
+    value: JsonValue
+    schema: Schema
+    alternatives: Sequence[Sequence["Violation"]]
+
+
+def violations(value: JsonValue, schema: Schema, *, allow_unknown: bool = False) -> list[Violation]:
+    """Return which rules of a schema a value breaks.
+
+    Args:
+        value: A value that holds nothing but JSON.
+        schema: The schema, with the definitions that it refers to.
+        allow_unknown: Whether objects may have fields that it does not name.
+    """
+    return [_violation(error) for error in _validator(schema, allow_unknown=allow_unknown).iter_errors(value)]
+
+
+def fits(value: JsonValue, schema: Schema) -> bool:
+    """Return whether a value breaks no rule of a schema."""
+    return _validator(schema, allow_unknown=False).is_valid(value)
+
+
+def utf16_length(text: str) -> int:
+    """Return a text's length as the API counts it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
+def _violation(error: "ValidationError") -> Violation:
+    alternatives: dict[str | int, list[Violation]] = {}
+    for child in error.context or ():
+        alternatives.setdefault(child.relative_schema_path[0], []).append(_violation(child))
+    return Violation(
+        place=tuple(error.absolute_path),
+        rule=str(error.validator),
+        value=cast("JsonValue", error.instance),
+        schema=cast("Schema", error.schema),
+        alternatives=tuple(alternatives.values()),
+    )
+
+
+def _validator(schema: Schema, *, allow_unknown: bool) -> "Validator":
+    return _dialect(allow_unknown)(schema, format_checker=_formats())
+
+
+@cache
+def _dialect(allow_unknown: bool) -> "type[Validator]":
+    from jsonschema import Draft202012Validator, ValidationError, validators  # noqa: PLC0415 - the first check pays
+
+    known = Draft202012Validator.VALIDATORS["properties"]
+
+    def properties(
+        validator: "Validator", fields: Schema, value: JsonValue, schema: Schema
+    ) -> "Iterator[ValidationError]":
+        yield from known(validator, fields, value, schema)
+        if isinstance(value, dict):
+            for name in (name for name in value if name not in fields):
+                yield ValidationError("", validator=UNKNOWN, path=[name], instance=value, schema=schema)
+
+    def max_length(
+        _validator: "Validator", most: int, value: JsonValue, _schema: Schema
+    ) -> "Iterator[ValidationError]":
+        if isinstance(value, str) and utf16_length(value) > most:
+            yield ValidationError("")
+
+    rules: dict[str, Any] = {"maxLength": max_length}
+    if not allow_unknown:
+        rules["properties"] = properties
+    extend = cast("Any", validators).extend
+    return cast("type[Validator]", extend(Draft202012Validator, rules))
+
+
+@cache
+def _formats() -> Any:
+    from jsonschema import FormatChecker  # noqa: PLC0415 - the first check pays
+
+    checker = FormatChecker(formats=())
+    checker.checks("uri")(_is_reachable)
+    return checker
+
+
+def _is_reachable(value: object) -> bool:
+    """Whether a URI is no https URL, or one with a domain name: the API refuses addresses."""
+    if not isinstance(value, str) or not value.startswith("https://"):
+        return True
+    try:
+        host = urlsplit(value).hostname or ""
+    except ValueError:
+        return False
+    return _DOMAIN.fullmatch(host) is not None and _NOT_IN_URLS.search(value) is None

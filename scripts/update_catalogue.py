@@ -1,0 +1,278 @@
+"""Makes the catalogue of task types from the API's OpenAPI document, or checks that it still is what it would make.
+
+    uv run python scripts/update_catalogue.py OPENAPI_FILE          writes runway_mcp/api/catalogue.json
+    uv run python scripts/update_catalogue.py --check OPENAPI_FILE  exits 1 and shows what differs
+
+Figures and names are the document's, words are ours (catalogue_words.toml). What it can't place, be
+it a keyword of the schemas, a field without words or words without a field, ends it with a sentence.
+"""
+
+import argparse
+import difflib
+import json
+import math
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+CATALOGUE = Path(__file__).parents[1] / "runway_mcp" / "api" / "catalogue.json"
+WORDS = Path(__file__).with_name("catalogue_words.toml")
+
+Schema = dict[str, Any]
+"""A JSON Schema, or another JSON object."""
+
+_KEPT = (
+    *("deprecated", "type", "const", "enum", "default", "pattern"),
+    *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems"),
+)
+_READ = {*_KEPT, "properties", "required", "additionalProperties", "items", "anyOf", "oneOf"}
+_DROPPED = {"$schema", "title", "description", "example", "discriminator", "format"}
+
+_SHARED = {"range"}  # fields that stand more than once in one schema
+
+_NO_LIMIT = 2**53 - 1  # as far as the API's own numbers go
+
+_MEDIA = {
+    "image": "https://example.com/image.jpg",
+    "video": "https://example.com/video.mp4",
+    "audio": "https://example.com/audio.mp3",
+}
+_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"
+_TEXTS = {"tag": "kite", "languageCode": "en", "configId": "my-config", "avatarId": _ID, "id": _ID, "ratio": "1280:720"}
+_TEXT = "A red kite over the sea"
+_NUMBERS = {"duration": 5}
+_LIKED = ("1280:720", "1920:1088", "16:9", "1024:1024", "es")
+
+_LINE = 118
+
+
+class Words:
+    """Our words, which differ by where they are said; it knows what was asked for and what was not found."""
+
+    def __init__(self, words: Mapping[str, Any]) -> None:
+        self.summaries: dict[str, str] = words["summaries"]
+        self.recommended: dict[str, str] = words["recommended"]
+        self.undocumented: dict[str, dict[str, list[str]]] = words["undocumented"]
+        self.undocumented_fields: dict[str, Schema] = words["undocumented_fields"]
+        self._fields: dict[str, str] = words["fields"]
+        self._used: set[str] = set()
+        self._missing: list[str] = []
+
+    def of(self, kind: str, model: str | None, path: str) -> str:
+        """Return what the field at `path` means to a model of a task type."""
+        own = [] if model is None else [f"{kind}/{model}:{path}", f"{model}:{path}"]
+        for key in (*own, f"{kind}:{path}", path, path.rpartition(".")[2]):
+            if key in self._fields:
+                self._used.add(key)
+                return self._fields[key]
+        self._missing.append(f"{kind}/{model or ''}: {path}")
+        return ""
+
+    def complaints(self, kinds: Iterable[str]) -> list[str]:
+        """Return what is there without need, and what is needed without being there."""
+        return [
+            *(f"No words for {place}." for place in self._missing),
+            *(f"No field for the words of {key}." for key in sorted(self._fields.keys() - self._used)),
+            *(f"No summary of {kind}." for kind in sorted(set(kinds) - self.summaries.keys())),
+            *(f"No task type for the summary of {kind}." for kind in sorted(self.summaries.keys() - set(kinds))),
+        ]
+
+
+class Catalogue:
+    """The catalogue in the making: shared definitions, and the task types by name."""
+
+    def __init__(self, document: Mapping[str, Any], words: Words) -> None:
+        self._words = words
+        self._definitions: dict[str, Schema] = {}
+        self._types: dict[str, list[Schema]] = {}
+        for path, body in _bodies(document):
+            kind = path.removeprefix("/v1/")
+            variants: list[Schema] = body.get("oneOf", [body])
+            by_model = {one["properties"].get("model", {}).get("const"): one for one in variants}
+            if None in by_model:
+                by_model = {None: body}
+            self._add(kind, [self._entry(name, self._lean(one, kind, name)) for name, one in by_model.items()])
+        for kind, source in words.undocumented.items():
+            self._add(kind, [self._undocumented(kind, name, source["fields"]) for name in source["models"]])
+        if complaints := words.complaints(self._types):
+            sys.exit("\n".join(complaints))
+
+    def render(self) -> str:
+        """Return the catalogue as JSON with a line for each thing of a line's length."""
+        types = {
+            kind: {
+                "summary": self._words.summaries[kind],
+                "endpoint": f"/v1/{kind}",
+                "recommended": self._words.recommended.get(kind, _only(models)),
+                "models": models,
+            }
+            for kind in self._words.summaries
+            for models in [self._types[kind]]
+        }
+        return _rendered({"definitions": self._definitions, "types": types}) + "\n"
+
+    def _add(self, kind: str, models: list[Schema]) -> None:
+        self._types.setdefault(kind, []).extend(models)
+
+    def _entry(self, name: str | None, schema: Schema, *, documented: bool = True) -> Schema:
+        mark = {} if documented else {"documented": False}
+        return {"name": name, **mark, "schema": schema, "example": example(schema, self._definitions)}
+
+    def _undocumented(self, kind: str, name: str, fields: list[str]) -> Schema:
+        schemas = self._words.undocumented_fields
+        properties = {field: self._described(schemas[field], kind, name, field) for field in _names(fields)}
+        required = ["model", *_names(field for field in fields if field.endswith("*"))]
+        schema = {"type": "object", "required": required, "properties": {"model": {"const": name}, **properties}}
+        return self._entry(name, schema, documented=False)
+
+    def _described(self, schema: Schema, kind: str, model: str | None, path: str) -> Schema:
+        if "const" in schema or ("$ref" in schema and path.endswith("uri")):
+            return schema
+        words = self._words.of(kind, model, path)
+        described = {**schema, "description": words} if words else schema
+        name = path.rpartition(".")[2]
+        return self._share(name, described) if name in _SHARED else described
+
+    def _lean(self, schema: Schema, kind: str, model: str | None, path: str = "") -> Schema:
+        """Return a schema without what neither checks a value nor helps a reader."""
+        strange = {key for key in schema if not key.startswith("x-")} - _READ - _DROPPED
+        if strange or schema.get("additionalProperties", False) is not False:
+            sys.exit(f"{kind}/{model or ''}: {path or 'the body'} has keywords that are not known here: {schema}")
+        branches: list[Schema] = schema.get("anyOf", schema.get("oneOf", []))
+        if branches and all("pattern" in branch for branch in branches):
+            return self._medium(branches)
+        lean = {key: schema[key] for key in _KEPT if key in schema and schema[key] not in ("", _NO_LIMIT)}
+        if "const" in lean or "enum" in lean:
+            lean.pop("type", None)
+        if "properties" in schema:
+            if schema.get("required"):
+                lean["required"] = sorted(schema["required"], key=lambda name: name != "model")
+            lean["properties"] = {
+                name: self._described(self._lean(field, kind, model, place), kind, model, place)
+                for name, field in sorted(schema["properties"].items(), key=lambda item: item[0] != "model")
+                for place in [f"{path}.{name}".removeprefix(".")]
+            }
+        if "items" in schema:
+            lean["items"] = self._lean(schema["items"], kind, model, path + "[]")
+        # alternatives differ in a constant or in their type, so that one at most fits
+        alternatives = [self._lean(branch, kind, model, path) for branch in branches]
+        if len(alternatives) == 1:
+            return alternatives[0]
+        return {**lean, "anyOf": alternatives} if alternatives else lean
+
+    def _medium(self, branches: list[Schema]) -> Schema:
+        """Return a reference to the shared definition of a medium's URI."""
+        patterns = [branch["pattern"].replace("\\/", "/").removesuffix(".*") for branch in branches]
+        medium = patterns[-1].removeprefix("^data:").removesuffix("/")
+        definition = {
+            "type": "string",
+            "format": "uri",
+            "minLength": min(branch["minLength"] for branch in branches),
+            "anyOf": [
+                {"pattern": pattern, "maxLength": branch["maxLength"]}
+                for pattern, branch in zip(patterns, branches, strict=True)
+            ],
+        }
+        if medium not in _MEDIA:
+            sys.exit(f"A text of several patterns that is no URI of a known medium: {branches}")
+        return self._share(medium, definition)
+
+    def _share(self, name: str, definition: Schema) -> Schema:
+        if self._definitions.setdefault(name, definition) != definition:
+            sys.exit(f"There is more than one form of {name}: {self._definitions[name]} and {definition}")
+        return {"$ref": f"#/$defs/{name}"}
+
+
+def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = "", full: bool = False) -> Any:  # noqa: PLR0911 - a form of schema, a return
+    """Return a value that a schema of the catalogue accepts.
+
+    Args:
+        schema: The schema.
+        definitions: What its references mean.
+        name: The field that takes the value.
+        full: Whether to give all optional fields; else those required, or the first where none is.
+    """
+    match schema:
+        case {"const": value} | {"default": value}:
+            return value
+        case {"enum": values}:
+            return next((value for value in _LIKED if value in values), values[0])
+        case {"$ref": reference}:
+            target = reference.rpartition("/")[2]
+            return _MEDIA.get(target) or example(definitions[target], definitions, full=full)
+        case {"anyOf": branches}:
+            return example(branches[-1 if full else 0], definitions, name=name, full=full)
+        case {"type": "object", "properties": fields}:
+            own = [key for key in fields if key != "model"]
+            required = [key for key in own if key in schema.get("required", [])]
+            wanted = {"model", *(own if full else required or own[:1])}
+            return {
+                key: example(field, definitions, name=key, full=full) for key, field in fields.items() if key in wanted
+            }
+        case {"type": "array", "items": items}:
+            return [example(items, definitions, full=full)] * schema.get("minItems", 1)
+        case {"type": "string"}:
+            return _TEXTS.get(name, _TEXT)
+        case {"type": "boolean"}:
+            return True
+        case {"type": "integer" | "number"}:
+            return _NUMBERS.get(name) or math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
+        case _:
+            # an item whose form the document leaves open
+            return {"uri": _MEDIA["image"]}
+
+
+def _only(models: list[Schema]) -> str | None:
+    """Return the name of the only documented model, or of the only one if none is documented."""
+    sure = [model for model in models if model.get("documented", True)] or models
+    return sure[0]["name"] if len(sure) == 1 else None
+
+
+def _names(fields: Iterable[str]) -> list[str]:
+    return [field.rstrip("*") for field in fields]
+
+
+def _bodies(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema]]:
+    """Yield the path and the body's schema of each endpoint that starts a task."""
+    for path, operations in document["paths"].items():
+        post: Schema = operations.get("post", {})
+        reply: Schema = post.get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
+        described: str = reply.get("schema", {}).get("properties", {}).get("id", {}).get("description", "")
+        if "task" in described.lower() and "requestBody" in post:
+            yield path, post["requestBody"]["content"]["application/json"]["schema"]
+
+
+def _rendered(value: Any, indent: str = "") -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    simple = isinstance(value, list) and not any(isinstance(item, list | dict) for item in cast("list[Any]", value))
+    if simple or not isinstance(value, list | dict) or len(indent) + len(line) <= _LINE:
+        return line
+    inner = f"\n{indent} "
+    if isinstance(value, dict):
+        fields = cast("Schema", value).items()
+        parts = ",".join(f"{inner}{json.dumps(key)}: {_rendered(item, indent + ' ')}" for key, item in fields)
+        return f"{{{parts}\n{indent}}}"
+    return f"[{','.join(inner + _rendered(item, indent + ' ') for item in cast('list[Any]', value))}\n{indent}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the catalogue, or compare it; return the exit code."""
+    parser = argparse.ArgumentParser(description="Makes or checks the catalogue of task types.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the catalogue would change")
+    parser.add_argument("document", type=Path, metavar="OPENAPI_FILE")
+    options = parser.parse_args(arguments)
+    words = Words(tomllib.loads(WORDS.read_text(encoding="utf-8")))
+    made = Catalogue(json.loads(options.document.read_bytes()), words).render()
+    if not options.check:
+        CATALOGUE.write_text(made, encoding="utf-8", newline="\n")
+        return 0
+    found = CATALOGUE.read_text(encoding="utf-8")
+    lines = difflib.unified_diff(found.splitlines(), made.splitlines(), "catalogue.json", "document", n=1, lineterm="")
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return int(found != made)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
