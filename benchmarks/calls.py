@@ -115,7 +115,8 @@ def main() -> None:
     with running("-m", "runway_mcp", "sandbox", "--port", str(port)):
         wait_for(port)
         with httpx2.Client(base_url=upstream["RUNWAYML_BASE_URL"], headers=headers) as api:
-            task_ids = [str(api.post("/v1/sound_effect", json={}).json()["id"]) for _ in range(TASKS)]
+            start = {"model": "eleven_text_to_sound_v2", "promptText": "rain"}
+            task_ids = [str(api.post("/v1/sound_effect", json=start).json()["id"]) for _ in range(TASKS)]
         with running("-m", "runway_mcp", **upstream) as ours, running(str(HERE / "bare_server.py"), **upstream) as bare:
             sessions = Session(ours, "runway_getTask", task_ids), Session(bare, "get", task_ids)
             for session in sessions:

@@ -64,7 +64,8 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
 
     asked_before: Counter[str] = Counter()
     async with httpx2.AsyncClient(base_url=url, headers=HEADERS) as upstream:
-        created = [await upstream.post("/v1/text_to_video", json={"model": "gen4.5"}) for _ in range(tasks + 1)]
+        start = {"model": "gen4.5", "promptText": "rain", "ratio": "1280:720", "duration": 2}
+        created = [await upstream.post("/v1/text_to_video", json=start) for _ in range(tasks + 1)]
         other, *task_ids = [parse_task_id(reply.json()["id"]) for reply in created]
         async with (
             open_client(

@@ -1,16 +1,17 @@
 """The simulated API's endpoints and the rules that hold for every request.
 
 Checks come in the order a real service can make them: the key (401), the API version (400), the
-path (404), the method (405), then what the request holds (400, 413, 404).
+path (404), the method (405), then what the request holds (400, 413, 404), then what the account has
+left (429, 400).
 """
 
 import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import NoReturn, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,16 +22,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.sandbox import links, replies
-from runway_mcp.sandbox.catalogue import ENDPOINTS, MODELS, Endpoint
+from runway_mcp.sandbox.catalogue import DAILY_GENERATIONS, ENDPOINTS, OPENING_BALANCE, Endpoint
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
+from runway_mcp.sandbox.inputs.rules import Issue
 from runway_mcp.sandbox.lifecycle import Account, Outcome, Script
 from runway_mcp.sandbox.media import FORMATS, render
+from runway_mcp.sandbox.prices import credits_for, files_of
 from runway_mcp.sandbox.samples import SAMPLES
+from runway_mcp.sandbox.usage import describe_usage, read_days
 
 _API_VERSION = "2024-11-06"
 _REFUSED_KEY = "invalid"
+_UNKNOWN_ROUTER = "unknown"
 _TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+_NOT_JSON: list[Issue] = [{"code": "invalid_type", "path": [], "message": "Not a JSON object."}]
 _BODY_LIMIT = 24 * 1024 * 1024  # bytes: the largest inputs the API takes inline, a video and an image
 
 
@@ -39,29 +45,38 @@ def create_app(
     clock: Callable[[], float] = time.time,
     speed: float = 1.0,
     samples: bool = True,
+    opening_balance: int = OPENING_BALANCE,
+    daily_generations: int = DAILY_GENERATIONS,
     faults: Sequence[Fault] = (),
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
-    Any key is accepted but ``invalid``, so that a refusal can be seen too. Any JSON object is
-    accepted as a create request; ``sandbox:fail`` or ``sandbox:fail:CODE`` in it makes the task fail.
+    Any key is accepted but ``invalid``, and any router but ``unknown``, so that refusals can be seen
+    too. A create request must hold what the API's description says; ``sandbox:fail`` or
+    ``sandbox:fail:CODE`` in it makes the task fail, as ``failures`` tells.
 
     Args:
         clock: Returns UNIX seconds; every state is a function of it.
         speed: How many times faster than life tasks go through their states. What is told in clock
             time (``createdAt``, the expiry of output URLs, a day's usage) is not affected.
         samples: Whether the tasks of ``SAMPLES`` are there.
+        opening_balance: Credits that were bought; the samples and all tasks are paid from them.
+        daily_generations: How many tasks of each model may be created in 24 hours.
         faults: What goes wrong with which requests, before any rule is looked at; of several that
             are for one request the first counts.
 
     Raises:
         ValueError: ``speed`` is not a positive number.
     """
-    api = _Api(Account(clock=clock, speed=speed, samples=SAMPLES.values() if samples else ()))
+    account = Account(
+        clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
+    )
+    api = _Api(account, daily_generations)
     app = Starlette(
         routes=[
             Route("/v1/tasks/{id}", api.task, methods=["GET", "DELETE"]),
             Route("/v1/organization", api.organization),
+            Route("/v1/organization/usage", api.usage, methods=["POST"]),
             *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in ENDPOINTS.items()),
             Route("/outputs/{id}/{file}", api.output),
         ],
@@ -84,7 +99,7 @@ class _Rules:
         await (refusal or self._app)(scope, receive, send)
 
 
-def _check(request: Request) -> JSONResponse | None:
+def _check(request: Request) -> Response | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or key.strip() in ("", _REFUSED_KEY):
         return replies.error(401, "The API key is missing or not valid.")
@@ -102,20 +117,17 @@ def _refuse(_request: Request, reason: Exception) -> Response:
 class _Api:
     """The endpoints, over one account."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, daily_generations: int) -> None:
         self._account = account
+        self._daily_generations = daily_generations
         self._key = secrets.token_bytes(32)
 
     async def task(self, request: Request) -> Response:
         """Read, or cancel or delete, one task."""
         task_id = str(request.path_params["id"])
         if not _TASK_ID.fullmatch(task_id):
-            issue: replies.Body = {
-                "code": "invalid_format",
-                "path": ["id"],
-                "message": "Not a version 4 UUID.",
-            }
-            return replies.error(400, "The task id is not valid.", issue=issue)
+            issue: Issue = {"code": "invalid_format", "path": ["id"], "message": "Not a version 4 UUID."}
+            return replies.error(400, "The task id is not valid.", issues=[issue])
         now = self._account.now()
         missing = replies.error(404, "There is no such task, or it was cancelled or deleted.")
         if request.method == "DELETE":
@@ -129,24 +141,40 @@ class _Api:
         """Start a task."""
         content = await _read(request)
         if content is None:
-            return replies.error(413, f"A request may hold {_BODY_LIMIT} bytes at most.")
-        body = _parse(content)
-        if body is None:
-            issue: replies.Body = {"code": "invalid_type", "path": [], "message": "Not a JSON object."}
-            return replies.error(400, "The request's body is not valid.", issue=issue)
-        model = body.get("model")
-        outcome = asked_failure(content) or Outcome("SUCCEEDED", output=(endpoint.kind,))
-        script = Script(
-            model=model if isinstance(model, str) and model in MODELS else endpoint.models[0],
-            credits=endpoint.credits,
-            outcome=outcome,
-        )
-        task = self._account.create(script, self._account.now())
+            return replies.too_long(_BODY_LIMIT)
+        parsed, routed = _parse(content), endpoint.reply == "routed"
+        if issues := _NOT_JSON if parsed is None else list(endpoint.rule(parsed, ())):
+            return replies.invalid(issues, routed=routed)
+        body = settings = cast("Mapping[str, object]", parsed)
+        if routed:
+            settings = cast("Mapping[str, object]", body["input"])
+            if body["configId"] == _UNKNOWN_ROUTER:
+                return replies.no_router()
+        model = str(body.get("model", endpoint.models[0]))
+        credit, now = credits_for(model, settings), self._account.now()
+        if self._account.generations(now)[model] >= self._daily_generations:
+            return replies.error(429, "You have exceeded your daily quota of generations for this model.")
+        if credit > self._account.balance(now):
+            return replies.error(400, "You do not have enough credits to run this task.")
+        files = (endpoint.kind,) * files_of(model, settings)
+        outcome = asked_failure(content) or Outcome("SUCCEEDED", output=files)
+        task = self._account.create(Script(model, credit, outcome), now)
         return JSONResponse(replies.created(endpoint, task, body))
 
     async def organization(self, _request: Request) -> Response:
         """Tell limits, credits and usage."""
-        return JSONResponse(replies.organization(self._account, self._account.now()))
+        return JSONResponse(replies.organization(self._account, self._account.now(), self._daily_generations))
+
+    async def usage(self, request: Request) -> Response:
+        """Tell the credits used, by day and model."""
+        content = await _read(request)
+        if content is None:
+            return replies.too_long(_BODY_LIMIT)
+        now = self._account.now()
+        days = read_days(_parse(content or b"{}"), now)
+        if isinstance(days, tuple):
+            return JSONResponse(describe_usage(self._account.ledger(now), *days))
+        return replies.invalid(days)
 
     async def output(self, request: Request) -> Response:
         """Serve an output file to whoever holds a link to it."""
@@ -180,10 +208,14 @@ async def _read(request: Request) -> bytes | None:
     return bytes(content)
 
 
-def _parse(content: bytes) -> replies.Body | None:
-    """The JSON object in a body, or None."""
+def _parse(content: bytes) -> object:
+    """The JSON value in a body, or None where there is none."""
     try:
-        parsed: object = json.loads(content)
+        return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
-    return cast("replies.Body", parsed) if isinstance(parsed, dict) else None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(name)

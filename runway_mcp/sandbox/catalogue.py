@@ -1,7 +1,7 @@
 """What the sandbox can create, and within which limits: facts of the API's description as one table.
 
-Which models an endpoint takes and how it answers are the API's; the credits are plausible fixed
-figures, one per endpoint, and the limits those of an invented small tier.
+Which bodies an endpoint takes and how it answers are the API's; the limits are those of an invented
+small tier.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from runway_mcp.sandbox.inputs import audio, image, recipes, routed, video
+from runway_mcp.sandbox.inputs.rules import Rule, tagged
 from runway_mcp.sandbox.media import Kind
 
 
@@ -16,75 +18,81 @@ from runway_mcp.sandbox.media import Kind
 class Endpoint:
     """One POST endpoint that starts a task.
 
-    ``models`` are the models it takes, the first being the one assumed when a request names none.
-    ``reply`` is the form of its answer: ``priced`` is the id with the estimated cost, ``bare`` the
-    id alone, ``routed`` the id with the model router's decision.
+    ``rule`` is what a request's body must keep, ``models`` are the models it takes, the first being
+    the one used where a request names none. ``reply`` is the form of its answer: ``priced`` is the id
+    with the estimated cost, ``bare`` the id alone, ``routed`` the id with the model router's decision.
+    An endpoint that is not ``documented`` is none of the API's.
     """
 
     kind: Kind
-    credits: int
+    rule: Rule
     models: tuple[str, ...]
     reply: Literal["priced", "bare", "routed"] = "priced"
+    documented: bool = True
 
 
-_SEEDANCE = ("seedance2", "seedance2_fast", "seedance2_mini", "seedance2_5")
-_TEXT_TO_VIDEO = (
-    "gen4.5",
-    "veo3.1",
-    "veo3.1_fast",
-    "hailuo3",
-    "happyhorse_1_0",
-    "gemini_omni_flash",
-    *_SEEDANCE,
+def _of_models(
+    kind: Kind, models: Mapping[str, Rule], *, reply: Literal["priced", "bare"] = "priced", documented: bool = True
+) -> Endpoint:
+    return Endpoint(kind, tagged("model", models), tuple(models), reply, documented)
+
+
+_RECIPE_KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "ad_localization": "image",
+        "marketing_stock_image": "image",
+        "multi_shot_video": "video",
+        "product_ad": "video",
+        "product_campaign_image": "image",
+        "product_swap": "video",
+        "product_ugc": "video",
+    }
 )
-_TEXT_TO_IMAGE = (
-    "gen4_image",
-    "gen4_image_turbo",
-    "gpt_image_2",
-    "gemini_image3_pro",
-    "gemini_image3.1_flash",
-    "gemini_2.5_flash",
-    "seedream5_pro",
-    "seedream5_lite",
-)
-_TEXT_TO_SPEECH = ("eleven_multilingual_v2", "eleven_v3", "seed_audio")
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
     {
-        "/v1/text_to_video": Endpoint("video", 60, _TEXT_TO_VIDEO),
-        "/v1/image_to_video": Endpoint("video", 25, ("gen4_turbo", *_TEXT_TO_VIDEO)),
-        "/v1/video_to_video": Endpoint("video", 75, ("aleph2", "hailuo3", "gemini_omni_flash", *_SEEDANCE)),
-        "/v1/text_to_image": Endpoint("image", 5, _TEXT_TO_IMAGE),
-        "/v1/image_upscale": Endpoint("image", 10, ("magnific_precision_upscaler_v2",)),
-        "/v1/video_upscale": Endpoint("video", 10, ("magnific_video_upscaler_creative",)),
-        "/v1/character_performance": Endpoint("video", 25, ("act_two",)),
-        "/v1/sound_effect": Endpoint("audio", 2, ("eleven_text_to_sound_v2", "seed_audio")),
-        "/v1/speech_to_speech": Endpoint("audio", 2, ("eleven_multilingual_sts_v2",)),
-        "/v1/text_to_speech": Endpoint("audio", 1, _TEXT_TO_SPEECH),
-        "/v1/voice_dubbing": Endpoint("audio", 4, ("eleven_voice_dubbing",)),
-        "/v1/voice_isolation": Endpoint("audio", 1, ("eleven_voice_isolation",)),
-        "/v1/avatar_videos": Endpoint("video", 10, ("gwm1_avatars",), "bare"),
-        "/v1/generate/video": Endpoint("video", 60, ("gen4.5",), "routed"),
-        "/v1/generate/image": Endpoint("image", 5, ("gen4_image",), "routed"),
-        "/v1/generate/audio": Endpoint("audio", 1, ("eleven_v3",), "routed"),
-        "/v1/recipes/ad_localization": Endpoint("image", 20, ("ad_localization",)),
-        "/v1/recipes/marketing_stock_image": Endpoint("image", 10, ("marketing_stock_image",)),
-        "/v1/recipes/multi_shot_video": Endpoint("video", 150, ("multi_shot_video",)),
-        "/v1/recipes/product_ad": Endpoint("video", 120, ("product_ad",)),
-        "/v1/recipes/product_campaign_image": Endpoint("image", 20, ("product_campaign_image",)),
-        "/v1/recipes/product_swap": Endpoint("video", 120, ("product_swap",)),
-        "/v1/recipes/product_ugc": Endpoint("video", 120, ("product_ugc",)),
+        "/v1/text_to_video": _of_models("video", video.TEXT_TO_VIDEO),
+        "/v1/image_to_video": _of_models("video", video.IMAGE_TO_VIDEO),
+        "/v1/video_to_video": _of_models("video", video.VIDEO_TO_VIDEO),
+        "/v1/text_to_image": _of_models("image", image.TEXT_TO_IMAGE),
+        "/v1/image_upscale": _of_models("image", image.IMAGE_UPSCALE),
+        "/v1/video_upscale": _of_models("video", video.VIDEO_UPSCALE),
+        "/v1/character_performance": _of_models("video", video.CHARACTER_PERFORMANCE),
+        "/v1/sound_effect": _of_models("audio", audio.SOUND_EFFECT),
+        "/v1/speech_to_speech": _of_models("audio", audio.SPEECH_TO_SPEECH),
+        "/v1/text_to_speech": _of_models("audio", audio.TEXT_TO_SPEECH),
+        "/v1/voice_dubbing": _of_models("audio", audio.VOICE_DUBBING),
+        "/v1/voice_isolation": _of_models("audio", audio.VOICE_ISOLATION),
+        "/v1/avatar_videos": _of_models("video", video.AVATAR_VIDEOS, reply="bare"),
+        "/v1/generate/video": Endpoint("video", routed.GENERATE["video"], ("gen4.5",), "routed"),
+        "/v1/generate/image": Endpoint("image", routed.GENERATE["image"], ("gen4_image",), "routed"),
+        "/v1/generate/audio": Endpoint("audio", routed.GENERATE["audio"], ("eleven_v3",), "routed"),
+        **{
+            f"/v1/recipes/{name}": Endpoint(kind, recipes.RECIPES[name], (name,))
+            for name, kind in _RECIPE_KINDS.items()
+        },
+        "/v1/lip_sync": _of_models("video", video.LIP_SYNC, documented=False),
+        "/v1/frame_interpolation": _of_models("video", video.FRAME_INTERPOLATION, documented=False),
     }
 )
 
 # no endpoint takes these any more, so the samples that hold a slot for an hour use them
 LONG_QUEUE_MODEL, LONG_RUN_MODEL = "gen3a_turbo", "veo3"
 
-MODELS = tuple(sorted({LONG_QUEUE_MODEL, LONG_RUN_MODEL, *(m for one in ENDPOINTS.values() for m in one.models)}))
+MODELS = tuple(
+    sorted(
+        {
+            LONG_QUEUE_MODEL,
+            LONG_RUN_MODEL,
+            *(model for one in ENDPOINTS.values() if one.documented for model in one.models),
+        }
+    )
+)
+"""The models that the organization has limits and usage of."""
 
 OPENING_BALANCE = 100_000
 MONTHLY_SPEND = 100_000
-DAILY_GENERATIONS = 1_000
+DAILY_GENERATIONS = 5_000
 
 
 def concurrency(model: str) -> int:

@@ -1,33 +1,52 @@
 """How a generation fails in the sandbox: on demand, by a marker in the request.
 
-``sandbox:fail`` anywhere in a create request's body makes the task fail with SAFETY.INPUT.TEXT;
-``sandbox:fail:CODE`` makes it fail with that code, for example
-``sandbox:fail:INTERNAL.BAD_OUTPUT.CODE01``.
+``sandbox:fail`` anywhere in a create request's body, such as its prompt, makes the task fail as a
+moderated prompt does, with ``SAFETY.INPUT.TEXT``. ``sandbox:fail:CODE`` makes it fail with that
+code, and ``sandbox:fail:NONE`` with none. Any code will do; those of ``FAMILIES`` get the text and
+the refund of their family.
 """
 
 import re
+from dataclasses import dataclass
 
 from runway_mcp.sandbox.lifecycle import Outcome
 
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The failure codes that begin alike: how they are explained, and whether credits are kept."""
+
+    prefix: str
+    reason: str
+    charged: bool = False
+
+
+FAMILIES = (
+    Family("SAFETY.INPUT", "An input was refused by content moderation.", charged=True),
+    Family("SAFETY.OUTPUT", "The result was withheld by content moderation."),
+    Family("INPUT_PREPROCESSING.SAFETY.TEXT", "The text was refused by content moderation."),
+    Family("INPUT_PREPROCESSING.INTERNAL", "The inputs could not be prepared."),
+    Family("ASSET.INVALID", "An input file does not meet the requirements."),
+    Family("INTERNAL.BAD_OUTPUT", "The generation did not produce a usable result."),
+    Family("THIRD_PARTY.UNAVAILABLE", "The model's provider is not available."),
+    Family("", "Something went wrong."),
+)
+"""Every family that the API's documentation names, the last being that of all other codes and of none."""
+
 _MARKER = re.compile(rb"sandbox:fail(?::([A-Z0-9_]+(?:\.[A-Z0-9_]+)*))?")
 _DEFAULT_CODE = "SAFETY.INPUT.TEXT"
-_REASONS = (
-    ("SAFETY.INPUT", "An input was refused by content moderation."),
-    ("SAFETY.OUTPUT", "The result was withheld by content moderation."),
-    ("INPUT_PREPROCESSING.SAFETY", "The text was refused by content moderation."),
-    ("ASSET.INVALID", "An input file does not meet the requirements."),
-    ("THIRD_PARTY.UNAVAILABLE", "The model's provider is not available."),
-    ("", "The generation did not produce a usable result."),
-)
+_NO_CODE = "NONE"
 
 
 def failed(code: str) -> Outcome:
-    """A failure with this code; moderated inputs are charged for, everything else is refunded."""
-    reason = next(text for prefix, text in _REASONS if code.startswith(prefix))
-    return Outcome("FAILED", charged=code.startswith("SAFETY.INPUT"), failure=reason, failure_code=code)
+    """A failure with this code, or with none where it is empty."""
+    family = next(one for one in FAMILIES if f"{code}.".startswith(f"{one.prefix}.") or not one.prefix)
+    return Outcome("FAILED", charged=family.charged, failure=family.reason, failure_code=code)
 
 
 def asked_failure(body: bytes) -> Outcome | None:
     """The failure a request's body asks for, or None."""
-    marker = _MARKER.search(body)
-    return failed((marker[1] or _DEFAULT_CODE.encode()).decode()) if marker else None
+    if not (marker := _MARKER.search(body)):
+        return None
+    code = marker[1].decode() if marker[1] else _DEFAULT_CODE
+    return failed("" if code == _NO_CODE else code)

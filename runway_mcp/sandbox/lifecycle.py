@@ -9,12 +9,12 @@ sees what a person sees who waits.
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from runway_mcp.sandbox.catalogue import OPENING_BALANCE, concurrency
+from runway_mcp.sandbox.catalogue import concurrency
 from runway_mcp.sandbox.media import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -53,6 +53,15 @@ class Sample:
     what: str
     script: Script
     age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Credits charged for a model, or given back where they are negative, at a time in UNIX seconds."""
+
+    when: float
+    model: str
+    credits: int
 
 
 @dataclass(slots=True)
@@ -97,14 +106,18 @@ class Account:
     Args:
         clock: Returns UNIX seconds.
         speed: How many seconds of lifecycle pass in one second of the clock.
+        opening_balance: Credits that were bought.
         samples: Tasks that exist already when somebody first asks for the time.
     """
 
-    def __init__(self, *, clock: Callable[[], float], speed: float, samples: Iterable[Sample]) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float], speed: float, opening_balance: int, samples: Iterable[Sample]
+    ) -> None:
         if not 0 < speed < math.inf:
             raise ValueError("The sandbox's speed must be a positive number.")
         self._clock = clock
         self._speed = speed
+        self._opening_balance = opening_balance
         self._samples = sorted(samples, key=lambda sample: -sample.age)
         self._tasks: dict[str, Task] = {}
         self._queues: defaultdict[str, list[Task]] = defaultdict(list)
@@ -156,9 +169,16 @@ class Account:
         self._plan(task.model, now)
         return True
 
+    def ledger(self, now: float) -> Iterator[Entry]:
+        """What was charged: a task's estimate at its creation, and as a refund what it did not cost at its end."""
+        for task in self._tasks.values():
+            yield Entry(task.created, task.model, task.credits)
+            if refund := task.credits - task.cost(now):
+                yield Entry(task.ends, task.model, -refund)
+
     def balance(self, now: float) -> int:
-        """Credits left: a task's estimate is taken at its creation, what it does not cost given back."""
-        return max(0, OPENING_BALANCE - sum(task.cost(now) for task in self._tasks.values()))
+        """Credits left."""
+        return max(0, self._opening_balance - sum(entry.credits for entry in self.ledger(now)))
 
     def generations(self, now: float) -> Counter[str]:
         """How many tasks of each model were created in the past day."""

@@ -1,20 +1,22 @@
 """The shapes of the API's answers, exactly as its description gives them: no key less, none more."""
 
-import re
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import cast
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
-from runway_mcp.sandbox.catalogue import DAILY_GENERATIONS, MODELS, MONTHLY_SPEND, Endpoint, concurrency
+from runway_mcp.sandbox.catalogue import MODELS, MONTHLY_SPEND, Endpoint, concurrency
+from runway_mcp.sandbox.inputs.rules import Issue
 from runway_mcp.sandbox.lifecycle import Account, Task
 from runway_mcp.sandbox.media import FORMATS, Kind
 
 Body = dict[str, object]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SLUG = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_DOCUMENTATION = "https://docs.dev.runwayml.com/api"
 _RESOLVED_INPUT: Mapping[Kind, Body] = MappingProxyType(
     {
         "video": {"duration": 5, "ratio": "1280:720", "resolution": "720p"},
@@ -24,12 +26,35 @@ _RESOLVED_INPUT: Mapping[Kind, Body] = MappingProxyType(
 )
 
 
-def error(status: int, message: str, *, allow: str | None = None, issue: Body | None = None) -> JSONResponse:
-    """Refuse a request; ``issue`` says which field was wrong, ``allow`` which methods are right."""
-    body: Body = {"error": message}
-    if issue:
-        body["issues"] = [issue]
-    return JSONResponse(body, status, headers={"Allow": allow} if allow else None)
+def error(
+    status: int,
+    message: str,
+    *,
+    allow: str | None = None,
+    issues: Sequence[Issue] = (),
+    doc_url: str | None = None,
+    code: str | None = None,
+) -> Response:
+    """Refuse a request; ``issues`` say which fields were wrong, ``allow`` which methods are right."""
+    body: Body = {"error": message, "issues": list(issues), "docUrl": doc_url, "code": code}
+    # all ASCII: an issue may name a field that UTF-8 has no bytes for
+    content = json.dumps({name: value for name, value in body.items() if value})
+    return Response(content, status, headers={"Allow": allow} if allow else None, media_type="application/json")
+
+
+def invalid(issues: Sequence[Issue], *, routed: bool = False) -> Response:
+    """Refuse a body, with what is wrong with it; a router's refusal has no link to the documentation."""
+    return error(400, "Validation of body failed", issues=issues, doc_url=None if routed else _DOCUMENTATION)
+
+
+def too_long(limit: int) -> Response:
+    """Refuse a body of more bytes than the limit."""
+    return error(413, f"A request may hold {limit} bytes at most.")
+
+
+def no_router() -> Response:
+    """Refuse a router that does not exist."""
+    return error(404, "There is no such router config.", code="router_config_not_found")
 
 
 def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
@@ -43,35 +68,43 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
         files = enumerate(task.outcome.output)
         body["output"] = [link(f"{task.id}/{number}.{FORMATS[kind].suffix}") for number, kind in files]
     elif status == "FAILED":
-        body |= {"failure": task.outcome.failure, "failureCode": task.outcome.failure_code}
+        body["failure"] = task.outcome.failure
+        if task.outcome.failure_code:
+            body["failureCode"] = task.outcome.failure_code
     price = "estimatedCost" if now < task.ends else "cost"
     return body | {price: {"credits": task.cost(now)}}
 
 
-def created(endpoint: Endpoint, task: Task, request: Body) -> Body:
+def created(endpoint: Endpoint, task: Task, request: Mapping[str, object]) -> Body:
     """The answer to a create request."""
     estimate: Body = {"credits": task.credits}
     if endpoint.reply == "bare":
         return {"id": task.id}
     if endpoint.reply == "priced":
         return {"id": task.id, "estimatedCost": estimate}
-    config = str(request.get("configId", ""))
+    given = cast("Body", request["input"])
     routing: Body = {
         "model": task.model,
         "provider": "elevenlabs" if endpoint.kind == "audio" else "runway",
-        "configId": config if _SLUG.fullmatch(config) else "default",
+        "configId": request["configId"],
         "resolvedSettings": {"optimizeFor": "quality", "priceCeiling": None},
-        "resolvedInput": _RESOLVED_INPUT[endpoint.kind],
+        "resolvedInput": _resolved(given, _RESOLVED_INPUT[endpoint.kind]),
         "estimatedCost": estimate,
     }
     return {"id": task.id, "routing": routing}
 
 
-def organization(account: Account, now: float) -> Body:
+def _resolved(given: Body, usual: Body) -> Body:
+    """The router's settings, each as it was given or as usual; of a voice only the type is told."""
+    settings = {name: given.get(name, value) for name, value in usual.items()}
+    return {name: cast("Body", value)["type"] if isinstance(value, dict) else value for name, value in settings.items()}
+
+
+def organization(account: Account, now: float, daily_generations: int) -> Body:
     """The organization's limits, credits and usage."""
     generations = account.generations(now)
     limits = {
-        model: {"maxConcurrentGenerations": concurrency(model), "maxDailyGenerations": DAILY_GENERATIONS}
+        model: {"maxConcurrentGenerations": concurrency(model), "maxDailyGenerations": daily_generations}
         for model in MODELS
     }
     return {

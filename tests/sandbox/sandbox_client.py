@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+from sandbox_bodies import body_for
 from starlette.applications import Starlette
 
 HEADERS: Mapping[str, str] = {"Authorization": "Bearer key", "X-Runway-Version": "2024-11-06"}
@@ -30,11 +31,15 @@ class Client:
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
 
-    async def create(self, path: str = "/v1/text_to_video", **body: object) -> str:
-        """Start a task; returns its id."""
-        answer = await self.http.post(path, json=body)
-        assert answer.status_code == 200
+    async def create(self, path: str = "/v1/text_to_video", **changed: object) -> str:
+        """Start a task from a valid body with these changes; returns its id."""
+        answer = await self.start(path, **changed)
+        assert answer.status_code == 200, answer.text
         return str(answer.json()["id"])
+
+    async def start(self, path: str = "/v1/text_to_video", **changed: object) -> httpx2.Response:
+        """Ask for a task, from a valid body with these changes; returns the answer."""
+        return await self.http.post(path, json=body_for(path, **changed))
 
     async def task(self, task_id: str) -> dict[str, Any]:
         """Read a task that is there."""
@@ -50,6 +55,10 @@ class Client:
     async def delete(self, task_id: str) -> int:
         """Cancel or delete a task; returns the HTTP status."""
         return (await self.http.delete(f"/v1/tasks/{task_id}")).status_code
+
+    async def usage(self, **days: str) -> dict[str, Any]:
+        """Read the credits used, by day and model."""
+        return dict((await self.http.post("/v1/organization/usage", json=days)).json())
 
     async def organization(self) -> dict[str, Any]:
         """Read limits, credits and usage."""

@@ -1,8 +1,10 @@
 """One request for every kind of answer the sandbox gives, made to a fresh one with its samples."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sandbox_bodies import body_for
 from sandbox_client import HEADERS
 
 from runway_mcp.sandbox import SAMPLES
@@ -34,10 +36,16 @@ def _get(sample: str, status: str) -> Exchange:
 
 
 def _post(name: str, rule: str) -> Exchange:
-    return Exchange("POST", f"/v1/{name}", 200, rule, b"{}")
+    return Exchange("POST", f"/v1/{name}", 200, rule, json.dumps(body_for(f"/v1/{name}")).encode())
+
+
+def _invalid(path: str, content: bytes = b"") -> Exchange:
+    return Exchange("POST", path, 400, "error with issues", content)
 
 
 _CREATE = "/v1/text_to_video"
+_TOO_LARGE = bytes(25 * 1024 * 1024)
+_ROUTED = "/v1/generate/video"
 _SUCCEEDED = _TASK.format(id=SAMPLES["succeeded_video"].id)
 _RUNNING = _TASK.format(id=SAMPLES["running"].id)
 _VERSION = {"X-Runway-Version": "2024-11-06"}
@@ -59,6 +67,7 @@ EXCHANGES: Mapping[str, Exchange] = {
     "create avatar_videos": _post("avatar_videos", "bare"),
     **{f"create generate/{k}": _post(f"generate/{k}", f"routed {k}") for k in ("video", "image", "audio")},
     "organization": Exchange("GET", "/v1/organization", 200, "organization"),
+    "organization usage": Exchange("POST", "/v1/organization/usage", 200, "usage"),
     "no key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION),
     "empty key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION | {"Authorization": "Bearer "}),
     "other scheme": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION | {"Authorization": "Basic a2V5"}),
@@ -77,10 +86,21 @@ EXCHANGES: Mapping[str, Exchange] = {
     "delete cancelled task": Exchange("DELETE", _TASK.format(id=SAMPLES["cancelled"].id), 404, "error"),
     "bad id": Exchange("GET", _TASK.format(id="nonsense"), 400, "error with issues"),
     "delete bad id": Exchange("DELETE", _TASK.format(id="nonsense"), 400, "error with issues"),
-    "body not JSON": Exchange("POST", _CREATE, 400, "error with issues", b"promptText=x"),
-    "body not text": Exchange("POST", _CREATE, 400, "error with issues", b"\xff"),
-    "body too deep": Exchange("POST", _CREATE, 400, "error with issues", b"[" * 200_000),
-    "body not an object": Exchange("POST", "/v1/generate/video", 400, "error with issues", b"[]"),
-    "body missing": Exchange("POST", _CREATE, 400, "error with issues"),
-    "body too large": Exchange("POST", _CREATE, 413, "error", bytes(25 * 1024 * 1024)),
+    "body not JSON": _invalid(_CREATE, b"promptText=x"),
+    "body not text": _invalid(_CREATE, b"\xff"),
+    "body too deep": _invalid(_CREATE, b"[" * 200_000),
+    "body not an object": _invalid("/v1/generate/video", b"[]"),
+    "body null": _invalid(_CREATE, b"null"),
+    "body with NaN": _invalid(_CREATE, b'{"duration": NaN}'),
+    "field of no UTF-8": _invalid("/v1/recipes/product_ad", rb'{"\ud800": 1}'),
+    "no fields": _invalid(_CREATE, b"{}"),
+    "no fields for a router": _invalid("/v1/generate/image", b"{}"),
+    "unknown model": _invalid(_CREATE, b'{"model": "gen1"}'),
+    "day that is none": _invalid("/v1/organization/usage", b'{"startDate": "2026-02-30"}'),
+    "unknown router": Exchange(
+        "POST", _ROUTED, 404, "no router", json.dumps(body_for(_ROUTED, configId="unknown")).encode()
+    ),
+    "body missing": _invalid(_CREATE),
+    "body too large": Exchange("POST", _CREATE, 413, "error", _TOO_LARGE),
+    "query too large": Exchange("POST", "/v1/organization/usage", 413, "error", _TOO_LARGE),
 }

@@ -29,6 +29,8 @@ _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"}
 _WHEN: Schema = {"type": "string", "pattern": r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d+)?Z$"}
+_WHOLE: Schema = {"type": "integer"}
+_DAY: Schema = {"type": "string", "pattern": r"^\d{4}-[01]\d-[0-3]\d$"}
 _ESTIMATE = _exactly({"credits": _NUMBER})
 _COST = _exactly({"credits": {"type": "integer"}})
 
@@ -98,6 +100,21 @@ RULES: Mapping[str, Schema] = {
             "usage": _exactly({"models": _map_of(_exactly({"dailyGenerations": _COUNT}))}),
         }
     ),
+    "usage": _exactly(
+        {
+            "results": {
+                "type": "array",
+                "items": _exactly(
+                    {
+                        "date": _DAY,
+                        "usedCredits": {"type": "array", "items": _exactly({"model": _TEXT, "amount": _WHOLE})},
+                    }
+                ),
+            },
+            "models": {"type": "array", "items": _TEXT},
+        }
+    ),
+    "no router": _exactly({"error": _TEXT, "code": {"const": "router_config_not_found"}}),
     "error": _exactly({"error": _TEXT}, {"docUrl": _TEXT}),
     "error with issues": _exactly(
         {"error": _TEXT, "issues": {"type": "array", "items": _ISSUE, "minItems": 1}}, {"docUrl": _TEXT}

@@ -1,7 +1,5 @@
 """Every kind of answer keeps the rules written down from the API's description."""
 
-import json
-
 import pytest
 from sandbox_client import Client
 from sandbox_exchanges import EXCHANGES, Exchange
@@ -44,8 +42,18 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client, method: str
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize(("given", "used"), [("my-router_2", "my-router_2"), ("\ud800", "default"), (7, "default")])
-async def test_a_routed_create_names_the_router_that_was_asked_for(client: Client, given: object, used: str) -> None:
-    """The router's slug comes back; what can not be one gives way to a default."""
-    answer = await client.http.post("/v1/generate/image", content=json.dumps({"configId": given}))
-    assert answer.json()["routing"]["configId"] == used
+async def test_a_routed_create_tells_what_the_router_made_of_it(client: Client) -> None:
+    """The router's slug comes back, and the settings that were given in place of the usual ones."""
+    given = {"promptText": "rain", "duration": 8, "resolution": "1080p"}
+    answer = await client.start("/v1/generate/video", configId="my-router_2", input=given)
+    routing = answer.json()["routing"]
+    assert routing["configId"] == "my-router_2"
+    assert routing["resolvedInput"] == {"duration": 8, "ratio": "1280:720", "resolution": "1080p"}
+    assert routing["estimatedCost"] == {"credits": 96}
+
+
+async def test_of_a_routed_voice_the_type_is_told(client: Client) -> None:
+    """The voice itself is not in the answer."""
+    voice = {"type": "preset", "presetId": "Maya"}
+    answer = await client.start("/v1/generate/audio", input={"type": "speech", "promptText": "rain", "voice": voice})
+    assert answer.json()["routing"]["resolvedInput"] == {"type": "speech", "voice": "preset"}

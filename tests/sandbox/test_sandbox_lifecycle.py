@@ -59,34 +59,6 @@ def test_speed_must_be_a_positive_number(speed: float) -> None:
         create_app(speed=speed)
 
 
-@pytest.mark.parametrize(
-    ("prompt", "code", "cost"),
-    [
-        ("a storm, sandbox:fail", "SAFETY.INPUT.TEXT", 60),
-        ("sandbox:fail:INTERNAL.BAD_OUTPUT.CODE01.", "INTERNAL.BAD_OUTPUT.CODE01", 0),
-        ("sandbox:fail:THIRD_PARTY.UNAVAILABLE please", "THIRD_PARTY.UNAVAILABLE", 0),
-    ],
-)
-async def test_a_marked_request_fails_with_the_code_it_asks_for(
-    client: Client, clock: Clock, prompt: str, code: str, cost: int
-) -> None:
-    """The failure comes at the end of the run; only a moderated input is charged for."""
-    task_id = await client.create(promptText=prompt)
-    clock.now += 21
-    assert await client.status(task_id) == "RUNNING"
-    clock.now += 1
-    task = await client.task(task_id)
-    assert (task["status"], task["failureCode"], task["cost"]) == ("FAILED", code, {"credits": cost})
-    assert task["failure"]
-
-
-async def test_the_marker_works_anywhere_in_a_request(client: Client, clock: Clock) -> None:
-    """Endpoints keep their text in different fields, so all of them are looked at."""
-    task_id = await client.create("/v1/generate/video", input={"promptText": "sandbox:fail"})
-    clock.now += 22
-    assert await client.status(task_id) == "FAILED"
-
-
 async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Client, clock: Clock) -> None:
     """Two of a model at once; the third and fourth wait for the first and second."""
     first, second = await client.create(model=_MODEL), await client.create(model=_MODEL)
@@ -148,7 +120,7 @@ async def test_cancelling_a_throttled_task_costs_nothing(client: Client) -> None
     assert (await client.task(third))["cost"] == {"credits": 0}
 
 
-@pytest.mark.parametrize("marker", ["", "sandbox:fail"])
+@pytest.mark.parametrize("marker", ["rain", "sandbox:fail"])
 async def test_deleting_a_finished_task_removes_it_at_once(client: Client, clock: Clock, marker: str) -> None:
     """Succeeded or failed, it is gone, and gone the second time too."""
     task_id = await client.create(promptText=marker)
@@ -222,42 +194,11 @@ async def test_slots_are_never_overbooked_nor_left_empty(steps: list[_Step]) -> 
                 assert "PENDING" not in states[states.index("THROTTLED") :]
 
 
-async def test_a_new_account_has_its_credits_and_no_usage(client: Client) -> None:
-    """Limits are stated for the models that usage is counted for."""
-    organization = await client.organization()
-    assert organization["creditBalance"] == 100_000
-    assert organization["tier"]["models"].keys() == organization["usage"]["models"].keys()
-    assert {one["dailyGenerations"] for one in organization["usage"]["models"].values()} == {0}
-
-
-async def test_credits_are_taken_at_creation_and_given_back_on_refund(client: Client, clock: Clock) -> None:
-    """A cancelled pending task costs nothing, a cancelled running one everything."""
-    pending, running = await client.create(), await client.create()
-    assert (await client.organization())["creditBalance"] == 100_000 - 120
-    await client.delete(pending)
-    assert (await client.organization())["creditBalance"] == 100_000 - 60
-    clock.now += 5
-    await client.delete(running)
-    clock.now += 3600
-    assert (await client.organization())["creditBalance"] == 100_000 - 60
-
-
-async def test_usage_counts_what_was_created_in_the_past_day(client: Client, clock: Clock) -> None:
-    """By model, deleted tasks too; a model the sandbox does not know counts as the endpoint's own."""
-    await client.delete(await client.create(model=_MODEL))
-    await client.create(model="unheard-of")
-    usage = (await client.organization())["usage"]["models"]
-    assert (usage[_MODEL], usage["gen4.5"]) == ({"dailyGenerations": 1}, {"dailyGenerations": 1})
-    clock.now += 86_400
-    assert (await client.organization())["usage"]["models"][_MODEL] == {"dailyGenerations": 0}
-
-
 async def test_the_stated_concurrency_is_the_one_that_holds(client: Client) -> None:
     """What the organization says is what tasks meet."""
     limits = (await client.organization())["tier"]["models"]
-    for model in (_MODEL, "veo3"):
-        states = [await client.status(await client.create(model=model)) for _ in range(3)]
-        assert states.count("PENDING") == limits[model]["maxConcurrentGenerations"]
+    states = [await client.status(await client.create(model=_MODEL)) for _ in range(3)]
+    assert states.count("PENDING") == limits[_MODEL]["maxConcurrentGenerations"]
 
 
 async def test_two_sandboxes_share_nothing(client: Client, sampled: Client) -> None:

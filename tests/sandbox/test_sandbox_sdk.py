@@ -1,8 +1,14 @@
 """The API's official SDK, with strict checking of answers, can not tell the sandbox from the API."""
 
+import json
+import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import date
+from operator import attrgetter
 from threading import Thread
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -10,7 +16,9 @@ import runwayml
 import uvicorn
 from runwayml import AsyncRunwayML, RunwayML
 from runwayml.lib import polling
+from sandbox_bodies import BY_MODEL, IMAGE, WITHOUT_MODEL, bodies
 from sandbox_client import Clock
+from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
 
@@ -46,17 +54,23 @@ def sdk(url: str) -> Iterator[RunwayML]:
         yield one
 
 
-@pytest.fixture
-async def async_sdk() -> AsyncIterator[AsyncRunwayML]:
-    """The SDK's asynchronous client, in this process, with five seconds between any two requests."""
-    transport = httpx.ASGITransport(app=create_app(clock=Clock(tick=5)))
+@asynccontextmanager
+async def in_process(app: ASGIApp, *hooks: Callable[[httpx.Request], Awaitable[None]]) -> AsyncGenerator[AsyncRunwayML]:
+    """The SDK's asynchronous client of a sandbox in this process; each request is shown to the hooks."""
     async with AsyncRunwayML(
         api_key="key",
         base_url="http://runway.test",
         max_retries=0,
-        http_client=httpx.AsyncClient(transport=transport),
+        http_client=httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)}),
         _strict_response_validation=True,
     ) as one:
+        yield one
+
+
+@pytest.fixture
+async def async_sdk() -> AsyncIterator[AsyncRunwayML]:
+    """A client of a sandbox with five seconds between any two requests."""
+    async with in_process(create_app(clock=Clock(tick=5))) as one:
         yield one
 
 
@@ -106,31 +120,60 @@ def test_the_sdk_raises_its_own_errors(sdk: RunwayML) -> None:
         sdk.tasks.delete(_UNKNOWN)
 
 
-async def test_the_async_sdk_waits_for_each_kind_of_task(async_sdk: AsyncRunwayML) -> None:
-    """Endpoints that answer in different shapes lead to tasks that succeed alike."""
-    created = [
-        await async_sdk.text_to_video.create(model="gen4.5", prompt_text="rain", ratio="1280:720", duration=5),
-        await async_sdk.sound_effect.create(model="eleven_text_to_sound_v2", prompt_text="rain"),
-        await async_sdk.recipes.product_swap(
-            version="2026-06",
-            reference_video={"uri": "https://example.com/a.mp4"},
-            original_product_image={"uri": "https://example.com/a.png"},
-            new_product_images=[{"uri": "https://example.com/b.png"}],
-        ),
-        await async_sdk.avatar_videos.create(
-            model="gwm1_avatars",
-            avatar={"type": "runway-preset", "preset_id": "tennis-coach"},
-            speech={"type": "text", "text": "hello"},
-        ),
-    ]
-    for one in created:
-        assert (await one.wait_for_task_output()).status == "SUCCEEDED"
+def _in_snake_case(value: Any) -> Any:
+    """The SDK's names for the API's fields, at every depth."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {re.sub("[A-Z]", r"_\g<0>", name).lower(): _in_snake_case(one) for name, one in fields.items()}
+    return [_in_snake_case(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-async def test_the_async_sdk_creates_through_a_router(async_sdk: AsyncRunwayML) -> None:
-    """The routing decision passes the SDK's strict check."""
-    created = await async_sdk.generate.video.create(config_id="router", input={"prompt_text": "rain"})
-    assert "routing" in created.to_dict()
+def _method(path: str) -> str:
+    """The SDK's method for an endpoint: recipes are methods themselves, everything else has ``create``."""
+    name = path.removeprefix("/v1/").replace("/", ".")
+    return name if name.startswith("recipes") else f"{name}.create"
+
+
+@pytest.mark.parametrize("path", [*BY_MODEL, *WITHOUT_MODEL])
+async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
+    """Every model of every endpoint, with the body that we would send, and the answers are what it expects."""
+    sent: list[httpx.Request] = []
+
+    async def keep(request: httpx.Request) -> None:
+        sent.append(request)
+
+    async with in_process(create_app(clock=Clock(tick=5)), keep) as sdk:
+        create = attrgetter(_method(path))(sdk)
+        for body in [body for where, body in bodies(documented_only=True) if where == path]:
+            created = await create(**_in_snake_case(body))
+            assert (sent[-1].url.path, json.loads(sent[-1].content)) == (path, body)
+            assert (await created.wait_for_task_output()).status == "SUCCEEDED"
+
+
+async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -> None:
+    """A field that is wrong, and an account that is empty or over its quota."""
+    with pytest.raises(runwayml.BadRequestError) as refusal:
+        await async_sdk.image_to_video.create(
+            model="gen4_turbo",
+            prompt_image=IMAGE,
+            ratio=cast("Any", "16:9"),  # the SDK's types would refuse it too
+        )
+    body = cast("dict[str, Any]", refusal.value.body)
+    assert [issue["path"] for issue in body["issues"]] == [["ratio"]]
+    async with in_process(create_app(opening_balance=0)) as poor:
+        with pytest.raises(runwayml.BadRequestError, match="credits"):
+            await poor.sound_effect.create(model="seed_audio", prompt_text="rain")
+    async with in_process(create_app(daily_generations=0)) as limited:
+        with pytest.raises(runwayml.RateLimitError):
+            await limited.sound_effect.create(model="seed_audio", prompt_text="rain")
+
+
+async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
+    """By day and model."""
+    await async_sdk.sound_effect.create(model="seed_audio", prompt_text="rain")
+    usage = await async_sdk.organization.retrieve_usage(start_date=date(2027, 1, 15), before_date=date(2027, 1, 16))
+    [day] = usage.results
+    assert (day.date, {one.model: one.amount for one in day.used_credits}["seed_audio"]) == (date(2027, 1, 15), 5)
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())

@@ -1,0 +1,179 @@
+"""What a create request holds is checked before anything is started, and what is wrong is told as the API tells it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sandbox_bodies import AUDIO, IMAGE, VIDEO, bodies, body_for
+from sandbox_client import Client, Clock, connected
+from sandbox_rules import RULES, assert_conforms
+
+from runway_mcp.sandbox import create_app
+
+_ALL = {f"{path} {body.get('model', '')}": (path, body) for path, body in bodies()}
+_PRESET = {"type": "runway-preset"}
+_VOICE: list[str | int] = ["voice", "presetId"]
+
+
+# endpoint, what is changed in its smallest request, and the code, path and message of the issue
+_MISTAKES: list[tuple[str, dict[str, object], tuple[str, list[str | int], str]]] = [
+    ("text_to_video", {"promptText": 5}, ("invalid_type", ["promptText"], "expected string, received number")),
+    ("text_to_video", {"promptText": None}, ("invalid_type", ["promptText"], "expected string, received null")),
+    (
+        "text_to_video",
+        {"promptText": ["rain"]},
+        ("invalid_type", ["promptText"], "expected string, received array"),
+    ),
+    ("text_to_video", {"promptText": ""}, ("too_small", ["promptText"], "expected string to have >=1 characters")),
+    ("text_to_video", {"promptText": "x" * 1001}, ("too_big", ["promptText"], "to have <=1000 characters")),
+    ("text_to_video", {"ratio": "16:9"}, ("invalid_value", ["ratio"], 'expected one of "1280:720"|"720:1280"')),
+    ("text_to_video", {"duration": "5"}, ("invalid_type", ["duration"], "expected number, received string")),
+    ("text_to_video", {"duration": True}, ("invalid_type", ["duration"], "expected number, received boolean")),
+    ("text_to_video", {"duration": 2.5}, ("invalid_type", ["duration"], "expected int, received number")),
+    ("text_to_video", {"duration": 1}, ("too_small", ["duration"], "expected number to be >=2")),
+    ("text_to_video", {"duration": 11}, ("too_big", ["duration"], "expected number to be <=10")),
+    ("text_to_video", {"model": "veo3.1", "duration": 5}, ("invalid_value", ["duration"], "one of 4|6|8")),
+    ("text_to_video", {"model": "veo3.1", "audio": "on"}, ("invalid_type", ["audio"], "expected boolean")),
+    ("text_to_video", {"model": "hailuo3", "seed": 1}, ("unrecognized_keys", [], 'Unrecognized keys: "seed"')),
+    (
+        "text_to_video",
+        {"contentModeration": {"publicFigureThreshold": "high"}},
+        ("invalid_value", ["contentModeration", "publicFigureThreshold"], 'expected one of "auto"|"low"'),
+    ),
+    ("image_to_video", {"promptImage": "http://example.com/a.png"}, ("invalid_union", ["promptImage"], "Invalid")),
+    ("image_to_video", {"promptImage": []}, ("invalid_union", ["promptImage"], "Invalid input")),
+    ("text_to_image", {"referenceImages": {"uri": IMAGE}}, ("invalid_type", ["referenceImages"], "expected array")),
+    ("text_to_image", {"referenceImages": [IMAGE]}, ("invalid_type", ["referenceImages", 0], "expected object")),
+    (
+        "text_to_image",
+        {"referenceImages": [{"uri": IMAGE}, {"uri": IMAGE, "tag": "ab"}]},
+        ("too_small", ["referenceImages", 1, "tag"], "to have >=3 characters"),
+    ),
+    (
+        "text_to_image",
+        {"referenceImages": [{"uri": IMAGE, "tag": "Nono"}]},
+        ("invalid_format", ["referenceImages", 0, "tag"], "must match pattern"),
+    ),
+    ("text_to_image", {"referenceImages": [{"uri": IMAGE}] * 4}, ("too_big", ["referenceImages"], "<=3 items")),
+    ("text_to_speech", {"voice": _PRESET | {"presetId": "Nobody"}}, ("invalid_value", _VOICE, "expected one of")),
+    ("text_to_speech", {"voice": {"type": "clone"}}, ("invalid_union", ["voice", "type"], "Invalid input")),
+    ("text_to_speech", {"voice": "Maya"}, ("invalid_type", ["voice"], "expected object, received string")),
+    ("sound_effect", {"duration": 30.5}, ("too_big", ["duration"], "expected number to be <=30")),
+    ("generate/video", {"configId": "No slug"}, ("invalid_format", ["configId"], "must match pattern")),
+    ("generate/video", {"input": {"model": "gen4.5"}}, ("unrecognized_keys", ["input"], '"model"')),
+    ("recipes/product_ad", {"version": "latest"}, ("invalid_value", ["version"], "2026-07")),
+    ("lip_sync", {"audio": VIDEO.replace("https", "http")}, ("invalid_union", ["audio"], "Invalid input")),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), _ALL.values(), ids=_ALL)
+async def test_every_model_can_be_started(client: Client, path: str, body: dict[str, Any]) -> None:
+    """From its smallest request; without any one of that request's fields it is refused."""
+    assert (await client.http.post(path, json=body)).status_code == 200
+    for name in body:
+        answer = await client.http.post(path, json={key: value for key, value in body.items() if key != name})
+        assert answer.status_code == 400
+        assert [name] in [issue["path"] for issue in answer.json()["issues"]]
+
+
+@pytest.mark.parametrize(("path", "changed", "told"), _MISTAKES)
+async def test_what_is_wrong_is_told(
+    client: Client, path: str, changed: dict[str, object], told: tuple[str, list[str | int], str]
+) -> None:
+    """The kind of mistake, the way to the field, and what would have been right; nothing is started."""
+    answer = await client.start(f"/v1/{path}", **changed)
+    assert answer.status_code == 400
+    assert_conforms(answer.json(), RULES["error with issues"])
+    [issue] = answer.json()["issues"]
+    code, where, message = told
+    assert (issue["code"], issue["path"]) == (code, where)
+    assert message in issue["message"]
+    assert (await client.organization())["creditBalance"] == 100_000
+
+
+async def test_everything_that_is_wrong_is_told_at_once(client: Client) -> None:
+    """One issue each, in the order of the endpoint's fields."""
+    answer = await client.start(promptText="", ratio="1:1", duration=60, seed=-1)
+    assert [issue["path"] for issue in answer.json()["issues"]] == [["promptText"], ["ratio"], ["duration"], ["seed"]]
+
+
+async def test_a_missing_model_is_told_as_the_api_tells_it(client: Client) -> None:
+    """Word for word what the API answers to an empty request."""
+    answer = await client.http.post("/v1/text_to_speech", json={})
+    assert answer.json() == {
+        "error": "Validation of body failed",
+        "issues": [
+            {
+                "code": "invalid_type",
+                "path": ["model"],
+                "message": "Invalid input: expected string, received undefined",
+                "expected": "string",
+            },
+            {
+                "code": "invalid_union",
+                "path": ["model"],
+                "message": "Invalid input",
+                "errors": [],
+                "note": "No matching discriminator",
+                "discriminator": "model",
+            },
+        ],
+        "docUrl": "https://docs.dev.runwayml.com/api",
+    }
+
+
+@pytest.mark.parametrize("uri", [IMAGE, "runway://upload-token", "data:image/png;base64,AAAA"])
+async def test_a_file_comes_in_three_ways(client: Client, uri: str) -> None:
+    """By URL, as an upload, or in the request."""
+    await client.create("/v1/image_upscale", imageUri=uri)
+    answer = await client.start("/v1/voice_isolation", audioUri=uri)
+    assert (answer.status_code == 200) == (not uri.startswith("data:"))
+
+
+async def test_a_keyframe_stands_at_a_second_or_at_a_share(client: Client) -> None:
+    """Not at both, and a range has two ends."""
+    path = "/v1/video_to_video"
+    await client.create(path, keyframes=[{"uri": IMAGE, "seconds": 2.5}, {"uri": IMAGE, "at": 1}])
+    for wrong in ({"at": 1, "seconds": 1}, {"at": 2}, {"at": 1, "range": {"start_seconds": 1}}):
+        assert (await client.start(path, keyframes=[{"uri": IMAGE, **wrong}])).status_code == 400
+
+
+async def test_whatever_the_description_leaves_open_is_let_through(client: Client) -> None:
+    """Some models take fields that nobody knows, and one takes any list of images."""
+    await client.create("/v1/text_to_video", model="gemini_omni_flash", unheard_of=[1])
+    await client.create("/v1/image_to_video", model="hailuo3", promptImage=[{"any": "thing"}])
+    await client.create("/v1/sound_effect", model="seed_audio", referenceAudios=[AUDIO], pitchRate=5.0)
+
+
+async def test_an_undocumented_endpoint_takes_what_its_source_names(client: Client) -> None:
+    """The API's description lacks both; an image or a video can be given a voice."""
+    for source in (IMAGE, VIDEO):
+        assert (await client.http.post("/v1/lip_sync", json=body_for("/v1/lip_sync", input=source))).status_code == 200
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _strange(which: str) -> st.SearchStrategy[tuple[str, object]]:
+    """An endpoint with a body of which some fields, or all of it, are anything."""
+    path, body = _ALL[which]
+    fields = st.dictionaries(st.sampled_from([*body, "duration", "outputCount", "ratio"]), _JSON)
+    return st.tuples(st.just(path), fields.map(lambda changed: {**body, **changed}) | _JSON)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(_ALL)).flatmap(_strange))
+async def test_no_request_is_too_strange_to_be_answered(strange: tuple[str, object]) -> None:
+    """Whatever stands in a field, or in its place, the answer is a task or a refusal in the API's form."""
+    path, body = strange
+    async with connected(create_app(clock=Clock(), samples=False)) as client:
+        answer = await client.http.post(path, content=json.dumps(body))
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert_conforms(answer.json(), RULES["error with issues"])
