@@ -1,0 +1,214 @@
+"""The history of started tasks: one start for each token, a day's credits, and files that are no database."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runway_mcp.tasks.sqlite import DAY, KEPT_SECONDS, MIGRATIONS, SqliteHistory, open_history
+from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Start, StoreError
+
+START = Start("account", "caller", "print", "text_to_video", client_token="mine", credits=60)
+NOON = 20_000 * DAY + DAY / 2
+"""Noon of a day, UNIX seconds."""
+
+
+class Clock:
+    """A time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a history is kept, in a folder that is not there yet."""
+    return tmp_path / "some" / "where" / "history.sqlite3"
+
+
+@asynccontextmanager
+async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[SqliteHistory]:
+    """A history, in memory where no file is named."""
+    with anyio.fail_after(20):
+        async with open_history(file, clock=clock or Clock()) as opened:
+            yield opened
+
+
+async def test_a_token_stands_for_its_first_start_after_a_restart_too(file: Path) -> None:
+    """Begun, settled, and found again by another process; the same token of another caller is another's."""
+    clock = Clock()
+    async with history(file, clock) as first:
+        begun = await first.begin(START)
+        assert (begun.is_new, begun.state) == (True, "starting")
+        await first.settle(begun.number, task_id="task", cost=75)
+    clock.now += 60
+    async with history(file, clock) as second:
+        again = await second.begin(replace(START, fingerprint="another"))
+        assert not again.is_new
+        assert (again.state, again.task_id, again.credits, again.fingerprint, again.age) == (
+            "started",
+            "task",
+            75,
+            "print",
+            60,
+        )
+        assert await second.find(begun.number) == again
+        assert (await second.begin(replace(START, caller="other"))).is_new
+        assert (await second.begin(replace(START, client_token=None))).is_new
+        assert (await second.begin(replace(START, client_token=None))).is_new
+
+
+async def test_a_start_that_bought_nothing_is_taken_back_and_one_of_unknown_outcome_is_not(file: Path) -> None:
+    """Its token and credits are free again; what may have been bought keeps both."""
+    async with history(file) as one:
+        begun = await one.begin(START)
+        await one.forget(begun.number)
+        assert await one.find(begun.number) is None
+        assert await one.spent("account") == 0
+        begun = await one.begin(START)
+        await one.settle(begun.number, task_id=None, cost=None)
+        again = await one.begin(START)
+        assert (again.is_new, again.state, again.task_id, again.credits) == (False, "unclear", None, 60)
+        assert await one.spent("account") == 60
+
+
+async def test_tokens_end_after_a_day_and_rows_after_a_month() -> None:
+    """Then the same token may start anew, and what was is forgotten."""
+    clock = Clock()
+    async with history(clock=clock) as one:
+        first = await one.begin(START)
+        clock.now += TOKEN_SECONDS + 1
+        assert (await one.begin(START)).is_new
+        assert await one.find(first.number) is not None
+        clock.now += KEPT_SECONDS
+        await one.begin(START)
+        assert await one.find(first.number) is None
+
+
+async def test_the_days_credits_are_limited_for_each_account() -> None:
+    """What would exceed them is not written; another account, and the next day, begin from nothing."""
+    clock = Clock()
+    async with history(clock=clock) as one:
+        for token in "ab":
+            await one.begin(replace(START, client_token=token), day_limit=150)
+        with pytest.raises(DayLimitError) as caught:
+            await one.begin(replace(START, client_token="c"), day_limit=150)
+        assert caught.value.spent == 120
+        assert await one.spent("account") == 120
+        await one.begin(replace(START, client_token="c", account="other"), day_limit=150)
+        await one.begin(replace(START, client_token="d", credits=None), day_limit=150)
+        clock.now += DAY
+        assert await one.spent("account") == 0
+        assert (await one.begin(replace(START, client_token="e"), day_limit=60)).is_new
+
+
+async def test_of_many_at_once_one_is_new(file: Path) -> None:
+    """Over several connections to one file, as several processes have it."""
+    found: list[bool] = []
+    async with history(file) as one, history(file) as other, anyio.create_task_group() as starts:
+
+        async def begin(through: SqliteHistory) -> None:
+            found.append((await through.begin(START)).is_new)
+
+        for _ in range(10):
+            starts.start_soon(begin, one)
+            starts.start_soon(begin, other)
+    assert sorted(found) == [False] * 19 + [True]
+
+
+WRITER = """
+import sys, anyio
+from pathlib import Path
+from runway_mcp.tasks.sqlite import open_history
+from runway_mcp.tasks.store import Start
+
+async def main():
+    async with open_history(Path(sys.argv[1])) as history:
+        number = 0
+        while True:
+            number += 1
+            await history.begin(Start("account", "caller", "print", "text_to_video", str(number), 1))
+            print(number, flush=True)
+
+anyio.run(main)
+"""
+
+
+def write_until_killed(file: Path) -> int:
+    """Have a process write starts and kill it; return the last one that it said was written."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline() for _ in range(20)]
+        writer.kill()
+        return int((lines + writer.stdout.read().splitlines())[-1])
+
+
+def damage(file: Path, how: str) -> bytes:
+    """Damage a file; return what it then holds."""
+    whole = file.read_bytes()
+    broken = {
+        "garbage": b"no database at all" * 100,
+        "truncated": whole[:5000],
+        "overwritten": whole[:4104] + b"\xff" * 64 + whole[4168:],
+    }[how]
+    file.write_bytes(broken)
+    return broken
+
+
+async def test_a_process_killed_while_it_writes_loses_nothing_it_was_told_was_written(file: Path) -> None:
+    """Whatever was acknowledged before the kill is there afterwards, and the file is sound."""
+    acknowledged = write_until_killed(file)
+    async with open_history(file) as one:
+        for token in range(1, acknowledged + 1):
+            assert not (await one.begin(replace(START, client_token=str(token)))).is_new
+
+
+@pytest.mark.parametrize("how", ["garbage", "truncated", "overwritten"])
+async def test_a_damaged_file_is_set_aside_and_said_so(how: str, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it held is kept beside the new one."""
+    async with history(file) as one:
+        for token in range(100):
+            await one.begin(replace(START, client_token=str(token)))
+    broken = damage(file, how)
+    async with history(file) as one:
+        assert await one.spent("account") == 0
+    (aside,) = file.parent.glob("*.broken-*")
+    assert aside.read_bytes() == broken
+    assert f"kept as {aside}" in caplog.text
+
+
+async def test_what_can_not_be_kept_is_an_error(file: Path, tmp_path: Path) -> None:
+    """A folder that is a file, a file that is a folder, and a file of a newer version, which is left as it is."""
+    (tmp_path / "taken").write_text("")
+    for impossible in (tmp_path / "taken" / "history", tmp_path):
+        with pytest.raises(StoreError, match="can't be kept at"):
+            async with history(impossible):
+                pass
+    async with history(file):
+        pass
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match="newer version"):
+        async with history(file):
+            pass
+
+
+async def test_a_store_that_fails_later_says_so(file: Path) -> None:
+    """Another process holds it locked, or it has become read-only."""
+    async with history(file) as one:
+        with sqlite3.connect(file) as connection:
+            connection.execute("DROP TABLE starts")
+        connection.close()
+        with pytest.raises(StoreError, match="can't be used"):
+            await one.begin(START)
