@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an orderly stop with exit code 0, on every platform."""
+"""SIGINT and SIGTERM as an orderly stop with exit code 0, on every platform; SIGHUP, where there is one."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
+HANGUP = (signal.SIGHUP,) if sys.platform != "win32" else ()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platform == "win32" else ()))
 
 
@@ -32,6 +33,24 @@ def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
         if not is_stopping:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def on_hangup(act: Callable[[], object]) -> Generator[None]:
+    """Have the event loop call `act` at each SIGHUP, which otherwise ends a process."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(act)
+
+    before = {number: signal.signal(number, handle) for number in HANGUP}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_on_stop_signal() -> None:

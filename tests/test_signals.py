@@ -7,13 +7,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from runway_mcp.signals import STOP_SIGNALS, on_stop_signal
+from runway_mcp.signals import HANGUP, STOP_SIGNALS, on_hangup, on_stop_signal
 
 
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Generator[None]:
     """The test process's own handlers come back afterwards."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, *HANGUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -38,3 +38,16 @@ async def test_without_a_signal_the_former_handlers_come_back() -> None:
     with on_stop_signal(lambda: None):
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+async def test_each_hangup_is_acted_on_while_it_is_wanted() -> None:
+    """Afterwards the former handler is back."""
+    before = [signal.getsignal(number) for number in HANGUP]
+    acts: list[str] = []
+    with on_hangup(lambda: acts.append("act")):
+        for number in HANGUP * 2:
+            signal.raise_signal(number)
+        with anyio.fail_after(5):
+            while len(acts) < 2 * len(HANGUP):
+                await anyio.lowlevel.checkpoint()
+    assert [signal.getsignal(number) for number in HANGUP] == before

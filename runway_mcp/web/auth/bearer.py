@@ -3,12 +3,13 @@
 What checks a token is handed in: the file of tokens, or the authorization server's word.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
-from pydantic import AnyHttpUrl, ConfigDict, Field
+from pydantic import AnyHttpUrl, ConfigDict, Field, TypeAdapter
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
@@ -19,6 +20,12 @@ from runway_mcp.calls import Call
 from runway_mcp.tasks.callers import SCOPES, Caller
 
 RETRY_SECONDS = 5
+_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
+"""A URL as it was written: an issuer is compared letter by letter, and a slash more is another issuer."""
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class CallerToken(AccessToken):
@@ -59,23 +66,27 @@ class Authentication:
             `VerifierUnavailableError`.
         issuer: The authorization server that clients are sent to, where there is one.
         resource: The URL of the MCP endpoint as clients know it, where there is an issuer.
+        reread: Reads the operator's files anew.
     """
 
     verifier: TokenVerifier
     issuer: str | None = None
     resource: str | None = None
+    reread: Callable[[], object] = _nothing
 
     @property
     def metadata_url(self) -> AnyHttpUrl | None:
         """Where the protected resource metadata (RFC 9728) stands."""
-        return build_resource_metadata_url(AnyHttpUrl(self.resource)) if self.resource else None
+        return build_resource_metadata_url(_URL.validate_python(self.resource)) if self.resource else None
 
     def routes(self) -> list[Route]:
         """The metadata's route."""
         if not self.resource or not self.issuer:
             return []
         return create_protected_resource_routes(
-            AnyHttpUrl(self.resource), [AnyHttpUrl(self.issuer)], scopes_supported=list(SCOPES)
+            _URL.validate_python(self.resource),
+            [_URL.validate_python(self.issuer)],
+            scopes_supported=list(SCOPES),
         )
 
     def required(self, app: ASGIApp) -> ASGIApp:
@@ -85,27 +96,32 @@ class Authentication:
     def forbidden(self, scope: str) -> Response:
         """The answer to a request for which the token lacks a scope."""
         description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
-        parts = ['error="insufficient_scope"', f'scope="{scope}"', f'error_description="{description}"']
+        return self._refusal(403, "insufficient_scope", description, scope=scope)
+
+    def ambiguous(self) -> Response:
+        """The answer to a request that shows several tokens: whose it is can't be told."""
+        return self._refusal(400, "invalid_request", "There is more than one Authorization header.")
+
+    def _refusal(self, status: int, error: str, description: str, **parameters: str) -> Response:
+        named = {"error": error, **parameters, "error_description": description}
         if self.metadata_url:
-            parts.append(f'resource_metadata="{self.metadata_url}"')
-        return JSONResponse(
-            {"error": "insufficient_scope", "error_description": description},
-            403,
-            {"WWW-Authenticate": f"Bearer {', '.join(parts)}"},
-        )
+            named["resource_metadata"] = str(self.metadata_url)
+        challenge = ", ".join(f'{name}="{value}"' for name, value in named.items())
+        body = {"error": error, "error_description": description}
+        return JSONResponse(body, status, {"WWW-Authenticate": f"Bearer {challenge}", "Cache-Control": "no-store"})
 
 
 class Authenticated:
     """Finds out whose each request is, and puts it into the request's record."""
 
     def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+        self._authentication = authentication
         self._app = AuthenticationMiddleware(_Known(app), backend=BearerAuthBackend(authentication.verifier))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] == "http" and len(HTTPConnection(scope).headers.getlist("authorization")) > 1:
-            refusal = JSONResponse({"error": "There is more than one Authorization header."}, 400)
-            await refusal(scope, receive, send)
+            await self._authentication.ambiguous()(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)

@@ -1,0 +1,70 @@
+"""Who has a Runway key of their own, of those whom an authorization server knows."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from runway_mcp.web.auth.entries import EntriesError, EntriesFile, matching, read_entries
+from runway_mcp.web.auth.keys import RunwayKeys, VariableName
+
+TABLE = "tenant"
+
+Text = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,255}", "must be 1 to 255 characters in one line")]
+
+
+class TenantEntry(BaseModel):
+    """One `[[tenant]]` of the file.
+
+    Attributes:
+        issuer: The authorization server's issuer URL, as its tokens have it.
+        subject: What it calls them: the tokens' `sub`.
+        runway_key_env: The variable that holds their Runway key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    issuer: Text
+    subject: Text
+    runway_key_env: VariableName = Field(repr=False)
+
+
+class Tenants:
+    """The Runway keys of callers by issuer and subject.
+
+    Args:
+        path: The file; None where nobody has a key of their own.
+        keys: The Runway keys that its entries name, and what everyone else uses.
+        clock: Seconds that only grow.
+
+    Raises:
+        EntriesError: The file can't be used.
+    """
+
+    def __init__(self, path: Path | None, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._file = EntriesFile(path, self._read, clock=clock) if path else None
+
+    def key_of(self, issuer: str, subject: str) -> SecretStr | None:
+        """Return the key that a caller uses: their own, else the shared one, if there is one."""
+        own = self._file.content() if self._file else {}
+        return own.get((issuer, subject), self._keys.shared)
+
+    def reread(self) -> None:
+        """Read the file now."""
+        if self._file:
+            self._file.reread()
+
+    def _read(self, path: Path) -> dict[tuple[str, str], SecretStr | None]:
+        found: dict[tuple[str, str], SecretStr | None] = {}
+
+        def take(entry: TenantEntry) -> None:
+            who = entry.issuer, entry.subject
+            if who in found:
+                raise EntriesError("subject: another entry has it")
+            found[who] = self._keys.of(entry.runway_key_env)
+
+        read_entries(path, TABLE, TenantEntry, take)
+        return found

@@ -1,0 +1,98 @@
+"""Access tokens that the operator hands out: their hashes stand in a file, each with whose it is."""
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runway_mcp.tasks.callers import SCOPES, Caller
+from runway_mcp.web.auth.bearer import CallerToken
+from runway_mcp.web.auth.entries import EntriesError, EntriesFile, matching, read_entries
+from runway_mcp.web.auth.keys import RunwayKeys, VariableName
+
+TABLE = "token"
+PREFIX = "rwmcp_"
+"""What a token begins with, so that people and secret scanners know one when they see it."""
+TOKEN_BYTES = 32
+
+NAME = r"(?!nobody$)[A-Za-z0-9][\w.@+-]{0,63}"
+NAME_RULE = "must be 1 to 64 letters, digits and . _ @ + -, and not nobody"
+
+
+class TokenEntry(BaseModel):
+    """One `[[token]]` of the file.
+
+    Attributes:
+        name: Whose it is; what they are called in the log.
+        sha256: The token's SHA-256 in hexadecimal digits.
+        scopes: What it allows.
+        runway_key_env: The variable that holds their own Runway key, where they have one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    name: Annotated[str, matching(NAME, NAME_RULE)]
+    sha256: Annotated[str, matching("[0-9a-fA-F]{64}", "must be 64 hexadecimal digits")] = Field(repr=False)
+    scopes: list[Annotated[str, matching("|".join(SCOPES), f"must hold only {' and '.join(SCOPES)}")]] = Field(
+        min_length=1
+    )
+    runway_key_env: VariableName | None = Field(None, repr=False)
+
+    def lines(self) -> str:
+        """Return the entry as it stands in the file."""
+        scopes = ", ".join(f'"{scope}"' for scope in self.scopes)
+        key = f'\nrunway_key_env = "{self.runway_key_env}"' if self.runway_key_env else ""
+        return f'[[{TABLE}]]\nname = "{self.name}"\nsha256 = "{self.sha256}"\nscopes = [{scopes}]{key}'
+
+
+class TokensFile:
+    """Verifies tokens against a file of hashes.
+
+    Args:
+        path: The file.
+        keys: The Runway keys that its entries name.
+        clock: Seconds that only grow.
+
+    Raises:
+        EntriesError: The file can't be used.
+    """
+
+    def __init__(self, path: Path, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._file = EntriesFile(path, self._read, clock=clock)
+        self.reread = self._file.reread
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Return whose a token is. Each entry is compared with, in constant time, whichever it is."""
+        shown = sha256(token.encode()).digest()
+        found: Caller | None = None
+        for digest, caller in self._file.content():
+            if hmac.compare_digest(digest, shown):
+                found = caller
+        return CallerToken.of(found) if found else None
+
+    def _read(self, path: Path) -> list[tuple[bytes, Caller]]:
+        callers: dict[bytes, Caller] = {}
+
+        def take(entry: TokenEntry) -> None:
+            digest = bytes.fromhex(entry.sha256)
+            if digest in callers:
+                raise EntriesError("sha256: another entry has it")
+            if any(caller.subject == entry.name for caller in callers.values()):
+                raise EntriesError("name: another entry has it")
+            key = self._keys.of(entry.runway_key_env)
+            callers[digest] = Caller(entry.name, scopes=frozenset(entry.scopes), key=key)
+
+        read_entries(path, TABLE, TokenEntry, take)
+        return list(callers.items())
+
+
+def new_token() -> tuple[str, str]:
+    """Return a token of 256 random bits, and the SHA-256 that the file holds of it."""
+    token = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    return token, sha256(token.encode()).hexdigest()

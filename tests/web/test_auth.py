@@ -1,0 +1,253 @@
+"""Access tokens at the door: none, several, refused, unverifiable; and what clients are told to do about it."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import httpx2
+import pytest
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from support.faulty import FaultyWire, faulty_client
+from support.process import call
+from support.served import headers_of
+from support.serving import authorized, served
+
+from runway_mcp.calls import SCOPE_KEY, Call
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.server import build_server
+from runway_mcp.tasks.callers import NOBODY, READ, WRITE, Caller, Services
+from runway_mcp.web.app import build_app
+from runway_mcp.web.auth import Authenticated, Authentication, CallerToken, Forbidding, VerifierUnavailableError
+from runway_mcp.web.edge import Edge
+
+RUNNING = SAMPLES["running"].id
+ISSUER = "https://id.example"
+US = "https://mcp.example/mcp"
+METADATA = "https://mcp.example/.well-known/oauth-protected-resource/mcp"
+
+
+class Names:
+    """A verifier for whom a token is its caller's name, but for three."""
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Take a token for a name."""
+        if token == "unavailable":
+            raise VerifierUnavailableError("The authorization server can't be reached.")
+        scopes = {READ} if token == "reader" else {READ, WRITE}
+        caller = Caller(token, issuer=ISSUER, scopes=frozenset(scopes), key=SecretStr("key_secret"))
+        return None if token == "stranger" else CallerToken.of(caller)
+
+
+AUTHENTICATION = Authentication(Names(), ISSUER, US)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def url() -> AsyncGenerator[str]:
+    """One server for the module, without a path."""
+
+    async def who(request: Request) -> Response:
+        return PlainTextResponse(Call.within(request.scope).caller.subject)
+
+    services = Services(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
+    app = build_app(
+        build_server(services, local=NOBODY),
+        edge=Edge(),
+        path="/mcp",
+        caller=NOBODY,
+        authentication=AUTHENTICATION,
+        routes=[Route("/who", who)],
+    )
+    async with served(app) as one:
+        yield one
+
+
+async def posted(url: str, *authorization: str) -> httpx2.Response:
+    """The answer to a call with these Authorization headers."""
+    message = call(1, "runway_getTask", RUNNING)
+    headers = [*headers_of(message).items(), *(("Authorization", text) for text in authorization)]
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return await http.post(f"{url}/mcp", json=message, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer stranger", "Basic cmVhZGVyOg==", "Bearer", "reader"],
+)
+async def test_without_a_token_that_holds_nothing_is_done(url: str, authorization: str) -> None:
+    """401, which says where to find out how to get one."""
+    answer = await posted(url, *filter(None, [authorization]))
+    assert answer.status_code == 401
+    assert f'resource_metadata="{METADATA}"' in answer.headers["WWW-Authenticate"]
+    assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+    assert RUNNING not in answer.text
+
+
+@pytest.mark.parametrize("pair", [("Bearer reader", "Bearer reader"), ("Bearer reader", "Bearer stranger")])
+async def test_several_tokens_are_a_bad_request(url: str, pair: tuple[str, str]) -> None:
+    """Which of them counts would be anyone's guess: here and at a proxy before us."""
+    answer = await posted(url, *pair)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_request"
+    assert 'error="invalid_request"' in answer.headers["WWW-Authenticate"]
+    assert METADATA in answer.headers["WWW-Authenticate"]
+
+
+async def test_where_tokens_can_not_be_checked_the_caller_is_asked_back_later(url: str) -> None:
+    """Neither an open door nor a refusal, which would send clients through the whole login again."""
+    answer = await posted(url, "Bearer unavailable")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "can't be reached" in answer.json()["error"]
+    assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_each_request_is_its_callers(url: str) -> None:
+    """On every route, and nobody's without a token."""
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        for token, subject in (("ann", "ann"), ("bob", "bob"), ("stranger", "nobody")):
+            answer = await http.get(f"{url}/who", headers={"Authorization": f"Bearer {token}"})
+            assert answer.text == subject
+
+
+async def test_the_metadata_needs_no_token_and_names_the_issuer_to_the_letter(url: str) -> None:
+    """RFC 9728: clients compare the issuer with its own metadata character by character."""
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        found = (await http.get(f"{url}/.well-known/oauth-protected-resource/mcp")).json()
+    assert found["resource"] == US
+    assert found["authorization_servers"] == [ISSUER]
+    assert found["scopes_supported"] == [READ, WRITE]
+    assert found["bearer_methods_supported"] == ["header"]
+
+
+async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
+    """Neither does one that ends with a slash lose it."""
+    assert str(Authentication(Names(), ISSUER, "https://mcp.example").metadata_url) == (
+        "https://mcp.example/.well-known/oauth-protected-resource"
+    )
+    for issuer in (ISSUER, f"{ISSUER}/", f"{ISSUER}/realms/one"):
+        [route] = Authentication(Names(), issuer, "https://mcp.example").routes()
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(route.app), base_url="http://us") as http:
+            found = (await http.get(route.path)).json()
+        assert found["authorization_servers"] == [issuer]
+        assert found["resource"] == "https://mcp.example"
+
+
+async def test_without_an_authorization_server_nobody_is_sent_to_one() -> None:
+    """Tokens that the operator hands out are not had from a server."""
+    plain = Authentication(Names())
+    plain.reread()
+    assert plain.routes() == []
+    assert "resource_metadata" not in plain.forbidden(WRITE).headers["WWW-Authenticate"]
+
+
+async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
+    """403, in words for people and in the header for clients."""
+    message = call(1, "runway_deleteTask", RUNNING)
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        headers = headers_of(message) | {"Authorization": "Bearer reader"}
+        answer = await http.post(f"{url}/mcp", json=message, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["error"] == "insufficient_scope"
+    assert "Nothing was sent to Runway" in answer.json()["error_description"]
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith(f'Bearer error="insufficient_scope", scope="{WRITE}"')
+    assert challenge.endswith(f'resource_metadata="{METADATA}"')
+
+
+async def test_what_a_scope_suffices_for_is_served_as_ever(url: str) -> None:
+    """A client that may only read gets its answers whole."""
+    for name, mode in (("reader", "auto"), ("reader", "legacy"), ("ann", "auto")):
+        async with authorized(f"{url}/mcp", name, mode=mode) as client:
+            result = await client.call_tool("runway_getTask", {"taskId": RUNNING})
+        assert (result.structured_content or {})["id"] == RUNNING
+
+
+async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
+    """What `app` comes to behind the one that answers for missing scopes."""
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [],
+        SCOPE_KEY: Call(id="1", caller=Caller("ann", scopes=scopes)),
+    }
+    status, body = 0, b""
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        nonlocal status, body
+        status = message.get("status", status)
+        body += message.get("body", b"")
+
+    await Forbidding(app, AUTHENTICATION)(scope, receive, send)
+    return status, body
+
+
+async def test_only_where_a_scope_is_missing_is_the_answer_replaced() -> None:
+    """Whoever has every scope gets each answer as it is."""
+
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+        Call.within(scope).missing_scope = WRITE
+        await PlainTextResponse("what was asked for")(scope, receive, send)
+
+    served_whole = PlainTextResponse("what was asked for")
+    for scopes in ({READ}, {READ, WRITE}):
+        assert await forbidding(served_whole, frozenset(scopes)) == (200, b"what was asked for")
+    status, body = await forbidding(refused, frozenset({READ}))
+    assert (status, b"asked for" in body) == (403, False)
+
+
+async def test_an_answer_in_parts_stays_in_parts() -> None:
+    """Once it is known that nothing is missing; of one that comes too late, nothing gets out."""
+
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"one "
+        yield b"two"
+
+    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
+        Call.within(scope).missing_scope = WRITE
+        await StreamingResponse(parts(), 200)(scope, receive, send)
+
+    assert await forbidding(StreamingResponse(parts(), 200), frozenset({READ})) == (200, b"one two")
+    status, body = await forbidding(refused, frozenset({READ}))
+    assert status == 403
+    assert b"one" not in body
+
+
+async def test_what_is_no_request_passes_the_door() -> None:
+    """The app's own start and stop."""
+    seen: list[str] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(_message: Message) -> None:
+        raise AssertionError
+
+    await Authenticated(app, AUTHENTICATION)({"type": "lifespan"}, receive, send)
+    assert seen == ["lifespan"]
+
+
+async def test_nothing_shows_a_token_or_key() -> None:
+    """Neither the record of a caller nor what the SDK is handed."""
+    found = await Names().verify_token("ann")
+    assert found is not None
+    assert found.subject == "ann"
+    assert found.token == ""
+    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.caller), repr(AUTHENTICATION)):
+        assert "key_secret" not in shown

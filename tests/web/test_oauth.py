@@ -1,0 +1,456 @@
+"""Signed access tokens, against the keys of a real authorization server on a socket."""
+
+import base64
+import hmac
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import anyio
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from joserfc.jwk import RSAKey
+from pydantic import SecretStr
+from starlette.responses import JSONResponse, PlainTextResponse
+from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer, authority
+from support.waiting import together, until
+
+from runway_mcp.api.client import trust
+from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
+from runway_mcp.web.auth import VerifierUnavailableError
+from runway_mcp.web.auth.authority import LARGEST_REPLY, Authority, AuthorityError
+from runway_mcp.web.auth.grants import Audience
+from runway_mcp.web.auth.jwks import FRESH_SECONDS, RENEW_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
+from runway_mcp.web.auth.oauth import LONGEST_TOKEN, OAuthVerifier
+
+US = "https://mcp.example/mcp"
+KEY = SecretStr("key_of_alice")
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def verifier_of(server: AuthorizationServer, clock: Clock | None = None, audience: str = US) -> OAuthVerifier:
+    """A verifier of the server's tokens, with a Runway key for alice alone."""
+    keys = {(server.issuer, "alice"): KEY}
+    jwks = Jwks(Authority(server.issuer, trust=lambda: trust(None)), clock=clock or Clock())
+
+    def key_of(issuer: str, subject: str) -> SecretStr | None:
+        return keys.get((issuer, subject))
+
+    return OAuthVerifier(server.issuer, Audience(audience), jwks=jwks, key_of=key_of)
+
+
+async def caller(verifier: OAuthVerifier, token: str) -> Caller | None:
+    """Whose a token is."""
+    found = await verifier.verify_token(token)
+    return found.caller if found else None
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module, so that its tests can share a server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", name="shared")
+async def shared_authority() -> AsyncGenerator[AuthorizationServer]:
+    """The server of all tests."""
+    async with authority() as server:
+        yield server
+
+
+@pytest.fixture(name="server")
+def authority_that_begins_anew(shared: AuthorizationServer) -> AuthorizationServer:
+    """The server for a test that changes it."""
+    shared.begin_anew()
+    return shared
+
+
+@pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256")])
+async def test_a_token_for_us_says_who_calls(server: AuthorizationServer, key: Any, alg: str) -> None:
+    """Subject, issuer, scopes and the Runway key that is theirs, whatever asymmetric algorithm signed it."""
+    found = await caller(verifier_of(server), server.token(key=key, alg=alg, aud=US))
+    assert found == Caller("alice", issuer=server.issuer, scopes=frozenset(SCOPES), key=KEY)
+
+
+async def test_scopes_come_from_either_claim_and_only_ours_count(server: AuthorizationServer) -> None:
+    """`scope` between spaces, `scp` as text or list; whatever else is granted means nothing here."""
+    cases: list[tuple[dict[str, Any], set[str]]] = [
+        ({"scope": f"openid {READ} admin"}, {READ}),
+        ({"scope": None, "scp": [WRITE, "files"]}, {WRITE}),
+        ({"scope": None, "scp": f"{READ} {WRITE}"}, {READ, WRITE}),
+        ({"scope": None}, set()),
+        ({"scope": "runway:*"}, set()),
+    ]
+    verifier = verifier_of(server)
+    for claims, scopes in cases:
+        found = await caller(verifier, server.token(aud=US, **claims))
+        assert found is not None
+        assert found.scopes == scopes
+
+
+async def test_the_audience_may_be_one_of_several_and_end_with_a_slash(server: AuthorizationServer) -> None:
+    """Clients name the resource as URLs are normalised, which is not always as the operator wrote it."""
+    verifier = verifier_of(server)
+    for good in (US, [US, "https://other.example"], US + "/"):
+        assert await caller(verifier, server.token(aud=good))
+    bare = verifier_of(server, audience="https://MCP.example")
+    for good in ("https://mcp.example/", "https://mcp.example", "https://MCP.example"):
+        assert await caller(bare, server.token(aud=good))
+
+
+async def test_another_subject_has_no_part_in_the_key(server: AuthorizationServer) -> None:
+    """Who has no Runway key of their own has none."""
+    found = await caller(verifier_of(server), server.token(aud=US, sub="mallory"))
+    assert found is not None
+    assert found.key is None
+
+
+def by_hand(server: AuthorizationServer, sign: Callable[[bytes], bytes], header: dict[str, object]) -> str:
+    """A token that no library would make."""
+    parts = [json.dumps(part).encode() for part in ({"kid": "rsa"} | header, server.claims(aud=US))]
+    signed = b".".join(_base64(part) for part in parts)
+    return (signed + b"." + _base64(sign(signed))).decode()
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def hs256(secret: bytes) -> Callable[[bytes], bytes]:
+    """A signature with a secret that everyone can know."""
+    return lambda signed: hmac.digest(secret, signed, "sha256")
+
+
+async def test_edwards_curves_verify_too(server: AuthorizationServer) -> None:
+    """By the name that most issuers still use for them."""
+    private = ED.private_key
+    assert isinstance(private, Ed25519PrivateKey)
+    token = by_hand(server, private.sign, {"alg": "EdDSA", "kid": "ed"})
+    assert await caller(verifier_of(server), token)
+
+
+def rs256(key: RSAKey) -> Callable[[bytes], bytes]:
+    """A signature as it should be."""
+    private = key.private_key
+    assert private is not None
+    return lambda signed: private.sign(signed, PKCS1v15(), SHA256())
+
+
+async def test_what_does_not_hold_is_refused(server: AuthorizationServer) -> None:
+    """Each on its own: wrong audience, issuer, time, algorithm, key, type or form."""
+    now = int(time.time())
+    good = server.token(aud=US)
+    head, body, signature = good.split(".")
+    cases: dict[str, str] = {
+        "no audience": server.token(),
+        "another audience": server.token(aud="https://other.example/mcp"),
+        "a longer audience": server.token(aud=US + "/more"),
+        "an audience that is no text": server.token(aud=[1]),
+        "another issuer": server.token(aud=US, iss="https://other.example"),
+        "the issuer with a slash": server.token(aud=US, iss=server.issuer + "/"),
+        "no issuer": server.token(aud=US, iss=None),
+        "expired": server.token(aud=US, exp=now - 60),
+        "never expires": server.token(aud=US, exp=None),
+        "expires at nought": server.token(aud=US, exp=0),
+        "not yet valid": server.token(aud=US, nbf=now + 120),
+        "not yet issued": server.token(aud=US, iat=now + 120),
+        "no subject": server.token(aud=US, sub=None),
+        "an empty subject": server.token(aud=US, sub=""),
+        "an endless subject": server.token(aud=US, sub="x" * 256),
+        "a subject that is no text": server.token(aud=US, sub=7),
+        "scopes that are no text": server.token(aud=US, scope=[READ]),
+        "algorithm none": by_hand(server, lambda _: b"", {"alg": "none"}),
+        "no algorithm": by_hand(server, lambda _: b"", {}),
+        "HS256 by the public key": by_hand(server, hs256(RSA.as_pem(private=False)), {"alg": "HS256"}),
+        "HS256 by the modulus": by_hand(server, hs256(str(RSA.as_dict(private=False)["n"]).encode()), {"alg": "HS256"}),
+        "an unknown key": server.token(aud=US, header={"kid": "unknown"}),
+        "no key id": server.token(aud=US, header={"kid": None}),
+        "an impostor's key": server.token(aud=US, key=OTHER_RSA),
+        "the signature of another": ".".join([head, body, server.token(aud=US, sub="bob").split(".")[2]]),
+        "the claims of another": ".".join([head, server.token(aud=US, sub="bob").split(".")[1], signature]),
+        "no signature": f"{head}.{body}.",
+        "an id token's kind": server.token(aud=US, header={"typ": "logout+jwt"}),
+        "a kind that is no text": by_hand(server, rs256(RSA), {"alg": "RS256", "typ": 7}),
+        "an unknown extension": by_hand(server, rs256(RSA), {"alg": "RS256", "crit": ["exp2"], "exp2": 1}),
+        "a key of the wrong curve": server.token(aud=US, key=EC, header={"kid": "rsa"}, alg="ES256"),
+        "opaque": "opaque",
+        "empty": "",
+        "spaces": f" {good}",
+        "not ASCII": "é" * 40,
+        "enormous": server.token(aud=US, more="x" * 100_000),
+        "a little too long": "x" * (LONGEST_TOKEN + 1),
+    }
+    verifier = verifier_of(server)
+    assert await caller(verifier, good)
+    assert await caller(verifier, by_hand(server, rs256(RSA), {"alg": "RS256"}))
+
+    async def refused(case: str) -> None:
+        assert await caller(verifier, cases[case]) is None
+
+    await together(refused, cases)
+
+
+async def test_clocks_may_differ_a_little(server: AuthorizationServer) -> None:
+    """Some seconds past the end, or before the beginning, are not held against a token."""
+    now = int(time.time())
+    verifier = verifier_of(server)
+    assert await caller(verifier, server.token(aud=US, exp=now - 10))
+    assert await caller(verifier, server.token(aud=US, nbf=now + 10, iat=now + 10))
+
+
+async def test_a_token_chooses_no_key_of_its_own(server: AuthorizationServer) -> None:
+    """Neither a key nor the address of one in its header is looked at; nothing is fetched from there."""
+    mine = RSAKey.generate_key(2048, {"kid": "rsa"})
+    verifier = verifier_of(server)
+    for header in (
+        {"jku": f"{server.issuer}/mine"},
+        {"x5u": f"{server.issuer}/mine"},
+        {"jwk": mine.as_dict(private=False)},
+    ):
+        assert await caller(verifier, server.token(aud=US, key=mine, header=header)) is None
+    assert server.count("/mine") == 0
+
+
+async def test_only_keys_that_are_there_to_verify_with_are_used(server: AuthorizationServer) -> None:
+    """Not one for encryption, for another algorithm, for other operations, too short, symmetric or broken."""
+    public = RSA.as_dict(private=False)
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that it is too short is the point
+    modulus = _base64(short.public_key().public_numbers().n.to_bytes(128)).decode()
+    server.keys = [
+        public | {"kid": "enc", "use": "enc"},
+        public | {"kid": "other", "alg": "RS512"},
+        public | {"kid": "odd", "alg": "HS256"},
+        public | {"kid": "ops", "key_ops": ["encrypt"]},
+        public | {"kid": "broken", "n": "!"},
+        public | {"kid": "curved", "crv": "P-256"},
+        {"kid": "half", "kty": "RSA"},
+        {"kid": "secret", "kty": "oct", "k": "c2VjcmV0"},
+        {"kid": 7},
+        "text",
+        {"kid": "short", "kty": "RSA", "e": "AQAB", "n": modulus},
+        public | {"kid": "good", "use": "sig", "alg": "RS256", "key_ops": ["verify"]},
+    ]
+    verifier = verifier_of(server)
+    assert await caller(verifier, server.token(aud=US, header={"kid": "good"}))
+    for kid in ("enc", "other", "odd", "ops", "broken", "curved", "half", "secret"):
+        assert await caller(verifier, server.token(aud=US, header={"kid": kid})) is None
+    by_short = by_hand(server, lambda data: short.sign(data, PKCS1v15(), SHA256()), {"kid": "short", "alg": "RS256"})
+    assert await caller(verifier, by_short) is None
+
+
+async def test_a_private_key_among_the_public_ones_is_used_as_public(server: AuthorizationServer) -> None:
+    """The server's mistake is not made ours."""
+    server.keys = [RSA.as_dict(private=True)]
+    assert await caller(verifier_of(server), server.token(aud=US))
+
+
+async def test_keys_are_fetched_once_and_again_for_an_unknown_id_once_a_minute(server: AuthorizationServer) -> None:
+    """A key that was rotated in is found; asking for others in plenty costs the server nothing."""
+    clock = Clock()
+    verifier = verifier_of(server, clock)
+    new = RSAKey.generate_key(2048, {"kid": "new"})
+
+    async def good(_: int) -> None:
+        assert await caller(verifier, server.token(aud=US))
+
+    await together(good, range(20))
+    assert server.count("/jwks") == 1
+    server.keys.append(new.as_dict(private=False))
+    for _ in range(5):
+        assert await caller(verifier, server.token(aud=US, key=new)) is None
+    assert server.count("/jwks") == 1
+    clock.now += RENEW_SECONDS
+    assert await caller(verifier, server.token(aud=US, key=new))
+    for number in range(5):
+        assert await caller(verifier, server.token(aud=US, header={"kid": f"unknown {number}"})) is None
+    assert server.count("/jwks") == 2
+
+
+async def test_a_key_that_was_withdrawn_counts_no_more(server: AuthorizationServer) -> None:
+    """The keys are renewed now and then, even if nobody asks for another."""
+    clock = Clock()
+    verifier = verifier_of(server, clock)
+    token = server.token(aud=US)
+    assert await caller(verifier, token)
+    server.keys = []
+    clock.now += FRESH_SECONDS + 1
+    assert await caller(verifier, token) is None
+
+
+async def test_while_the_issuer_is_down_known_keys_go_on_counting(
+    server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For a day; of an unknown key nothing can be said meanwhile. The log says what is wrong, once a minute."""
+    clock = Clock()
+    verifier = verifier_of(server, clock)
+    token = server.token(aud=US)
+    assert await caller(verifier, token)
+    server.replies["/jwks"] = PlainTextResponse("down", 500)
+    for _ in range(3):
+        clock.now += FRESH_SECONDS / 2
+        assert await caller(verifier, token)
+    with pytest.raises(VerifierUnavailableError, match="can't be reached"):
+        await caller(verifier, server.token(aud=US, header={"kid": "unknown"}))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The keys of {server.issuer} could not be fetched: {server.issuer}/jwks answered 500"
+    ]
+    clock.now += STALE_SECONDS
+    with pytest.raises(VerifierUnavailableError):
+        await caller(verifier, token)
+    del server.replies["/jwks"]
+    clock.now += RENEW_SECONDS
+    assert await caller(verifier, token)
+
+
+async def test_a_renewal_keeps_nobody_waiting_whose_key_is_known(server: AuthorizationServer) -> None:
+    """One request asks for the keys; the others are served with what is there."""
+    clock = Clock()
+    verifier = verifier_of(server, clock)
+    token = server.token(aud=US)
+    assert await caller(verifier, token)
+    server.replies["/jwks"] = answer = anyio.Event()
+    clock.now += FRESH_SECONDS + 1
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(caller, verifier, token)
+        await until(lambda: server.count("/jwks") == 2, "the renewal")
+        with anyio.fail_after(2):
+            assert await caller(verifier, token)
+        tasks.cancel_scope.cancel()
+    answer.set()
+    assert await caller(verifier, token)
+    assert server.count("/jwks") == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "reply"),
+    [
+        ("/.well-known/oauth-authorization-server", PlainTextResponse("down", 503)),
+        ("/.well-known/oauth-authorization-server", PlainTextResponse("no JSON")),
+        ("/.well-known/oauth-authorization-server", JSONResponse({"issuer": 7})),
+        ("/jwks", PlainTextResponse("down", 503)),
+        ("/jwks", PlainTextResponse("[" * 100_000)),
+        ("/jwks", JSONResponse({"keys": "none"})),
+        ("/jwks", JSONResponse({"keys": [], "more": "x" * LARGEST_REPLY})),
+    ],
+)
+async def test_without_keys_no_token_is_let_in(server: AuthorizationServer, path: str, reply: Any) -> None:
+    """It can't be told whether a token holds: neither an open door, nor a lasting refusal."""
+    clock = Clock()
+    server.replies[path] = reply
+    verifier = verifier_of(server, clock)
+    for _ in range(2):
+        with pytest.raises(VerifierUnavailableError):
+            await caller(verifier, server.token(aud=US))
+    assert server.count(path) == 1
+    del server.replies[path]
+    clock.now += RETRY_SECONDS
+    assert await caller(verifier, server.token(aud=US))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": "https://other.example"},
+        {"jwks_uri": "http://other.example/jwks"},
+        {"jwks_uri": "http://[/"},
+        {"jwks_uri": "file:///etc/passwd"},
+        {"jwks_uri": None},
+        {"jwks_uri": "/jwks"},
+    ],
+)
+async def test_metadata_that_is_not_the_issuers_or_not_safe_is_not_used(
+    server: AuthorizationServer, metadata: dict[str, Any]
+) -> None:
+    """The issuer must be the same letter by letter, and its keys come encrypted."""
+    server.metadata = metadata
+    with pytest.raises(VerifierUnavailableError):
+        await caller(verifier_of(server), server.token(aud=US))
+
+
+async def test_a_redirect_is_not_followed(server: AuthorizationServer) -> None:
+    """Keys come from where the metadata says, not from where that sends on to."""
+    server.metadata = {"jwks_uri": f"{server.issuer}/elsewhere"}
+    with pytest.raises(VerifierUnavailableError):
+        await caller(verifier_of(server), server.token(aud=US))
+    assert server.count("/jwks") == 0
+
+
+async def test_metadata_is_looked_for_where_each_standard_puts_it(server: AuthorizationServer) -> None:
+    """RFC 8414 with the issuer's path at the end, then OpenID Connect Discovery, both ways."""
+    issuer = f"{server.issuer}/realms/one/"
+    found = JSONResponse({"issuer": issuer, "jwks_uri": f"{server.issuer}/jwks"})
+    server.replies["/realms/one/.well-known/openid-configuration"] = found
+    assert await Authority(issuer, trust=lambda: trust(None)).key_set() == server.keys
+    assert server.asked == [
+        "/.well-known/oauth-authorization-server/realms/one",
+        "/.well-known/openid-configuration/realms/one",
+        "/realms/one/.well-known/openid-configuration",
+        "/jwks",
+    ]
+
+
+async def test_an_issuer_that_never_answers_is_given_up(server: AuthorizationServer) -> None:
+    """All its documents together have one deadline."""
+    server.replies["/.well-known/oauth-authorization-server"] = PlainTextResponse("none", 404)
+    server.replies["/.well-known/openid-configuration"] = never = anyio.Event()
+    with pytest.raises(AuthorityError, match="did not answer in time"):
+        await Authority(server.issuer, trust=lambda: trust(None), seconds=0.2).key_set()
+    never.set()
+
+
+async def test_an_issuer_that_cannot_be_reached_is_named_with_the_reason() -> None:
+    """No connection, no certificate store, no TLS there: each is one error for the log."""
+    nobody = Authority("http://127.0.0.1:1", trust=lambda: trust(None))
+    with pytest.raises(AuthorityError, match=r"127\.0\.0\.1:1/.* was not reached \(ConnectError\)"):
+        await nobody.key_set()
+
+    def no_store() -> Any:
+        raise FileNotFoundError
+
+    with pytest.raises(AuthorityError, match=r"was not reached \(FileNotFoundError\)"):
+        await Authority("https://127.0.0.1:1", trust=no_store).key_set()
+    encrypted = Authority("https://127.0.0.1:1", trust=lambda: trust(None))
+    for _ in range(2):
+        with pytest.raises(AuthorityError, match="ConnectError"):
+            await encrypted.key_set()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=80), place=st.integers(0, 400))
+async def test_no_garbled_token_is_more_than_refused(server: AuthorizationServer, text: str, place: int) -> None:
+    """Whatever it holds, the answer is no, and not an exception."""
+    good = server.token(aud=US, header={"kid": None})
+    verifier = verifier_of(server)
+    assert await caller(verifier, text) is None
+    assert await caller(verifier, good[:place] + text + good[place + 1 :]) is None
+
+
+async def test_no_token_or_key_is_shown(server: AuthorizationServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Not by the log at its most talkative, and not by what stands for a token that holds."""
+    caplog.set_level(logging.DEBUG)
+    verifier = verifier_of(server)
+    token, expired = server.token(aud=US), server.token(aud=US, exp=1)
+    found = await verifier.verify_token(token)
+    assert await verifier.verify_token(expired) is None
+    assert found is not None
+    shown = caplog.text + repr(found) + str(found) + found.model_dump_json() + repr(vars(verifier))
+    assert "ExpiredSignatureError" in caplog.text
+    for secret in (*token.split("."), *expired.split("."), KEY.get_secret_value()):
+        assert secret not in shown

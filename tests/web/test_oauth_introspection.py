@@ -1,0 +1,226 @@
+"""Tokens that only the authorization server can read, looked up at a real one on a socket."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import SecretStr
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from support.authority import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, authority
+from support.waiting import together, until
+
+from runway_mcp.api.client import trust
+from runway_mcp.tasks.callers import READ, SCOPES
+from runway_mcp.web.auth import VerifierUnavailableError
+from runway_mcp.web.auth.authority import Authority
+from runway_mcp.web.auth.grants import Audience, Grant
+from runway_mcp.web.auth.introspection import LONGEST_SECONDS, MOST_AT_ONCE, REFUSAL_SECONDS, Introspection
+from runway_mcp.web.auth.jwks import Jwks
+from runway_mcp.web.auth.oauth import OAuthVerifier
+
+US = "https://mcp.example/mcp"
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def introspection_of(
+    server: AuthorizationServer, clock: Clock | None = None, secret: str = CLIENT_SECRET, most_kept: int = 100
+) -> Introspection:
+    """What asks the server."""
+    return Introspection(
+        Authority(server.issuer, trust=lambda: trust(None)),
+        server.introspection,
+        Audience(US),
+        client_id=CLIENT_ID,
+        client_secret=SecretStr(secret),
+        most_kept=most_kept,
+        clock=clock or Clock(),
+    )
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module, so that its tests can share a server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", name="shared")
+async def shared_authority() -> AsyncGenerator[AuthorizationServer]:
+    """The server of all tests."""
+    async with authority() as server:
+        yield server
+
+
+@pytest.fixture(name="server")
+def authority_that_begins_anew(shared: AuthorizationServer) -> AuthorizationServer:
+    """The server for a test that changes it."""
+    shared.begin_anew()
+    return shared
+
+
+async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer) -> None:
+    """As a signed one does; of those, none is ever looked up."""
+    verifier = OAuthVerifier(
+        server.issuer,
+        Audience(US),
+        jwks=Jwks(Authority(server.issuer, trust=lambda: trust(None))),
+        key_of=lambda _issuer, _subject: None,
+        introspection=introspection_of(server),
+    )
+    found = await verifier.verify_token(server.opaque(aud=[US], scope=f"{READ} openid"))
+    assert found is not None
+    assert (found.caller.subject, found.caller.issuer) == ("alice", server.issuer)
+    assert found.caller.scopes == {READ}
+    assert await verifier.verify_token("unknown") is None
+    asked = server.count("/introspect")
+    assert await verifier.verify_token(server.token(aud=US))
+    assert await verifier.verify_token(server.token(aud="https://other.example")) is None
+    assert server.count("/introspect") == asked == 2
+
+
+async def test_what_the_server_says_must_fit(server: AuthorizationServer) -> None:
+    """Active, issued for us, by it, for somebody, and now; what it leaves out but need not say is no fault."""
+    now = int(time.time())
+    looked_up = introspection_of(server)
+    fine: list[dict[str, Any]] = [{"iss": None}, {"exp": None}, {"nbf": now + 10}, {"aud": US + "/"}]
+    for good in fine:
+        assert await looked_up.grant(server.opaque(**{"aud": US} | good))
+    bad: list[dict[str, Any]] = [
+        {"active": False},
+        {"aud": None},
+        {"aud": []},
+        {"aud": "https://other.example/mcp"},
+        {"iss": "https://other.example"},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"scope": 7},
+        {"exp": now - 1},
+        {"exp": 0},
+        {"nbf": now + 120},
+    ]
+
+    async def refused(claims: dict[str, Any]) -> None:
+        assert await looked_up.grant(server.opaque(**{"aud": US} | claims)) is None
+
+    await together(refused, bad)
+
+
+async def test_an_answer_counts_for_a_minute_at_most(server: AuthorizationServer) -> None:
+    """A token that is withdrawn stops counting then; one that never held is soon asked about again."""
+    clock = Clock()
+    looked_up = introspection_of(server, clock)
+    token = server.opaque(aud=US)
+    for _ in range(3):
+        assert await looked_up.grant(token) == Grant(sub="alice", scope=" ".join(SCOPES))
+    assert server.count("/introspect") == 1
+    server.introspected[token]["active"] = False
+    clock.now += LONGEST_SECONDS
+    for _ in range(3):
+        assert await looked_up.grant(token) is None
+    assert server.count("/introspect") == 2
+    server.introspected[token]["active"] = True
+    clock.now += REFUSAL_SECONDS
+    assert await looked_up.grant(token)
+
+
+async def test_an_answer_counts_no_longer_than_the_token(server: AuthorizationServer) -> None:
+    """However little of its life is left."""
+    clock = Clock()
+    looked_up = introspection_of(server, clock)
+    token = server.opaque(aud=US, exp=time.time() + 20)
+    assert await looked_up.grant(token)
+    clock.now += 20
+    server.introspected[token]["exp"] = time.time() - 1
+    assert await looked_up.grant(token) is None
+    assert server.count("/introspect") == 2
+
+
+async def test_calls_with_one_token_share_one_look(server: AuthorizationServer) -> None:
+    """Whoever comes while it is under way waits for it; if the first goes away, the next one asks."""
+    looked_up = introspection_of(server)
+    token = server.opaque(aud=US)
+    server.replies["/introspect"] = answer = anyio.Event()
+    async with anyio.create_task_group() as others:
+        async with anyio.create_task_group() as first:
+            first.start_soon(looked_up.grant, token)
+            await until(lambda: server.count("/introspect") == 1, "the first look")
+            for _ in range(20):
+                others.start_soon(looked_up.grant, token)
+            first.cancel_scope.cancel()
+        await until(lambda: server.count("/introspect") == 2, "the second look")
+        answer.set()
+    assert server.count("/introspect") == 2
+
+
+async def test_many_unknown_tokens_do_not_flood_the_server(server: AuthorizationServer) -> None:
+    """Only so many looks are under way at once."""
+    looked_up = introspection_of(server)
+    server.replies["/introspect"] = answer = anyio.Event()
+    async with anyio.create_task_group() as calls:
+        for number in range(MOST_AT_ONCE * 2):
+            calls.start_soon(looked_up.grant, f"unknown{number}")
+        await until(lambda: server.count("/introspect") == MOST_AT_ONCE, "the looks")
+        await anyio.wait_all_tasks_blocked()
+        assert server.count("/introspect") == MOST_AT_ONCE
+        answer.set()
+    assert server.count("/introspect") == MOST_AT_ONCE * 2
+
+
+async def test_only_so_many_answers_are_kept(server: AuthorizationServer) -> None:
+    """The oldest is forgotten first."""
+    looked_up = introspection_of(server, most_kept=2)
+    for token in ("one", "two", "three", "two", "three", "one"):
+        assert await looked_up.grant(token) is None
+    assert server.count("/introspect") == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        PlainTextResponse("down", 503),
+        PlainTextResponse("no JSON"),
+        JSONResponse({"active": "true"}),
+        JSONResponse({}),
+        PlainTextResponse('{"active": true, "exp": NaN}'),
+        RedirectResponse("/elsewhere"),
+    ],
+)
+async def test_while_the_server_gives_no_answer_nobody_is_let_in(server: AuthorizationServer, reply: Any) -> None:
+    """Nor asked about again at once."""
+    clock = Clock()
+    looked_up = introspection_of(server, clock)
+    token = server.opaque(aud=US)
+    server.replies["/introspect"] = reply
+    for _ in range(2):
+        with pytest.raises(VerifierUnavailableError):
+            await looked_up.grant(token)
+    assert server.count("/introspect") == 1
+    del server.replies["/introspect"]
+    clock.now += REFUSAL_SECONDS
+    assert await looked_up.grant(token)
+
+
+async def test_no_token_or_secret_is_shown(server: AuthorizationServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even where the server refuses ours, which the log tells."""
+    caplog.set_level(logging.DEBUG)
+    looked_up = introspection_of(server, secret="wrong-5ecre7-marked")
+    token = server.opaque(aud=US)
+    with pytest.raises(VerifierUnavailableError) as raised:
+        await looked_up.grant(token)
+    assert f"{server.introspection} answered 401" in caplog.text
+    shown = caplog.text + str(raised.value) + repr(vars(looked_up))
+    assert token not in shown
+    assert "5ecre7" not in shown
