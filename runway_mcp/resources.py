@@ -57,7 +57,7 @@ class TaskResources:
             TEMPLATE,
             name="task",
             title="Runway task",
-            description="A Runway task in the API's own JSON, as runway_getTask returns it.",
+            description="A Runway task in the API's own JSON.",
             mime_type="application/json",
         )(_read)
         # MCPServer offers no public way to serve these methods with a context.

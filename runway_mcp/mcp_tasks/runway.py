@@ -32,6 +32,7 @@ class RunwayMcpTasks:
         service: TaskService,
         *,
         read_only: bool = False,
+        offers_waits: bool = True,
         poll_seconds: float = POLL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -40,11 +41,13 @@ class RunwayMcpTasks:
         Args:
             service: The use cases.
             read_only: Change nothing: a wish to cancel is noted, which the protocol allows, and not met.
+            offers_waits: Whether the server has the tool whose calls can become MCP tasks.
             poll_seconds: How often it is worth asking for a task.
             now: The time.
         """
         self._service = service
         self._read_only = read_only
+        self._offers_waits = offers_waits
         self._poll_ms = round(poll_seconds * 1000)
         self._now = now
 
@@ -52,7 +55,8 @@ class RunwayMcpTasks:
         """Turn the wait for one task that has not finished into an MCP task; leave any other call to its tool."""
         arguments = params.arguments or {}
         text = arguments.get("taskId")
-        if params.name != WAITING_TOOL or not isinstance(text, str) or "until" in arguments:
+        is_wait = self._offers_waits and params.name == WAITING_TOOL
+        if not is_wait or not isinstance(text, str) or "until" in arguments:
             return None
         try:
             task = await self._service.get(parse_task_id(text))

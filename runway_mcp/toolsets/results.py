@@ -80,14 +80,26 @@ def waits_result(waited: Waited) -> CallToolResult:
     return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
 
 
-def change_result(change: Change) -> CallToolResult:
-    """What was done, as JSON and structured content, and a sentence that says it."""
+def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
+    """What was done, as JSON and structured content, and a sentence that says it.
+
+    Args:
+        change: What was done.
+        deleter: The tool that deletes a task that was left alone.
+    """
     done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
-    return _changed(done, _sentence(change), change.task_id, change.before)
+    return _changed(done, _sentence(change, deleter), change.task_id, change.before)
 
 
-def change_error(error: RunwayError | StillActiveError | UnclearOutcomeError) -> CallToolResult:
-    """Why a change did not happen, or may have, and which call settles it."""
+def change_error(
+    error: RunwayError | StillActiveError | UnclearOutcomeError, *, reader: str = "runway_getTask"
+) -> CallToolResult:
+    """Why a change did not happen, or may have, and which call settles it.
+
+    Args:
+        error: What went wrong.
+        reader: The tool that shows how the task stands.
+    """
     match error:
         case StillActiveError(task=task):
             return _changed(
@@ -101,10 +113,10 @@ def change_error(error: RunwayError | StillActiveError | UnclearOutcomeError) ->
         case UnclearOutcomeError():
             return error_result(
                 f"The request was sent, but what it did is not known. {error} The task may be changed or not; "
-                "nothing was bought. runway_getTask, which changes nothing, shows how it stands."
+                f"nothing was bought. {reader}, which changes nothing, shows how it stands."
             )
         case _:
-            settles = " runway_getTask shows how the task stands." if isinstance(error, TransientError) else ""
+            settles = f" {reader} shows how the task stands." if isinstance(error, TransientError) else ""
             return error_result(f"{error} The task was not changed.{settles}")
 
 
@@ -166,7 +178,7 @@ def _escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
 
 
-def _sentence(change: Change) -> str:
+def _sentence(change: Change, deleter: str) -> str:
     before = change.before.status if change.before else None
     match change.outcome, before:
         case "cancelled", "PENDING" | "THROTTLED":
@@ -186,7 +198,7 @@ def _sentence(change: Change) -> str:
         case _:
             text = (
                 "Left alone: the task had already finished, and its output, if any, is intact. "
-                "To delete task and output, call runway_deleteTask."
+                f"To delete task and output, call {deleter}."
             )
     return text
 

@@ -1,0 +1,186 @@
+"""A Runway task over plain REST, for programs that know Runway's own API: `GET` and `DELETE /v1/tasks/{id}`.
+
+Bodies and statuses are the API's, so that Runway's SDKs work when pointed here. Those repeat by
+themselves what failed, unless the answer forbids it: every error of a DELETE does, which is never sent
+twice blindly, and so does every error that asking again can't mend.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runway_mcp.api.client import TASK
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RateLimitedError,
+    RunwayError,
+    TransientError,
+    UnavailableError,
+    UnexpectedReplyError,
+    UnreachableError,
+)
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
+from runway_mcp.api.retry import LONGEST_RETRY_AFTER
+from runway_mcp.calls import Call
+from runway_mcp.tasks.callers import Services
+from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
+from runway_mcp.web.auth import Authentication
+from runway_mcp.web.refusals import NO_STORE, Issue, refused
+
+logger = logging.getLogger(__name__)
+
+ANSWERING_SECONDS = 1
+"""How long a request that is cut off by the server's end may take to be answered."""
+
+_INVALID_ID = Issue.model_validate(
+    {
+        "code": "invalid_format",
+        "path": ["id"],
+        "message": "Not a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f.",
+    }
+)
+_SETTLES = "GET of the task, which changes nothing, shows how it stands."
+
+
+def task_route(services: Services, scopes: Mapping[str, str], authentication: Authentication | None = None) -> Route:
+    """Return the route of a task.
+
+    Args:
+        services: The use cases of each caller.
+        scopes: The scope that each method needs; a method that is not among them is not served.
+        authentication: Who has to show an access token; nobody where there is none.
+    """
+    endpoint: ASGIApp = _TaskEndpoint(services, scopes, authentication)
+    return Route(
+        TASK.replace("}", ":path}"),
+        endpoint=_Named(authentication.required(endpoint) if authentication else endpoint, scopes),
+    )
+
+
+class _Named:
+    """Names the request in its record, whoever asks."""
+
+    def __init__(self, app: ASGIApp, methods: Mapping[str, str]) -> None:
+        self._app = app
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _meant(scope) in self._methods:
+            Call.within(scope).method = f"{_meant(scope)} {TASK}"
+        await self._app(scope, receive, send)
+
+
+class _TaskEndpoint:
+    def __init__(
+        self, services: Services, scopes: Mapping[str, str], authentication: Authentication | None = None
+    ) -> None:
+        self._services = services
+        self._scopes = scopes
+        self._authentication = authentication
+        self._allow = {"Allow": ", ".join([*scopes, "HEAD", "OPTIONS"])}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_change = _meant(scope) == "DELETE"
+        try:
+            response = await self._respond(Request(scope))
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(ANSWERING_SECONDS, shield=True):
+                await _stopping(is_change=is_change)(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        method, call = _meant(request.scope), Call.within(request.scope)
+        needed = self._scopes.get(method)
+        if needed is None:
+            return self._unserved(method)
+        if self._authentication is not None and needed not in call.caller.scopes:
+            call.missing_scope = needed
+            return self._authentication.forbidden(needed)
+        return await self._served(request, is_change=method == "DELETE")
+
+    async def _served(self, request: Request, *, is_change: bool) -> Response:
+        call = Call.within(request.scope)
+        try:
+            task_id = parse_task_id(request.path_params["id"])
+            service = await self._services.of(call.caller)
+            return await (_remove if is_change else _get)(service, task_id)
+        except InvalidTaskIdError:
+            return refused(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
+        except UnclearOutcomeError as error:
+            return refused(504, f"The request was sent, but what it did is not known. {error} {_SETTLES}")
+        except RunwayError as error:
+            return _failed(error, is_change=is_change)
+        except Exception:
+            logger.exception("%s failed unexpectedly", call.method)
+            return refused(500, f"This failed through a fault of this server; its log says more. {_SETTLES}")
+
+    def _unserved(self, method: str) -> Response:
+        if method == "OPTIONS":
+            return Response(status_code=204, headers=self._allow)
+        return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
+
+
+async def _get(service: TaskService, task_id: TaskId) -> Response:
+    return JSONResponse(dict((await service.get(task_id)).data), headers=NO_STORE)
+
+
+async def _remove(service: TaskService, task_id: TaskId) -> Response:
+    change = await service.remove(task_id)
+    match change.outcome:
+        case "gone":
+            return refused(404, "Runway has no such task: it never existed, or it was cancelled or deleted.")
+        case "finished":
+            return refused(
+                409,
+                "Left alone: the task finished while it was to be cancelled, and its output, if any, is intact. "
+                "Another DELETE deletes it together with its output.",
+            )
+        case _:
+            return Response(status_code=204, headers=NO_STORE)
+
+
+def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
+    """What came of a call to the API, as the answer to a call of the same API."""
+    issues: list[Issue] = []
+    match error:
+        case NotFoundError():
+            status = 404
+        case RateLimitedError():
+            status = 429
+        case UnavailableError():
+            status = 503
+        case UnreachableError():
+            status = 504
+        case AuthenticationError(status=None):
+            status = 403
+        case BadRequestError(status=400):
+            status = 400
+            issues = [
+                Issue(path=issue.path.strip('"').split("."), message=issue.message.strip('"')) for issue in error.issues
+            ]
+        case AuthenticationError() | BadRequestError() | UnexpectedReplyError():
+            status = 502
+        case _:
+            status = 500
+    after = "The task was not changed." if is_change else "Nothing was changed."
+    retry_after = error.retry_after if isinstance(error, TransientError) else None
+    may_help = isinstance(error, TransientError) and (retry_after or 0) <= LONGEST_RETRY_AFTER
+    return refused(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=may_help and not is_change)
+
+
+def _stopping(*, is_change: bool) -> JSONResponse:
+    text = f"What was sent to Runway may still take effect. {_SETTLES}" if is_change else "Nothing was changed."
+    return refused(503, f"The server is stopping. {text}", retry=not is_change)
+
+
+def _meant(scope: Scope) -> str:
+    """The method, HEAD being a GET of which only the head is wanted."""
+    return "GET" if scope["method"] == "HEAD" else scope["method"]
