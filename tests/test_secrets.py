@@ -3,7 +3,7 @@
 import gzip
 import json
 import traceback
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
 from pathlib import Path
@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import JsonValue, SecretStr
 from support.process import KEY, Message, Server, call, request, running, serving
+from support.spans import Spans, traced
 from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, task, upstream
 from support.waiting import together
 
@@ -247,8 +244,8 @@ def test_no_error_about_a_setting_shows_it(monkeypatch: pytest.MonkeyPatch, tmp_
     assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
 
 
-async def test_no_span_shows_a_secret(spans: InMemorySpanExporter, api: Upstream) -> None:
-    """The SDK traces each message; what it notes of calls, failures and exceptions holds no mark."""
+async def test_no_span_shows_a_secret(spans: Spans, api: Upstream) -> None:
+    """The SDK traces each message, our client each request: what they note of failures and exceptions holds no mark."""
 
     def opened(_: Caller) -> AbstractAsyncContextManager[RunwayClient]:
         return open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06")
@@ -265,19 +262,16 @@ async def test_no_span_shows_a_secret(spans: InMemorySpanExporter, api: Upstream
 
     spans.clear()
     await together(fail, ("auto", "legacy"))
-    finished = [span.to_json() for span in spans.get_finished_spans() if span.kind is trace.SpanKind.SERVER]
-    assert len(finished) > 2 * len(TOOLS) * len(IDS)
-    assert marks_in(*finished) == []
+    for finished in (spans.of_the_server, spans.of_our_client):
+        assert len(finished) > 2 * len(TOOLS) * len(IDS)
+        assert marks_in(*(span.to_json() for span in finished)) == []
 
 
 @pytest.fixture(scope="module")
-def spans() -> InMemorySpanExporter:
+def spans() -> Generator[Spans]:
     """What has been traced in this process."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return exporter
+    with traced() as found:
+        yield found
 
 
 async def test_a_stop_in_the_middle_of_failures_shows_no_secret() -> None:

@@ -1,17 +1,16 @@
 """One record for each request over HTTP: it names the request, and is told of at its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import count
 from secrets import token_hex
-from time import perf_counter
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runway_mcp.calls import SCOPE_KEY, Call
+from runway_mcp.calls import OTHER, SCOPE_KEY, Call, Tell, under_way
 from runway_mcp.tasks.callers import Caller
 
-Tell = Callable[[Call, int, float], None]
-"""Hears of a request at its end: its record, the status of the answer, and the seconds that it took."""
+VERBS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class Recorded:
@@ -21,25 +20,37 @@ class Recorded:
         self._app = app
         self._caller = caller
         self._tell = tell
+        self._process = token_hex(4)
+        self._numbers = count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call = scope[SCOPE_KEY] = Call(id=token_hex(8), caller=self._caller)
-        started = perf_counter()
-        status = 0
+        call = scope[SCOPE_KEY] = Call(id=f"{self._process}{next(self._numbers):08x}", caller=self._caller)
 
         async def note(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                call.status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = call.id
             await send(message)
 
-        try:
-            await self._app(scope, receive, note)
-        finally:
-            for tell in self._tell:
-                tell(call, status, perf_counter() - started)
+        with under_way(call, self._tell):
+            try:
+                await self._app(scope, receive, note)
+            except Exception:
+                call.status = call.status or 500
+                raise
+            finally:
+                if not call.method:
+                    _name(call, scope)
+
+
+def _name(call: Call, scope: Scope) -> None:
+    """Name a request that nobody has named: by its route, or else by its method alone."""
+    verb = scope["method"] if scope["method"] in VERBS else OTHER
+    if "endpoint" in scope and not scope.get("path_params"):
+        call.method = f"{verb} {scope['path']}"
+    else:
+        call.method, call.asked = verb, scope["path"]

@@ -1,0 +1,71 @@
+"""One OpenTelemetry CLIENT span for each request to Runway, within the trace of the call that asked for it.
+
+Only where a tracer provider is set up does it cost more than a look. What it tells is OpenTelemetry's
+semantic conventions for HTTP clients, less what may hold an id or a secret: the URL, and any error's text.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx2
+from opentelemetry import trace
+
+from runway_mcp import __version__
+
+ERRORS_FROM = 400
+PORTS = {"http": 80, "https": 443}
+
+_tracer = trace.get_tracer("runway_mcp", __version__)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what came of it.
+
+    Attributes:
+        status: The status that came back, or None where none did.
+    """
+
+    status: int | None = None
+
+
+@contextmanager
+def client_span(method: str, template: str, *, server: httpx2.URL, resends: int) -> Generator[Exchange]:
+    """Trace one request, whose `Exchange` takes the status.
+
+    Args:
+        method: Its HTTP method.
+        template: Its path, with the names of parameters in place of their values.
+        server: Where it goes.
+        resends: How many times the same was sent before.
+    """
+    exchange = Exchange()
+    span = _tracer.start_span(f"{method} {template}", kind=trace.SpanKind.CLIENT)
+    if not span.is_recording():
+        yield exchange
+        return
+    span.set_attributes(
+        {
+            "http.request.method": method,
+            "url.template": template,
+            "server.address": server.host,
+            "server.port": server.port or PORTS[server.scheme],
+        }
+    )
+    if resends:
+        span.set_attribute("http.request.resend_count", resends)
+    failure = ""
+    try:
+        yield exchange
+    except BaseException as error:
+        failure = type(error).__qualname__
+        raise
+    finally:
+        if exchange.status is not None:
+            span.set_attribute("http.response.status_code", exchange.status)
+            failure = str(exchange.status) if exchange.status >= ERRORS_FROM else failure
+        if failure:
+            span.set_attribute("error.type", failure)
+            span.set_status(trace.StatusCode.ERROR)
+        span.end()

@@ -1,0 +1,98 @@
+"""OpenTelemetry traces sent to a collector over OTLP/HTTP, as the standard OTEL_* variables say.
+
+The SDK of MCP and our client make spans in any case; only with what stands here do they go
+anywhere. A thread of its own sends them: a collector that is slow or away costs spans, not calls.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import attach, detach
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runway_mcp import __version__
+
+FLUSH_SECONDS = 1.5
+"""How long the process's end may wait for the last spans to be taken."""
+
+logger = logging.getLogger(__name__)
+
+
+def start_tracing() -> Callable[[], None]:
+    """Send spans from now on; return what sends the last ones, within `FLUSH_SECONDS`."""
+    known = {"service.name": "runway-mcp", "service.version": __version__}
+    resource = Resource.create({**known, **OTELResourceDetector().detect().attributes})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    reporting = Reporting(OTLPSpanExporter())
+    provider.add_span_processor(BatchSpanProcessor(reporting))
+    trace.set_tracer_provider(provider)
+    for library in ("opentelemetry.exporter", "opentelemetry.sdk"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+
+    def finish() -> None:
+        last = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        last.start()
+        last.join(FLUSH_SECONDS)
+        if last.is_alive():
+            reporting.note(SpanExportResult.FAILURE)
+
+    return finish
+
+
+class Reporting(SpanExporter):
+    """Logs that a collector does not take spans, once, and that it takes them again.
+
+    The exporter itself would log each failure, with what the collector said.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._is_failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans."""
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - whatever a wrong setting or a broken reply makes of it
+            result = SpanExportResult.FAILURE
+        self.note(result)
+        return result
+
+    def note(self, result: SpanExportResult) -> None:
+        """Log the result of sending spans, where it is another than the last time."""
+        is_failing = result is not SpanExportResult.SUCCESS
+        if is_failing and not self._is_failing:
+            logger.warning(
+                "The OpenTelemetry collector does not take spans; they are dropped until it does. "
+                "Where it is, the variables OTEL_EXPORTER_OTLP_* say."
+            )
+        elif self._is_failing and not is_failing:
+            logger.warning("The OpenTelemetry collector takes spans again.")
+        self._is_failing = is_failing
+
+    def shutdown(self) -> None:
+        """Give up what is still being sent."""
+        self._exporter.shutdown()
+
+
+def continued(app: ASGIApp) -> ASGIApp:
+    """`app`, whose requests continue the trace that their headers name (W3C Trace Context)."""
+
+    async def continue_trace(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        token = attach(propagate.extract(Headers(scope=scope)))
+        try:
+            await app(scope, receive, send)
+        finally:
+            detach(token)
+
+    return continue_trace
