@@ -57,14 +57,16 @@ class Access:
         if ctx.request is None:
             return await call_next(ctx)
         call = Call.within(ctx.request.scope)
-        call.method, call.tool = ctx.method, _tool(ctx.method, ctx.params)
         if ctx.request_id is not None and ctx.method not in OPEN_METHODS:
-            tool = self._tools.get(call.tool) or _DOES_THE_SAME.get(ctx.method)
+            tool = self._tools.get(_tool(ctx.method, ctx.params)) or _DOES_THE_SAME.get(ctx.method)
             needed = scope_of(tool) if tool else READ
             if needed not in call.caller.scopes:
                 call.missing_scope = needed
                 raise MCPError(INVALID_REQUEST, f"This needs the scope {needed}, which the access token lacks.")
-        return await call_next(replace(ctx, lifespan_context=await self._services.of(call.caller)))
+        service = await self._services.of(call.caller)
+        if service is not ctx.lifespan_context:
+            ctx = replace(ctx, lifespan_context=service)
+        return await call_next(ctx)
 
 
 def _tool(method: str, params: Mapping[str, Any] | None) -> str:

@@ -4,38 +4,28 @@ Imports stand where a mode needs them, and the garbage collector rests until eve
 built: collecting while the SDK's models are made costs about a fifth of the start.
 """
 
-import argparse
 import gc
 import math
 import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, NoReturn
 
-from runway_mcp import __version__
-from runway_mcp.signals import end_on_stop_signal, ignore_stop_signals
+from runway_mcp.options import Parser, UsageError, option, parse_settings
+from runway_mcp.signals import end_on_stop_signal, ignore_stop_signals, on_hangup
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from runway_mcp.api.client import RunwayClient
-    from runway_mcp.settings import Settings
-    from runway_mcp.tasks.callers import Caller
-
-T = TypeVar("T")
+    from runway_mcp.web.stopping import Stop
 
 COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
+    "token": "make an access token for someone, and its entry for the file of --tokens-file",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
 }
-
-
-class UsageError(Exception):
-    """The command line or a setting can't be used; told in one line."""
 
 
 def run() -> NoReturn:
@@ -71,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         match command:
             case "demo":
                 return _demo(arguments)
+            case "token":
+                return _token(arguments)
             case "sandbox":
                 return _sandbox(arguments)
             case _:
@@ -80,33 +72,78 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    settings = _parse(arguments)
+    settings, find_key = parse_settings(arguments, COMMANDS)
     from runway_mcp import logs
-    from runway_mcp.server import build_server
-    from runway_mcp.tasks.callers import NOBODY, Caller, Services
+    from runway_mcp.calls import current_id
+    from runway_mcp.settings import SettingsError
 
-    logs.configure(settings.log_level, secret=settings.api_key.get_secret_value() if settings.api_key else None)
-    is_http = settings.transport == "streamable-http"
-    services = Services(
-        _connect(settings), poll_seconds=settings.poll_seconds, most_waits=settings.max_waits if is_http else None
+    secrets = [secret.get_secret_value() for secret in (settings.api_key, settings.oauth_client_secret) if secret]
+    redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets, request_id=current_id)
+    from runway_mcp.compose.core import build_core, extra
+
+    finish = _nothing
+    try:
+        if settings.tracing:
+            with extra("tracing"):
+                from runway_mcp.tracing import start_tracing
+            finish = start_tracing()
+        core = build_core(settings, redaction.hide)
+        if settings.transport == "stdio":
+            from runway_mcp.stdio import serve_stdio
+
+            return _run(partial(serve_stdio, core.server))
+        from runway_mcp.compose.http import build_http
+
+        served = build_http(settings, find_key, core)
+        return _serve_http(
+            served.app,
+            settings.host,
+            settings.port,
+            f"MCP over streamable HTTP at {{}}{settings.path}",
+            stop=served.stop,
+            proxies=settings.trusted_proxy,
+            as_json=settings.log_format == "json",
+            reread=served.reread,
+        )
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        finish()
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _token(arguments: Sequence[str]) -> int:
+    from runway_mcp.tasks.callers import SCOPES
+    from runway_mcp.web.auth import tokens
+    from runway_mcp.web.auth.keys import VARIABLE
+
+    parser = Parser(prog="runway-mcp token", description=f"runway-mcp token: {COMMANDS['token']}.")
+    name = option(str, tokens.NAME_RULE, lambda text: bool(re.fullmatch(tokens.NAME, text, re.ASCII)))
+    variable = option(
+        str, "must be the name of a variable, never the key", lambda text: bool(re.fullmatch(VARIABLE, text, re.ASCII))
     )
-    local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
-    server = build_server(services, local=local, read_only=settings.read_only, sandbox=settings.sandbox)
-    if not is_http:
-        from runway_mcp.stdio import serve_stdio
-
-        return _run(partial(serve_stdio, server))
-    from runway_mcp.web.app import build_app
-    from runway_mcp.web.edge import Edge
-
-    app = build_app(
-        server,
-        edge=Edge(settings.allowed_host, settings.allowed_origin),
-        path=settings.path,
-        caller=local,
-        most_requests=settings.max_requests,
+    parser.add_argument("name", type=name, metavar="NAME", help="whose it is: their name in the file and in the log")
+    scope = option(str, f"must be {' or '.join(SCOPES)}", SCOPES.__contains__)
+    parser.add_argument("--scope", type=scope, action="append", help="what it allows (repeatable; default: all)")
+    parser.add_argument(
+        "--runway-key-env",
+        type=variable,
+        metavar="VAR",
+        help="the environment variable that holds their own Runway key",
     )
-    return _serve_http(app, settings.host, settings.port, f"MCP over streamable HTTP at {{}}{settings.path}")
+    options = parser.parse(arguments)
+    token, digest = tokens.new_token()
+    entry = tokens.TokenEntry(
+        name=options.name,
+        sha256=digest,
+        scopes=list(dict.fromkeys(options.scope or SCOPES)),
+        runway_key_env=options.runway_key_env,
+    )
+    print(f"{token}\n\nThis access token is not shown again. Its entry in the tokens file:\n\n{entry.lines()}")
+    return 0
 
 
 def _sandbox(arguments: Sequence[str]) -> int:
@@ -114,11 +151,11 @@ def _sandbox(arguments: Sequence[str]) -> int:
     from runway_mcp.sandbox import Fault, create_app
     from runway_mcp.settings import is_loopback
 
-    parser = _Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
-    host = _option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
-    port = _option(int, "must be a port from 1 to 65535", lambda port: 1 <= port <= 65535)  # noqa: PLR2004 - TCP's ports
-    speed = _option(float, "must be a positive number", lambda speed: 0 < speed < math.inf)
-    fault = _option(Fault.parse, "reads METHOD WHAT [@N], such as GET 503 @2, DELETE lost or ANY 2.5s @3n")
+    parser = Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
+    host = option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
+    port = option(int, "must be a port from 1 to 65535", lambda port: 1 <= port <= 65535)  # noqa: PLR2004 - TCP's ports
+    speed = option(float, "must be a positive number", lambda speed: 0 < speed < math.inf)
+    fault = option(Fault.parse, "reads METHOD WHAT [@N], such as GET 503 @2, DELETE lost or ANY 2.5s @3n")
     parser.add_argument("--host", type=host, default="127.0.0.1", help="a loopback host (default: %(default)s)")
     parser.add_argument("--port", type=port, default=8790, help="the port (default: %(default)s)")
     parser.add_argument("--speed", type=speed, default=1.0, help="how many times faster tasks run (default: 1)")
@@ -131,23 +168,8 @@ def _sandbox(arguments: Sequence[str]) -> int:
     return _serve_http(app, options.host, options.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
 
 
-def _option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], bool] = bool) -> Callable[[str], T]:
-    """A type of option: what `convert` makes of its text and `holds` for it; anything else is told as `otherwise`."""
-
-    def read(text: str) -> T:
-        try:
-            value = convert(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(otherwise) from None
-        if not holds(value):
-            raise argparse.ArgumentTypeError(otherwise)
-        return value
-
-    return read
-
-
 def _demo(arguments: Sequence[str]) -> int:
-    _Parser(prog="runway-mcp demo", description=f"runway-mcp demo: {COMMANDS['demo']}.").parse(arguments)
+    Parser(prog="runway-mcp demo", description=f"runway-mcp demo: {COMMANDS['demo']}.").parse(arguments)
     import anyio
 
     from runway_mcp.demo import run_demo
@@ -155,32 +177,17 @@ def _demo(arguments: Sequence[str]) -> int:
     return anyio.run(run_demo)
 
 
-def _connect(settings: "Settings") -> Callable[["Caller"], AbstractAsyncContextManager["RunwayClient"]]:
-    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process."""
-    from runway_mcp.api.client import open_client
-
-    if not settings.sandbox:
-        return lambda caller: open_client(
-            api_key=caller.key,
-            base_url=settings.base_url,
-            api_version=settings.api_version,
-            ca_file=settings.ca_file,
-        )
-    import httpx2
-
-    from runway_mcp.sandbox import create_app
-    from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL
-
-    app = create_app(speed=settings.sandbox_speed)
-    return lambda _: open_client(
-        api_key=SANDBOX_KEY,
-        base_url=SANDBOX_URL,
-        api_version=settings.api_version,
-        transport=httpx2.ASGITransport(app=app),
-    )
-
-
-def _serve_http(app: "ASGIApp", host: str, port: int, announcement: str) -> int:
+def _serve_http(
+    app: "ASGIApp",
+    host: str,
+    port: int,
+    announcement: str,
+    *,
+    stop: "Stop | None" = None,
+    proxies: Sequence[str] = (),
+    as_json: bool = False,
+    reread: Callable[[], object] | None = None,
+) -> int:
     from runway_mcp.web.serving import listen, serve_http
 
     try:
@@ -188,8 +195,20 @@ def _serve_http(app: "ASGIApp", host: str, port: int, announcement: str) -> int:
     except OSError as error:
         return _fail(1, f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}")
     name = f"[{host}]" if ":" in host else host
-    print(f"runway-mcp: {announcement.format(f'http://{name}:{port}')}", file=sys.stderr)
-    return _run(partial(serve_http, app, listener))
+    where = announcement.format(f"http://{name}:{port}")
+    if as_json:
+        from runway_mcp.logs import announce
+
+        announce(where)
+    else:
+        print(f"runway-mcp: {where}", file=sys.stderr)
+    serve = partial(serve_http, app, listener, stop, proxies=proxies)
+    return _run(serve if reread is None else partial(_rereading, reread, serve))
+
+
+async def _rereading(reread: Callable[[], object], serve: Callable[[], Coroutine[object, object, None]]) -> None:
+    with on_hangup(reread):
+        await serve()
 
 
 def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:
@@ -199,84 +218,6 @@ def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:
     gc.enable()
     anyio.run(serve)
     return 0
-
-
-def _parse(arguments: Sequence[str]) -> "Settings":
-    """The settings that the command line and the environment make; every field but a secret is a flag."""
-    from runway_mcp.settings import Settings, flag, variables
-
-    parser = _Parser(
-        prog="runway-mcp",
-        description="MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
-        epilog="\n".join(
-            [
-                "commands:",
-                *(f"  {name:<9}{what}" for name, what in COMMANDS.items()),
-                "",
-                "environment only, since a process's arguments can be read by others:",
-                *(
-                    f"  {', else '.join(variables(name))}\n  {field.description}"
-                    for name, field in Settings.model_fields.items()
-                    if flag(name) is None
-                ),
-            ]
-        ),
-    )
-    parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
-    parser.add_argument(
-        "--env-file", type=Path, metavar="PATH", help="A file of NAME=value lines; no .env is read unless named here."
-    )
-    for name, field in Settings.model_fields.items():
-        if (option := flag(name)) is None:
-            continue
-        if field.annotation is bool:
-            text = f"{field.description} [{variables(name)[0]}; default: off]"
-            parser.add_argument(option, dest=name, action="store_true", default=None, help=text)
-        else:
-            text = f"{field.description} [{variables(name)[0]}; default: {field.default or 'none'}]"
-            action = "append" if field.default == () else "store"
-            choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
-            parser.add_argument(
-                option, dest=name, action=action, metavar=choices or name.rsplit("_")[-1].upper(), help=text
-            )
-    options = vars(parser.parse(arguments))
-    return _load({name: value for name, value in options.items() if value is not None})
-
-
-def _load(flags: dict[str, object]) -> "Settings":
-    from runway_mcp.settings import SettingsError, load
-
-    env_file = flags.pop("env_file", None)
-    try:
-        return load(flags, env_file if isinstance(env_file, Path) else None)
-    except SettingsError as error:
-        raise UsageError(str(error)) from None
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and repeat no value, which might be a key."""
-
-    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
-        super().__init__(
-            prog=prog,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options in `arguments`, or raise `UsageError`."""
-        options, unknown = self.parse_known_args(arguments)
-        if unknown:
-            flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-            raise UsageError(f"unknown {'option ' + flags[0] if flags else 'command'}; see {self.prog} --help")
-        return options
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `UsageError` with argparse's message, less the value that it may repeat."""
-        message = re.sub(r"ignored explicit argument.*", "takes no value", message)
-        raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
 
 
 def _fail(code: int, message: str) -> int:

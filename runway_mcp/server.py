@@ -17,18 +17,21 @@ from pydantic import ValidationError
 from runway_mcp import __version__
 from runway_mcp.access import Access
 from runway_mcp.api.errors import quote
+from runway_mcp.calls import Tell
 from runway_mcp.mcp_tasks import McpTasksExtension, RunwayMcpTasks
+from runway_mcp.recording import Recording
 from runway_mcp.resources import TaskResources
 from runway_mcp.tasks.callers import Caller, Services
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import Toolset, results
+from runway_mcp.toolsets.capability import CAPABILITY
 from runway_mcp.toolsets.tasks import TASKS
 from runway_mcp.toolsets.waiting import WAITING
 
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING)}
+TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING, CAPABILITY)}
 LOCAL = Caller("local")
 """Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
@@ -77,7 +80,7 @@ class RunwayServer(MCPServer[TaskService]):
             logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
             return results.error_result(
                 f"{name} failed through a fault of this server; its log says more. If the call was to change the "
-                "task, that may have happened or not: runway_getTask shows how it stands."
+                "task, that may have happened or not: reading the task shows how it stands."
             )
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -92,6 +95,7 @@ def build_server(
     local: Caller = LOCAL,
     read_only: bool = False,
     sandbox: bool = False,
+    tell: Sequence[Tell] = (),
 ) -> MCPServer[TaskService]:
     """Return a server that is complete but not yet running.
 
@@ -101,6 +105,7 @@ def build_server(
         local: Whose request it is where none says whose.
         read_only: Register only the tools that change nothing.
         sandbox: Say in the server's name and instructions that nothing here is real.
+        tell: What hears at its end of each request that does not come over HTTP, which tells of its own.
     """
 
     @asynccontextmanager
@@ -108,10 +113,17 @@ def build_server(
         async with services.running():
             yield await services.of(local)
 
-    access = Access(services, [tool for toolset in toolsets for tool in toolset.tools])
+    tools = [tool for toolset in toolsets for tool in toolset.tools]
+    recording = Recording(local, {tool.name for tool in tools}, tell)
+    access = Access(services, tools)
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
-        lambda ctx: RunwayMcpTasks(ctx.lifespan_context, read_only=read_only, poll_seconds=services.poll_seconds)
+        lambda ctx: RunwayMcpTasks(
+            ctx.lifespan_context,
+            read_only=read_only,
+            offers_waits=WAITING in toolsets,
+            poll_seconds=services.poll_seconds,
+        )
     )
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
@@ -124,7 +136,7 @@ def build_server(
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[InFlightLimit(MOST_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
+        middleware=[recording, InFlightLimit(MOST_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in toolsets:

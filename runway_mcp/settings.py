@@ -255,6 +255,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{_place(name)}: it goes with --auth oauth")
         return self
 
+    @model_validator(mode="after")
+    def _metrics_have_a_port(self) -> Self:
+        if self.metrics and self.transport == "stdio":
+            raise ValueError(f"{_place('metrics')}: it is for --transport streamable-http")
+        return self
+
 
 def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
     """Return the settings that `flags`, the environment and `env_file` together make.

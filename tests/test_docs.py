@@ -87,12 +87,12 @@ def test_each_host_configuration_starts_our_command(block: str) -> None:
 def test_the_flags_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
     """Every option given to runway-mcp in a shell block is one the command line knows."""
     shown = ""
-    for arguments in (["--help"], ["sandbox", "--help"]):
+    for arguments in (["--help"], ["sandbox", "--help"], ["token", "--help"]):
         with pytest.raises(SystemExit):
             main(arguments)
         shown += capsys.readouterr().out
     for block in blocks("sh"):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", "").splitlines():
             words = shlex.split(line)
             if "runway-mcp" in words and "docker" not in words:
                 options = words[words.index("runway-mcp") :]

@@ -123,7 +123,7 @@ async def test_each_of_many_calls_at_once_gets_its_own_answer(tmp_path: Path) ->
 
 async def test_stdout_holds_nothing_but_messages_at_log_level_debug() -> None:
     """Logs go to stderr alone; every line of stdout is a JSON-RPC message with its newline."""
-    async with running("--sandbox", "--log-level", "debug") as server:
+    async with running("--sandbox", "--log-level", "debug", measured=True) as server:
         await assert_alive(server, "read")
         await server.ask(request("list", "tools/list"))
         await server.ask(call("wrong", "runway_getTask", "no id"))
@@ -141,7 +141,7 @@ async def test_an_idle_server_stops_at_once() -> None:
     """A closed stdin and either signal end it with exit code 0, without a word of complaint."""
 
     async def check(how: Stop) -> None:
-        async with running("--sandbox") as server:
+        async with running("--sandbox", measured=True) as server:
             await assert_alive(server, "started")
             await server.stop(how)
             await server.ends_quietly(within=2)

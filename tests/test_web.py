@@ -1,4 +1,4 @@
-"""What stands around the app over HTTP: deadlines of bodies and the orderly end of requests."""
+"""What stands around the app over HTTP: its listener, and protocol errors of a readable length."""
 
 import json
 import socket
@@ -6,10 +6,8 @@ import socket
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from runway_mcp.web.deadlines import LARGEST_BODY, BodyDeadline
 from runway_mcp.web.errors import ShortErrors
 from runway_mcp.web.serving import listen
-from runway_mcp.web.stopping import Stoppable
 
 SCOPE: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": []}
 
@@ -32,62 +30,6 @@ class Sent(list[Message]):
     async def __call__(self, message: Message) -> None:
         """Remember one message."""
         self.append(message)
-
-
-async def test_a_body_over_the_limit_is_handed_on_for_the_app_to_refuse() -> None:
-    """It is not gathered to its end, whether its length was declared or not."""
-    seen: list[int] = []
-
-    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
-        seen.append(len((await receive()).get("body", b"")))
-
-    piece: Message = {"type": "http.request", "body": b"x" * (LARGEST_BODY + 1), "more_body": True}
-    with anyio.fail_after(5):
-        await BodyDeadline(app)(SCOPE, messages(piece), Sent())
-        declared = {**SCOPE, "headers": [(b"content-length", b"9" * 30)]}
-        await BodyDeadline(app)(declared, messages(piece), Sent())
-    assert seen == [LARGEST_BODY + 1] * 2
-
-
-async def test_what_is_not_a_request_passes_through() -> None:
-    """The lifespan has no body, no deadline and no end of its own."""
-    seen: list[str] = []
-
-    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
-        seen.append(scope["type"])
-
-    await BodyDeadline(Stoppable(app))({"type": "lifespan"}, messages(), Sent())
-    assert seen == ["lifespan"]
-
-
-START: Message = {"type": "http.response.start", "status": 200, "headers": []}
-PART: Message = {"type": "http.response.body", "body": b"part", "more_body": True}
-END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-async def stopped_after(*said: Message) -> Sent:
-    """What a client gets of a request that had said this when the server stopped."""
-    sent = Sent()
-
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        for message in said:
-            await send(message)
-        await anyio.sleep_forever()
-
-    stoppable = Stoppable(app)
-    with anyio.fail_after(5):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stoppable, SCOPE, messages(), sent)
-            await anyio.wait_all_tasks_blocked()
-            stoppable.stop()
-    return sent
-
-
-async def test_a_request_under_way_gets_a_whole_response_when_the_server_stops() -> None:
-    """503 where none had begun, an end where one had, and nothing more where it was whole."""
-    assert [message.get("status") for message in await stopped_after()] == [503, None]
-    assert await stopped_after(START, PART) == [START, PART, END]
-    assert await stopped_after(START, END) == [START, END]
 
 
 def test_listeners_name_their_protocol() -> None:

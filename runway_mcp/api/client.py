@@ -6,11 +6,12 @@ tell from the task itself whether sending it again is right.
 
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from random import random as system_random
+from time import monotonic
 
 import anyio
 import httpx2
@@ -20,14 +21,18 @@ from runway_mcp import __version__
 from runway_mcp.api import retry
 from runway_mcp.api.errors import (
     AuthenticationError,
+    NotFoundError,
     RunwayError,
     TransientError,
     UnexpectedReplyError,
 )
 from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
 from runway_mcp.api.reply import Reply, foreign, raise_for, typed_errors
+from runway_mcp.api.spans import client_span
 
 TASK = "/v1/tasks/{id}"
+NO_TASK = TaskId("00000000-0000-0000-0000-000000000000")
+"""An id that no task has."""
 USER_AGENT = f"runway-mcp/{__version__}"
 LARGEST_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
@@ -62,6 +67,7 @@ class Timeouts:
     pool: float = 5
     attempt: float = 20
     delete: float = 8
+    reach: float = 5
     total: float = 45
 
 
@@ -107,6 +113,7 @@ class RunwayClient:
         self._observe = observe
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
+        self._base = ""
         self._redact = redact
         self._timeouts = timeouts
         self._sleep = sleep
@@ -146,23 +153,34 @@ class RunwayClient:
         if not reply.is_from_the_api:
             raise foreign(reply)
 
+    async def reach(self) -> None:
+        """See whether the API answers and accepts the key, by one small read that is not repeated.
+
+        Raises:
+            RunwayError: It does not; with a `status` it was reached all the same.
+        """
+        with suppress(NotFoundError):
+            await self._send("GET", TASK, NO_TASK, within=self._timeouts.reach)
+
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
         if self._pool is not None:
             await self._pool.aclose()
 
     async def _read(self, endpoint: str, task_id: TaskId, within: float) -> Reply:
-        deadline = anyio.current_time() + within
+        deadline = monotonic() + within
         attempt = 0
         while True:
-            left = deadline - anyio.current_time()
+            left = deadline - monotonic()
             try:
-                return await self._send("GET", endpoint, task_id, within=min(self._timeouts.attempt, left))
+                return await self._send(
+                    "GET", endpoint, task_id, within=min(self._timeouts.attempt, left), resends=attempt
+                )
             except TransientError as error:
                 attempt += 1
                 error.attempts = attempt
                 wait = self._wait_before_retry(error, attempt)
-                if wait is None or anyio.current_time() + wait >= deadline:
+                if wait is None or monotonic() + wait >= deadline:
                     raise
             await self._sleep(wait)
 
@@ -173,26 +191,27 @@ class RunwayClient:
             return retry.delay(attempt, self._random)
         return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
 
-    async def _send(self, method: str, endpoint: str, task_id: TaskId, *, within: float) -> Reply:
+    async def _send(self, method: str, endpoint: str, task_id: TaskId, *, within: float, resends: int = 0) -> Reply:
         if self._pool is None:
             self._pool = self._connect()
-        started = anyio.current_time()
-        status: int | None = None
-        try:
-            reply = await self._exchange(self._pool, method, endpoint.format(id=task_id), within)
-            status = reply.status
-        except RunwayError as error:
-            status = error.status
-            raise
-        finally:
-            if self._observe is not None:
-                self._observe(f"{method} {endpoint}", status, anyio.current_time() - started)
+            self._base = str(self._pool.base_url).rstrip("/")
+        started = monotonic()
+        with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
+            try:
+                reply = await self._exchange(self._pool, method, self._base + endpoint.format(id=task_id), within)
+                exchange.status = reply.status
+            except RunwayError as error:
+                exchange.status = error.status
+                raise
+            finally:
+                if self._observe is not None:
+                    self._observe(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
-    async def _exchange(self, pool: httpx2.AsyncClient, method: str, path: str, within: float) -> Reply:
+    async def _exchange(self, pool: httpx2.AsyncClient, method: str, url: str, within: float) -> Reply:
         with typed_errors(within):
             with anyio.fail_after(within):
-                async with pool.stream(method, path) as response:
+                async with pool.stream(method, url) as response:
                     body = bytearray()
                     async for chunk in response.aiter_bytes():
                         body += chunk
@@ -217,7 +236,7 @@ async def open_client(
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = Timeouts(),
-    missing_key: str = MISSING_KEY,
+    missing_key: str | None = MISSING_KEY,
     observe: Observe | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
@@ -232,12 +251,12 @@ async def open_client(
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
-        missing_key: What is said of every call where there is no key.
+        missing_key: What is said of every call where there is no key; None where it is sent all the same.
         observe: Hears of each request.
     """
 
     def connect() -> httpx2.AsyncClient:
-        if auth is None:
+        if auth is None and missing_key is not None:
             raise AuthenticationError(missing_key)
         encrypted = base_url.startswith("https:")
         try:
@@ -253,7 +272,7 @@ async def open_client(
                 follow_redirects=False,
                 # http is only for this machine (see the settings): no proxy may see the key on its way there.
                 trust_env=encrypted,
-                verify=_trust(ca_file) if encrypted and transport is None else True,
+                verify=trust(ca_file) if encrypted and transport is None else True,
                 transport=transport,
             )
         except (ImportError, ValueError, OSError, httpx2.InvalidURL):
@@ -267,8 +286,8 @@ async def open_client(
         await client.aclose()
 
 
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    """The operating system's trust store, and the certificates of `ca_file` beside it."""
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return the operating system's trust store, and the certificates of `ca_file` beside it."""
     context = httpx2.create_ssl_context()
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)

@@ -25,6 +25,8 @@ DEEPEST = 64
 LONGEST_STATUS = 100
 """Characters of a status; a longer text is none."""
 
+_CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
+"""Where a text may hold an escape, behind which anything hides, or a number that JSON does not have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -58,10 +60,16 @@ def parse_json(body: bytes, redact: Callable[[str], str] = str) -> JsonValue:
         ValueError: It is no JSON, or holds what JSON can't pass on (NaN, infinity, over 64 levels).
     """
     try:
-        value = json.loads(body.decode())
+        text = body.decode()
+        value = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
-    return _clean(value, redact, 0)
+    return value if _is_plain(text, redact) else _clean(value, redact, 0)
+
+
+def _is_plain(text: str, redact: Callable[[str], str]) -> bool:
+    """Whether nothing that has to be cleaned can be in a JSON text, as is so of nearly all."""
+    return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= DEEPEST and redact(text) == text
 
 
 def _clean(value: JsonValue, redact: Callable[[str], str], depth: int) -> JsonValue:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,7 @@ import anyio
 from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
-from runway_mcp.tasks.changes import open_changes
+from runway_mcp.tasks.changes import SHUTDOWN_SECONDS, open_changes
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.usage import Usage
 from runway_mcp.tasks.watcher import POLL_SECONDS, Watcher
@@ -42,17 +43,18 @@ class Caller:
         issuer: Who says who they are: an OAuth issuer's URL, or empty for the operator of this server.
         scopes: What they may do.
         key: The Runway key that is used for them, or None where nobody has provided one.
+        identity: What tells callers apart. A caller whose Runway key was replaced starts afresh.
     """
 
     subject: str
     issuer: str = ""
     scopes: frozenset[str] = frozenset(SCOPES)
     key: SecretStr | None = field(default=None, repr=False)
+    identity: Hashable = field(init=False, repr=False, compare=False)
 
-    @property
-    def identity(self) -> Hashable:
-        """What tells callers apart. A caller whose Runway key was replaced starts afresh."""
-        return self.issuer, self.subject, self.key
+    def __post_init__(self) -> None:
+        digest = sha256(self.key.get_secret_value().encode()).hexdigest() if self.key else ""
+        object.__setattr__(self, "identity", (self.issuer, self.subject, digest))
 
 
 NOBODY = Caller("nobody", scopes=frozenset())
@@ -64,6 +66,7 @@ class Services:
 
     Attributes:
         usage: What has been done so far, for all callers together.
+        shutdown_seconds: How long the end of `running` waits for the changes under way.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Services:
         """
         self.usage = Usage()
         self.poll_seconds = poll_seconds
+        self.shutdown_seconds = SHUTDOWN_SECONDS
         self._connect = connect
         self._most_waits = most_waits
         self._opening = anyio.Lock()
@@ -95,7 +99,7 @@ class Services:
         """Serve callers while the context lasts; its end ends all waits, and lets changes come to theirs."""
         async with AsyncExitStack() as clients, anyio.create_task_group() as loops:
             try:
-                async with open_changes() as changes:
+                async with open_changes(self.shutdown_seconds) as changes:
                     self._open = clients, loops, changes
                     yield
             finally:
@@ -106,14 +110,14 @@ class Services:
 
     async def of(self, caller: Caller) -> TaskService:
         """Return the use cases of a caller."""
-        service = self._services.get(caller.identity)
+        service = self._latest.get(caller.identity)
         if service is None:
             async with self._opening:
                 service = self._services.get(caller.identity) or await self._make(caller)
-        self._latest[caller.identity] = service
+            self._latest[caller.identity] = service
+            if len(self._latest) > MOST_IDLE_CALLERS:
+                self._latest.popitem(last=False)
         self._latest.move_to_end(caller.identity)
-        if len(self._latest) > MOST_IDLE_CALLERS:
-            self._latest.popitem(last=False)
         return service
 
     def end_waits(self) -> None:
@@ -125,6 +129,11 @@ class Services:
     def open_waits(self) -> int:
         """How many waits are under way."""
         return sum(service.open_waits for service in self._services.values())
+
+    @property
+    def open_changes(self) -> int:
+        """How many changes are under way, with a caller who waits for them or without."""
+        return self._open[2].under_way if self._open else 0
 
     async def _make(self, caller: Caller) -> TaskService:
         if self._open is None:

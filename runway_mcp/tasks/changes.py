@@ -26,6 +26,11 @@ class Changes:
         self._tasks = tasks
         self._running: dict[anyio.CancelScope, anyio.Event] = {}
 
+    @property
+    def under_way(self) -> int:
+        """How many there are."""
+        return len(self._running)
+
     async def run(self, change: Callable[[], Awaitable[T]], *, name: str) -> T:
         """Return what `change` returns; cancelling this call leaves the change running.
 

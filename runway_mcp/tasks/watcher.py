@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import random as system_random
+from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
@@ -91,6 +92,24 @@ class Poll:
         self._looked = anyio.Event()
 
 
+class _Look:
+    """A look under way, and what it brought to those who wait for the same."""
+
+    def __init__(self) -> None:
+        self.ended: anyio.Event | None = None
+        self.task: Task | None = None
+        self.error: RunwayError | None = None
+
+    async def result(self) -> Task | None:
+        """Return what it has brought, once it has ended; None where whoever looked was called away."""
+        if self.ended is None:
+            self.ended = anyio.Event()
+        await self.ended.wait()
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return self.task
+
+
 class _Loop:
     """A poll under way: how many hold it, what ends it, and what makes it look at once."""
 
@@ -129,8 +148,9 @@ class Watcher:
         self._random = random
         self._loops: dict[TaskId, _Loop] = {}
         self._states: dict[TaskId, tuple[float, Task]] = {}
+        self._looks: dict[TaskId, _Look] = {}
         self._changes = 0
-        self._requests = anyio.CapacityLimiter(MOST_REQUESTS)
+        self._requests = anyio.Semaphore(MOST_REQUESTS, fast_acquire=True)
 
     async def read(self, task_id: TaskId) -> Task:
         """Return the task as it stands, or stood less than a poll interval ago.
@@ -144,14 +164,9 @@ class Watcher:
         if known is not None:
             self._usage.shared_reads += 1
             return known
-        async with self.watch(task_id) as poll:
-            if poll.looks:
-                self._hurry(task_id)
-            await poll.next(poll.looks)
-            if poll.trouble is not None:
-                raise poll.trouble.with_traceback(None)
-            assert poll.task is not None  # noqa: S101 - a look brings a state or an error
-            return poll.task
+        task = await self._look(task_id)
+        self._hurry(task_id)
+        return task
 
     @asynccontextmanager
     async def watch(self, task_id: TaskId) -> AsyncGenerator[Poll]:
@@ -196,11 +211,12 @@ class Watcher:
         """Forget what is known of the task and look at once: something was done to it."""
         self._changes += 1
         self._states.pop(task_id, None)
+        self._looks.pop(task_id, None)
         self._hurry(task_id)
 
     async def _run(self, task_id: TaskId, loop: _Loop) -> None:
         with loop.scope:
-            started = anyio.current_time()
+            started = monotonic()
             failures = 0
             while not loop.poll.ended:
                 loop.hurry = anyio.Event()
@@ -210,12 +226,9 @@ class Watcher:
                 except RunwayError as error:
                     failures += 1
                     loop.poll.note(None, error)
-                except Exception:
-                    logger.exception("A look at a task failed unexpectedly")
-                    loop.poll.note(None, RunwayError("The task could not be read through a fault of this server."))
                 pause = interval(
                     self._poll_seconds,
-                    waited=anyio.current_time() - started,
+                    waited=monotonic() - started,
                     throttled=loop.poll.task is not None and loop.poll.task.status == "THROTTLED",
                     failures=failures,
                     random=self._random,
@@ -226,10 +239,30 @@ class Watcher:
 
     async def _look(self, task_id: TaskId) -> Task:
         known = self._recent(task_id)
+        while known is None and (under_way := self._looks.get(task_id)) is not None:
+            known = await under_way.result()
         if known is not None:
             return known
+        look = self._looks[task_id] = _Look()
+        try:
+            look.task = await self._ask(task_id)
+        except RunwayError as error:
+            look.error = error
+            raise
+        except Exception:
+            logger.exception("A look at a task failed unexpectedly")
+            look.error = RunwayError("The task could not be read through a fault of this server.")
+            raise look.error from None
+        finally:
+            if self._looks.get(task_id) is look:
+                del self._looks[task_id]
+            if look.ended is not None:
+                look.ended.set()
+        return look.task
+
+    async def _ask(self, task_id: TaskId) -> Task:
         async with self._requests:
-            asked, changes = anyio.current_time(), self._changes
+            asked, changes = monotonic(), self._changes
             self._usage.polls += 1
             task = await self._client.get_task(task_id)
         if changes == self._changes:
@@ -241,7 +274,7 @@ class Watcher:
 
     def _recent(self, task_id: TaskId) -> Task | None:
         asked, task = self._states.get(task_id, (0.0, None))
-        return task if task is not None and anyio.current_time() - asked < self._poll_seconds else None
+        return task if task is not None and monotonic() - asked < self._poll_seconds else None
 
     def _hurry(self, task_id: TaskId) -> None:
         loop = self._loops.get(task_id)

@@ -1,24 +1,31 @@
 """The app that serves everything over HTTP: MCP, REST and what operators look at, behind one edge.
 
-From the outside in, a request passes: its record in the log, the edge (Host, Origin, CORS), who is
-asking, how much they ask at once, its body, and the route.
+From the outside in, a request passes: its record in the log, the edge (Host, Origin, CORS), the routes for who
+watches over the server, its end should the server stop, who is asking, how much they ask at once, its body,
+and the route.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.subscriptions import ListenHandler
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
+from runway_mcp.calls import Tell
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth import Authenticated, Authentication, Forbidding
 from runway_mcp.web.deadlines import BodyDeadline
-from runway_mcp.web.edge import Edge, guarded
+from runway_mcp.web.edge import Edge, Guarded
 from runway_mcp.web.errors import ShortErrors
 from runway_mcp.web.limits import RequestLimit
-from runway_mcp.web.recording import Recorded, Tell
+from runway_mcp.web.recording import Recorded
+from runway_mcp.web.refusals import unserved
+from runway_mcp.web.stopping import Stop
 
 MOST_REQUESTS = 100
 """Requests that one caller may have under way."""
@@ -32,7 +39,9 @@ def build_app(
     caller: Caller,
     authentication: Authentication | None = None,
     routes: Sequence[BaseRoute] = (),
+    health: Sequence[BaseRoute] = (),
     most_requests: int = MOST_REQUESTS,
+    stop: Stop | None = None,
     tell: Sequence[Tell] = (),
 ) -> ASGIApp:
     """Return the ASGI app that serves `server` at `path`.
@@ -47,14 +56,19 @@ def build_app(
         caller: Whose a request is that shows no access token.
         authentication: Who has to show one; nobody where there is none.
         routes: What is served beside MCP. Each sees to its own protection.
+        health: What stays to be served when nothing else is: when the server stops, and when it is overrun.
         most_requests: Requests that one caller may have under way.
+        stop: What ends the requests and listen streams when the server stops.
         tell: What hears of each request at its end.
     """
     mcp = server.streamable_http_app(
-        streamable_http_path=path, stateless_http=True, transport_security=edge.transport_security()
+        streamable_http_path=path,
+        stateless_http=True,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the edge's part
     )
-    mcp.router.redirect_slashes = False
-    endpoint: ASGIApp = ShortErrors(mcp)
+    (route,) = mcp.routes
+    assert isinstance(route, Route)  # noqa: S101 - the endpoint, which our own routes lead to
+    endpoint: ASGIApp = ShortErrors(route.app)
     if authentication is not None:
         endpoint = authentication.required(Forbidding(endpoint, authentication))
     app: ASGIApp = Starlette(
@@ -63,10 +77,23 @@ def build_app(
             *(authentication.routes() if authentication else ()),
             *routes,
         ],
-        lifespan=mcp.router.lifespan_context,
+        exception_handlers={HTTPException: unserved},
     )
     app.router.redirect_slashes = False
     app = RequestLimit(BodyDeadline(app), most_requests)
     if authentication is not None:
         app = Authenticated(app, authentication)
-    return Recorded(guarded(app, edge), caller, tell)
+    if stop is not None:
+        stop.also(_listen_streams(server).close)
+        app = stop.guard(app)
+    app = Router(health, default=app, lifespan=mcp.router.lifespan_context, redirect_slashes=False)
+    return Recorded(Guarded(app, edge), caller, tell)
+
+
+def _listen_streams(server: MCPServer[Any]) -> ListenHandler:
+    """The handler of `subscriptions/listen`, which can end its streams with the result that they owe."""
+    lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - MCPServer offers no public way to it
+    entry = lowlevel.get_request_handler("subscriptions/listen")
+    assert entry is not None  # noqa: S101 - the SDK registers it unless told not to
+    assert isinstance(entry.handler, ListenHandler)  # noqa: S101 - and nobody replaces it
+    return entry.handler

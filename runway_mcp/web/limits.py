@@ -3,17 +3,22 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.calls import Call
+from runway_mcp.tasks.callers import NOBODY
+from runway_mcp.web.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
 class RequestLimit:
-    """Answers 429 to a caller who has too many requests under way."""
+    """Answers 429 to a caller who has too many requests under way; a stream is one for as long as it is open.
+
+    Strangers, who showed no access token where one is asked for, are told apart by their address: else
+    one of them could keep the others from learning how to get a token.
+    """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -25,10 +30,13 @@ class RequestLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        who = Call.within(scope).caller.identity
+        who = _who(scope)
         if self._under_way[who] >= self._most:
-            message = f"{self._most} requests of yours are under way; this one was not handled, and changed nothing."
-            await JSONResponse({"error": message}, 429, {"Retry-After": "1"})(scope, receive, send)
+            message = (
+                f"{self._most} requests of yours are under way, as many as one caller may have. This one was not "
+                "handled, and nothing was changed: repeat it when another has ended."
+            )
+            await refused(429, message, retry=True, retry_after=1)(scope, receive, send)
             return
         self._under_way[who] += 1
         try:
@@ -37,3 +45,8 @@ class RequestLimit:
             self._under_way[who] -= 1
             if not self._under_way[who]:
                 del self._under_way[who]
+
+
+def _who(scope: Scope) -> "Hashable":
+    caller = Call.within(scope).caller
+    return (scope["client"] or ("",))[0] if caller is NOBODY else caller.identity

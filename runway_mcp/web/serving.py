@@ -2,38 +2,55 @@
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
 from runway_mcp.signals import on_stop_signal
-from runway_mcp.web.deadlines import HeaderDeadlineProtocol
-from runway_mcp.web.stopping import Stoppable
+from runway_mcp.web.deadlines import DeadlineProtocol
+from runway_mcp.web.stopping import Stop
 
 MOST_CONNECTIONS = 1_000
-GRACE_SECONDS = 0.5
-"""How long requests under way may go on after a stop signal; a DELETE that was sent goes on beside them."""
-CLOSING_SECONDS = 2
-"""How long clients may then take to read what is left for them."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle: longer than a proxy keeps one, lest it sends a request into the close."""
+CLOSING_SECONDS = 0.5
+"""How long clients may take, when serving ends, to read what is left for them."""
 
 
 class _Server(uvicorn.Server):
     """Uvicorn that takes a stop signal as a wish to stop, not as a reason to die of it afterwards."""
 
-    def __init__(self, config: uvicorn.Config, app: Stoppable) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
         super().__init__(config)
-        self._app = app
+        self._stop = stop
+        self._finishing: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        with on_stop_signal(self._stop):
+        with on_stop_signal(self._begin_to_stop):
             yield
 
-    def _stop(self) -> None:
-        self.should_exit = True
-        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._app.stop)
+    def _begin_to_stop(self) -> None:
+        self._finishing = asyncio.get_running_loop().create_task(self._finish())
+
+    async def _finish(self) -> None:
+        try:
+            await self._stop.finish()
+            with anyio.move_on_after(CLOSING_SECONDS):
+                while self._unread():  # noqa: ASYNC110 - a transport tells its protocol of this, and nobody else
+                    await anyio.sleep(0.02)
+            for connection in self._unread():
+                connection.transport.abort()
+        finally:
+            self.should_exit = True
+
+    def _unread(self) -> list[DeadlineProtocol]:
+        """The connections on which a client has not yet taken what is there for it."""
+        connections = (one for one in self.server_state.connections if isinstance(one, DeadlineProtocol))
+        return [one for one in connections if one.transport.get_write_buffer_size()]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,19 +61,32 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.socket(listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach())
 
 
-async def serve_http(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve `app` on `listener` until SIGINT or SIGTERM comes."""
-    stoppable = Stoppable(app)
+async def serve_http(
+    app: ASGIApp, listener: socket.socket, stop: Stop | None = None, *, proxies: Sequence[str] = ()
+) -> None:
+    """Serve `app` on `listener` until SIGINT or SIGTERM comes.
+
+    Args:
+        app: What is served.
+        listener: Where.
+        stop: What the app's requests are guarded by; where there is none, they are guarded here.
+        proxies: Addresses and networks whose X-Forwarded-For and -Proto are believed.
+    """
+    if stop is None:
+        stop = Stop()
+        app = stop.guard(app)
     config = uvicorn.Config(
-        stoppable,
-        http=HeaderDeadlineProtocol,
+        app,
+        http=DeadlineProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=CLOSING_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
     )
-    await _Server(config, stoppable).serve(sockets=[listener])
+    await _Server(config, stop).serve(sockets=[listener])

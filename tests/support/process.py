@@ -29,11 +29,11 @@ META = {
 """What the newest protocol revision wants in each request, in place of a handshake."""
 
 ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if name in {"PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR"} or name.startswith("COVERAGE_")
+    name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR"}
 }
-"""No proxies, no keys; but coverage, where it runs, measures the process too."""
+"""No proxies, no keys."""
+MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+"""What has coverage, where it runs, measure a process too: it then starts in double the time."""
 
 Stop = Literal["eof", "SIGINT", "SIGTERM"]
 STOPS: tuple[Stop, ...] = ("eof", "SIGINT", "SIGTERM")
@@ -136,6 +136,7 @@ async def running(
     env: Mapping[str, str] | None = None,
     stdout: int = subprocess.PIPE,
     stderr: int | None = None,
+    measured: bool = False,
 ) -> AsyncGenerator[Server]:
     """Run `runway-mcp` with these arguments; kill it, should it still run at the end.
 
@@ -144,6 +145,7 @@ async def running(
         env: Variables beside the few that every process needs.
         stdout: A descriptor in place of the pipe that the test reads.
         stderr: A descriptor in place of the file that `Server.stderr` reads.
+        measured: Whether what it runs counts for coverage; it then must end by itself, not be killed.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
@@ -152,7 +154,7 @@ async def running(
                 [sys.executable, "-m", "runway_mcp", *arguments],
                 stdout=stdout,
                 stderr=errors if stderr is None else stderr,
-                env={**ENVIRONMENT, **(env or {})},
+                env={**ENVIRONMENT, **(MEASURING if measured else {}), **(env or {})},
             )
         try:
             yield Server(process, log)

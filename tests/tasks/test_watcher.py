@@ -124,6 +124,60 @@ async def test_reads_at_the_same_moment_share_one_request() -> None:
         assert len(script.requests) == 1
 
 
+async def test_reads_that_share_a_request_share_its_failure() -> None:
+    """Each is told of it, and none asks again."""
+    failed: list[str] = []
+
+    async def read(watcher: Watcher) -> None:
+        with pytest.raises(NotFoundError) as caught:
+            await watcher.read(ID)
+        failed.append(str(caught.value))
+
+    class Slow(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            answer = await super().handle_async_request(request)
+            await anyio.wait_all_tasks_blocked()
+            return answer
+
+    script = Slow(reply(404, {"error": "gone"}))
+    with anyio.fail_after(10):
+        async with (
+            scripted_client(script) as client,
+            watcher_of(client) as watcher,
+            anyio.create_task_group() as readers,
+        ):
+            for _ in range(3):
+                readers.start_soon(read, watcher)
+    assert len(script.requests) == 1
+    assert len(failed) == 3
+
+
+async def test_who_joined_a_read_that_was_called_off_reads_alone() -> None:
+    """A caller who goes away takes nobody else's answer along."""
+    found: list[str] = []
+
+    class FirstHangs(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            answer = await super().handle_async_request(request)
+            if len(self.requests) == 1:
+                await anyio.sleep_forever()
+            return answer
+
+    with anyio.fail_after(10):
+        async with scripted_client(FirstHangs(DONE)) as client, watcher_of(client) as watcher:
+
+            async def join() -> None:
+                found.append((await watcher.read(ID)).status)
+
+            async with anyio.create_task_group() as others, anyio.create_task_group() as first:
+                first.start_soon(watcher.read, ID)
+                await anyio.wait_all_tasks_blocked()
+                others.start_soon(join)
+                await anyio.wait_all_tasks_blocked()
+                first.cancel_scope.cancel()
+    assert found == ["SUCCEEDED"]
+
+
 async def test_a_change_made_here_is_seen_at_once() -> None:
     """What was known is forgotten, and whoever waits is looked for at once."""
     async with watching(RUNNING, DONE, poll=5) as (script, watcher):

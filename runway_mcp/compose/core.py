@@ -1,0 +1,145 @@
+"""What every transport serves: the use cases, and the MCP server over them."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcp.server.mcpserver import MCPServer
+
+from runway_mcp.api.client import MISSING_KEY, Observe, RunwayClient, open_client
+from runway_mcp.calls import Tell
+from runway_mcp.server import TOOLSETS, build_server
+from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
+from runway_mcp.tasks.callers import NOBODY, Caller, Services
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.toolsets import Toolset
+
+if TYPE_CHECKING:
+    from runway_mcp.web.metrics import Metrics
+
+Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
+
+NO_KEY_OF_THEIRS = (
+    "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
+    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What runs, whatever it is served over.
+
+    Attributes:
+        services: The use cases of each caller.
+        server: The MCP server.
+        connect: Opens a caller's client.
+        local: Whose a request is that shows no access token.
+        tell: What hears of each request at its end.
+        observe: What hears of each request to Runway.
+        metrics: What is counted for Prometheus, where it is asked for.
+    """
+
+    services: Services
+    server: MCPServer[TaskService]
+    connect: Connect
+    local: Caller
+    tell: list[Tell] = field(default_factory=list[Tell])
+    observe: list[Observe] = field(default_factory=list[Observe])
+    metrics: "Metrics | None" = None
+
+
+def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
+    """Return what runs, as `settings` ask; `hide` keeps a secret out of the log.
+
+    Raises:
+        SettingsError: A toolset or an extra that is asked for is not there.
+    """
+    tell: list[Tell] = []
+    observe: list[Observe] = []
+    metrics = None
+    if settings.metrics:
+        with extra("metrics"):
+            from runway_mcp.web.metrics import Metrics
+        metrics = Metrics()
+        tell.append(metrics.tell)
+        observe.append(metrics.observe)
+    if settings.log_level in {"debug", "info"}:
+        from runway_mcp.request_log import log_request
+
+        tell.append(log_request)
+    connect = _connect(settings, hide, observe)
+    services = Services(
+        connect,
+        poll_seconds=settings.poll_seconds,
+        most_waits=settings.max_waits if settings.transport == "streamable-http" else None,
+    )
+    local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
+    server = build_server(
+        services,
+        toolsets=_toolsets(settings.toolsets),
+        local=local,
+        read_only=settings.read_only,
+        sandbox=settings.sandbox,
+        tell=tell,
+    )
+    return Core(services, server, connect, local, tell, observe, metrics)
+
+
+@contextmanager
+def extra(name: str) -> Generator[None]:
+    """Say what to install where what an option imports is not there; the extra bears the option's name."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--{name} needs the package {error.name}, which is not installed: pip install 'runway-mcp[{name}]'"
+        ) from None
+
+
+def _toolsets(names: str) -> list[Toolset]:
+    """The toolsets that are named, each once and in that order."""
+    wanted = list(dict.fromkeys(filter(None, (name.strip() for name in names.split(",")))))
+    if not wanted or not TOOLSETS.keys() >= set(wanted):
+        raise SettingsError(
+            f"--toolsets / RUNWAY_MCP_TOOLSETS: there are {', '.join(TOOLSETS)}; name one, or several between commas"
+        )
+    return [TOOLSETS[name] for name in wanted]
+
+
+def _connect(settings: Settings, hide: Callable[[str], None], observe: Sequence[Observe]) -> Connect:
+    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
+
+    The log is told to `hide` each key, and `observe` hears of each request.
+    """
+
+    def hear(endpoint: str, status: int | None, seconds: float) -> None:
+        for one in observe:
+            one(endpoint, status, seconds)
+
+    def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        if caller.key is not None:
+            hide(caller.key.get_secret_value())
+        return open_client(
+            api_key=caller.key,
+            base_url=settings.base_url,
+            api_version=settings.api_version,
+            ca_file=settings.ca_file,
+            missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
+            observe=hear if observe else None,
+        )
+
+    if not settings.sandbox:
+        return connect
+    import httpx2
+
+    from runway_mcp.sandbox import create_app
+
+    app = create_app(speed=settings.sandbox_speed)
+    return lambda _: open_client(
+        api_key=SANDBOX_KEY,
+        base_url=SANDBOX_URL,
+        api_version=settings.api_version,
+        transport=httpx2.ASGITransport(app=app),
+        observe=hear if observe else None,
+    )

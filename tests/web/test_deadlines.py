@@ -1,0 +1,282 @@
+"""Clients that begin what they never end: a request's head, its body, or the reading of its answer."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from support.served import connection
+from support.waiting import together, until
+
+from runway_mcp.tasks.callers import Caller
+from runway_mcp.web.deadlines import LARGEST_BODY, BodyDeadline, DeadlineProtocol
+from runway_mcp.web.recording import Recorded
+
+DEADLINE = 0.3
+LOCAL = Caller("local")
+
+
+class Hasty(DeadlineProtocol):
+    """The deadlines of a connection, short enough to be waited for."""
+
+    header_seconds = DEADLINE
+    reading_seconds = DEADLINE
+
+
+class Patient(Hasty):
+    """A deadline for reading that a busy machine does not miss by itself."""
+
+    reading_seconds = 4 * DEADLINE
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the request's body, after longer than a request's head may take."""
+    body = await Request(scope, receive).body()
+    await anyio.sleep(2 * DEADLINE)
+    await PlainTextResponse(body)(scope, receive, send)
+
+
+@asynccontextmanager
+async def hasty(app: ASGIApp, protocol: type[DeadlineProtocol] = Hasty) -> AsyncGenerator[int]:
+    """Serve `app` in this event loop with short deadlines; gives the port."""
+    config = uvicorn.Config(
+        Recorded(app, LOCAL, ()),
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            await until(lambda: server.started, "uvicorn to start")
+            yield int(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            with anyio.move_on_after(5, shield=True):
+                await serving
+
+
+async def exchange(port: int, pieces: list[bytes], pause: float = DEADLINE / 4) -> bytes:
+    """Send the pieces with pauses between them, until the server closes; return what it said."""
+
+    async def feed(writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await anyio.sleep(pause)
+
+    said = b""
+    async with connection(port) as (reader, writer), anyio.create_task_group() as tasks:
+        tasks.start_soon(feed, writer)
+        with anyio.move_on_after(5) as deadline:
+            # Piece by piece: what has come must not be lost to the reset that a late piece of ours brings about.
+            with suppress(ConnectionError):
+                while piece := await reader.read(65_536):
+                    said += piece
+        tasks.cancel_scope.cancel()
+        assert not deadline.cancelled_caught, "the server did not close the connection"
+    return said
+
+
+_HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+
+
+def _drip(start: bytes, piece: bytes) -> list[bytes]:
+    return [start, *[piece] * 1_000]
+
+
+STALLING_HEADS = {
+    "nothing": [],
+    "half a line": [_HEAD[:20]],
+    "half a head": [_HEAD],
+    "dripping headers": _drip(b"GET / HTTP/1.1\r\n", b"X-More: x\r\n"),
+    "a dripping line": _drip(b"GET /", b"x"),
+}
+
+
+async def test_a_head_that_does_not_come_in_time_closes_the_connection() -> None:
+    """Each byte that drips in gains no time."""
+
+    async def check(what: str) -> None:
+        with anyio.fail_after(5):
+            assert await exchange(port, STALLING_HEADS[what]) == b""
+
+    async with hasty(echo) as port:
+        await together(check, STALLING_HEADS)
+
+
+async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
+    """A client can't earn the right to stall with one good request."""
+    async with hasty(echo) as port:
+        said = await exchange(port, [_HEAD + b"\r\nhello", b"GET"], pause=3 * DEADLINE)
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.endswith(b"hello")
+
+
+async def test_an_answer_may_take_longer_than_the_head_of_its_request() -> None:
+    """The deadline ends with the head; the call itself has others."""
+    async with hasty(echo) as port:
+        said = await exchange(port, [_HEAD + b"Connection: close\r\n\r\nhello"])
+    assert said.endswith(b"hello")
+
+
+STALLING_BODIES = {
+    "stalling": [_HEAD + b"\r\nhe"],
+    "dripping": _drip(_HEAD.replace(b"5", b"5000") + b"\r\n", b"x"),
+    "dripping chunks": _drip(
+        _HEAD.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked") + b"\r\n", b"1\r\nx\r\n"
+    ),
+}
+
+
+async def test_a_body_that_does_not_come_in_time_is_408() -> None:
+    """It is answered in the app's place, and the connection is closed."""
+
+    async def check(what: str) -> None:
+        assert (await exchange(port, STALLING_BODIES[what])).startswith(b"HTTP/1.1 408")
+
+    async with hasty(BodyDeadline(echo, seconds=2 * DEADLINE)) as port:
+        await together(check, STALLING_BODIES)
+
+
+async def test_a_body_that_comes_slowly_but_in_time_is_whole() -> None:
+    """Pieces are put together, and the app sees them all."""
+    close = _HEAD + b"Connection: close\r\n\r\n"
+    async with hasty(BodyDeadline(echo, seconds=10 * DEADLINE)) as port:
+        said = await exchange(port, [close, b"he", b"l", b"lo"])
+    assert said.endswith(b"hello")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> None:
+    """The app never hears of the request, nothing is left waiting, and the next one is answered."""
+    heard: list[Scope] = []
+
+    async def listen(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append(scope)
+        await echo(scope, receive, send)
+
+    async with hasty(BodyDeadline(listen)) as port:
+        async with connection(port) as (_, writer):
+            writer.write(_HEAD + b"\r\nhe")
+            await writer.drain()
+        said = await exchange(port, [_HEAD + b"Connection: close\r\n\r\nhello"])
+    assert said.endswith(b"hello")
+    assert len(heard) == 1
+
+
+async def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
+    """The answer comes while the client still has most of it to send."""
+    chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    start = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with hasty(BodyDeadline(echo)) as port, connection(port) as (reader, writer):
+        writer.write(start + chunk * (LARGEST_BODY // 65_536 + 1))
+        with anyio.fail_after(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+
+
+async def test_what_is_not_a_request_passes_through() -> None:
+    """The lifespan has no body and no deadline."""
+    seen: list[str] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError
+
+    await BodyDeadline(app)({"type": "lifespan"}, nothing, nothing)  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
+
+
+class Feed:
+    """An app that answers with so many bytes, and knows how it ended.
+
+    Attributes:
+        gone: Whether it was told that the client has gone.
+        whole: Whether all was handed over.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.gone = False
+        self.whole = False
+        self._size = size
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, until the client has gone."""
+
+        async def listen() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.gone = not self.whole
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * self._size, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self.whole = True
+            tasks.cancel_scope.cancel()
+
+
+_GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+_MUCH = 16 * 1024 * 1024
+"""Bytes that no buffers between here and there take in."""
+
+
+@asynccontextmanager
+async def narrow(port: int) -> AsyncGenerator[socket.socket]:
+    """A connection whose client takes in little at a time."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, _GET)
+        yield client
+
+
+async def test_a_client_that_stops_reading_is_cut_off() -> None:
+    """Its call is told that it has gone, and its connection is freed."""
+    feed = Feed(_MUCH)
+    async with hasty(feed) as port, narrow(port):
+        await until(lambda: feed.gone, "the app to be told", within=5)
+
+
+async def test_a_client_that_reads_in_drops_is_cut_off() -> None:
+    """Reading a little now and then gains no time."""
+    feed = Feed(_MUCH)
+    async with hasty(feed) as port, narrow(port) as client:
+        loop = asyncio.get_running_loop()
+        with anyio.fail_after(5), suppress(ConnectionError):
+            while not feed.gone:
+                await loop.sock_recv(client, 1)
+                await anyio.sleep(DEADLINE / 20)
+
+
+async def test_a_client_that_reads_slowly_gets_everything() -> None:
+    """The deadline is for what is read meanwhile, not for the whole."""
+    feed = Feed(_MUCH)
+    size = 0
+    async with hasty(feed, Patient) as port, connection(port) as (reader, writer):
+        writer.write(_GET)
+        slowly_until = anyio.current_time() + 5 * DEADLINE
+        with anyio.fail_after(10):
+            while piece := await reader.read(64 * 1024):
+                size += len(piece)
+                if size >= _MUCH:
+                    break
+                if anyio.current_time() < slowly_until:
+                    await anyio.sleep(DEADLINE / 20)
+    assert size >= _MUCH
+    assert feed.whole

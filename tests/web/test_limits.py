@@ -1,0 +1,185 @@
+"""How much one caller may ask for at once: over a real port with two callers, and among strangers."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from support.process import call, request
+from support.served import ERAS, Served, connection, headers_of, serving_http
+from support.upstream import HANG, TASK_ID, Upstream, upstream
+from support.waiting import until
+
+from runway_mcp.tasks.callers import NOBODY
+from runway_mcp.web.limits import RequestLimit
+from runway_mcp.web.recording import Recorded
+
+LIMIT = 4 * 1024 * 1024
+PAGE = "https://app.example.com"
+MOST_REQUESTS = 3
+MOST_WAITS = 1
+TOKENS = {name: f"an-access-token-of-{name}" for name in ("ana", "ben")}
+OTHER_ID = "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module, so that its tests can share a process."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Upstream, Served]]:
+    """A server for two callers, whose calls get no answer from the API."""
+    tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
+    write_tokens(tokens)
+    arguments = ("--auth", "token", "--tokens-file", str(tokens), "--share-key")
+    page = ("--allowed-origin", PAGE)
+    limits = ("--max-requests", str(MOST_REQUESTS), "--max-waits", str(MOST_WAITS))
+    async with upstream([HANG]) as api, serving_http(api, *arguments, *page, *limits) as served:
+        yield api, served
+        await served.server.stop("SIGTERM")
+        await served.server.ends_quietly(within=5)
+
+
+def write_tokens(path: Path) -> None:
+    """Write the file that holds everybody's token."""
+    entries = [
+        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\nscopes = ["runway:read"]\n'
+        for name, token in TOKENS.items()
+    ]
+    path.write_text("\n".join(entries), "utf-8")
+    path.chmod(0o600)
+
+
+def bearer(name: str) -> dict[str, str]:
+    """The header that says who asks."""
+    return {"Authorization": f"Bearer {TOKENS[name]}"}
+
+
+async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, Served]) -> None:
+    """It says so, and when to come back; others are served, and so is the caller once something has ended."""
+    api, served = limited
+    before = api.count("GET")
+    async with AsyncExitStack() as stack:
+        for number in range(MOST_REQUESTS):
+            asked = call(1, "runway_getTask", f"00000000-0000-4000-8000-1{number:011}")
+            await stack.enter_async_context(served.under_way(asked, ERAS[0], **bearer("ana")))
+        await api.asked("GET", times=before + MOST_REQUESTS)
+        refused = await served.post(request(1, "tools/list"), **bearer("ana"))
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert f"{MOST_REQUESTS} requests of yours" in refused.json()["error"]
+        assert "nothing was changed" in refused.json()["error"]
+        assert (await served.ask("GET", f"/v1/tasks/{TASK_ID}", *bearer("ana").items())).status_code == 429
+        assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 200
+        assert (await served.post(request(1, "tools/list"))).status_code == 401
+        assert (await served.ask("GET", "/healthz", *bearer("ana").items())).status_code == 200
+    await api.left()
+
+    async def is_served() -> bool:
+        return (await served.post(request(1, "tools/list"), **bearer("ana"))).status_code == 200
+
+    with anyio.fail_after(5):
+        while not await is_served():
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Upstream, Served]) -> None:
+    """Streams that listen count like any other request."""
+    _, served = limited
+    listen = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_REQUESTS):
+            stream = await stack.enter_async_context(served.stream(listen, **bearer("ben")))
+            assert (await stream.readline()).startswith(b"HTTP/1.1 200")
+        assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 429
+
+
+async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Upstream, Served]) -> None:
+    """The model is told what to do; nobody else's waits are touched."""
+    api, served = limited
+    before = api.count("GET")
+    async with served.under_way(call(1, "runway_waitForTask", TASK_ID), ERAS[0], **bearer("ana")):
+        await api.asked("GET", times=before + 1)
+        answer = await served.post(call(2, "runway_waitForTask", OTHER_ID), **bearer("ana"))
+        async with served.under_way(call(1, "runway_waitForTask", TASK_ID), ERAS[0], **bearer("ben")):
+            await api.asked("GET", times=before + 2)
+    result: dict[str, Any] = answer.json()["result"]
+    assert result["isError"]
+    assert f"{MOST_WAITS} waits of yours are under way" in result["content"][0]["text"]
+
+
+async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) -> None:
+    """Whether its length is told or not, and on every route; one just below the limit is read."""
+    _, served = limited
+    padded = json.dumps(request(1, "tools/list")).encode().ljust(LIMIT)
+    headers = headers_of(request(1, "tools/list")) | bearer("ana")
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        for _ in range(LIMIT // 65_536 + 1):
+            yield b" " * 65_536
+
+    for body in (padded + b" ", pieces()):
+        refused = await served.post(body, **headers)
+        assert refused.status_code == 413
+        assert "4 MiB" in refused.json()["error"]
+    assert "tools" in (await served.post(padded, **headers)).json()["result"]
+    for path in ("/mcp", f"/v1/tasks/{TASK_ID}", "/nothing/here", "/openapi.json"):
+        async with connection(served.port) as (reader, writer):
+            writer.write(f"DELETE {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT + 1}\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+
+
+async def test_of_a_stranger_no_body_is_read(limited: tuple[Upstream, Served]) -> None:
+    """Who shows no token is told so before anything is gathered for them."""
+    _, served = limited
+    async with connection(served.port) as (reader, writer):
+        writer.write(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
+        with anyio.fail_after(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+
+
+async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[Upstream, Served]) -> None:
+    """Its browser's preflight carries no token, and it can read why its request was refused."""
+    _, served = limited
+    asked = (("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization"))
+    allowed = await served.ask("OPTIONS", "/mcp", ("Origin", PAGE), *asked)
+    assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (200, "authorization")
+    refused = await served.post(request(1, "tools/list"), Origin=PAGE)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, PAGE)
+    assert "www-authenticate" in refused.headers
+    assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
+
+
+async def test_strangers_are_told_apart_by_their_address() -> None:
+    """One of them can't keep the others out, and what a stranger says of themselves counts for nothing."""
+    statuses: list[int] = []
+    release = anyio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    limit = Recorded(RequestLimit(app, 1), NOBODY, ())
+    async with anyio.create_task_group() as tasks:
+        for client in (("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 1), None):
+            scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": client}
+            tasks.start_soon(limit, scope, receive, send)
+        await until(lambda: statuses, "a refusal")
+        assert statuses == [429]
+        release.set()
+    assert statuses == [429, 200, 200, 200]
+    await limit({"type": "lifespan"}, receive, send)
+    assert statuses == [429, 200, 200, 200, 200]
