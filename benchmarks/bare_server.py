@@ -1,14 +1,17 @@
 """The baseline of the benchmarks: the least server that the SDK makes possible, with one tool.
 
-With RUNWAYML_BASE_URL set its tool makes the same GET as `runway_getTask`, and nothing more.
+With RUNWAYML_BASE_URL set its tool makes the same GET as `runway_getTask`, and nothing more. Given a
+port it serves over HTTP there, and leaves out the lines that the SDK would write for each request.
 """
 
 import os
+import sys
 
 import httpx2
 from mcp.server.mcpserver import MCPServer
 
-server = MCPServer("bare")
+port = int(sys.argv[1]) if len(sys.argv) > 1 else None
+server = MCPServer("bare", log_level="WARNING" if port else "INFO")
 client = httpx2.AsyncClient(base_url=os.environ.get("RUNWAYML_BASE_URL", ""))
 
 
@@ -22,4 +25,7 @@ async def get(taskId: str) -> str:  # noqa: N803 - the parameter of the tool it 
 
 
 if __name__ == "__main__":
-    server.run()
+    if port:
+        server.run("streamable-http", port=port)
+    else:
+        server.run()

@@ -1,0 +1,178 @@
+"""Two replicas behind the proxy of `deploy/Caddyfile`: processes of this machine, and clients of them."""
+
+import json
+import ssl
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from subprocess import DEVNULL
+
+import anyio
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from support.process import ENVIRONMENT, Server, running
+from support.served import NO_TRUST, free_port
+from support.waiting import until
+
+CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
+DOMAIN = "mcp.localhost"
+"""A name for which Caddy makes the certificate itself."""
+KEY = "key_of_the_sandbox"
+
+
+class ToThisMachine(httpx2.AsyncHTTPTransport):
+    """The network, on which every name is this machine's."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Carry one request."""
+        request.extensions["sni_hostname"] = request.url.host
+        request.url = request.url.copy_with(host="127.0.0.1")
+        return await super().handle_async_request(request)
+
+
+@dataclass(slots=True)
+class Replica:
+    """A server process and the port that it keeps when it is started anew."""
+
+    port: int
+    server: Server
+
+    def served(self, method: str) -> int:
+        """How many requests of a method stand in its access log, answered with 200."""
+        records = [json.loads(line) for line in self.server.stderr.splitlines()]
+        return sum(record["message"] == method and record.get("status") == 200 for record in records)
+
+    async def ask(self, path: str, *, source: str = "127.0.0.1", **headers: str) -> str:
+        """What it answers to a GET that does not come through the proxy, but from a `source` of this machine."""
+        transport = httpx2.AsyncHTTPTransport(local_address=source, verify=NO_TRUST, trust_env=False)
+        async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=10) as http:
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            return (await http.get(f"http://127.0.0.1:{self.port}{path}", headers=named)).text
+
+
+class Deployment:
+    """The simulated API, two replicas and the proxy, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = ""
+        self.replicas: list[Replica] = []
+        self._ports = free_port(), free_port()
+        self._api = f"http://127.0.0.1:{free_port()}"
+        self._proxy = free_port()
+        self.url = f"https://{DOMAIN}:{self._proxy}"
+
+    @property
+    def log(self) -> Path:
+        """What the proxy writes."""
+        return self.folder / "caddy.log"
+
+    @property
+    def certificate(self) -> Path:
+        """That of the proxy's own authority."""
+        return self.folder / "caddy/pki/authorities/local/root.crt"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Run all of it."""
+        async with AsyncExitStack() as stack:
+            self.token = await self._make_token()
+            port = self._api.rpartition(":")[2]
+            await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3"))
+            for port in self._ports:
+                self.replicas.append(Replica(port, await stack.enter_async_context(self.serving(port))))
+            for replica in self.replicas:
+                await replica.server.logged("MCP over streamable HTTP at ")
+            await stack.enter_async_context(self._caddy())
+            await self._reached()
+            yield
+
+    def serving(self, port: int) -> AbstractAsyncContextManager[Server]:
+        """A replica, with the flags of `compose.yaml` as far as they fit this machine."""
+        return running(
+            *("--transport=streamable-http", f"--port={port}", "--auth=token", "--share-key"),
+            *(f"--tokens-file={self.folder / 'tokens.toml'}", f"--allowed-host={DOMAIN}", "--trusted-proxy=127.0.0.1"),
+            *("--log-format=json", "--log-level=info", "--metrics", "--poll-seconds=0.5"),
+            env={"RUNWAYML_BASE_URL": self._api, "RUNWAYML_API_SECRET": KEY},
+        )
+
+    @asynccontextmanager
+    async def http(self) -> AsyncGenerator[httpx2.AsyncClient]:
+        """A client that comes through the proxy with the token, and trusts only the proxy's certificate."""
+        trust = ssl.create_default_context(cafile=self.certificate)
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx2.AsyncClient(
+            transport=ToThisMachine(verify=trust, trust_env=False),
+            base_url=self.url,
+            headers=headers,
+            trust_env=False,
+            timeout=20,
+        ) as http:
+            yield http
+
+    @asynccontextmanager
+    async def client(self, mode: str = "auto") -> AsyncGenerator[Client]:
+        """The SDK's client, through the proxy."""
+        async with (
+            self.http() as http,
+            Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
+        ):
+            yield client
+
+    async def start_task(self) -> str:
+        """Have the simulated API start a task, which takes some seconds; return its id."""
+        body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
+        headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
+        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
+            return str((await http.post(f"{self._api}/v1/text_to_video", json=body)).json()["id"])
+
+    async def waiting(self) -> list[Replica]:
+        """The replicas that have a wait under way, by their metrics."""
+        shown = [await one.ask("/metrics", Authorization=f"Bearer {self.token}") for one in self.replicas]
+        return [one for one, text in zip(self.replicas, shown, strict=True) if "\nrunway_mcp_open_waits 1.0" in text]
+
+    async def _reached(self) -> None:
+        await until(self.certificate.exists, "the proxy's certificate")
+        async with self.http() as http:
+            with anyio.fail_after(10):
+                while True:
+                    with suppress(httpx2.TransportError):
+                        if (await http.get("/readyz")).status_code == HTTPStatus.OK:
+                            return
+                    await anyio.sleep(0.05)
+
+    async def _make_token(self) -> str:
+        made = await anyio.run_process([sys.executable, "-m", "runway_mcp", "token", "ci"], env=ENVIRONMENT)
+        token, _, entry = made.stdout.decode().partition("\n")
+        (self.folder / "tokens.toml").write_text(entry.partition("[[token]]")[1] + entry.partition("[[token]]")[2])
+        return token
+
+    @asynccontextmanager
+    async def _caddy(self) -> AsyncGenerator[None]:
+        with self.log.open("wb") as log:
+            process = await anyio.open_process(
+                ["caddy", "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"],
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=log,
+                env={
+                    "HOME": str(self.folder),
+                    "XDG_DATA_HOME": str(self.folder),
+                    "XDG_CONFIG_HOME": str(self.folder),
+                    "DOMAIN": DOMAIN,
+                    "UPSTREAMS": " ".join(f"127.0.0.1:{port}" for port in self._ports),
+                    "HTTP_PORT": str(free_port()),
+                    "HTTPS_PORT": str(self._proxy),
+                    "PATH": ENVIRONMENT["PATH"],
+                },
+            )
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                process.kill()
+                await process.aclose()
