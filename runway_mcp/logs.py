@@ -23,7 +23,7 @@ LONGEST_FIELD = 100
 MOST_WAITING = 1_000
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-_SIGNED_OR_BEARER = re.compile(r"(?i)(_jwt=|bearer )[^\s\"'&]+")
+_SIGNED_OR_BEARER = re.compile(r"(?i)(_jwt=|bearer |\brwmcp_)[^\s\"'&]+")
 _OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "asctime", "message", "color_message"}
 """Attributes that are no fields of the record's own; the last one is what uvicorn adds for terminals."""
 
@@ -177,6 +177,8 @@ def configure(
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for library in ("httpx2", "httpcore2", "urllib3"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    for chatty in ("sse_starlette", "mcp.server.mcpserver"):  # which log what they are asked for and answer
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     if level == "info":
         logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)  # two lines for each request
     return redaction

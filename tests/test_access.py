@@ -164,7 +164,7 @@ async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, neede
     """By tool, MCP task, resource, completion and subscription, in both eras; and nothing is sent."""
     answers: list[httpx2.Response] = []
     async with calling(team, name, mode, answers) as client:
-        with pytest.raises(MCPError):
+        with pytest.raises(MCPError, match=f"needs the scope {needed}"):
             await use(client)
         refused = [answer for answer in answers if answer.status_code == 403]
     assert f'error="insufficient_scope", scope="{needed}"' in refused[0].headers["WWW-Authenticate"]

@@ -52,6 +52,9 @@ class Change:
     outcome: Outcome
     before: Task | None
 
+    def __str__(self) -> str:
+        return self.outcome
+
 
 class StillActiveError(Exception):
     """A task that has not finished is not deleted.
@@ -104,7 +107,7 @@ class TaskService:
         self.watcher = watcher
         self._waits: set[anyio.CancelScope] = set()
         self._most_waits = most_waits
-        self._turns: WeakValueDictionary[TaskId, anyio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
         self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
@@ -144,13 +147,7 @@ class TaskService:
             RunwayError: Nothing was changed.
             UnclearOutcomeError: It may or may not be cancelled.
         """
-        async with self._turn(task_id):
-            before = await self._look(task_id)
-            if before is None:
-                return Change(task_id, "gone", None)
-            if not before.is_active:
-                return Change(task_id, "finished", before)
-            return await self._changes.run(partial(self._remove, before, "cancelled"), name=f"cancel of {task_id}")
+        return await self._change(task_id, lambda before: "cancelled" if before.is_active else None)
 
     async def delete(self, task_id: TaskId) -> Change:
         """Delete a finished task together with its output.
@@ -160,13 +157,13 @@ class TaskService:
             RunwayError: Nothing was changed.
             UnclearOutcomeError: It may or may not be deleted.
         """
-        async with self._turn(task_id):
-            before = await self._look(task_id)
-            if before is None:
-                return Change(task_id, "gone", None)
+
+        def wanted(before: Task) -> Outcome:
             if before.is_active:
                 raise StillActiveError(before)
-            return await self._changes.run(partial(self._remove, before, "deleted"), name=f"delete of {task_id}")
+            return "deleted"
+
+        return await self._change(task_id, wanted)
 
     async def remove(self, task_id: TaskId) -> Change:
         """Do what the API's own DELETE means: cancel a task that has not finished, delete a finished one.
@@ -177,16 +174,30 @@ class TaskService:
             RunwayError: Nothing was changed.
             UnclearOutcomeError: It may or may not be removed.
         """
-        async with self._turn(task_id):
+        return await self._change(task_id, lambda before: "cancelled" if before.is_active else "deleted")
+
+    async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
+        """Look at a task, and do what is then chosen for it, or nothing.
+
+        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as
+        the change itself, which outlives a caller who leaves.
+        """
+        turn = self._turns.setdefault(task_id, anyio.Semaphore(1))
+        await turn.acquire()
+        is_passed_on = False
+        try:
             before = await self._look(task_id)
             if before is None:
                 return Change(task_id, "gone", None)
-            wanted: Outcome = "cancelled" if before.is_active else "deleted"
-            return await self._changes.run(partial(self._remove, before, wanted), name=f"removal of {task_id}")
-
-    def _turn(self, task_id: TaskId) -> anyio.Lock:
-        """The lock that makes changes of one task take turns, so that the second sees what the first did."""
-        return self._turns.setdefault(task_id, anyio.Lock())
+            wanted = choose(before)
+            if wanted is None:
+                return Change(task_id, "finished", before)
+            is_passed_on = True
+            name = f"{'cancel' if wanted == 'cancelled' else 'delete'} of {task_id}"
+            return await self._changes.run(partial(self._remove, before, wanted, turn), name=name)
+        finally:
+            if not is_passed_on:
+                turn.release()
 
     async def _look(self, task_id: TaskId) -> Task | None:
         try:
@@ -194,12 +205,13 @@ class TaskService:
         except NotFoundError:
             return None
 
-    async def _remove(self, before: Task, wanted: Outcome) -> Change:
+    async def _remove(self, before: Task, wanted: Outcome, turn: anyio.Semaphore) -> Change:
         """Send DELETE until the task is seen to be gone, looking again before each repetition."""
         try:
             return await self._try_to_remove(before, wanted)
         finally:
             self.watcher.changed(before.id)
+            turn.release()
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
         may_have_applied = False

@@ -45,6 +45,12 @@ class DeadlineProtocol(H11Protocol):
         super().data_received(data)
         self._await_head()
 
+    def on_response_complete(self) -> None:
+        """Go on to what came behind the request; of a head that is not whole, wait for the rest."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:
+            self._await_head()
+
     def pause_writing(self) -> None:
         """Have the app wait, and the client read."""
         super().pause_writing()

@@ -71,6 +71,7 @@ class Edge:
 
 
 _twice = refused(400, "There is more than one Host or Origin header. Nothing was done.")
+_unreadable = refused(400, "The path holds a line break. Nothing was done.")
 _misdirected = refused(421, "No such host is served here (see --allowed-host). Nothing was done.")
 _forbidden = refused(403, "Web pages of this origin may not ask here (see --allowed-origin). Nothing was done.")
 
@@ -92,6 +93,8 @@ class Guarded:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) > 1 or len(origins) > 1:
             await _twice(scope, receive, send)
+        elif "\n" in scope["path"]:
+            await _unreadable(scope, receive, send)
         elif not hosts or not self._edge.serves(hosts[0]):
             await _misdirected(scope, receive, send)
         elif not origins:

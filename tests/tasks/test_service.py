@@ -342,3 +342,37 @@ async def test_a_caller_that_leaves_does_not_stop_a_delete_on_its_way() -> None:
             proceed.set()
             await anyio.wait_all_tasks_blocked()
             assert (await service.get(sample("running_long"))).status == "CANCELLED"
+
+
+async def test_the_next_change_waits_for_one_whose_caller_has_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancel that is asked for again while the first is on its way sends no DELETE, which would destroy the task."""
+    reached, proceed = anyio.Event(), anyio.Event()
+    wire = FaultyWire()
+    carry = wire.handle_async_request
+
+    class Slow(FaultyWire):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "DELETE":
+                reached.set()
+                await proceed.wait()
+            return await carry(request)
+
+    found: list[str] = []
+    with anyio.fail_after(5):
+        async with faulty_service(Slow()) as service:
+
+            async def again() -> None:
+                found.append((await service.cancel(sample("running_long"))).outcome)
+
+            async with anyio.create_task_group() as callers:
+                callers.start_soon(service.cancel, sample("running_long"))
+                await reached.wait()
+                callers.cancel_scope.cancel()
+            async with anyio.create_task_group() as callers:
+                callers.start_soon(again)
+                await anyio.wait_all_tasks_blocked()
+                proceed.set()
+    assert found == ["finished"]
+    assert wire.methods.count("DELETE") == 1
+    assert "Outcome: cancelled" in caplog.text
+    assert "RUNNING" not in caplog.text

@@ -21,6 +21,7 @@ from runway_mcp.server import build_server
 from runway_mcp.tasks.callers import NOBODY, READ, WRITE, Caller, Services
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authenticated, Authentication, CallerToken, Forbidding, VerifierUnavailableError
+from runway_mcp.web.auth.bearer import MOST_LOOKED_AT
 from runway_mcp.web.edge import Edge
 
 RUNNING = SAMPLES["running"].id
@@ -156,8 +157,8 @@ async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
         headers = headers_of(message) | {"Authorization": "Bearer reader"}
         answer = await http.post(f"{url}/mcp", json=message, headers=headers)
     assert answer.status_code == 403
-    assert answer.json()["error"] == "insufficient_scope"
-    assert "Nothing was sent to Runway" in answer.json()["error_description"]
+    said = answer.json()["error"]["message"]
+    assert said == "This needs the scope runway:write, which the access token lacks. Nothing was sent to Runway."
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge.startswith(f'Bearer error="insufficient_scope", scope="{WRITE}"')
     assert challenge.endswith(f'resource_metadata="{METADATA}"')
@@ -171,11 +172,11 @@ async def test_what_a_scope_suffices_for_is_served_as_ever(url: str) -> None:
         assert (result.structured_content or {})["id"] == RUNNING
 
 
-async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
+async def forbidding(app: ASGIApp, scopes: frozenset[str], method: str = "POST") -> tuple[int, bytes]:
     """What `app` comes to behind the one that answers for missing scopes."""
     scope: Scope = {
         "type": "http",
-        "method": "GET",
+        "method": method,
         "path": "/",
         "headers": [],
         SCOPE_KEY: Call(id="1", caller=Caller("ann", scopes=scopes)),
@@ -207,6 +208,55 @@ async def test_only_where_a_scope_is_missing_is_the_answer_replaced() -> None:
         assert await forbidding(served_whole, frozenset(scopes)) == (200, b"what was asked for")
     status, body = await forbidding(refused, frozenset({READ}))
     assert (status, b"asked for" in body) == (403, False)
+
+
+async def test_what_can_not_be_a_call_is_not_held_back() -> None:
+    """The head of an older client's stream comes before there is anything on it."""
+
+    async def begun(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    assert await forbidding(begun, frozenset({READ}), "GET") == (200, b"")
+    assert await forbidding(begun, frozenset({READ})) == (0, b"")
+
+
+async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
+    """Beyond a few tokens at once it is asked to come again; another address is served meanwhile."""
+    answered: list[tuple[str, int]] = []
+    release = anyio.Event()
+
+    class Slow:
+        async def verify_token(self, token: str) -> None:
+            if token == "slow":
+                await release.wait()
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("served")(scope, receive, send)
+
+    guarded = Authenticated(nothing, Authentication(Slow()))
+
+    async def ask(address: str, token: str) -> None:
+        async def send(message: Message) -> None:
+            if "status" in message:
+                answered.append((address, message["status"]))
+
+        async def receive() -> Message:
+            raise AssertionError
+
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": (address, 1)}
+        await guarded(scope | {SCOPE_KEY: Call(id="1", caller=NOBODY)}, receive, send)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as asking:
+            for _ in range(MOST_LOOKED_AT):
+                asking.start_soon(ask, "10.0.0.1", "slow")
+            await anyio.wait_all_tasks_blocked()
+            await ask("10.0.0.1", "other")
+            await ask("10.0.0.2", "other")
+            assert answered == [("10.0.0.1", 429), ("10.0.0.2", 200)]
+            release.set()
+    assert answered[2:] == [("10.0.0.1", 200)] * MOST_LOOKED_AT
 
 
 async def test_an_answer_in_parts_stays_in_parts() -> None:

@@ -123,6 +123,14 @@ async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
     assert said.endswith(b"hello")
 
 
+async def test_a_head_that_began_behind_a_request_has_it_too() -> None:
+    """Its deadline begins with the end of the answer before it."""
+    async with hasty(echo) as port:
+        with anyio.fail_after(4):
+            said = await exchange(port, [_HEAD + b"\r\nhelloGET /he"])
+    assert said.endswith(b"hello")
+
+
 async def test_an_answer_may_take_longer_than_the_head_of_its_request() -> None:
     """The deadline ends with the head; the call itself has others."""
     async with hasty(echo) as port:

@@ -138,7 +138,7 @@ REFUSED: Mapping[str, tuple[str, str, Mapping[str, str], tuple[object, ...]]] = 
     "a foreign host": ("POST", "/mcp", {"Host": EVIL}, ("nobody", "POST", "/mcp", 421)),
     "a foreign origin": ("POST", "/mcp", {"Origin": f"http://{EVIL}"}, ("nobody", "POST", "/mcp", 403)),
     "nothing there": ("POST", "/nothing?_jwt=x", {}, ("nobody", "POST", "/nothing", 404)),
-    "a line's end": ("POST", "/a%0ab", {}, ("nobody", "POST", "/a\nb", 404)),
+    "a line's end": ("POST", "/a%0ab", {}, ("nobody", "POST", "/a\nb", 400)),
     "an odd verb": ("BREW", "/nothing", {}, ("nobody", "other", "/nothing", 404)),
     "our own fault": ("GET", "/explode", {}, ("nobody", "GET /explode", "", 500)),
     "a thing": ("GET", "/things/7", {}, ("nobody", "GET", "/things/7", 200)),

@@ -292,9 +292,13 @@ async def test_what_is_no_id_is_400_and_nothing_is_sent(method: str, task_id: st
 
 async def test_a_path_that_leads_nowhere_is_404(desk: Desk) -> None:
     """In the API's form, so that an SDK can tell; nothing is sent elsewhere on the way."""
-    for path in ("/v1/organization", "/v1/tasks", f"/v1/tasks/{ID}%0d%0aX", "/v1/tasks/../organization"):
+    for path in ("/v1/organization", "/v1/tasks", "/v1/tasks/../organization"):
         answer = await desk.http.get(desk.url + path, headers={"Authorization": "Bearer lost"})
         assert (answer.status_code, answer.json()) == (404, {"error": "Not Found."})
+    for broken in (f"/v1/tasks/{ID}%0a", f"/v1/tasks/{ID}%0d%0aX", "/docs%0a"):
+        for method in ("GET", "DELETE"):
+            answer = await desk.http.request(method, desk.url + broken, headers={"Authorization": "Bearer lost"})
+            assert (answer.status_code, "line break" in answer.text) == (400, True)
     assert "lost" not in desk.apis
 
 

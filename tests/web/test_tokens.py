@@ -128,7 +128,7 @@ async def test_a_file_that_broke_does_not_replace_what_it_held(
     path.unlink()
     clock.now += LOOK_SECONDS
     assert await whose(tokens, ALICE) == "alice"
-    assert "it can't be read as UTF-8 text" in caplog.text
+    assert "it is no file" in caplog.text
     write(path, entry(BOB, "bob"))
     clock.now += LOOK_SECONDS
     assert (await whose(tokens, ALICE), await whose(tokens, BOB)) == (None, "bob")
@@ -380,7 +380,7 @@ async def test_strangers_are_not_served(office: Office) -> None:
     message = call(1, "runway_getTask", TASK_ID)
     assert (await office.served.post(message)).status_code == 401
     assert (await office.get(CARL)).status_code == 401
-    assert (await office.get("x" * 100_000)).status_code in {400, 401, 431}
+    assert (await office.get("x" * 30_000)).status_code == 401
     async with httpx2.AsyncClient(trust_env=False) as http:
         url = f"{office.served.url}?access_token={ALICE}"
         answer = await http.post(url, json=message, headers=headers_of(message))

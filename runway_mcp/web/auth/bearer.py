@@ -3,12 +3,15 @@
 What checks a token is handed in: the file of tokens, or the authorization server's word.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp_types import INVALID_REQUEST
 from pydantic import AnyHttpUrl, ConfigDict, Field, TypeAdapter
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
@@ -20,6 +23,8 @@ from runway_mcp.calls import Call
 from runway_mcp.tasks.callers import SCOPES, Caller
 
 RETRY_SECONDS = 5
+MOST_LOOKED_AT = 10
+"""Tokens from one address that are looked at at once."""
 _URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 """A URL as it was written: an issuer is compared letter by letter, and a slash more is another issuer."""
 
@@ -93,22 +98,49 @@ class Authentication:
         """`app` behind the demand for a token that holds."""
         return RequireAuthMiddleware(app, [], self.metadata_url)
 
-    def forbidden(self, scope: str) -> Response:
-        """The answer to a request for which the token lacks a scope."""
+    def forbidden(self, scope: str, *, as_message: bool = False) -> Response:
+        """The answer to a request for which the token lacks a scope; over MCP `as_message`, which clients show."""
         description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
-        return self._refusal(403, "insufficient_scope", description, scope=scope)
+        message = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": description}}
+        return self._refusal(403, "insufficient_scope", description, body=message if as_message else None, scope=scope)
 
     def ambiguous(self) -> Response:
         """The answer to a request that shows several tokens: whose it is can't be told."""
         return self._refusal(400, "invalid_request", "There is more than one Authorization header.")
 
-    def _refusal(self, status: int, error: str, description: str, **parameters: str) -> Response:
+    def _refusal(
+        self, status: int, error: str, description: str, *, body: object = None, **parameters: str
+    ) -> Response:
         named = {"error": error, **parameters, "error_description": description}
         if self.metadata_url:
             named["resource_metadata"] = str(self.metadata_url)
         challenge = ", ".join(f'{name}="{value}"' for name, value in named.items())
-        body = {"error": error, "error_description": description}
+        body = body or {"error": error, "error_description": description}
         return JSONResponse(body, status, {"WWW-Authenticate": f"Bearer {challenge}", "Cache-Control": "no-store"})
+
+
+class _TooManyStrangersError(Exception):
+    """Too many tokens that one address has shown are being looked at."""
+
+
+class _Backend(BearerAuthBackend):
+    """Looks at a few tokens from one address at a time: an authorization server is not to be flooded through us."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        super().__init__(verifier)
+        self._looking: Counter[str] = Counter()
+
+    async def authenticate(self, conn: HTTPConnection) -> Any:
+        address = conn.client.host if conn.client else ""
+        if self._looking[address] >= MOST_LOOKED_AT:
+            raise _TooManyStrangersError
+        self._looking[address] += 1
+        try:
+            return await super().authenticate(conn)
+        finally:
+            self._looking[address] -= 1
+            if not self._looking[address]:
+                del self._looking[address]
 
 
 class Authenticated:
@@ -116,7 +148,7 @@ class Authenticated:
 
     def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
         self._authentication = authentication
-        self._app = AuthenticationMiddleware(_Known(app), backend=BearerAuthBackend(authentication.verifier))
+        self._app = AuthenticationMiddleware(_Known(app), backend=_Backend(authentication.verifier))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -125,6 +157,9 @@ class Authenticated:
             return
         try:
             await self._app(scope, receive, send)
+        except _TooManyStrangersError:
+            message = "Too many access tokens from this address are being looked at. Nothing was done: repeat it."
+            await JSONResponse({"error": message}, 429, {"Retry-After": "1"})(scope, receive, send)
         except VerifierUnavailableError as error:
             await JSONResponse({"error": str(error)}, 503, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
 
@@ -155,7 +190,7 @@ class Forbidding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         call = Call.within(scope)
-        if call.caller.scopes.issuperset(SCOPES):
+        if scope["method"] != "POST" or call.caller.scopes.issuperset(SCOPES):
             await self._app(scope, receive, send)
             return
         head: list[Message] = []
@@ -170,4 +205,4 @@ class Forbidding:
 
         await self._app(scope, receive, look)
         if call.missing_scope is not None:
-            await self._authentication.forbidden(call.missing_scope)(scope, receive, send)
+            await self._authentication.forbidden(call.missing_scope, as_message=True)(scope, receive, send)

@@ -75,6 +75,8 @@ def read_entries(path: Path, table: str, model: type[Entry], take: Callable[[Ent
     Raises:
         EntriesError: It can't be read, or an entry is not a `model`, or `take` refused one by this error.
     """
+    if not path.is_file():
+        raise EntriesError("it is no file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

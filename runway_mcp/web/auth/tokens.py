@@ -78,14 +78,16 @@ class TokensFile:
 
     def _read(self, path: Path) -> list[tuple[bytes, Caller]]:
         callers: dict[bytes, Caller] = {}
+        names: set[str] = set()
 
         def take(entry: TokenEntry) -> None:
             digest = bytes.fromhex(entry.sha256)
             if digest in callers:
                 raise EntriesError("sha256: another entry has it")
-            if any(caller.subject == entry.name for caller in callers.values()):
+            if entry.name in names:
                 raise EntriesError("name: another entry has it")
             key = self._keys.of(entry.runway_key_env)
+            names.add(entry.name)
             callers[digest] = Caller(entry.name, scopes=frozenset(entry.scopes), key=key)
 
         read_entries(path, TABLE, TokenEntry, take)
