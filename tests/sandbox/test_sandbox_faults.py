@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -18,6 +17,7 @@ from sandbox_client import Client
 from sandbox_rules import RULES, assert_conforms
 from sandbox_wires import Wire, client_of, serving, wires
 from support.process import running
+from support.served import free_port
 from support.waiting import until
 
 from runway_mcp.api.client import open_client
@@ -283,12 +283,6 @@ def test_a_fault_out_of_range_can_not_be_made(make: Callable[[], Fault]) -> None
     """What no text can say is no fault."""
     with pytest.raises(ValueError, match="such as"):
         make()
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 async def test_the_command_line_takes_faults() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -100,9 +101,11 @@ def headers_of(content: object) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
+    """A port that nobody listens on, and that no connection is given before it is listened on."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # below those that systems hand out
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @asynccontextmanager
