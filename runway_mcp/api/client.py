@@ -5,7 +5,7 @@ tell from the task itself whether sending it again is right.
 """
 
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -15,22 +15,24 @@ from time import monotonic
 
 import anyio
 import httpx2
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from runway_mcp import __version__
 from runway_mcp.api import retry
 from runway_mcp.api.errors import (
     AuthenticationError,
+    BadRequestError,
     NotFoundError,
     RunwayError,
     TransientError,
     UnexpectedReplyError,
 )
-from runway_mcp.api.models import Task, TaskId, parse_json, parse_task
+from runway_mcp.api.models import Created, Task, TaskId, parse_created, parse_json, parse_task
 from runway_mcp.api.reply import Reply, foreign, raise_for, typed_errors
 from runway_mcp.api.spans import client_span
 
 TASK = "/v1/tasks/{id}"
+ORGANIZATION = "/v1/organization"
 NO_TASK = TaskId("00000000-0000-0000-0000-000000000000")
 """An id that no task has."""
 USER_AGENT = f"runway-mcp/{__version__}"
@@ -67,6 +69,7 @@ class Timeouts:
     pool: float = 5
     attempt: float = 20
     delete: float = 8
+    create: float = 30
     reach: float = 5
     total: float = 45
 
@@ -153,6 +156,53 @@ class RunwayClient:
         if not reply.is_from_the_api:
             raise foreign(reply)
 
+    async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
+        """Start a task, by `POST` to one of the API's endpoints.
+
+        Sent again only where it certainly did not arrive, or was refused for there being too many: a task
+        that was started unseen would be bought twice.
+
+        Raises:
+            BadRequestError: The API does not take it, or has no such endpoint.
+            RunwayError: Any other failure; its `applied` says whether a task may have been started and charged.
+        """
+        deadline = monotonic() + self._timeouts.total
+        attempt = 0
+        while True:
+            within = min(self._timeouts.create, deadline - monotonic())
+            try:
+                reply = await self._send("POST", endpoint, within=within, body=body, resends=attempt)
+                break
+            except NotFoundError:
+                raise BadRequestError(f"Runway has no endpoint {endpoint}: nothing was started.", status=404) from None
+            except TransientError as error:
+                attempt += 1
+                error.attempts = attempt
+                wait = self._wait_before_retry(error, attempt)
+                if error.applied or wait is None or monotonic() + wait >= deadline:
+                    raise
+            await self._sleep(wait)
+        try:
+            return parse_created(parse_json(reply.body, reply.redact))
+        except ValueError as error:
+            raise UnexpectedReplyError(
+                f"Runway answered {reply.status}, but not with a started task: {error} ({reply.content_type}).",
+                status=reply.status,
+                applied=True,
+            ) from error
+
+    async def get_organization(self) -> Mapping[str, JsonValue]:
+        """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
+
+        Raises:
+            RunwayError: It could not be read; retries are already spent.
+        """
+        reply = await self._read(ORGANIZATION, None, self._timeouts.total)
+        found = reply.json()
+        if not isinstance(found, dict):
+            raise foreign(reply)
+        return found
+
     async def reach(self) -> None:
         """See whether the API answers and accepts the key, by one small read that is not repeated.
 
@@ -167,7 +217,7 @@ class RunwayClient:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _read(self, endpoint: str, task_id: TaskId, within: float) -> Reply:
+    async def _read(self, endpoint: str, task_id: TaskId | None, within: float) -> Reply:
         deadline = monotonic() + within
         attempt = 0
         while True:
@@ -191,14 +241,23 @@ class RunwayClient:
             return retry.delay(attempt, self._random)
         return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
 
-    async def _send(self, method: str, endpoint: str, task_id: TaskId, *, within: float, resends: int = 0) -> Reply:
+    async def _send(
+        self,
+        method: str,
+        endpoint: str,
+        task_id: TaskId | None = None,
+        *,
+        within: float,
+        body: Mapping[str, JsonValue] | None = None,
+        resends: int = 0,
+    ) -> Reply:
         if self._pool is None:
             self._pool = self._connect()
             self._base = str(self._pool.base_url).rstrip("/")
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
-                reply = await self._exchange(self._pool, method, self._base + endpoint.format(id=task_id), within)
+                reply = await self._exchange(self._pool, method, self._base + endpoint.format(id=task_id), body, within)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
@@ -208,10 +267,12 @@ class RunwayClient:
                     self._observe(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
-    async def _exchange(self, pool: httpx2.AsyncClient, method: str, url: str, within: float) -> Reply:
+    async def _exchange(
+        self, pool: httpx2.AsyncClient, method: str, url: str, sent: Mapping[str, JsonValue] | None, within: float
+    ) -> Reply:
         with typed_errors(within):
             with anyio.fail_after(within):
-                async with pool.stream(method, url) as response:
+                async with pool.stream(method, url, json=sent) as response:
                     body = bytearray()
                     async for chunk in response.aiter_bytes():
                         body += chunk

@@ -129,3 +129,34 @@ def parse_task(value: JsonValue, task_id: TaskId) -> Task:
     if not isinstance(found, str) or found.lower() != task_id:
         raise ValueError("it does not carry the id of the task that was asked for")
     return Task(id=task_id, status=status, data=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the API answers when it has started a task.
+
+    Attributes:
+        id: The task's id.
+        credits: What it may cost at most, where the API says so.
+    """
+
+    id: TaskId
+    credits: float | None
+
+
+def parse_created(value: JsonValue) -> Created:
+    """Return the task that the reply to a create names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    match value:
+        case {"id": str(text)} if _UUID.fullmatch(text):
+            pass
+        case _:
+            raise ValueError("it names no task")
+    match value:
+        case {"estimatedCost": {"credits": int() | float() as credits_}} if not isinstance(credits_, bool):
+            return Created(TaskId(text.lower()), float(credits_))
+        case _:
+            return Created(TaskId(text.lower()), None)

@@ -8,7 +8,9 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -18,6 +20,7 @@ from pydantic import SecretStr
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.tasks.changes import SHUTDOWN_SECONDS, open_changes
 from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.store import NO_LIMITS, History, Ledger, Limits
 from runway_mcp.tasks.usage import Usage
 from runway_mcp.tasks.watcher import POLL_SECONDS, Watcher
 
@@ -75,6 +78,8 @@ class Services:
         *,
         poll_seconds: float = POLL_SECONDS,
         most_waits: int | None = None,
+        history: Path | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         """Take what is needed to serve any caller; nothing is opened before `running`.
 
@@ -82,6 +87,8 @@ class Services:
             connect: Opens the client that calls Runway for a caller; called once for each Runway key.
             poll_seconds: How often a task is looked at, at most.
             most_waits: Waits that one caller may have under way; any number where not given.
+            history: The file in which starts are written down; opened with the first. In memory where not given.
+            limits: What starts may cost.
         """
         self.usage = Usage()
         self.poll_seconds = poll_seconds
@@ -92,6 +99,9 @@ class Services:
         self._services: WeakValueDictionary[Hashable, TaskService] = WeakValueDictionary()
         self._latest: OrderedDict[Hashable, TaskService] = OrderedDict()
         self._clients: dict[SecretStr | None, RunwayClient] = {}
+        self._history_file = history
+        self._limits = limits
+        self._history: History | None = None
         self._open: tuple[AsyncExitStack, TaskGroup, Changes] | None = None
 
     @asynccontextmanager
@@ -103,7 +113,7 @@ class Services:
                     self._open = clients, loops, changes
                     yield
             finally:
-                self._open = None
+                self._open = self._history = None
                 for kept in (self._services, self._latest, self._clients):
                     kept.clear()
                 loops.cancel_scope.cancel()
@@ -146,6 +156,24 @@ class Services:
             client,
             changes,
             Watcher(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
+            Ledger(
+                partial(self._open_history, clients),
+                account=_digest(caller.key.get_secret_value() if caller.key else ""),
+                caller=_digest(f"{caller.issuer} {caller.subject}"),
+                limits=self._limits,
+            ),
             most_waits=self._most_waits,
         )
         return service
+
+    async def _open_history(self, open_things: AsyncExitStack) -> History:
+        async with self._opening:
+            if self._history is None:
+                from runway_mcp.tasks.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
+
+                self._history = await open_things.enter_async_context(open_history(self._history_file))
+            return self._history
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

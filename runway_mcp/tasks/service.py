@@ -25,6 +25,7 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.tasks.changes import Changes
+from runway_mcp.tasks.store import Ledger
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
 from runway_mcp.tasks.watcher import Watcher
 
@@ -88,7 +89,10 @@ class TaskService:
     """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
 
     Attributes:
+        client: What calls Runway for the caller.
+        changes: Where what must not be broken off runs.
         watcher: The states of the tasks, for who follows one.
+        ledger: What the caller has started.
     """
 
     def __init__(
@@ -96,15 +100,17 @@ class TaskService:
         client: RunwayClient,
         changes: Changes,
         watcher: Watcher,
+        ledger: Ledger,
         *,
         most_waits: int | None = None,
         change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
-        self._client = client
-        self._changes = changes
+        self.client = client
+        self.changes = changes
         self.watcher = watcher
+        self.ledger = ledger
         self._waits: set[anyio.CancelScope] = set()
         self._most_waits = most_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
@@ -194,14 +200,14 @@ class TaskService:
                 return Change(task_id, "finished", before)
             is_passed_on = True
             name = f"{'cancel' if wanted == 'cancelled' else 'delete'} of {task_id}"
-            return await self._changes.run(partial(self._remove, before, wanted, turn), name=name)
+            return await self.changes.run(partial(self._remove, before, wanted, turn), name=name)
         finally:
             if not is_passed_on:
                 turn.release()
 
     async def _look(self, task_id: TaskId) -> Task | None:
         try:
-            return await self._client.get_task(task_id, within=LOOK_SECONDS)
+            return await self.client.get_task(task_id, within=LOOK_SECONDS)
         except NotFoundError:
             return None
 
@@ -220,7 +226,7 @@ class TaskService:
             while True:
                 attempt += 1
                 try:
-                    await self._client.delete_task(before.id)
+                    await self.client.delete_task(before.id)
                 except NotFoundError:
                     return Change(before.id, wanted if may_have_applied else "gone", before)
                 except (AuthenticationError, BadRequestError):

@@ -100,7 +100,7 @@ class SqliteHistory:
                     return earlier
             if day_limit is not None:
                 spent = self._spent(start.account)
-                if spent + (start.credits or 0) > day_limit:
+                if spent + (start.credits or 0) > day_limit or spent >= day_limit:
                     raise DayLimitError(spent)
             cursor = transaction.execute(
                 "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, credits) "

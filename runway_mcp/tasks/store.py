@@ -4,6 +4,7 @@ A start is written down before it is sent and settled afterwards. What was begun
 because the process died in between, may have been bought; it is told so, never sent anew.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -74,6 +75,22 @@ class Written:
     age: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Credits that the operator lets be spent; None for no limit.
+
+    Attributes:
+        task: By one start.
+        day: By all starts of an account on one day (UTC).
+    """
+
+    task: float | None = None
+    day: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
 class History(Protocol):
     """What was started, by every process that shares the store. Each method may raise `StoreError`."""
 
@@ -106,3 +123,20 @@ class History(Protocol):
     async def spent(self, account: str) -> float:
         """Return the credits that an account's starts of this day (UTC) come to."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One caller's part of the history.
+
+    Attributes:
+        history: Opens it.
+        account: Whose credits a start costs: a digest of the Runway key.
+        caller: Who asks: a digest of their identity.
+        limits: What may be spent.
+    """
+
+    history: Callable[[], Awaitable[History]]
+    account: str
+    caller: str
+    limits: Limits = NO_LIMITS

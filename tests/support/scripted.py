@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
+from pathlib import Path
 
 import anyio
 import httpx2
@@ -13,6 +14,8 @@ from runway_mcp.api.client import RunwayAuth, RunwayClient, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.sqlite import open_history
+from runway_mcp.tasks.store import NO_LIMITS, History, Ledger, Limits
 from runway_mcp.tasks.watcher import Watcher
 
 KEY = "key_0123456789abcdef0123456789abcdef"
@@ -101,7 +104,20 @@ async def service_of(
     *,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     change_seconds: float = 30,
+    history: Path | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> AsyncGenerator[TaskService]:
     """The use cases over a client, without jitter."""
-    async with watcher_of(client, poll_seconds=0.05) as watcher, open_changes() as changes:
-        yield TaskService(client, changes, watcher, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0)
+    async with (
+        watcher_of(client, poll_seconds=0.05) as watcher,
+        open_changes() as changes,
+        open_history(history) as opened,
+    ):
+
+        async def ledger_history() -> History:
+            return opened
+
+        ledger = Ledger(ledger_history, account="account", caller="caller", limits=limits)
+        yield TaskService(
+            client, changes, watcher, ledger, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
+        )

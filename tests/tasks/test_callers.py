@@ -37,9 +37,9 @@ class Accounts:
 
 
 @asynccontextmanager
-async def serving(accounts: Accounts | None = None, **options: int) -> AsyncGenerator[Services]:
+async def serving(accounts: Accounts | None = None, *, most_waits: int | None = None) -> AsyncGenerator[Services]:
     """The use cases of callers, under way."""
-    services = Services((accounts or Accounts()).connect, poll_seconds=30, **options)
+    services = Services((accounts or Accounts()).connect, poll_seconds=30, most_waits=most_waits)
     with anyio.fail_after(10):
         async with services.running():
             yield services

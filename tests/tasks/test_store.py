@@ -107,6 +107,8 @@ async def test_the_days_credits_are_limited_for_each_account() -> None:
         assert await one.spent("account") == 120
         await one.begin(replace(START, client_token="c", account="other"), day_limit=150)
         await one.begin(replace(START, client_token="d", credits=None), day_limit=150)
+        with pytest.raises(DayLimitError):
+            await one.begin(replace(START, client_token="e", credits=None), day_limit=120)
         clock.now += DAY
         assert await one.spent("account") == 0
         assert (await one.begin(replace(START, client_token="e"), day_limit=60)).is_new
