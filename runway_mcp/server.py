@@ -24,14 +24,16 @@ from runway_mcp.resources import TaskResources
 from runway_mcp.tasks.callers import Caller, Services
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import Toolset, results
+from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.capability import CAPABILITY
+from runway_mcp.toolsets.generation import GENERATION
 from runway_mcp.toolsets.tasks import TASKS
 from runway_mcp.toolsets.waiting import WAITING
 
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING, CAPABILITY)}
+TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING, GENERATION, ACCOUNT, CAPABILITY)}
 LOCAL = Caller("local")
 """Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {

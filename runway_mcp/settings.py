@@ -76,7 +76,17 @@ class Settings(BaseSettings):
         description="How often a task is looked at, at most. Runway updates one every 5 seconds; less suits a sandbox.",
     )
     toolsets: str = Field(
-        "tasks,waiting", description="The tools that are offered, by toolset: tasks, waiting; or capability."
+        "tasks,waiting",
+        description="The tools that are offered, by toolset: tasks, waiting, generation, account; or capability.",
+    )
+    max_credits_per_task: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Credits that one started task may cost, by its estimate."
+    )
+    max_credits_per_day: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Credits that the tasks started on one day (UTC) may cost."
+    )
+    state_dir: Path | None = Field(
+        None, description="Where what was started is written down; your system's folder for such where not given."
     )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts talk to the server.")
     host: str = Field(

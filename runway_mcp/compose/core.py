@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
@@ -13,6 +14,7 @@ from runway_mcp.server import TOOLSETS, build_server
 from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.tasks.callers import NOBODY, Caller, Services
 from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.store import Limits
 from runway_mcp.toolsets import Toolset
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
+HISTORY = "history.sqlite3"
 NO_KEY_OF_THEIRS = (
     "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
     "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
@@ -73,6 +76,8 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         connect,
         poll_seconds=settings.poll_seconds,
         most_waits=settings.max_waits if settings.transport == "streamable-http" else None,
+        history=_history_file(settings),
+        limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day),
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
     server = build_server(
@@ -84,6 +89,17 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         tell=tell,
     )
     return Core(services, server, connect, local, tell, observe, metrics)
+
+
+def _history_file(settings: Settings) -> Path | None:
+    """Where what is started is written down; what the sandbox in this process starts is gone with it."""
+    if settings.sandbox:
+        return None
+    if settings.state_dir is None:
+        from platformdirs import user_state_path
+
+        return user_state_path("runway-mcp", appauthor=False) / HISTORY
+    return settings.state_dir / HISTORY
 
 
 @contextmanager

@@ -47,7 +47,7 @@ async def wait_for_task(
     service = ctx.request_context.lifespan_context
     try:
         task_ids = _parse(taskId)
-        waited = await service.wait(task_ids, seconds=timeoutSeconds, until=until, report=_reporter(ctx))
+        waited = await service.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
     except TooManyWaitsError as error:
@@ -64,8 +64,8 @@ def _parse(given: str | list[str]) -> list[TaskId]:
     return [parse_task_id(text) for text in texts]
 
 
-def _reporter(ctx: Context[TaskService]) -> Report:
-    """What sends a wait's progress to the host: percent of 100, strictly growing as the protocol demands."""
+def reporter(ctx: Context[TaskService]) -> Report:
+    """Return what sends a wait's progress to the host: percent of 100, strictly growing as the protocol demands."""
     last = -1.0
 
     async def report(waited: Waited) -> None:

@@ -30,7 +30,7 @@ class FaultyWire(httpx2.AsyncBaseTransport):
     def __init__(self) -> None:
         self.now = 1_795_000_000.0
         self.methods: list[str] = []
-        self.faults: dict[str, deque[Fault | None]] = {"GET": deque(), "DELETE": deque()}
+        self.faults: dict[str, deque[Fault | None]] = {"GET": deque(), "DELETE": deque(), "POST": deque()}
         self.between: Callable[[int], None] = lambda _: None
         self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now))
 

@@ -1,0 +1,62 @@
+"""The tool that shows the account behind the key: what is left, what is allowed, what was used."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field
+
+from runway_mcp.api.errors import RunwayError
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.store import StoreError
+from runway_mcp.toolsets import Tool, Toolset, results
+
+
+class AccountOutput(BaseModel):
+    """The account, exactly as the API gives it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    creditBalance: object = Field(None, description="Credits left.")  # noqa: N815 - the API's name
+    tier: object = Field(None, description="What the account may do at once, a day and a month.")
+    usage: object = Field(None, description="What each model was used for today.")
+
+
+async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, AccountOutput]:
+    """Run `runway_getAccount`."""
+    from runway_mcp.tasks.starting import Starter  # noqa: PLC0415 - only who spends credits needs it
+
+    service = ctx.request_context.lifespan_context
+    try:
+        account = dict(await service.client.get_organization())
+    except RunwayError as error:
+        return results.read_error(error)
+    try:
+        credits_ = await Starter(service).spent()
+        spent = f"Tasks started through this server today (UTC) come to {credits_:g} credits."
+    except StoreError as error:
+        spent = f"What this server has spent today is not known: {error}"
+    return CallToolResult(
+        content=[TextContent(text=results.compact_json(account)), TextContent(text=spent)],
+        structured_content=account,
+    )
+
+
+ACCOUNT = Toolset(
+    name="account",
+    guide="runway_getAccount shows credits and limits.",
+    tools=(
+        Tool(
+            name="runway_getAccount",
+            title="Get the Runway account",
+            description=(
+                "Read the Runway account: credit balance, tier limits, today's use of each model, and what this "
+                "server has spent today. Changes nothing, costs nothing."
+            ),
+            annotations=ToolAnnotations(
+                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+            ),
+            run=get_account,
+        ),
+    ),
+)

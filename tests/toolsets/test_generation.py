@@ -1,0 +1,239 @@
+"""What can be started, starting it, and the account that pays: as a model sees them."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+from support.faulty import Fault, FaultyWire, faulty_client
+from support.scripted import ID, Script, reply, scripted_client, task
+
+from runway_mcp.access import scope_of
+from runway_mcp.api.catalogue import task_types
+from runway_mcp.server import TOOLSETS, build_server
+from runway_mcp.tasks.callers import READ, WRITE, Services
+from runway_mcp.tasks.store import NO_LIMITS, Limits
+from runway_mcp.toolsets.account import ACCOUNT
+from runway_mcp.toolsets.generation import GENERATION
+
+OFFERED = [TOOLSETS[name] for name in ("tasks", "waiting", "generation", "account")]
+GOOD: dict[str, Any] = {
+    "type": "text_to_video",
+    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
+}
+CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
+
+
+@asynccontextmanager
+async def connected(
+    api: FaultyWire | Script, *, limits: Limits = NO_LIMITS, history: Path | None = None, read_only: bool = False
+) -> AsyncGenerator[Client]:
+    """A client in memory, of a server that offers everything."""
+    services = Services(
+        lambda _: scripted_client(api) if isinstance(api, Script) else faulty_client(api),
+        poll_seconds=0.05,
+        limits=limits,
+        history=history,
+    )
+    with anyio.fail_after(30):
+        async with Client(build_server(services, toolsets=OFFERED, read_only=read_only)) as client:
+            yield client
+
+
+def texts(result: CallToolResult) -> list[str]:
+    """The text of each block."""
+    return [block.text for block in result.content if isinstance(block, TextContent)]
+
+
+async def listed(**arguments: str) -> list[str]:
+    """What the list of task types answers."""
+    async with connected(FaultyWire()) as client:
+        return texts(await client.call_tool("runway_listTaskTypes", arguments))
+
+
+async def start(client: Client, **more: Any) -> CallToolResult:
+    """Start the task that the catalogue allows."""
+    return await client.call_tool("runway_startTask", GOOD | more)
+
+
+async def test_the_table_of_types_is_small_and_whole() -> None:
+    """Every type, with its models and the one that is taken where none is named; at 4 characters a token."""
+    table, note = await listed()
+    assert json.loads(table).keys() == task_types().keys()
+    assert "gen4.5*" in json.loads(table)["text_to_video"]
+    assert len(table) + len(note) < 1_200 * 4
+
+
+@pytest.mark.parametrize("kind", list(task_types()))
+async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind: str) -> None:
+    """A type's models with their fields, and a model's schema with an example."""
+    models = task_types()[kind].models
+    shown = await listed(type=kind)
+    assert len("".join(shown)) < 800 * 4
+    assert "fields" in json.loads(shown[0]) or len(models) == 1
+    async with connected(FaultyWire()) as client:
+        for model in filter(None, models):
+            found = texts(await client.call_tool("runway_listTaskTypes", {"type": kind, "model": model}))
+            assert len("".join(found)) < 800 * 4
+            assert json.loads(found[0])["example"] == models[model].example
+            assert ("lacks it" in found[-1]) is not models[model].documented
+
+
+async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
+    """So that the next call is right."""
+    assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
+    assert "It has: gen4.5" in (await listed(type="text_to_video", model="gen5"))[0]
+
+
+async def test_a_start_returns_the_task_as_runway_has_it() -> None:
+    """The API's own JSON, with its estimate; sent once."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        result = await start(client)
+        found = json.loads(texts(result)[0])
+        assert not result.is_error
+        assert (found["status"], found["estimatedCost"]["credits"] > 0) == ("PENDING", True)
+        assert result.structured_content == found
+    assert wire.methods == ["POST", "GET"]
+
+
+async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -> None:
+    """Every problem at once, and where to look."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        result = await start(client, input={"promptText": "a cat", "ratio": "16:9", "duration": "5s"})
+    (text,) = texts(result)
+    assert result.is_error
+    assert "did you mean 1280:720?" in text
+    assert "did you mean 5?" in text
+    assert "Nothing was sent" in text
+    assert "runway_listTaskTypes" in text
+    assert wire.methods == []
+
+
+async def test_a_field_that_is_not_known_is_sent_only_when_that_is_wished() -> None:
+    """The API may be newer than the catalogue."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    newer = {**GOOD["input"], "sparkle": True}
+    async with connected(script) as client:
+        assert (await start(client, input=newer)).is_error
+        assert script.methods == []
+        assert not (await start(client, input=newer, allowUnknown=True)).is_error
+    assert json.loads(script.requests[0].content)["sparkle"] is True
+
+
+async def test_a_doubled_start_buys_once_after_a_restart_too(tmp_path: Path) -> None:
+    """The second call says that it bought nothing; another input under the same token is refused."""
+    wire = FaultyWire()
+    found: list[list[str]] = []
+    for _ in range(2):
+        async with connected(wire, history=tmp_path / "history") as client:
+            found.append(texts(await start(client, clientToken="mine")))
+            other = {**GOOD["input"], "duration": 6}
+            assert "another type or input" in texts(await start(client, input=other, clientToken="mine"))[0]
+    assert json.loads(found[0][0])["id"] == json.loads(found[1][0])["id"]
+    assert "nothing new was bought" in found[1][1]
+    assert wire.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("fault", [503, "lost before", "lost after"])
+async def test_a_lost_reply_is_told_as_what_it_may_be(fault: Fault) -> None:
+    """The task may exist and be charged; nothing is sent a second time."""
+    wire = FaultyWire()
+    wire.faults["POST"].append(fault)
+    async with connected(wire) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "may exist and be charged" in texts(result)[0]
+    assert "may buy a second one" in texts(result)[0]
+    assert wire.methods == ["POST"]
+
+
+async def test_what_runway_refuses_is_not_charged() -> None:
+    """Its own words, and ours."""
+    async with connected(Script(reply(400, {"error": "too dull"}))) as client:
+        (text,) = texts(await start(client))
+    assert "too dull" in text
+    assert "nothing is charged" in text
+
+
+async def test_a_limit_stops_a_start() -> None:
+    """Cancelled at once, while that costs nothing."""
+    wire = FaultyWire()
+    async with connected(wire, limits=Limits(task=1)) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "this server may spend 1 on a task" in texts(result)[0]
+    assert "nothing is charged" in texts(result)[0]
+
+
+async def test_without_a_history_nothing_is_sent(tmp_path: Path) -> None:
+    """A start that can't be written down could be bought twice."""
+    wire = FaultyWire()
+    (tmp_path / "file").write_text("")
+    async with connected(wire, history=tmp_path / "file" / "history") as client:
+        result = await start(client)
+        account = texts(await client.call_tool("runway_getAccount", {}))
+    assert result.is_error
+    assert "nothing was sent" in texts(result)[0]
+    assert "not known" in account[1]
+    assert "POST" not in wire.methods
+
+
+async def test_a_start_that_waits_returns_the_finished_task() -> None:
+    """As the tool that waits does."""
+    wire = FaultyWire()
+
+    def pass_time(_: int) -> None:
+        wire.now += 60
+
+    wire.between = pass_time
+    async with connected(wire) as client:
+        result = await start(client, wait=True)
+    assert (result.structured_content or {})["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("priced", [True, False])
+async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) -> None:
+    """It was started; that must not be lost."""
+    created = CREATED if priced else reply(200, {"id": ID})
+    async with connected(Script(created, reply(401, {"error": "no"}))) as client:
+        result = await start(client)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "It was started, but could not be looked at" in texts(result)[1]
+
+
+async def test_the_account_is_shown_with_what_was_spent_here() -> None:
+    """The API's own JSON, and a sentence of ours."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        cost = json.loads(texts(await start(client))[0])["estimatedCost"]["credits"]
+        account, spent = texts(await client.call_tool("runway_getAccount", {}))
+    assert "creditBalance" in json.loads(account)
+    assert f"come to {cost:g} credits" in spent
+    async with connected(Script(reply(503))) as client:
+        assert (await client.call_tool("runway_getAccount", {})).is_error
+
+
+async def test_who_may_only_read_can_not_spend() -> None:
+    """By the annotations; and a read-only server offers no start."""
+    scopes = {tool.name: scope_of(tool) for tool in (*GENERATION.tools, *ACCOUNT.tools)}
+    assert scopes == {"runway_listTaskTypes": READ, "runway_startTask": WRITE, "runway_getAccount": READ}
+    async with connected(FaultyWire(), read_only=True) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+    assert "runway_startTask" not in names
+    assert "runway_listTaskTypes" in names
+
+
+async def test_all_tools_together_are_small() -> None:
+    """At most 5,000 tokens, at 4 characters a token."""
+    async with connected(FaultyWire()) as client:
+        tools = (await client.list_tools()).tools
+    text = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools])
+    assert len(text) < 5_000 * 4
