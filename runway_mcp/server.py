@@ -33,7 +33,9 @@ from runway_mcp.toolsets.waiting import WAITING
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-TOOLSETS = {toolset.name: toolset for toolset in (TASKS, WAITING, GENERATION, ACCOUNT, CAPABILITY)}
+OURS = (TASKS, WAITING, GENERATION, ACCOUNT)
+"""The toolsets that are offered unless others are asked for."""
+TOOLSETS = {toolset.name: toolset for toolset in (*OURS, CAPABILITY)}
 LOCAL = Caller("local")
 """Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
@@ -93,7 +95,7 @@ class RunwayServer(MCPServer[TaskService]):
 def build_server(
     services: Services,
     *,
-    toolsets: Sequence[Toolset] = (TASKS, WAITING),
+    toolsets: Sequence[Toolset] = OURS,
     local: Caller = LOCAL,
     read_only: bool = False,
     sandbox: bool = False,

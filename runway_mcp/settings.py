@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         description="How often a task is looked at, at most. Runway updates one every 5 seconds; less suits a sandbox.",
     )
     toolsets: str = Field(
-        "tasks,waiting",
+        "tasks,waiting,generation,account",
         description="The tools that are offered, by toolset: tasks, waiting, generation, account; or capability.",
     )
     max_credits_per_task: float | None = Field(

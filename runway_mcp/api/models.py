@@ -22,6 +22,9 @@ TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 DEEPEST = 64
 """Levels of nesting that a reply may have; a task has three."""
 
+DEAREST = 1e9
+"""Credits of an estimate; more is none."""
+
 LONGEST_STATUS = 100
 """Characters of a status; a longer text is none."""
 
@@ -156,7 +159,9 @@ def parse_created(value: JsonValue) -> Created:
         case _:
             raise ValueError("it names no task")
     match value:
-        case {"estimatedCost": {"credits": int() | float() as credits_}} if not isinstance(credits_, bool):
+        case {"estimatedCost": {"credits": bool()}}:
+            return Created(TaskId(text.lower()), None)
+        case {"estimatedCost": {"credits": int() | float() as credits_}} if 0 <= credits_ <= DEAREST:
             return Created(TaskId(text.lower()), float(credits_))
         case _:
             return Created(TaskId(text.lower()), None)

@@ -20,6 +20,7 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,8 @@ class Upstream:
         first, *lines = head.rstrip().split("\r\n")
         method, path, _ = first.split(" ")
         headers = {name.lower(): text.strip() for name, _, text in (line.partition(":") for line in lines)}
-        await reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(method, path, headers)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        request = Request(method, path, headers, body)
         self.requests.append(request)
         found = self._script(request) if callable(self._script) else self._in_turn(len(self.requests))
         await asyncio.sleep(found.after)

@@ -11,7 +11,10 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 from support.faulty import Fault, FaultyWire, faulty_client
+from support.process import KEY, Message, request, running
 from support.scripted import ID, Script, reply, scripted_client, task
+from support.upstream import Reply, Request, upstream
+from support.upstream import reply as sent
 
 from runway_mcp.access import scope_of
 from runway_mcp.api.catalogue import task_types
@@ -237,3 +240,24 @@ async def test_all_tools_together_are_small() -> None:
         tools = (await client.list_tools()).tools
     text = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools])
     assert len(text) < 5_000 * 4
+
+
+async def test_real_processes_share_what_was_started(tmp_path: Path) -> None:
+    """Two servers, one after the other, and one wish: one POST leaves, and the second says so."""
+
+    def answer(asked: Request) -> Reply:
+        return sent(200, {"id": ID, "estimatedCost": {"credits": 60}} if asked.method == "POST" else task("PENDING"))
+
+    wish = {"name": "runway_startTask", "arguments": GOOD | {"clientToken": "mine"}}
+    found: list[Message] = []
+    async with upstream(answer) as api:
+        env = {"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY}
+        for _ in range(2):
+            async with running("--state-dir", str(tmp_path / "state"), env=env, measured=True) as server:
+                found.append(await server.ask(request(1, "tools/call", **wish)))
+                await server.stop("eof")
+                await server.ends_quietly(10)
+        assert api.count("POST") == 1
+    assert [result["structuredContent"]["id"] for result in found] == [ID, ID]
+    assert "nothing new was bought" in found[1]["content"][1]["text"]
+    assert KEY.encode() not in (tmp_path / "state" / "history.sqlite3").read_bytes()

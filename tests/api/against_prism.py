@@ -1,0 +1,108 @@
+"""What the client sends to start a task, judged by a mock of the API that others made. `scripts/prism` runs it.
+
+Every documented model gets the catalogue's example and an input with every field, and then what is
+wrong in one place each, for a judge that refuses nothing proves nothing.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import anyio
+import httpx2
+from pydantic import JsonValue, SecretStr
+from support.catalogue_script import MODELS, full_input
+
+from runway_mcp.api.catalogue import Model
+from runway_mcp.api.client import RunwayClient, open_client
+from runway_mcp.api.errors import BadRequestError, RunwayError
+from runway_mcp.api.requests import prepare
+
+LONGEST = 60
+"""Seconds that all of it may take."""
+VERSION = "2024-11-06"
+UNPROCESSABLE = 422
+
+
+class Judge(httpx2.AsyncHTTPTransport):
+    """Sends over the network, and keeps what the mock had against the last request; empty where nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.violations = ""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one request."""
+        self.violations = ""
+        response = await super().handle_async_request(request)
+        self.violations = response.headers.get("sl-violations", "")
+        return response
+
+
+def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+    """Yield what is done to a full input of a model, and the wrong one that results.
+
+    Fields that the model lacks are not among it: for some models the document does not exclude them.
+    """
+    full = full_input(model)
+    required = model.schema.get("required")
+    for name in required if isinstance(required, list) else []:
+        yield f"no {name}", {key: value for key, value in full.items() if key != name}
+    for name in full:
+        yield f"an impossible {name}", {**full, name: {"notAValue": [None]}}
+
+
+async def judge(client: RunwayClient, judged: Judge) -> str:
+    """Return what was done; a finding is an error."""
+    counts: Counter[str] = Counter()
+    findings: list[str] = []
+    for kind, model in MODELS:
+        if not model.documented:
+            counts["left out, for the document lacks them"] += 1
+            continue
+        for what, given in (("example", dict(model.example)), ("full input", full_input(model))):
+            counts[f"accepted: {what}"] += 1
+            if trouble := await _trouble(client, judged, kind.name, given):
+                findings.append(f"{kind.name} {model.name}, {what}: {trouble}")
+        for what, body in wrong(model):
+            counts["refused: wrong input"] += 1
+            if not await _is_refused(client, judged, kind.endpoint, body):
+                findings.append(f"{kind.name} {model.name}: accepted with {what}")
+    assert not findings, "\n".join(findings)
+    return ", ".join(f"{number} {what}" for what, number in counts.items())
+
+
+async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: Mapping[str, JsonValue]) -> str:
+    """Send a valid input as it is prepared; return what the mock has against it."""
+    prepared = prepare(kind, given)
+    try:
+        await client.create_task(prepared.endpoint, prepared.body)
+    except RunwayError as error:
+        return f"{error} {judged.violations}"
+    return judged.violations
+
+
+async def _is_refused(client: RunwayClient, judged: Judge, endpoint: str, body: Mapping[str, JsonValue]) -> bool:
+    """Send a wrong body, past our own check; return whether the mock says that it is one.
+
+    It says so by the API's own 400 and a header, and by a 422 where the document has no 400.
+    """
+    try:
+        await client.create_task(endpoint, body)
+    except BadRequestError as error:
+        return bool(judged.violations) or error.status == UNPROCESSABLE
+    return False
+
+
+async def main(url: str) -> None:
+    """Judge what goes to the mock at `url`, and print what was found out."""
+    judged = Judge()
+    with anyio.fail_after(LONGEST):
+        async with open_client(
+            api_key=SecretStr("a key of the mock's"), base_url=url, api_version=VERSION, transport=judged
+        ) as client:
+            sys.stdout.write(f"{await judge(client, judged)}\n")
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1])

@@ -1,0 +1,86 @@
+"""What the client reads beside tasks: the account behind the key, and whether the API answers at all."""
+
+import httpx2
+import pytest
+from support.scripted import Script, Sleeper, Step, reply, scripted_client
+
+from runway_mcp.api.client import LARGEST_BODY
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RateLimitedError,
+    RunwayError,
+    UnavailableError,
+    UnexpectedReplyError,
+    UnreachableError,
+)
+
+
+async def test_the_account_is_the_apis_own_object() -> None:
+    """Every field of it, known or not; a read is repeated where that can help."""
+    account = {"creditBalance": 1000, "tier": {"models": {"veo3": 1}}, "new": [1.5, None]}
+    script, sleeper = Script(reply(503), reply(429, Retry_After="3"), reply(200, account)), Sleeper()
+    async with scripted_client(script, sleep=sleeper) as client:
+        assert await client.get_organization() == account
+    assert script.calls == ["GET /v1/organization"] * 3
+    assert all(not request.content for request in script.requests)
+    assert sleeper.slept == [0.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "requests"),
+    [
+        (reply(200), UnexpectedReplyError, 1),
+        (reply(200, b"<html>hello</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
+        (reply(200, b'{"creditBalance": Infinity}'), UnexpectedReplyError, 1),
+        (reply(200, [1]), UnexpectedReplyError, 1),
+        (reply(200, b" " * (LARGEST_BODY + 1)), UnexpectedReplyError, 1),
+        (reply(302, Location="/login"), UnexpectedReplyError, 1),
+        (reply(400, {"error": "version"}), BadRequestError, 1),
+        (reply(401, {"error": "bad key"}), AuthenticationError, 1),
+        (reply(404, {"error": "not here"}), NotFoundError, 1),
+        (reply(429), RateLimitedError, 3),
+        (reply(502), UnavailableError, 3),
+        (httpx2.ReadError("reset"), UnreachableError, 3),
+    ],
+)
+async def test_an_account_that_can_not_be_read_is_a_typed_error(
+    step: Step, kind: type[RunwayError], requests: int
+) -> None:
+    """Of the same tree as for tasks, after the same attempts."""
+    script = Script(step)
+    async with scripted_client(script) as client:
+        with pytest.raises(kind) as caught:
+            await client.get_organization()
+    assert type(caught.value) is kind
+    assert len(script.requests) == requests
+
+
+async def test_the_api_is_reached_by_one_read_of_no_task() -> None:
+    """That there is no such task is the answer that it gives, be it 404 or a task."""
+    for step in (reply(404, {"error": "no such task"}), reply(200, {})):
+        script = Script(step)
+        async with scripted_client(script) as client:
+            await client.reach()
+        assert script.calls == ["GET /v1/tasks/00000000-0000-0000-0000-000000000000"]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "status"),
+    [
+        (reply(401, {"error": "bad key"}), AuthenticationError, 401),
+        (reply(503), UnavailableError, 503),
+        (httpx2.ConnectError("refused"), UnreachableError, None),
+    ],
+)
+async def test_an_api_that_is_not_reached_is_told_at_once(
+    step: Step, kind: type[RunwayError], status: int | None
+) -> None:
+    """Nothing is repeated; with a status it was reached all the same."""
+    script = Script(step)
+    async with scripted_client(script) as client:
+        with pytest.raises(kind) as caught:
+            await client.reach()
+    assert caught.value.status == status
+    assert len(script.requests) == 1
