@@ -10,9 +10,10 @@ COPY runway_mcp ./runway_mcp
 RUN uv sync --locked --no-default-groups --all-extras --no-editable
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin runway
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin runway \
+    && install -d -o 10001 -m 700 /var/lib/runway-mcp
 COPY --from=build /app/.venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 RUNWAY_MCP_STATE_DIR=/var/lib/runway-mcp
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
