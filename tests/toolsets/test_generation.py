@@ -243,21 +243,29 @@ async def test_all_tools_together_are_small() -> None:
 
 
 async def test_real_processes_share_what_was_started(tmp_path: Path) -> None:
-    """Two servers, one after the other, and one wish: one POST leaves, and the second says so."""
+    """Two servers at once, a third one later, and one wish: one POST leaves, and the others say so."""
 
     def answer(asked: Request) -> Reply:
-        return sent(200, {"id": ID, "estimatedCost": {"credits": 60}} if asked.method == "POST" else task("PENDING"))
+        if asked.method == "POST":
+            return sent(200, {"id": ID, "estimatedCost": {"credits": 60}}, after=0.5)
+        return sent(200, task("PENDING"))
+
+    async def ask() -> None:
+        async with running("--state-dir", str(tmp_path / "state"), env=env, measured=True) as server:
+            found.append(await server.ask(request(1, "tools/call", **wish)))
+            await server.stop("eof")
+            await server.ends_quietly(10)
 
     wish = {"name": "runway_startTask", "arguments": GOOD | {"clientToken": "mine"}}
     found: list[Message] = []
     async with upstream(answer) as api:
         env = {"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY}
-        for _ in range(2):
-            async with running("--state-dir", str(tmp_path / "state"), env=env, measured=True) as server:
-                found.append(await server.ask(request(1, "tools/call", **wish)))
-                await server.stop("eof")
-                await server.ends_quietly(10)
+        async with anyio.create_task_group() as servers:
+            servers.start_soon(ask)
+            servers.start_soon(ask)
+        await ask()
         assert api.count("POST") == 1
-    assert [result["structuredContent"]["id"] for result in found] == [ID, ID]
-    assert "nothing new was bought" in found[1]["content"][1]["text"]
+    assert [result["structuredContent"]["id"] for result in found] == [ID] * 3
+    assert [len(result["content"]) for result in found].count(2) == 2
+    assert "nothing new was bought" in found[2]["content"][1]["text"]
     assert KEY.encode() not in (tmp_path / "state" / "history.sqlite3").read_bytes()
