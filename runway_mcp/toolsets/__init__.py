@@ -12,6 +12,11 @@ from mcp_types import CallToolResult, ToolAnnotations
 
 from runway_mcp.tasks.service import TaskService
 
+READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+"""A tool that looks something up at Runway and changes nothing."""
+REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+"""A tool that takes something away, once however often it is called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.store import StoreError
-from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets import READS, Tool, Toolset, results
 
 
 class AccountOutput(BaseModel):
@@ -36,10 +36,7 @@ async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, Ac
         spent = f"Tasks started through this server today (UTC) come to {credits_:g} credits."
     except StoreError as error:
         spent = f"What this server has spent today is not known: {error}"
-    return CallToolResult(
-        content=[TextContent(text=results.compact_json(account)), TextContent(text=spent)],
-        structured_content=account,
-    )
+    return results.json_result(account, spent)
 
 
 ACCOUNT = Toolset(
@@ -53,9 +50,7 @@ ACCOUNT = Toolset(
                 "Read the Runway account: credit balance, tier limits, today's use of each model, and what this "
                 "server has spent today. Changes nothing, costs nothing."
             ),
-            annotations=ToolAnnotations(
-                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
-            ),
+            annotations=READS,
             run=get_account,
         ),
     ),

@@ -7,12 +7,12 @@ DELETE cancels a task that has not finished, and destroys one that has.
 from typing import Annotated
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
-from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets import READS, REMOVES, Tool, Toolset, results
 from runway_mcp.toolsets.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 
 INVALID_ID = (
@@ -57,9 +57,7 @@ RETRIEVE = Tool(
         "at most every 5 seconds; output URLs expire within 24-48 h. Advice on the failureCode of a FAILED task "
         "follows the JSON."
     ),
-    annotations=ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
-    ),
+    annotations=READS,
     run=retrieve,
 )
 CANCEL_DELETE = Tool(
@@ -71,9 +69,7 @@ CANCEL_DELETE = Tool(
         "finishes while it is being cancelled is left alone, and a task already gone is no error. Returns what was "
         "done (cancelled, deleted or nothing), the status before, and the cost or estimate."
     ),
-    annotations=ToolAnnotations(
-        read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
-    ),
+    annotations=REMOVES,
     run=cancel_delete,
 )
 

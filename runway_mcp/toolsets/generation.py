@@ -46,7 +46,7 @@ async def list_task_types(
 
     types = catalogue.task_types()
     if type is None:
-        return _shown(
+        return results.json_result(
             {
                 name: f"{kind.summary}; {', '.join(_starred(kind)) or 'no models to choose'}"
                 for name, kind in types.items()
@@ -58,15 +58,15 @@ async def list_task_types(
         return results.error_result(f"There is no such task type. There are: {', '.join(types)}.")
     if model is None and len(kind.models) > 1:
         fields: dict[str, JsonValue] = {str(name): ", ".join(_fields(one)) for name, one in kind.models.items()}
-        return _shown(
+        return results.json_result(
             {"type": type, "recommended": kind.recommended, "fields": fields},
             "A * marks a required field. Call again with a model for its schema and an example.",
         )
     found = kind.models.get(model) or (None if model else next(iter(kind.models.values())))
     if found is None:
         return results.error_result(f"{type} has no such model. It has: {', '.join(map(str, kind.models))}.")
-    note = "" if found.documented else "Runway's public documentation lacks it: its fields are known by name alone."
-    return _shown({"type": type, "schema": dict(found.schema), "example": dict(found.example)}, note)
+    notes = [] if found.documented else ["Runway's public documentation lacks it: its fields are known by name alone."]
+    return results.json_result({"type": type, "schema": dict(found.schema), "example": dict(found.example)}, *notes)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
@@ -123,7 +123,9 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
             data["estimatedCost"] = {"credits": started.credits}
-        result = _shown(data, f"It was started, but could not be looked at: {error} Follow it with runway_getTask.")
+        result = results.json_result(
+            data, f"It was started, but could not be looked at: {error} Follow it with runway_getTask."
+        )
     result.content.extend(TextContent(text=note) for note in notes)
     return result
 
@@ -136,11 +138,6 @@ def _fields(model: "Model") -> list[str]:
     required = cast("list[str]", model.schema.get("required", []))
     fields = cast("dict[str, object]", model.schema["properties"])
     return [f"{name}*" if name in required else name for name in fields if name != "model"]
-
-
-def _shown(data: dict[str, JsonValue], note: str) -> CallToolResult:
-    blocks = [results.compact_json(data), *([note] if note else [])]
-    return CallToolResult(content=[TextContent(text=block) for block in blocks], structured_content=data)
 
 
 LIST_TASK_TYPES = Tool(

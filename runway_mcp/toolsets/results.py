@@ -141,6 +141,11 @@ def argument_error(tool: str, error: ValidationError) -> str:
     return f"The arguments of {tool} are not valid: {wrong}. Nothing was sent to Runway."
 
 
+def json_result(data: Mapping[str, JsonValue], *notes: str) -> CallToolResult:
+    """An object as compact JSON and as structured content, and what we say about it."""
+    return _result(compact_json(data), list(notes), data)
+
+
 def error_result(text: str) -> CallToolResult:
     """A tool error with one text block."""
     return CallToolResult(content=[TextContent(text=text)], is_error=True)

@@ -3,14 +3,14 @@
 from typing import Annotated, Literal, cast
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.tasks.service import StillActiveError, TaskService, UnclearOutcomeError
-from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets import READS, REMOVES, Tool, Toolset, results
 
 TaskIdArgument = Annotated[
     str,
@@ -96,9 +96,6 @@ def _service(ctx: Context[TaskService]) -> TaskService:
     return ctx.request_context.lifespan_context
 
 
-_READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
-_REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
-
 GET_TASK = Tool(
     name="runway_getTask",
     title="Get a Runway task",
@@ -109,7 +106,7 @@ GET_TASK = Tool(
         "seconds. Output URLs expire within 24-48 h; reading again gives fresh ones. A FAILED task is a "
         "successful read; advice on its failureCode follows the JSON."
     ),
-    annotations=_READS,
+    annotations=READS,
     run=get_task,
 )
 CANCEL_TASK = Tool(
@@ -122,7 +119,7 @@ CANCEL_TASK = Tool(
         "in the very same moment may go with its output. Returns what was done (cancelled or nothing), the "
         "status before, and the cost or estimate."
     ),
-    annotations=_REMOVES,
+    annotations=REMOVES,
     run=cancel_task,
 )
 DELETE_TASK = Tool(
@@ -134,7 +131,7 @@ DELETE_TASK = Tool(
         "(use runway_cancelTask to stop it), and a task already gone is no error. Returns what was done "
         "(deleted or nothing), the status before, and the cost."
     ),
-    annotations=_REMOVES,
+    annotations=REMOVES,
     run=delete_task,
 )
 

@@ -3,14 +3,14 @@
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import Field
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.tasks.service import TaskService, TooManyWaitsError
 from runway_mcp.tasks.waiting import Report, Waited
-from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets import READS, Tool, Toolset, results
 from runway_mcp.toolsets.tasks import TaskOutput
 
 MOST_TASKS = 50
@@ -96,9 +96,7 @@ WAITING = Toolset(
                 "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
                 'the first with until "any", and returns a list in the same order.'
             ),
-            annotations=ToolAnnotations(
-                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
-            ),
+            annotations=READS,
             run=wait_for_task,
         ),
     ),

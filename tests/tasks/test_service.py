@@ -320,58 +320,53 @@ async def test_an_unknown_status_counts_as_active(status: str) -> None:
     assert script.methods == ["GET", "DELETE", "GET"]
 
 
+class HeldUp(FaultyWire):
+    """Holds a DELETE up, once `reached`, until it may `proceed`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.proceed = anyio.Event(), anyio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Carry one request."""
+        if request.method == "DELETE":
+            self.reached.set()
+            await self.proceed.wait()
+        return await super().handle_async_request(request)
+
+
 async def test_a_caller_that_leaves_does_not_stop_a_delete_on_its_way() -> None:
     """Once sent, a DELETE is followed to its end."""
-    reached, proceed = anyio.Event(), anyio.Event()
-    wire = FaultyWire()
-    carry = wire.handle_async_request
-
-    class Slow(FaultyWire):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            if request.method == "DELETE":
-                reached.set()
-                await proceed.wait()
-            return await carry(request)
-
+    wire = HeldUp()
     with anyio.fail_after(5):
-        async with faulty_service(Slow()) as service:
+        async with faulty_service(wire) as service:
             async with anyio.create_task_group() as callers:
                 callers.start_soon(service.cancel, sample("running_long"))
-                await reached.wait()
+                await wire.reached.wait()
                 callers.cancel_scope.cancel()
-            proceed.set()
+            wire.proceed.set()
             await anyio.wait_all_tasks_blocked()
             assert (await service.get(sample("running_long"))).status == "CANCELLED"
 
 
 async def test_the_next_change_waits_for_one_whose_caller_has_left(caplog: pytest.LogCaptureFixture) -> None:
     """A cancel that is asked for again while the first is on its way sends no DELETE, which would destroy the task."""
-    reached, proceed = anyio.Event(), anyio.Event()
-    wire = FaultyWire()
-    carry = wire.handle_async_request
-
-    class Slow(FaultyWire):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            if request.method == "DELETE":
-                reached.set()
-                await proceed.wait()
-            return await carry(request)
-
+    wire = HeldUp()
     found: list[str] = []
     with anyio.fail_after(5):
-        async with faulty_service(Slow()) as service:
+        async with faulty_service(wire) as service:
 
             async def again() -> None:
                 found.append((await service.cancel(sample("running_long"))).outcome)
 
             async with anyio.create_task_group() as callers:
                 callers.start_soon(service.cancel, sample("running_long"))
-                await reached.wait()
+                await wire.reached.wait()
                 callers.cancel_scope.cancel()
             async with anyio.create_task_group() as callers:
                 callers.start_soon(again)
                 await anyio.wait_all_tasks_blocked()
-                proceed.set()
+                wire.proceed.set()
     assert found == ["finished"]
     assert wire.methods.count("DELETE") == 1
     assert "Outcome: cancelled" in caplog.text
