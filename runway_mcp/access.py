@@ -23,6 +23,7 @@ OPEN_METHODS = frozenset(
         "initialize",
         "logging/setLevel",
         "ping",
+        "prompts/get",
         "prompts/list",
         "resources/list",
         "resources/templates/list",

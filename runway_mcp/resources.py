@@ -22,7 +22,7 @@ from mcp_types import (
     CompleteResult,
     Completion,
     EmptyResult,
-    ResourceTemplateReference,
+    PromptReference,
     SubscribeRequestParams,
     UnsubscribeRequestParams,
 )
@@ -177,9 +177,9 @@ async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template'
 
 
 async def _complete(ctx: ServerRequestContext[TaskService, Any], params: CompleteRequestParams) -> CompleteResult:
-    """Complete an id with those that this process has read, the latest first."""
+    """Complete an id, a prompt's too, with those that this process has read, the latest first."""
     found: list[str] = []
-    if isinstance(params.ref, ResourceTemplateReference) and params.ref.uri == TEMPLATE:
+    if params.argument.name == "taskId" and (isinstance(params.ref, PromptReference) or params.ref.uri == TEMPLATE):
         begun = params.argument.value.lower()
         found = [task_id for task_id in ctx.lifespan_context.watcher.remembered if task_id.startswith(begun)]
     values = found[:MOST_COMPLETIONS]

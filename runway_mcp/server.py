@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from secrets import token_bytes
 from typing import Any
 
 from mcp.server import ServerRequestContext
@@ -10,14 +11,15 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, InputRequiredResult
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
 
-from runway_mcp import __version__
+from runway_mcp import __version__, prompts
 from runway_mcp.access import Access
 from runway_mcp.api.errors import quote
-from runway_mcp.calls import Tell
+from runway_mcp.calls import Call, Tell
 from runway_mcp.mcp_tasks import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.recording import Recording
 from runway_mcp.resources import TaskResources
@@ -26,6 +28,7 @@ from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import Toolset, results
 from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.capability import CAPABILITY
+from runway_mcp.toolsets.consent import RefusedError
 from runway_mcp.toolsets.generation import GENERATION
 from runway_mcp.toolsets.tasks import TASKS
 from runway_mcp.toolsets.waiting import WAITING
@@ -87,9 +90,26 @@ class RunwayServer(MCPServer[TaskService]):
                 "task, that may have happened or not: reading the task shows how it stands."
             )
         except ToolError as error:
-            if isinstance(error.__cause__, ValidationError):
-                return results.error_result(results.argument_error(name, error.__cause__))
+            match error.__cause__:
+                case ValidationError() as wrong:
+                    return results.error_result(results.argument_error(name, wrong))
+                case RefusedError() as refusal:
+                    return results.error_result(str(refusal))
+                case ToolError():
+                    return results.error_result(
+                        f"The host's answer to what {name} asked can't be read. Nothing was done or charged."
+                    )
+                case _:
+                    pass
             raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[TaskService, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt; a wrong name becomes a protocol error."""
+        if name not in {prompt.name for prompt in await self.list_prompts()}:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt named {quote(name, 60)} here.")
+        return await super().get_prompt(name, arguments, context)
 
 
 def build_server(
@@ -100,6 +120,7 @@ def build_server(
     read_only: bool = False,
     sandbox: bool = False,
     tell: Sequence[Tell] = (),
+    question_key: bytes | None = None,
 ) -> MCPServer[TaskService]:
     """Return a server that is complete but not yet running.
 
@@ -110,6 +131,8 @@ def build_server(
         read_only: Register only the tools that change nothing.
         sandbox: Say in the server's name and instructions that nothing here is real.
         tell: What hears at its end of each request that does not come over HTTP, which tells of its own.
+        question_key: The secret, 32 bytes, with which a question that a call asks is sealed until its answer comes;
+            one of this process where not given.
     """
 
     @asynccontextmanager
@@ -137,6 +160,7 @@ def build_server(
         website_url=WEBSITE,
         version=__version__,
         lifespan=lifespan,
+        request_state_security=RequestStateSecurity(keys=[question_key or token_bytes()], bind_principal=_who_asks),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
@@ -145,7 +169,13 @@ def build_server(
     resources.register(server)
     for toolset in toolsets:
         toolset.register(server, read_only=read_only)
+    prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
     return server
+
+
+def _who_asks(ctx: ServerRequestContext[Any, Any]) -> str | None:
+    """Whose a question is, so that nobody else can answer it."""
+    return None if ctx.request is None else repr(Call.within(ctx.request.scope).caller.identity)
 
 
 def _instructions(toolsets: Sequence[Toolset], *, read_only: bool, sandbox: bool) -> str:

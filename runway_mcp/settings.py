@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     max_credits_per_day: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Credits that the tasks started on one day (UTC) may cost."
     )
+    confirm_over: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Credits above which the user is asked before a task is started, also where the price is unknown.",
+    )
     state_dir: Path | None = Field(
         None, description="Where what was started is written down; your system's folder for such where not given."
     )

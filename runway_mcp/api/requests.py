@@ -61,15 +61,12 @@ class Prepared:
         endpoint: The path to POST to.
         model: The model, given or recommended; None where the task type lets nobody choose.
         body: What to send: the input and the model.
-        estimate: Credits that the task will cost, or None where they can't be known before it is
-            started, as it is for all of them: the API's document states no prices.
     """
 
     type: str
     endpoint: str
     model: str | None
     body: dict[str, JsonValue]
-    estimate: float | None = None
 
 
 def prepare(type: str, input: Mapping[str, JsonValue], *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names

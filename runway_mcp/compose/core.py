@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
 
-from runway_mcp.api.client import MISSING_KEY, Observe, RunwayClient, open_client
+from runway_mcp.api.client import Observe, RunwayClient, open_client
+from runway_mcp.api.connection import MISSING_KEY
 from runway_mcp.calls import Tell
+from runway_mcp.compose.secret import shared_secret
 from runway_mcp.server import TOOLSETS, build_server
 from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.tasks.callers import NOBODY, Caller, Services
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
+QUESTION_KEY = "questions.key"
 NO_KEY_OF_THEIRS = (
     "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
     "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
@@ -77,7 +80,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         poll_seconds=settings.poll_seconds,
         most_waits=settings.max_waits if settings.transport == "streamable-http" else None,
         history=_history_file(settings),
-        limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day),
+        limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
     server = build_server(
@@ -87,19 +90,34 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         tell=tell,
+        question_key=_question_key(settings),
     )
     return Core(services, server, connect, local, tell, observe, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
     """Where what is started is written down; what the sandbox in this process starts is gone with it."""
-    if settings.sandbox:
-        return None
-    if settings.state_dir is None:
-        from platformdirs import user_state_path
+    return None if settings.sandbox else _state_dir(settings) / HISTORY
 
-        return user_state_path("runway-mcp", appauthor=False) / HISTORY
-    return settings.state_dir / HISTORY
+
+def _question_key(settings: Settings) -> bytes | None:
+    """The secret by which a replica, or this one after a restart, knows an answer to another's question."""
+    if settings.confirm_over is None or settings.transport == "stdio":
+        return None
+    folder = _state_dir(settings)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return shared_secret(folder / QUESTION_KEY)
+    except OSError as error:
+        raise SettingsError(f"--confirm-over: the key of its questions can't be kept in {folder}: {error}") from None
+
+
+def _state_dir(settings: Settings) -> Path:
+    if settings.state_dir is not None:
+        return settings.state_dir
+    from platformdirs import user_state_path
+
+    return user_state_path("runway-mcp", appauthor=False)
 
 
 @contextmanager

@@ -5,13 +5,16 @@ every process that can reach the same work gives the same answer. What it passes
 passes unchanged; that results hold no unpaired surrogates is for the contract's holder to see to.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Protocol
 
+from mcp.server.context import HandlerResult
 from mcp_types import CallToolRequestParams
 from pydantic import JsonValue
 
 from runway_mcp.mcp_tasks.wire import McpTask
+
+RunTool = Callable[[], Awaitable[HandlerResult]]
 
 
 class UnknownMcpTaskError(Exception):
@@ -24,10 +27,14 @@ class McpTasks(Protocol):
     Each method may raise the SDK's `MCPError`, which the client gets as it is.
     """
 
-    async def create(self, params: CallToolRequestParams) -> McpTask | None:
-        """Turn a tool call into an MCP task, or return None for the tool to answer it itself.
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
+        """Answer a tool call: with an MCP task, or with what the tool itself says.
 
-        By the time this returns, `get` finds the MCP task, wherever it is asked.
+        By the time an MCP task is returned, `get` finds it, wherever it is asked.
+
+        Args:
+            params: The call.
+            run: Has the tool answer it.
         """
         ...
 

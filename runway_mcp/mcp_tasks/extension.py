@@ -7,6 +7,7 @@ that has the extension, each request speaks for itself, and older revisions neve
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from mcp.server import ServerRequestContext
@@ -52,11 +53,10 @@ class McpTasksExtension(Extension):
         self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
         """Answer with an MCP task where the request allows it and the contract's holder makes one."""
-        if _declares(ctx):
-            task = await self._tasks_of(ctx).create(params)
-            if task is not None:
-                return wire.create_result(task)
-        return await call_next(ctx)
+        if not _declares(ctx):
+            return await call_next(ctx)
+        answer = await self._tasks_of(ctx).call(params, partial(call_next, ctx))
+        return wire.create_result(answer) if isinstance(answer, wire.McpTask) else answer
 
     async def _get(self, ctx: ServerRequestContext[Any, Any], params: wire.McpTaskParams) -> HandlerResult:
         with self._asked(ctx, params) as tasks:

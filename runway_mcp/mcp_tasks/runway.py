@@ -9,19 +9,20 @@ from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolRequestParams
+from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task_id
-from runway_mcp.mcp_tasks.contract import UnknownMcpTaskError
+from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
+from runway_mcp.mcp_tasks.contract import RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_tasks.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
 from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
 from runway_mcp.tasks.watcher import POLL_SECONDS
 from runway_mcp.toolsets import results
-
-WAITING_TOOL = "runway_waitForTask"
+from runway_mcp.toolsets.generation import START_TASK, followed
+from runway_mcp.toolsets.waiting import WAIT_FOR_TASK
 
 
 class RunwayMcpTasks:
@@ -51,18 +52,38 @@ class RunwayMcpTasks:
         self._poll_ms = round(poll_seconds * 1000)
         self._now = now
 
-    async def create(self, params: CallToolRequestParams) -> McpTask | None:
-        """Turn the wait for one task that has not finished into an MCP task; leave any other call to its tool."""
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
+        """Answer the wait for one task, and a start that is to wait, with an MCP task while the task is active."""
         arguments = params.arguments or {}
+        match params.name:
+            case WAIT_FOR_TASK.name:
+                return await self._awaited(arguments) or await run()
+            case START_TASK.name if arguments.get("wait") is True:
+                with followed():
+                    answer = await run()
+                return self._started(answer) or answer
+            case _:
+                return await run()
+
+    async def _awaited(self, arguments: Mapping[str, Any]) -> McpTask | None:
         text = arguments.get("taskId")
-        is_wait = self._offers_waits and params.name == WAITING_TOOL
-        if not is_wait or not isinstance(text, str) or "until" in arguments:
+        if not self._offers_waits or not isinstance(text, str) or "until" in arguments:
             return None
         try:
             task = await self._service.get(parse_task_id(text))
         except (InvalidTaskIdError, RunwayError):
             return None
         return self._mcp_task(task) if task.is_active else None
+
+    def _started(self, answer: HandlerResult) -> McpTask | None:
+        if not isinstance(answer, CallToolResult) or answer.is_error or answer.structured_content is None:
+            return None
+        task = parse_task(answer.structured_content, parse_task_id(answer.structured_content["id"]))
+        if not task.is_active:
+            return None
+        said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
+        known = self._mcp_task(task)
+        return known.model_copy(update={"status_message": ". ".join([results.describe(task), *said])})
 
     async def get(self, task_id: str) -> McpTask:
         """Return a Runway task as an MCP task."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Start, State, StoreError, Written
+from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Prices, Start, State, StoreError, Written
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -43,9 +43,18 @@ MIGRATIONS: Sequence[str] = (
     CREATE INDEX starts_by_token ON starts (caller, client_token) WHERE client_token IS NOT NULL;
     CREATE INDEX starts_by_day ON starts (account, begun);
     """,
+    """
+    ALTER TABLE starts ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+    ALTER TABLE starts ADD COLUMN price REAL;
+    CREATE INDEX starts_by_settings ON starts (account, settings) WHERE price IS NOT NULL;
+    """,
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 
+_PRICES = """
+SELECT max(price) FILTER (WHERE fingerprint = ?3), max(price)
+FROM starts WHERE account = ?1 AND settings = ?2 AND price IS NOT NULL
+"""
 _FOUND = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
 
 
@@ -65,13 +74,29 @@ class SqliteHistory:
         """Return a start as it stands, or None where it was forgotten."""
         return await self._run(lambda: self._one("number = ?", number))
 
+    async def earlier(self, caller: str, client_token: str) -> Written | None:
+        """Return the start that a caller's client token stands for, if there is one."""
+        return await self._run(lambda: self._earlier(caller, client_token))
+
+    async def prices(self, start: Start) -> Prices:
+        """Return what the account's earlier starts like this one were estimated at."""
+
+        def find() -> Prices:
+            return Prices(
+                *self._connection.execute(_PRICES, (start.account, start.settings, start.fingerprint)).fetchone()
+            )
+
+        return await self._run(find)
+
     async def settle(self, number: int, *, task_id: str | None, cost: float | None) -> None:
         """Write down what a start has brought."""
         state: State = "started" if task_id else "unclear"
         await self._change(
-            "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits) WHERE number = ?",
+            "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = coalesce(price, ?) "
+            "WHERE number = ?",
             state,
             task_id,
+            cost,
             cost,
             number,
         )
@@ -90,12 +115,7 @@ class SqliteHistory:
             transaction.execute("BEGIN IMMEDIATE")
             transaction.execute("DELETE FROM starts WHERE begun < ?", (now - KEPT_SECONDS,))
             if start.client_token is not None:
-                earlier = self._one(
-                    "caller = ? AND client_token = ? AND begun > ? ORDER BY number DESC",
-                    start.caller,
-                    start.client_token,
-                    now - TOKEN_SECONDS,
-                )
+                earlier = self._earlier(start.caller, start.client_token)
                 if earlier is not None:
                     return earlier
             if day_limit is not None:
@@ -103,20 +123,28 @@ class SqliteHistory:
                 if spent + (start.credits or 0) > day_limit or spent >= day_limit:
                     raise DayLimitError(spent)
             cursor = transaction.execute(
-                "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, credits) "
-                "VALUES (?, ?, ?, ?, ?, ?, 'starting', ?)",
+                "INSERT INTO starts "
+                "(begun, account, caller, client_token, fingerprint, settings, type, state, credits) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'starting', ?)",
                 (
                     now,
                     start.account,
                     start.caller,
                     start.client_token,
                     start.fingerprint,
+                    start.settings,
                     start.type,
                     start.credits,
                 ),
             )
         assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
         return Written(cursor.lastrowid, is_new=True, state="starting", fingerprint=start.fingerprint)
+
+    def _earlier(self, caller: str, client_token: str) -> Written | None:
+        since = self._clock() - TOKEN_SECONDS
+        return self._one(
+            "caller = ? AND client_token = ? AND begun > ? ORDER BY number DESC", caller, client_token, since
+        )
 
     def _one(self, condition: str, *values: object) -> Written | None:
         row = self._connection.execute(_FOUND + condition + " LIMIT 1", values).fetchone()

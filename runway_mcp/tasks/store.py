@@ -42,6 +42,7 @@ class Start:
         type: The task type.
         client_token: What the caller calls this start, or None.
         credits: What it is estimated at; None where that is not known before Runway's answer.
+        settings: What its price can go by: a digest of that part of the input.
     """
 
     account: str
@@ -50,6 +51,7 @@ class Start:
     type: str
     client_token: str | None = None
     credits: float | None = None
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,31 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What Runway estimated the dearest of earlier starts at, in credits; None where there was none.
+
+    Attributes:
+        same: Of those with the same input.
+        alike: Of those with the same settings, which may have differed in their texts and media.
+    """
+
+    same: float | None = None
+    alike: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Credits that the operator lets be spent; None for no limit.
 
     Attributes:
         task: By one start.
         day: By all starts of an account on one day (UTC).
+        unasked: By one start that no person was asked about.
     """
 
     task: float | None = None
     day: float | None = None
+    unasked: float | None = None
 
 
 NO_LIMITS = Limits()
@@ -112,8 +129,19 @@ class History(Protocol):
         """Return a start as it stands, or None where it was forgotten."""
         ...
 
+    async def earlier(self, caller: str, client_token: str) -> Written | None:
+        """Return the start that a caller's client token stands for, if there is one."""
+        ...
+
+    async def prices(self, start: Start) -> Prices:
+        """Return what the account's earlier starts like this one were estimated at."""
+        ...
+
     async def settle(self, number: int, *, task_id: str | None, cost: float | None) -> None:
-        """Write down what a start has brought: a task, or without an id an outcome that nobody knows."""
+        """Write down what a start has brought: a task, or without an id an outcome that nobody knows.
+
+        The first cost is remembered as the price; a later one is what was charged after all.
+        """
         ...
 
     async def forget(self, number: int) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.starting import Starter
 from runway_mcp.tasks.store import StoreError
 from runway_mcp.toolsets import READS, Tool, Toolset, results
 
@@ -24,8 +25,6 @@ class AccountOutput(BaseModel):
 
 async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, AccountOutput]:
     """Run `runway_getAccount`."""
-    from runway_mcp.tasks.starting import Starter  # noqa: PLC0415 - only who spends credits needs it
-
     service = ctx.request_context.lifespan_context
     try:
         account = dict(await service.client.get_organization())

@@ -4,16 +4,22 @@ What a call takes is not told in the tools' own schemas, which every turn pays f
 `runway_listTaskTypes`, which is asked when it is needed.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.requests import Prepared
 from runway_mcp.tasks.service import TaskService, TooManyWaitsError
+from runway_mcp.tasks.starting import OverLimitError, Starter, TokenReusedError, UnclearStartError
 from runway_mcp.tasks.store import StoreError
 from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets.consent import NOT_WRITTEN, leave, prepared
 from runway_mcp.toolsets.tasks import TaskOutput
 from runway_mcp.toolsets.waiting import reporter
 
@@ -24,7 +30,7 @@ WAIT_SECONDS = 45.0
 """How long a start that waits does so, below a host's 60 s."""
 LONGEST_TOKEN = 200
 """Characters of a client token."""
-_SEE_ALSO = "runway_listTaskTypes shows what a type and a model take."
+_FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 TypeArgument = Annotated[
     str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
@@ -70,13 +76,15 @@ async def list_task_types(
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
-    type: TypeArgument,  # noqa: A002 - the field's name at Runway
-    input: Annotated[  # noqa: A002 - what the API calls it
+    type: TypeArgument,  # noqa: A002, ARG001 - the field's name at Runway; `prepared` reads it
+    input: Annotated[  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
         dict[str, Any], Field(title="Input", description="The fields of the type and its model.")
     ],
     ctx: Context[TaskService],
+    request: Annotated[Prepared, Resolve(prepared)],
+    agreed: Annotated[float, Resolve(leave)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, as runway_waitForTask does.")] = False,
-    allowUnknown: Annotated[
+    allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
         bool, Field(title="Allow unknown", description="Send fields and models that are not known here.")
     ] = False,
     clientToken: Annotated[
@@ -90,35 +98,25 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     ] = None,
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
-    from runway_mcp.api.requests import InvalidRequestError, prepare  # noqa: PLC0415 - jsonschema takes its time
-    from runway_mcp.tasks.starting import (  # noqa: PLC0415 - only who starts a task needs it
-        OverLimitError,
-        Starter,
-        TokenReusedError,
-        UnclearStartError,
-    )
-
     service = ctx.request_context.lifespan_context
     try:
-        prepared = prepare(type, cast("dict[str, JsonValue]", input), allow_unknown=allowUnknown)
-        started = await Starter(service).start(prepared, client_token=clientToken)
-    except InvalidRequestError as error:
-        return results.error_result(f"{error}\n{_SEE_ALSO}")
+        started = await Starter(service).start(request, client_token=clientToken, leave=agreed)
     except TokenReusedError as error:
         return results.error_result(f"{error} Nothing was sent; take another token for another start.")
     except (OverLimitError, UnclearStartError) as error:
         return results.error_result(str(error))
     except StoreError as error:
-        return results.error_result(f"{error} So nothing was sent: a start has to be written down first.")
+        return results.error_result(f"{error} {NOT_WRITTEN}")
     except RunwayError as error:
         return results.error_result(f"{error} Nothing was started, and nothing is charged.")
     notes = ["An earlier call with this clientToken had started it: nothing new was bought."] * started.is_repeated
     try:
-        if wait:
+        if wait and not _FOLLOWED.get():
             waited = await service.wait([started.task_id], seconds=WAIT_SECONDS, until="all", report=reporter(ctx))
             result = results.wait_result(waited)
         else:
-            result = results.task_result(await service.get(started.task_id))
+            show = results.awaited_result if wait else results.task_result
+            result = show(await service.get(started.task_id))
     except (RunwayError, TooManyWaitsError) as error:
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
@@ -128,6 +126,16 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         )
     result.content.extend(TextContent(text=note) for note in notes)
     return result
+
+
+@contextmanager
+def followed() -> Generator[None]:
+    """Have a start within return at once even where it is to wait: its caller follows the task in another way."""
+    before = _FOLLOWED.set(True)
+    try:
+        yield
+    finally:
+        _FOLLOWED.reset(before)
 
 
 def _starred(kind: "TaskType") -> list[str]:

@@ -82,22 +82,22 @@ def reporter(ctx: Context[TaskService]) -> Report:
     return report
 
 
+WAIT_FOR_TASK = Tool(
+    name="runway_waitForTask",
+    title="Wait for Runway tasks",
+    description=(
+        "Wait until a Runway task has finished, then return it as runway_getTask does; use this instead of "
+        "reading it again and again. Changes nothing, costs nothing; cancelling the call stops the wait, never "
+        "the task. When timeoutSeconds are over it returns the task as it stands: call again to go on waiting. "
+        "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
+        'the first with until "any", and returns a list in the same order.'
+    ),
+    annotations=READS,
+    run=wait_for_task,
+)
+
 WAITING = Toolset(
     name="waiting",
     guide="runway_waitForTask waits until one or several have finished: prefer it to repeated reads.",
-    tools=(
-        Tool(
-            name="runway_waitForTask",
-            title="Wait for Runway tasks",
-            description=(
-                "Wait until a Runway task has finished, then return it as runway_getTask does; use this instead of "
-                "reading it again and again. Changes nothing, costs nothing; cancelling the call stops the wait, never "
-                "the task. When timeoutSeconds are over it returns the task as it stands: call again to go on waiting. "
-                "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
-                'the first with until "any", and returns a list in the same order.'
-            ),
-            annotations=READS,
-            run=wait_for_task,
-        ),
-    ),
+    tools=(WAIT_FOR_TASK,),
 )

@@ -25,11 +25,6 @@ def test_the_recommended_model_is_put_in() -> None:
     assert (prepared.type, prepared.endpoint, prepared.model) == ("text_to_video", "/v1/text_to_video", "gen4.5")
 
 
-def test_the_price_is_not_known_beforehand() -> None:
-    """The API's document states none, and none is made up."""
-    assert prepare("text_to_video", TEXT_TO_VIDEO).estimate is None
-
-
 def test_what_is_sent_is_a_copy() -> None:
     """Who changes the input afterwards changes no request."""
     frames: list[JsonValue] = [{"uri": IMAGE, "position": "first"}]

@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from mcp.server.context import HandlerResult
 from mcp_types import CallToolRequestParams, CallToolResult, ElicitRequest, ErrorData
 from pydantic import JsonValue
 
 from runway_mcp.mcp_tasks import UnknownMcpTaskError
+from runway_mcp.mcp_tasks.contract import RunTool
 from runway_mcp.mcp_tasks.wire import (
     CancelledMcpTask,
     CompletedMcpTask,
@@ -78,12 +80,12 @@ class MemoryMcpTasks:
         self._held: dict[str, _Held] = {}
         self.watching = 0
 
-    async def create(self, params: CallToolRequestParams) -> McpTask | None:
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
         """Begin the job that a call comes to."""
         begin = self._tools.get(params.name)
         job = begin(params) if begin else None
         if job is None:
-            return None
+            return await run()
         held = _Held(job)
         self._held[held.id] = held
         return _state(held)

@@ -9,7 +9,8 @@ import anyio
 import httpx2
 import pytest
 from mcp import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolRequestParams
+from mcp.server.context import HandlerResult
+from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
 from support.scripted import ID, Script, Step, reply, scripted_client, service_of, task
 
 from runway_mcp.mcp_tasks import RunwayMcpTasks, UnknownMcpTaskError, wire
@@ -37,6 +38,14 @@ async def mcp_tasks(*steps: Step, **options: Any) -> AsyncGenerator[tuple[Runway
 def wait_call(**arguments: Any) -> CallToolRequestParams:
     """A call of the tool that waits."""
     return CallToolRequestParams(name="runway_waitForTask", arguments=arguments)
+
+
+ANSWER = CallToolResult(content=[TextContent(text="the tool's")])
+
+
+async def answered() -> HandlerResult:
+    """What the tool says."""
+    return ANSWER
 
 
 async def states(tasks: RunwayMcpTasks) -> list[str]:
@@ -166,7 +175,7 @@ async def test_an_update_is_acknowledged_and_ignored() -> None:
 async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
     """With the same id, in its first state."""
     async with mcp_tasks(RUNNING) as (tasks, _, _):
-        created = await tasks.create(wait_call(taskId=ID, timeoutSeconds=60))
+        created = await tasks.call(wait_call(taskId=ID, timeoutSeconds=60), answered)
     assert isinstance(created, wire.WorkingMcpTask)
     assert created.task_id == ID
 
@@ -188,7 +197,7 @@ async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
 async def test_any_other_call_is_left_to_its_tool(step: Step, params: CallToolRequestParams) -> None:
     """A finished task, an error, several ids, another tool: the tool answers as it does for everyone."""
     async with mcp_tasks(step) as (tasks, _, _):
-        assert await tasks.create(params) is None
+        assert await tasks.call(params, answered) is ANSWER
 
 
 async def test_a_watch_yields_each_change_until_the_end() -> None:

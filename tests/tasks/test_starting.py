@@ -13,7 +13,7 @@ from support.scripted import ID, Script, Sleeper, Step, reply, scripted_client, 
 from runway_mcp.api.errors import BadRequestError
 from runway_mcp.api.requests import Prepared, prepare
 from runway_mcp.tasks.service import TaskService
-from runway_mcp.tasks.starting import OverLimitError, Starter, TokenReusedError, UnclearStartError
+from runway_mcp.tasks.starting import OverLimitError, Question, Starter, TokenReusedError, UnclearStartError
 from runway_mcp.tasks.store import NO_LIMITS, Limits, Start
 
 INPUT: dict[str, JsonValue] = {"promptText": "a cat", "ratio": "1280:720", "duration": 5}
@@ -114,7 +114,8 @@ async def test_who_waits_for_the_same_start_learns_that_it_came_to_nothing(state
         one = Starter(service)
         digest = (await history.begin(Start("x", "x", "x", "x"))).fingerprint
         assert digest == "x"
-        begun = await one._begin(wanted(), "mine")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the first half of a start, whose second half never comes
+        wish = one._wish(wanted(), "mine")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as a start writes it down
+        begun = await history.begin(wish)
 
         async def end() -> None:
             await anyio.wait_all_tasks_blocked()
@@ -130,15 +131,65 @@ async def test_who_waits_for_the_same_start_learns_that_it_came_to_nothing(state
         assert script.methods == []
 
 
-async def test_a_price_that_is_known_beforehand_is_held_to_the_limit_unsent() -> None:
-    """For one task, and for the day."""
-    dear = Prepared("text_to_video", "/v1/text_to_video", "gen4.5", {"model": "gen4.5"}, estimate=100)
-    for limits, words in ((Limits(task=99), "may spend 99 on a task"), (Limits(day=99), "may spend 99 a day")):
-        async with starting(CREATED, limits=limits) as (script, service):
-            with pytest.raises(OverLimitError, match=words) as caught:
-                await Starter(service).start(dear)
-            assert "Nothing was sent" in str(caught.value)
-            assert script.methods == []
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [(Limits(task=59), "the same cost 60 credits before.*may spend 59 on a task"), (Limits(day=119), "119 a day")],
+)
+async def test_a_price_that_is_known_beforehand_is_held_to_the_limit_unsent(
+    limits: Limits, words: str, tmp_path: Path
+) -> None:
+    """It is known from the same start before, and counts for the task and for the day."""
+    file = tmp_path / "history.sqlite3"
+    async with starting(CREATED, history=file) as (_, service):
+        await Starter(service).start(wanted())
+    async with starting(CREATED, limits=limits, history=file) as (script, service):
+        with pytest.raises(OverLimitError, match=words) as caught:
+            await Starter(service).start(wanted())
+        assert "Nothing was sent" in str(caught.value)
+        assert script.methods == []
+
+
+async def test_what_a_start_is_likely_to_cost_goes_by_its_settings() -> None:
+    """Numbers, switches and choices tell starts apart; texts, media and the seed don't."""
+    async with starting(CREATED, limits=Limits(unasked=59)) as (_, service):
+        one = Starter(service)
+        await one.start(wanted(), leave=60)
+        for change, likely in (
+            ({"promptText": "a dog"}, 60),
+            ({"seed": 7}, 60),
+            ({"duration": 8}, None),
+            ({"ratio": "720:1280"}, None),
+        ):
+            asked = await one.question(prepare("text_to_video", INPUT | change))
+            assert asked is not None
+            assert (asked.credits, asked.is_certain, asked.limit) == (likely, False, 59)
+
+
+async def test_how_many_are_handed_in_is_a_setting_and_what_they_are_is_not() -> None:
+    """Two pictures may cost more than one; another picture does not."""
+
+    def pictures(*names: str) -> Prepared:
+        references: list[JsonValue] = [{"uri": f"https://pictures.example/{name}.png"} for name in names]
+        return Prepared("text_to_image", "/v1/text_to_image", "gen4_image", {"referenceImages": references})
+
+    async with starting(CREATED, limits=Limits(unasked=59)) as (_, service):
+        one = Starter(service)
+        await one.start(pictures("a"), leave=60)
+        asked = [await one.question(request) for request in (pictures("a"), pictures("b"), pictures("a", "b"))]
+    assert asked == [Question(60, True, 59), Question(60, False, 59), Question(None, False, 59)]
+
+
+async def test_a_task_that_was_taken_back_tells_its_price_all_the_same() -> None:
+    """It cost nothing, but the next of its kind is known to be too dear."""
+    steps = [reply(200, task("PENDING")), reply(204)]
+    async with starting(CREATED, *steps, limits=Limits(task=50, unasked=0)) as (script, service):
+        with pytest.raises(OverLimitError, match="nothing is charged"):
+            await Starter(service).start(wanted(), leave=1000)
+        assert await Starter(service).spent() == 0
+        assert await Starter(service).question(wanted()) is None
+        with pytest.raises(OverLimitError, match="Nothing was sent"):
+            await Starter(service).start(wanted())
+        assert script.methods.count("POST") == 1
 
 
 @pytest.mark.parametrize(

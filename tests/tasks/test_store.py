@@ -4,7 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from runway_mcp.tasks.sqlite import DAY, KEPT_SECONDS, MIGRATIONS, SqliteHistory, open_history
-from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Start, StoreError
+from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Prices, Start, StoreError
 
 START = Start("account", "caller", "print", "text_to_video", client_token="mine", credits=60)
 NOON = 20_000 * DAY + DAY / 2
@@ -80,6 +80,51 @@ async def test_a_start_that_bought_nothing_is_taken_back_and_one_of_unknown_outc
         again = await one.begin(START)
         assert (again.is_new, again.state, again.task_id, again.credits) == (False, "unclear", None, 60)
         assert await one.spent("account") == 60
+
+
+async def test_prices_are_the_dearest_of_the_same_and_of_the_like() -> None:
+    """As they were first told, of the account's own starts; what was charged in the end does not matter."""
+    async with history() as one:
+        for fingerprint, price in (("print", 60), ("print", 50), ("other", 90)):
+            begun = await one.begin(replace(START, client_token=None, fingerprint=fingerprint, settings="5 s"))
+            await one.settle(begun.number, task_id="task", cost=price)
+            await one.settle(begun.number, task_id="task", cost=0)
+        asked = replace(START, settings="5 s")
+        assert await one.prices(asked) == Prices(same=60, alike=90)
+        assert await one.prices(replace(asked, fingerprint="new")) == Prices(same=None, alike=90)
+        assert await one.prices(replace(asked, settings="8 s")) == Prices()
+        assert await one.prices(replace(asked, account="another")) == Prices()
+        assert await one.spent("account") == 0
+
+
+async def test_the_start_of_a_token_is_found_without_beginning_one() -> None:
+    """It is the caller's own, and at most a day old."""
+    clock = Clock()
+    async with history(clock=clock) as one:
+        assert await one.earlier("caller", "mine") is None
+        begun = await one.begin(START)
+        found = await one.earlier("caller", "mine")
+        assert (found and found.number, await one.earlier("another", "mine")) == (begun.number, None)
+        clock.now += TOKEN_SECONDS
+        assert await one.earlier("caller", "mine") is None
+
+
+async def test_a_file_of_the_first_version_goes_on(file: Path) -> None:
+    """Its starts keep their tokens and count for the day."""
+    file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(file)) as old:
+        old.executescript(MIGRATIONS[0])
+        old.execute(
+            "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, task_id, credits) "
+            "VALUES (?, 'account', 'caller', 'mine', 'print', 'text_to_video', 'started', 'task', 60)",
+            (NOON,),
+        )
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    async with history(file) as one:
+        assert (await one.begin(START)).task_id == "task"
+        assert await one.spent("account") == 60
+        assert await one.prices(START) == Prices()
 
 
 async def test_tokens_end_after_a_day_and_rows_after_a_month() -> None:

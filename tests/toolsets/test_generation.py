@@ -4,12 +4,13 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
+from mcp_types import CallToolResult, Result, TextContent
 from support.faulty import Fault, FaultyWire, faulty_client
 from support.process import KEY, Message, request, running
 from support.scripted import ID, Script, reply, scripted_client, task
@@ -18,6 +19,7 @@ from support.upstream import reply as sent
 
 from runway_mcp.access import scope_of
 from runway_mcp.api.catalogue import task_types
+from runway_mcp.mcp_tasks.wire import EXTENSION_ID
 from runway_mcp.server import TOOLSETS, build_server
 from runway_mcp.tasks.callers import READ, WRITE, Services
 from runway_mcp.tasks.store import NO_LIMITS, Limits
@@ -30,6 +32,15 @@ GOOD: dict[str, Any] = {
     "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
 }
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
+
+
+class McpTaskCreated(Result):
+    """A call that became an MCP task."""
+
+    result_type: Literal["task"] = "task"
+    task_id: str
+    status: str
+    status_message: str
 
 
 @asynccontextmanager
@@ -199,6 +210,57 @@ async def test_a_start_that_waits_returns_the_finished_task() -> None:
     async with connected(wire) as client:
         result = await start(client, wait=True)
     assert (result.structured_content or {})["status"] == "SUCCEEDED"
+
+
+class Follower(ClientExtension):
+    """The client's side of MCP tasks: notes what a call became, and looks no further."""
+
+    identifier = EXTENSION_ID
+
+    def __init__(self) -> None:
+        self.created: list[McpTaskCreated] = []
+
+    def claims(self) -> list[ResultClaim[McpTaskCreated]]:
+        """What a call can become."""
+        return [ResultClaim(result_type="task", model=McpTaskCreated, resolve=self._note)]
+
+    async def _note(self, created: McpTaskCreated, _: ClaimContext) -> CallToolResult:
+        self.created.append(created)
+        return CallToolResult(content=[], structured_content={"id": created.task_id, "status": "PENDING"})
+
+
+async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> None:
+    """With the task's own id, at once; a repeated one says so; without wait, or refused, the tool answers."""
+    script = Script(CREATED, *[reply(200, task("PENDING"))] * 3)
+    services = Services(lambda _: scripted_client(script), poll_seconds=0.05)
+    follower = Follower()
+    with anyio.fail_after(20):
+        async with Client(build_server(services), extensions=[follower]) as client:
+            await start(client, wait=True, clientToken="mine")
+            await start(client, wait=True, clientToken="mine")
+            shown = await start(client, clientToken="mine")
+            refused = await start(client, wait=True, clientToken="mine", input={"promptText": "another"})
+    assert [(created.task_id, created.status) for created in follower.created] == [(ID, "working")] * 2
+    assert [created.status_message for created in follower.created] == [
+        "PENDING",
+        "PENDING. An earlier call with this clientToken had started it: nothing new was bought.",
+    ]
+    assert (shown.structured_content or {})["id"] == ID
+    assert refused.is_error
+    assert script.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(status: str) -> None:
+    """It becomes no MCP task; where it FAILED, that is an error."""
+    services = Services(lambda _: scripted_client(Script(CREATED, reply(200, task(status)))), poll_seconds=0.05)
+    follower = Follower()
+    with anyio.fail_after(20):
+        async with Client(build_server(services), extensions=[follower]) as client:
+            result = await start(client, wait=True)
+    assert result.is_error is (status == "FAILED")
+    assert (result.structured_content or {})["status"] == status
+    assert follower.created == []
 
 
 @pytest.mark.parametrize("priced", [True, False])

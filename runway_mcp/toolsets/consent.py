@@ -1,0 +1,99 @@
+"""What comes before a start: its input checked, and a person asked where it is a dear one.
+
+The SDK's resolvers run these in turn before the tool itself, and carry question and answer in either
+generation of the protocol. Each refusal is an error whose text goes to the model.
+"""
+
+import math
+from typing import Annotated, Any, cast
+
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, Field, JsonValue
+
+from runway_mcp.api.errors import quote
+from runway_mcp.api.requests import InvalidRequestError, Prepared, prepare
+from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.starting import Question, Starter
+from runway_mcp.tasks.store import StoreError
+from runway_mcp.toolsets import results
+
+LONGEST_INPUT = 500
+"""Characters of the input that a person is shown."""
+NOT_WRITTEN = "So nothing was sent: a start has to be written down first."
+
+
+class RefusedError(ToolError):
+    """Why nothing was started. Its message goes to the model."""
+
+
+class Consent(BaseModel):
+    """What a person answers."""
+
+    start: bool = Field(title="Start it", description="Start the task and spend its credits.")
+
+
+async def prepared(type: str, input: dict[str, Any], allowUnknown: bool) -> Prepared:  # noqa: A002 - the tool's own arguments
+    """Return the request that a call asks for."""
+    try:
+        return prepare(type, cast("dict[str, JsonValue]", input), allow_unknown=allowUnknown)
+    except InvalidRequestError as error:
+        raise RefusedError(f"{error}\nrunway_listTaskTypes shows what a type and a model take.") from error
+
+
+async def question(
+    request: Annotated[Prepared, Resolve(prepared)],
+    clientToken: str | None,
+    ctx: Context[TaskService],
+) -> Question | None:
+    """Return what a person has to be asked, or None where there is nothing to ask."""
+    try:
+        return await Starter(ctx.request_context.lifespan_context).question(request, client_token=clientToken)
+    except StoreError as error:
+        raise RefusedError(f"{error} {NOT_WRITTEN}") from error
+
+
+async def consent(
+    request: Annotated[Prepared, Resolve(prepared)],
+    asked: Annotated[Question | None, Resolve(question)],
+    ctx: Context[TaskService],
+) -> Elicit[Consent] | Consent:
+    """Ask the person, where there is something to ask."""
+    if asked is None:
+        return Consent(start=True)
+    if not _can_ask(ctx):
+        raise RefusedError(
+            f"Nothing was sent. {_price(asked)} A person is to be asked before over {asked.limit:g} are spent, but "
+            "this host has no way to ask (it did not declare elicitation, or speaks an older protocol over HTTP). "
+            "Tell the user; whoever runs this server can change --confirm-over."
+        )
+    named = f" with {request.model}" if request.model else ""
+    shown = quote(results.compact_json(request.body), LONGEST_INPUT)
+    return Elicit(f"Start {request.type}{named} at Runway? {_price(asked)} Input: {shown}", Consent)
+
+
+async def leave(
+    asked: Annotated[Question | None, Resolve(question)],
+    answer: Annotated[ElicitationResult[Consent], Resolve(consent)],
+) -> float:
+    """Return the credits that a person has agreed to; none where nobody was asked."""
+    if asked is None:
+        return 0
+    if not isinstance(answer, AcceptedElicitation) or not answer.data.start:
+        raise RefusedError("Nothing was sent, and nothing is charged: the user was asked and did not agree.")
+    return math.inf if asked.credits is None else asked.credits
+
+
+def _can_ask(ctx: Context[TaskService]) -> bool:
+    """Whether the host has said that it can show a form, and can be reached to do so."""
+    able = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    reachable = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
+    return able is not None and (able.form is not None or able.url is None) and reachable
+
+
+def _price(asked: Question) -> str:
+    if asked.credits is None:
+        return "Its price is not known: Runway tells it once a task is started, and none like it was started here."
+    like = "The same" if asked.is_certain else "One with the same settings"
+    return f"{like} was estimated at {asked.credits:g} credits (${asked.credits / 100:.2f}) before."
