@@ -29,6 +29,7 @@ from runway_mcp.toolsets import Toolset, results
 from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.capability import CAPABILITY
 from runway_mcp.toolsets.consent import RefusedError
+from runway_mcp.toolsets.files import FILES
 from runway_mcp.toolsets.generation import GENERATION
 from runway_mcp.toolsets.tasks import TASKS
 from runway_mcp.toolsets.waiting import WAITING
@@ -36,7 +37,7 @@ from runway_mcp.toolsets.waiting import WAITING
 logger = logging.getLogger(__name__)
 
 WEBSITE = "https://docs.dev.runwayml.com/"
-OURS = (TASKS, WAITING, GENERATION, ACCOUNT)
+OURS = (TASKS, WAITING, GENERATION, ACCOUNT, FILES)
 """The toolsets that are offered unless others are asked for."""
 TOOLSETS = {toolset.name: toolset for toolset in (*OURS, CAPABILITY)}
 LOCAL = Caller("local")
@@ -49,7 +50,7 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 MOST_IN_FLIGHT = 5_000
 """Messages handled at once over one process; at 23 KB each that is about 115 MB."""
 
-_SUBJECT = "Runway generation tasks (video, image, audio) by id."
+_SUBJECT = "Runway generation tasks: video, image, audio."
 _READ_ONLY = "This server is read-only: it can't cancel or delete."
 _SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged."
 
@@ -155,7 +156,7 @@ def build_server(
     server = RunwayServer(
         name="runway-mcp-sandbox" if sandbox else "runway-mcp",
         title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
-        description="Get, wait for, cancel and delete Runway generation tasks.",
+        description="Start, wait for, save, cancel and delete Runway generation tasks.",
         instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
         website_url=WEBSITE,
         version=__version__,

@@ -76,8 +76,8 @@ class Settings(BaseSettings):
         description="How often a task is looked at, at most. Runway updates one every 5 seconds; less suits a sandbox.",
     )
     toolsets: str = Field(
-        "tasks,waiting,generation,account",
-        description="The tools that are offered, by toolset: tasks, waiting, generation, account; or capability.",
+        "tasks,waiting,generation,account,files",
+        description="The tools offered, by toolset: tasks, waiting, generation, account, files; or capability.",
     )
     max_credits_per_task: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Credits that one started task may cost, by its estimate."
@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     )
     state_dir: Path | None = Field(
         None, description="Where what was started is written down; your system's folder for such where not given."
+    )
+    files_root: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description=(
+            "A folder that files may be uploaded from and saved to; repeatable. Over stdio those that the host names "
+            "(roots) where not given; over HTTP none, and with --auth a folder in it for each caller."
+        ),
     )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts talk to the server.")
     host: str = Field(
@@ -197,6 +204,19 @@ class Settings(BaseSettings):
     @classmethod
     def _repeatable(cls, given: object) -> object:
         return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+
+    @field_validator("files_root", mode="before")
+    @classmethod
+    def _folders_between_separators(cls, given: object) -> object:
+        return [word for word in given.split(os.pathsep) if word] if isinstance(given, str) else given
+
+    @field_validator("files_root")
+    @classmethod
+    def _folders_are_there(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        folders = tuple(Path(os.path.expanduser(folder)) for folder in folders)  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
+        if not all(folder.is_dir() for folder in folders):
+            raise ValueError("must be a folder that exists")
+        return folders
 
     @field_validator("allowed_host")
     @classmethod

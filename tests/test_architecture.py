@@ -11,8 +11,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "api": {"api"},
     "sandbox": {"sandbox"},
-    "tasks": {"tasks", "api"},
-    "toolsets": {"toolsets", "tasks", "api"},
+    "files": {"files", "api"},
+    "tasks": {"tasks", "files", "api"},
+    "toolsets": {"toolsets", "tasks", "files", "api"},
     "web": {"web", "tasks", "api", "calls", "signals"},
     "calls": {"tasks"},
     "recording": {"calls", "tasks"},
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "api",
         "calls",
         "compose",
+        "files",
         "request_log",
         "sandbox",
         "server",
@@ -62,7 +64,7 @@ MAY_IMPORT = {
 }
 """For each room the rooms it may import from; the package's version is for everyone."""
 
-WITHOUT_MCP = {"api", "sandbox", "tasks", "settings", "signals", "logs"}
+WITHOUT_MCP = {"api", "files", "sandbox", "tasks", "settings", "signals", "logs"}
 
 
 def room(path: Path) -> str:

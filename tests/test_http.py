@@ -40,7 +40,7 @@ async def test_every_tool_works_through_the_sdks_client(
 ) -> None:
     """In both eras of the protocol: read, wait, cancel and delete, with structured results the client validates."""
     async with Client(sandboxed.url, mode=mode) as client:
-        assert len((await client.list_tools()).tools) == 7
+        assert len((await client.list_tools()).tools) == 9
         read = await client.call_tool("runway_getTask", {"taskId": SAMPLES["succeeded_images"].id})
         cancelled = await client.call_tool("runway_cancelTask", {"taskId": SAMPLES[running_task].id})
         deleted = await client.call_tool("runway_deleteTask", {"taskId": SAMPLES[finished_task].id})

@@ -17,7 +17,8 @@ from support.spans import Spans, traced
 from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, task, upstream
 from support.waiting import together
 
-from runway_mcp.api.client import RunwayAuth, RunwayClient, open_client
+from runway_mcp.api.client import RunwayClient, open_client
+from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.server import build_server

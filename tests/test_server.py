@@ -76,7 +76,13 @@ async def test_every_tool_is_described_whole() -> None:
     """Title, all four hints, a description within hosts' limit, described parameters, an output schema."""
     async with connected() as client:
         tools = (await client.list_tools()).tools
-    assert {tool.name for tool in tools} == {*READING, *TOOLS, "runway_startTask"}
+    assert {tool.name for tool in tools} == {
+        *READING,
+        *TOOLS,
+        "runway_startTask",
+        "runway_uploadFile",
+        "runway_downloadOutput",
+    }
     for tool in tools:
         assert tool.title
         assert 80 < len(tool.description or "") < 1024

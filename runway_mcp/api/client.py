@@ -4,11 +4,8 @@ A read is repeated where that can help; a DELETE is sent once, for only the call
 tell from the task itself whether sending it again is right.
 """
 
-import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
@@ -17,8 +14,8 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp import __version__
 from runway_mcp.api import retry
+from runway_mcp.api.connection import MISSING_KEY, TIMEOUTS, RunwayAuth, Timeouts, open_pool
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
@@ -27,73 +24,27 @@ from runway_mcp.api.errors import (
     TransientError,
     UnexpectedReplyError,
 )
-from runway_mcp.api.models import Created, Task, TaskId, parse_created, parse_json, parse_task
-from runway_mcp.api.reply import Reply, foreign, raise_for, typed_errors
+from runway_mcp.api.models import (
+    Created,
+    Task,
+    TaskId,
+    UploadSlot,
+    parse_created,
+    parse_json,
+    parse_task,
+    parse_upload_slot,
+)
+from runway_mcp.api.reply import Reply, fetch, foreign
 from runway_mcp.api.spans import client_span
 
 TASK = "/v1/tasks/{id}"
 ORGANIZATION = "/v1/organization"
+UPLOADS = "/v1/uploads"
 NO_TASK = TaskId("00000000-0000-0000-0000-000000000000")
 """An id that no task has."""
-USER_AGENT = f"runway-mcp/{__version__}"
-LARGEST_BODY = 4 * 1024 * 1024
-"""Bytes of a reply, after decompression, that are read before it is refused."""
-SHORTEST_SECRET = 16
-"""Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
 
 Observe = Callable[[str, int | None, float], None]
 """Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
-
-MISSING_KEY = (
-    "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
-    "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
-    "keys are made at https://dev.runwayml.com/."
-)
-UNUSABLE_NETWORK = (
-    "The proxy or certificate settings of this machine can't be used, so nothing was sent. Mend HTTPS_PROXY, "
-    "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds that each part of a call may take.
-
-    `attempt` bounds one request and its whole reply, `total` a read with all its retries:
-    below the 60 s after which common MCP hosts give up on a tool call.
-    """
-
-    connect: float = 5
-    read: float = 15
-    write: float = 10
-    pool: float = 5
-    attempt: float = 20
-    delete: float = 8
-    create: float = 30
-    reach: float = 5
-    total: float = 45
-
-
-class RunwayAuth(httpx2.Auth):
-    """Puts the bearer token and the API's version on every request, and shows neither key nor token."""
-
-    def __init__(self, key: SecretStr, version: str) -> None:
-        self._key = key
-        self._version = version
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Send `request` with its credentials."""
-        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        request.headers["X-Runway-Version"] = self._version
-        yield request
-
-    def redact(self, text: str) -> str:
-        """Return `text` without the key, should somebody upstream have echoed it."""
-        key = self._key.get_secret_value()
-        return text.replace(key, "[API key]") if len(key) >= SHORTEST_SECRET else text
-
-    def __repr__(self) -> str:
-        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
 
 
 class RunwayClient:
@@ -108,7 +59,7 @@ class RunwayClient:
         connect: Callable[[], httpx2.AsyncClient],
         *,
         redact: Callable[[str], str] = str,
-        timeouts: Timeouts = Timeouts(),
+        timeouts: Timeouts = TIMEOUTS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
         observe: Observe | None = None,
@@ -166,25 +117,15 @@ class RunwayClient:
             BadRequestError: The API does not take it, or has no such endpoint.
             RunwayError: Any other failure; its `applied` says whether a task may have been started and charged.
         """
-        deadline = monotonic() + self._timeouts.total
-        attempt = 0
-        while True:
-            within = min(self._timeouts.create, deadline - monotonic())
-            try:
-                reply = await self._send("POST", endpoint, within=within, body=body, resends=attempt)
-                break
-            except NotFoundError:
-                raise BadRequestError(
-                    f"Runway does not know {endpoint}, or something that the input names (404): nothing was started.",
-                    status=404,
-                ) from None
-            except TransientError as error:
-                attempt += 1
-                error.attempts = attempt
-                wait = self._wait_before_retry(error, attempt)
-                if error.applied or wait is None or monotonic() + wait + self._timeouts.create > deadline:
-                    raise
-            await self._sleep(wait)
+        try:
+            reply = await self._send_with_retries(
+                "POST", endpoint, body=body, attempt=self._timeouts.create, total=self._timeouts.total, once=True
+            )
+        except NotFoundError:
+            raise BadRequestError(
+                f"Runway does not know {endpoint}, or something that the input names (404): nothing was started.",
+                status=404,
+            ) from None
         try:
             return parse_created(parse_json(reply.body, reply.redact))
         except ValueError as error:
@@ -193,6 +134,31 @@ class RunwayClient:
                 status=reply.status,
                 applied=True,
             ) from error
+
+    async def create_upload(self, filename: str) -> UploadSlot:
+        """Return a place to put a file of this name, by `POST /v1/uploads`.
+
+        Repeated as a read is: a place that nothing is put into costs nothing and is soon gone.
+
+        Raises:
+            RunwayError: There is none; retries are already spent, and `applied` is False.
+        """
+        try:
+            reply = await self._send_with_retries(
+                "POST",
+                UPLOADS,
+                body={"filename": filename, "type": "ephemeral"},
+                attempt=self._timeouts.attempt,
+                total=self._timeouts.total,
+            )
+            return parse_upload_slot(parse_json(reply.body, reply.redact))
+        except NotFoundError:
+            raise UnexpectedReplyError(f"Runway does not know {UPLOADS} (404).", status=404) from None
+        except RunwayError as error:
+            error.applied = False
+            raise
+        except ValueError as error:
+            raise UnexpectedReplyError(f"Runway answered, but not with a place to upload to: {error}.") from None
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -221,19 +187,43 @@ class RunwayClient:
             await self._pool.aclose()
 
     async def _read(self, endpoint: str, task_id: TaskId | None, within: float) -> Reply:
-        deadline = monotonic() + within
-        attempt = 0
+        return await self._send_with_retries("GET", endpoint, task_id, attempt=self._timeouts.attempt, total=within)
+
+    async def _send_with_retries(
+        self,
+        method: str,
+        endpoint: str,
+        task_id: TaskId | None = None,
+        *,
+        body: Mapping[str, JsonValue] | None = None,
+        attempt: float,
+        total: float,
+        once: bool = False,
+    ) -> Reply:
+        """Send a request, and again where that can help and the time allows.
+
+        Args:
+            method: The HTTP method.
+            endpoint: Its path.
+            task_id: The task in its path.
+            body: What is sent as JSON.
+            attempt: Seconds for one request and its whole reply.
+            total: Seconds for all of them.
+            once: Whether it is never sent again after it may have arrived, nor without the time of a whole attempt.
+        """
+        deadline = monotonic() + total
+        sent = 0
         while True:
-            left = deadline - monotonic()
+            within = min(attempt, deadline - monotonic())
             try:
-                return await self._send(
-                    "GET", endpoint, task_id, within=min(self._timeouts.attempt, left), resends=attempt
-                )
+                return await self._send(method, endpoint, task_id, within=within, body=body, resends=sent)
             except TransientError as error:
-                attempt += 1
-                error.attempts = attempt
-                wait = self._wait_before_retry(error, attempt)
-                if wait is None or monotonic() + wait >= deadline:
+                sent += 1
+                error.attempts = sent
+                wait = self._wait_before_retry(error, sent)
+                if wait is None or (once and error.applied):
+                    raise
+                if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
             await self._sleep(wait)
 
@@ -260,7 +250,8 @@ class RunwayClient:
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
-                reply = await self._exchange(self._pool, method, self._base + endpoint.format(id=task_id), body, within)
+                url = self._base + endpoint.format(id=task_id)
+                reply = await fetch(self._pool, method, url, body, within=within, redact=self._redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
@@ -268,26 +259,6 @@ class RunwayClient:
             finally:
                 if self._observe is not None:
                     self._observe(f"{method} {endpoint}", exchange.status, monotonic() - started)
-        return reply
-
-    async def _exchange(
-        self, pool: httpx2.AsyncClient, method: str, url: str, sent: Mapping[str, JsonValue] | None, within: float
-    ) -> Reply:
-        with typed_errors(within):
-            with anyio.fail_after(within):
-                async with pool.stream(method, url, json=sent) as response:
-                    body = bytearray()
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > LARGEST_BODY:
-                            raise UnexpectedReplyError(
-                                f"Runway's reply is over {LARGEST_BODY // 1024**2} MiB and was not read on.",
-                                status=response.status_code,
-                                applied=True,
-                            )
-        reply = Reply(response.status_code, response.headers, bytes(body), self._redact)
-        if not response.is_success:
-            raise_for(reply)
         return reply
 
 
@@ -299,7 +270,7 @@ async def open_client(
     api_version: str,
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
-    timeouts: Timeouts = Timeouts(),
+    timeouts: Timeouts = TIMEOUTS,
     missing_key: str | None = MISSING_KEY,
     observe: Observe | None = None,
 ) -> AsyncGenerator[RunwayClient]:
@@ -322,25 +293,7 @@ async def open_client(
     def connect() -> httpx2.AsyncClient:
         if auth is None and missing_key is not None:
             raise AuthenticationError(missing_key)
-        encrypted = base_url.startswith("https:")
-        try:
-            return httpx2.AsyncClient(
-                auth=auth,
-                base_url=base_url,
-                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                timeout=httpx2.Timeout(
-                    connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-                ),
-                limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
-                follow_redirects=False,
-                # http is only for this machine (see the settings): no proxy may see the key on its way there.
-                trust_env=encrypted,
-                verify=trust(ca_file) if encrypted and transport is None else True,
-                transport=transport,
-            )
-        except (ImportError, ValueError, OSError, httpx2.InvalidURL):
-            raise RunwayError(UNUSABLE_NETWORK) from None
+        return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 
     auth = RunwayAuth(api_key, api_version) if api_key else None
     client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts, observe=observe)
@@ -348,11 +301,3 @@ async def open_client(
         yield client
     finally:
         await client.aclose()
-
-
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Return the operating system's trust store, and the certificates of `ca_file` beside it."""
-    context = httpx2.create_ssl_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context

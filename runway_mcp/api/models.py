@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 from pydantic import JsonValue
@@ -31,6 +31,7 @@ LONGEST_STATUS = 100
 _CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
 """Where a text may hold an escape, behind which anything hides, or a number that JSON does not have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_RUNWAY_URI = re.compile(r"runway://[!-~]{1,2000}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -165,3 +166,34 @@ def parse_created(value: JsonValue) -> Created:
             return Created(TaskId(text.lower()), float(credits_))
         case _:
             return Created(TaskId(text.lower()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSlot:
+    """A place to put one file, for a little while.
+
+    Attributes:
+        url: Where its form is posted.
+        fields: What the form holds before the file: the right to post, so no more to be shown than the URL.
+        uri: What names the file afterwards as an input, `runway://…`.
+    """
+
+    url: str = field(repr=False)
+    fields: Mapping[str, str] = field(repr=False)
+    uri: str
+
+
+def parse_upload_slot(value: JsonValue) -> UploadSlot:
+    """Return the place that the reply to `POST /v1/uploads` names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    match value:
+        case {"uploadUrl": str(url), "fields": dict(entries), "runwayUri": str(uri)} if _RUNWAY_URI.fullmatch(uri):
+            fields = {name: text for name, text in entries.items() if isinstance(text, str)}
+            if len(fields) == len(entries):
+                return UploadSlot(url, fields, uri)
+        case _:
+            pass
+    raise ValueError("it lacks a URL, form fields or a runway:// URI")

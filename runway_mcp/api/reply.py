@@ -4,12 +4,13 @@ Two translations stand here and nowhere else: from the HTTP library's errors to 
 from a status with its body to ours. No text of either is repeated unbounded.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
+import anyio
 import httpx2
 from pydantic import JsonValue
 
@@ -27,6 +28,9 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import parse_json
 from runway_mcp.api.retry import parse_retry_after
+
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes of a reply, after decompression, that are read before it is refused."""
 
 _NOT_SENT = (
     httpx2.ConnectError,
@@ -63,6 +67,38 @@ class Reply:
     def content_type(self) -> str:
         """What the body claims to be, as a bounded quotation."""
         return quote(self.redact(self.headers.get("Content-Type", "no content type")), 60)
+
+
+async def fetch(
+    pool: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    sent: Mapping[str, JsonValue] | None,
+    *,
+    within: float,
+    redact: Callable[[str], str],
+) -> Reply:
+    """Send one request, with `sent` as JSON where there is any, and return the whole of a reply that is a success.
+
+    Raises:
+        RunwayError: There was none within so many seconds.
+    """
+    with typed_errors(within):
+        with anyio.fail_after(within):
+            async with pool.stream(method, url, json=sent) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > LARGEST_BODY:
+                        raise UnexpectedReplyError(
+                            f"Runway's reply is over {LARGEST_BODY // 1024**2} MiB and was not read on.",
+                            status=response.status_code,
+                            applied=True,
+                        )
+    reply = Reply(response.status_code, response.headers, bytes(body), redact)
+    if not response.is_success:
+        raise_for(reply)
+    return reply
 
 
 def foreign(reply: Reply, note: str = "") -> UnexpectedReplyError:

@@ -5,7 +5,7 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from runway_mcp.api.client import trust
+from runway_mcp.api.connection import trust
 from runway_mcp.settings import SANDBOX_KEY, Settings, SettingsError
 from runway_mcp.web.auth import Authentication
 from runway_mcp.web.auth.entries import EntriesError

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from runway_mcp.api.client import Observe, RunwayClient, open_client
 from runway_mcp.api.connection import MISSING_KEY
 from runway_mcp.calls import Tell
+from runway_mcp.compose.files import open_files
 from runway_mcp.compose.secret import shared_secret
 from runway_mcp.server import TOOLSETS, build_server
 from runway_mcp.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
@@ -20,6 +22,8 @@ from runway_mcp.tasks.store import Limits
 from runway_mcp.toolsets import Toolset
 
 if TYPE_CHECKING:
+    import httpx2
+
     from runway_mcp.web.metrics import Metrics
 
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
@@ -74,13 +78,15 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         from runway_mcp.request_log import log_request
 
         tell.append(log_request)
-    connect = _connect(settings, hide, observe)
+    sandbox = _sandbox(settings)
+    connect = _connect(settings, sandbox, hide, observe)
     services = Services(
         connect,
         poll_seconds=settings.poll_seconds,
         most_waits=settings.max_waits if settings.transport == "streamable-http" else None,
         history=_history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
+        files=partial(open_files, settings, sandbox),
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
     server = build_server(
@@ -141,7 +147,23 @@ def _toolsets(names: str) -> list[Toolset]:
     return [TOOLSETS[name] for name in wanted]
 
 
-def _connect(settings: Settings, hide: Callable[[str], None], observe: Sequence[Observe]) -> Connect:
+def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
+    """What carries requests to the sandbox inside this process, where it is asked for."""
+    if not settings.sandbox:
+        return None
+    import httpx2
+
+    from runway_mcp.sandbox import create_app
+
+    return httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
+
+
+def _connect(
+    settings: Settings,
+    sandbox: "httpx2.AsyncBaseTransport | None",
+    hide: Callable[[str], None],
+    observe: Sequence[Observe],
+) -> Connect:
     """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
 
     The log is told to `hide` each key, and `observe` hears of each request.
@@ -163,17 +185,12 @@ def _connect(settings: Settings, hide: Callable[[str], None], observe: Sequence[
             observe=hear if observe else None,
         )
 
-    if not settings.sandbox:
+    if sandbox is None:
         return connect
-    import httpx2
-
-    from runway_mcp.sandbox import create_app
-
-    app = create_app(speed=settings.sandbox_speed)
     return lambda _: open_client(
         api_key=SANDBOX_KEY,
         base_url=SANDBOX_URL,
         api_version=settings.api_version,
-        transport=httpx2.ASGITransport(app=app),
+        transport=sandbox,
         observe=hear if observe else None,
     )

@@ -21,15 +21,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runway_mcp.sandbox import links, replies
+from runway_mcp.sandbox import links, replies, uploads
 from runway_mcp.sandbox.catalogue import DAILY_GENERATIONS, ENDPOINTS, OPENING_BALANCE, Endpoint
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
-from runway_mcp.sandbox.inputs.rules import Issue
+from runway_mcp.sandbox.inputs.rules import Issue, judge
 from runway_mcp.sandbox.lifecycle import Account, Outcome, Script
 from runway_mcp.sandbox.media import FORMATS, render
 from runway_mcp.sandbox.prices import credits_for, files_of
+from runway_mcp.sandbox.ranges import ranged
 from runway_mcp.sandbox.samples import SAMPLES
+from runway_mcp.sandbox.storage import store
 from runway_mcp.sandbox.usage import describe_usage, read_days
 
 _API_VERSION = "2024-11-06"
@@ -52,13 +54,13 @@ def create_app(
     """Build a simulated Runway API with an account of its own.
 
     Any key is accepted but ``invalid``, and any router but ``unknown``, so that refusals can be seen
-    too. A create request must hold what the API's description says; ``sandbox:fail`` or
-    ``sandbox:fail:CODE`` in it makes the task fail, as ``failures`` tells.
+    too. A create request must hold what the API's description says, and uploads that are there;
+    ``sandbox:fail`` or ``sandbox:fail:CODE`` in it makes the task fail, as ``failures`` tells.
 
     Args:
         clock: Returns UNIX seconds; every state is a function of it.
         speed: How many times faster than life tasks go through their states. What is told in clock
-            time (``createdAt``, the expiry of output URLs, a day's usage) is not affected.
+            time (``createdAt``, the expiry of output URLs and uploads, a day's usage) is not affected.
         samples: Whether the tasks of ``SAMPLES`` are there.
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
         daily_generations: How many tasks of each model may be created in 24 hours.
@@ -78,6 +80,8 @@ def create_app(
             Route("/v1/organization", api.organization),
             Route("/v1/organization/usage", api.usage, methods=["POST"]),
             *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in ENDPOINTS.items()),
+            Route("/v1/uploads", api.upload, methods=["POST"]),
+            Route("/storage", api.storage, methods=["POST"]),
             Route("/outputs/{id}/{file}", api.output),
         ],
         middleware=[Middleware(FaultInjection, faults), Middleware(_Rules)],
@@ -121,6 +125,7 @@ class _Api:
         self._account = account
         self._daily_generations = daily_generations
         self._key = secrets.token_bytes(32)
+        self._uploads = uploads.Uploads(self._key)
 
     async def task(self, request: Request) -> Response:
         """Read, or cancel or delete, one task."""
@@ -142,8 +147,9 @@ class _Api:
         content = await _read(request)
         if content is None:
             return replies.too_long(_BODY_LIMIT)
-        parsed, routed = _parse(content), endpoint.reply == "routed"
-        if issues := _NOT_JSON if parsed is None else list(endpoint.rule(parsed, ())):
+        parsed, routed, now = _parse(content), endpoint.reply == "routed", self._account.now()
+        issues, needed = (_NOT_JSON, []) if parsed is None else judge(endpoint.rule, parsed)
+        if issues := issues or self._uploads.check(needed, now):
             return replies.invalid(issues, routed=routed)
         body = settings = cast("Mapping[str, object]", parsed)
         if routed:
@@ -151,7 +157,7 @@ class _Api:
             if body["configId"] == _UNKNOWN_ROUTER:
                 return replies.no_router()
         model = str(body.get("model", endpoint.models[0]))
-        credit, now = credits_for(model, settings), self._account.now()
+        credit = credits_for(model, settings)
         if self._account.generations(now)[model] >= self._daily_generations:
             return replies.error(429, "You have exceeded your daily quota of generations for this model.")
         if credit > self._account.balance(now):
@@ -160,6 +166,21 @@ class _Api:
         outcome = asked_failure(content) or Outcome("SUCCEEDED", output=files)
         task = self._account.create(Script(model, credit, outcome), now)
         return JSONResponse(replies.created(endpoint, task, body))
+
+    async def upload(self, request: Request) -> Response:
+        """Reserve a place in the storage for one file."""
+        content = await _read(request)
+        if content is None:
+            return replies.too_long(_BODY_LIMIT)
+        body = _parse(content)
+        if issues := judge(uploads.RULE, body)[0]:
+            return replies.invalid(issues)
+        fields, uri = self._uploads.reserve(str(cast("Mapping[str, object]", body)["filename"]), self._account.now())
+        return JSONResponse(replies.slot(f"{request.base_url}storage", fields, uri))
+
+    async def storage(self, request: Request) -> Response:
+        """Take the file that a place was reserved for."""
+        return await store(self._uploads, request, self._account.now())
 
     async def organization(self, _request: Request) -> Response:
         """Tell limits, credits and usage."""
@@ -187,12 +208,7 @@ class _Api:
             return replies.error(404, "The file was deleted.")
         index = int(file.partition(".")[0])
         kind = task.outcome.output[index]
-        content = render(kind, index)
-        return Response(
-            b"" if request.method == "HEAD" else content,
-            media_type=FORMATS[kind].content_type,
-            headers={"Content-Length": str(len(content))},
-        )
+        return ranged(request, render(kind, index), FORMATS[kind].content_type)
 
     def _link(self, request: Request, now: float, file: str) -> str:
         return f"{request.base_url}outputs/{file}?_jwt={links.sign(self._key, file, now)}"

@@ -23,13 +23,18 @@ Word = Literal["drop", "lost", "html", "truncated", "empty"]
 Mode = Literal["only", "from", "every"]
 
 _FORM = re.compile(
-    rf"({'|'.join(get_args(Method))}|ANY) "
-    rf"(?:([45][0-9]{{2}})|([0-9]{{1,4}}(?:\.[0-9]{{1,6}})?)s|({'|'.join(get_args(Word))}))"
+    rf"({'|'.join(get_args(Method))}|ANY) (?:((?:/[A-Za-z0-9._-]+)+) )?"
+    rf"(?:([45][0-9]{{2}})|([0-9]{{1,4}}(?:\.[0-9]{{1,6}})?)s|([0-9]{{1,9}})B|([1-9][0-9]{{0,8}})B/s"
+    rf"|({'|'.join(get_args(Word))}))"
     r"(?: @([1-9][0-9]{0,5})([+n]?))?"
 )
 _MODES: dict[str, Mode] = {"": "only", "+": "from", "n": "every"}
 _SUFFIXES = {mode: suffix for suffix, mode in _MODES.items()}
-_NO_FAULT = 'a fault reads METHOD WHAT [@N], such as "GET 503 @2", "DELETE lost" or "ANY 2.5s @3n"'
+_NO_FAULT = (
+    'a fault reads METHOD [/PATH] WHAT [@N], such as "GET 503 @2", "DELETE lost", "ANY 2.5s @3n" '
+    'or "GET /outputs 1000B @1"'
+)
+_PIECES_A_SECOND = 10  # in which a slow body is sent
 _ASKING_TO_WAIT = (429, 503)
 _UNREADABLE = {
     "html": ("text/html", b"<!doctype html>\n<title>Welcome</title>\n"),
@@ -39,27 +44,55 @@ _UNREADABLE = {
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection breaks after so many bytes of the answer's body, if it has more."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.size}B"
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """The answer's body comes at so many bytes a second."""
+
+    rate: int
+
+    def __str__(self) -> str:
+        return f"{self.rate}B/s"
+
+
+What = int | timedelta | Cut | Drip | Word
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What goes wrong, and with which requests.
 
     ``what`` is a status from 400 to 599 in the API's place; a delay, under 10,000 seconds, between the
-    API's act and its answer; a connection that breaks before the API has acted (``drop``) or after
-    (``lost``); or, after it has acted, status 200 with a body that can not be read. Of the requests
-    by ``method`` (ANY: by all three) it meets the ``nth`` ``only``, all ``from`` the nth on, or
-    ``every`` nth, counted from 1.
+    API's act and its answer; a connection that breaks before the API has acted (``drop``), after
+    (``lost``), or in the middle of the answer (``Cut``); an answer that is slow (``Drip``); or, after
+    the API has acted, status 200 with a body that can not be read. Of the requests by ``method`` (ANY:
+    by all three) for ``path`` or what lies below it (empty: for any) it meets the ``nth`` ``only``,
+    all ``from`` the nth on, or ``every`` nth, counted from 1. Files are put to ``/storage`` and had
+    from ``/outputs``.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or the path has another form.
     """
 
     method: Method | Literal["ANY"]
-    what: int | timedelta | Word
+    what: What
     mode: Mode = "from"
     nth: int = 1
+    path: str = ""
 
     GRAMMAR: ClassVar[str] = (
-        '"METHOD WHAT [@N]": GET, DELETE, POST or ANY; a status (503), a delay (2.5s), drop (before acting), '
-        "lost (after acting), html, truncated or empty; @2 (the second), @2+ (from it on), @2n (every second)"
+        '"METHOD [/PATH] WHAT [@N]": GET, DELETE, POST or ANY; where a path is given (/storage takes uploads, /outputs '
+        "gives files), for that alone; a status (503), a delay (2.5s), drop (before acting), lost (after acting), "
+        "cut after so many bytes (1000B), slow (1000B/s), html, truncated or empty; @2 (the second), @2+ (from it on), "
+        "@2n (every second)"
     )
 
     def __post_init__(self) -> None:
@@ -71,7 +104,7 @@ class Fault:
         if isinstance(what, timedelta):
             what = f"{what.total_seconds():f}".rstrip("0").rstrip(".") + "s"
         which = "" if (self.mode, self.nth) == ("from", 1) else f" @{self.nth}{_SUFFIXES[self.mode]}"
-        return f"{self.method} {what}{which}"
+        return f"{self.method} {self.path and f'{self.path} '}{what}{which}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -82,9 +115,19 @@ class Fault:
         """
         if not (found := _FORM.fullmatch(" ".join(text.split()))):
             raise ValueError(_NO_FAULT)
-        method, status, seconds, word, nth, suffix = found.groups()
-        what = int(status) if status else timedelta(seconds=float(seconds)) if seconds else cast("Word", word)
-        return cls(cast("Method", method), what, _MODES.get(suffix, "from"), int(nth or 1))
+        method, path, status, seconds, size, rate, word, nth, suffix = found.groups()
+        what: What = cast("Word", word)
+        if status:
+            what = int(status)
+        elif seconds:
+            what = timedelta(seconds=float(seconds))
+        elif size or rate:
+            what = Cut(int(size)) if size else Drip(int(rate))
+        return cls(cast("Method", method), what, _MODES.get(suffix, "from"), int(nth or 1), path or "")
+
+    def counts(self, method: str, path: str) -> bool:
+        """Whether a request by this method for this path is one of those that it counts."""
+        return self.method in (method, "ANY") and f"{path}/".startswith(f"{self.path}/")
 
     def meets(self, number: int) -> bool:
         """Whether it is for the request that has this number among those it counts."""
@@ -101,11 +144,11 @@ class FaultInjection:
     def __init__(self, app: ASGIApp, faults: Sequence[Fault]) -> None:
         self._app = app
         self._faults = tuple(faults)
-        self._seen = Counter[str]()
+        self._seen = Counter[tuple[str, str]]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or fail it."""
-        match self._next(scope.get("method", "")):
+        match self._next(scope.get("method", ""), scope.get("path", "")):
             case None:
                 await self._app(scope, receive, send)
             case int(status):
@@ -120,18 +163,22 @@ class FaultInjection:
                 await _drop(send)
             case timedelta() as delay:
                 await _send_late(await self._act(scope, receive), delay.total_seconds(), receive, send)
+            case Cut(size):
+                await _send_part(await self._act(scope, receive), size, send)
+            case Drip(rate):
+                await _send_slowly(await self._act(scope, receive), rate, receive, send)
             case garbled:
                 await self._act(scope, receive)
                 media_type, body = _UNREADABLE[garbled]
                 await Response(body, media_type=media_type)(scope, receive, send)
 
-    def _next(self, method: str) -> int | timedelta | Word | None:
+    def _next(self, method: str, path: str) -> What | None:
         """Count a request; return what goes wrong with it."""
         if method not in get_args(Method):
             return None
-        self._seen.update((method, "ANY"))
-        mine = (fault for fault in self._faults if fault.method in (method, "ANY"))
-        return next((fault.what for fault in mine if fault.meets(self._seen[fault.method])), None)
+        mine = [fault for fault in self._faults if fault.counts(method, path)]
+        self._seen.update({(fault.method, fault.path) for fault in mine})
+        return next((fault.what for fault in mine if fault.meets(self._seen[fault.method, fault.path])), None)
 
     async def _act(self, scope: Scope, receive: Receive) -> list[Message]:
         """Have the API act; return its answer, unsent."""
@@ -147,16 +194,54 @@ class FaultInjection:
 async def _send_late(answer: list[Message], seconds: float, receive: Receive, send: Send) -> None:
     """Send the answer after so many seconds, unless the client leaves before."""
     with anyio.move_on_after(seconds):
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _departure(receive)
         return
     for message in answer:
         await send(message)
 
 
+async def _send_part(answer: list[Message], size: int, send: Send) -> None:
+    """Send the answer, and break in the middle where its body has more than so many bytes."""
+    begin, body = _body_of(answer)
+    whole = len(body) <= size
+    await send(begin)
+    await send({"type": "http.response.body", "body": body[:size], "more_body": not whole})
+    if not whole:
+        _break()
+
+
+async def _send_slowly(answer: list[Message], rate: int, receive: Receive, send: Send) -> None:
+    """Send the answer's body at so many bytes a second, for as long as the client stays."""
+    begin, body = _body_of(answer)
+    await send(begin)
+    step = max(1, rate // _PIECES_A_SECOND)
+    for start in range(0, len(body), step):
+        with anyio.move_on_after(step / rate):
+            await _departure(receive)
+            return
+        await send({"type": "http.response.body", "body": body[start : start + step], "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+def _body_of(answer: list[Message]) -> tuple[Message, bytes]:
+    """An answer's beginning, and its whole body."""
+    begin, *rest = answer
+    return begin, b"".join(message.get("body", b"") for message in rest)
+
+
+async def _departure(receive: Receive) -> None:
+    """Return once the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _drop(send: Send) -> NoReturn:
     # Before a response has begun, an exception would be answered with a whole one; after it, the server closes.
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    _break()
+
+
+def _break() -> NoReturn:
     # Uvicorn would log a traceback, as if this were a mistake.
     logging.getLogger("uvicorn.error").addFilter(_is_no_drop)
     raise DroppedConnectionError("the sandbox was told to drop the connection")

@@ -1,7 +1,8 @@
-"""Signed links to output files: the ``_jwt`` query parameter of the API's output URLs.
+"""Signed rights to a file: the ``_jwt`` query parameter of the API's output URLs, and slots for uploads.
 
 A link opens one file for a day without a key, so the token names the file and its expiry and is
-signed (RFC 7519, HS256) with a key each sandbox makes for itself.
+signed (RFC 7519, HS256) with a key each sandbox makes for itself. A slot's token names the fields
+of its form in place of a file.
 """
 
 import hashlib
@@ -14,9 +15,9 @@ LIFETIME = 86_400.0  # seconds of clock time, the shortest the API promises
 _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
-def sign(key: bytes, file: str, now: float) -> str:
-    """Make a token that opens ``file`` for a day from ``now``, in UNIX seconds."""
-    content = f"{_encode(_HEADER)}.{_encode({'file': file, 'exp': now + LIFETIME})}"
+def sign(key: bytes, file: str, now: float, lifetime: float = LIFETIME) -> str:
+    """Make a token that opens ``file`` for so many seconds from ``now``, in UNIX seconds."""
+    content = f"{_encode(_HEADER)}.{_encode({'file': file, 'exp': now + lifetime})}"
     return f"{content}.{_signature(key, content)}"
 
 

@@ -50,7 +50,7 @@ def render(kind: Kind, index: int) -> bytes:
 
 def _png(phase: int) -> bytes:
     """Draw a two-way colour gradient, 8-bit RGB."""
-    blue = 64 + 96 * phase % 192
+    blue = 64 + 37 * phase % 192
     rows = b"".join(
         b"\0" + bytes(v for x in range(_WIDTH) for v in (x * 255 // _WIDTH, y * 255 // _HEIGHT, blue))
         for y in range(_HEIGHT)

@@ -77,7 +77,7 @@ def _frame(number: int, phase: int) -> bytes:
 def _raw_macroblock(number: int, column: int, phase: int) -> bytes:
     """256 luma and 2 x 64 chroma samples, in the range of video levels."""
     luma = bytes(64 + (column * 16 + x) * 128 // _WIDTH for x in range(16)) * 16
-    angle = 2 * math.pi * (number / _FRAMES + column / _COLUMNS / 2 + phase / 3)
+    angle = 2 * math.pi * (number / _FRAMES + column / _COLUMNS / 2 + phase / 10)
     blue, red = (round(128 + 80 * turn) for turn in (math.cos(angle), math.sin(angle)))
     return luma + bytes([blue]) * 64 + bytes([red]) * 64
 

@@ -100,6 +100,11 @@ def _resolved(given: Body, usual: Body) -> Body:
     return {name: cast("Body", value)["type"] if isinstance(value, dict) else value for name, value in settings.items()}
 
 
+def slot(url: str, fields: Mapping[str, str], uri: str) -> Body:
+    """The answer to a request for a place in the storage."""
+    return {"uploadUrl": url, "fields": dict(fields), "runwayUri": uri}
+
+
 def organization(account: Account, now: float, daily_generations: int) -> Body:
     """The organization's limits, credits and usage."""
     generations = account.generations(now)

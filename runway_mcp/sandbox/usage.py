@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import cast
 
 from runway_mcp.sandbox.catalogue import MODELS
-from runway_mcp.sandbox.inputs.rules import Issue, Path, loose, maybe
+from runway_mcp.sandbox.inputs.rules import Issue, Path, judge, loose, maybe
 from runway_mcp.sandbox.lifecycle import Entry
 
 _EPOCH = date(1970, 1, 1)
@@ -30,7 +30,7 @@ def read_days(body: object, now: float) -> tuple[date, date] | list[Issue]:
 
     Left out, they are thirty days before today and thirty days after the first.
     """
-    if issues := list(_RULE(body, ())):
+    if issues := judge(_RULE, body)[0]:
         return issues
     days = cast("Mapping[str, str]", body)
     start = _parse(days.get("startDate", "")) or _day(now) - timedelta(days=_USUAL_DAYS)

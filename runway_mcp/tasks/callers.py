@@ -27,6 +27,7 @@ from runway_mcp.tasks.watcher import POLL_SECONDS, Watcher
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from runway_mcp.files.allowed import AllowedFiles
     from runway_mcp.tasks.changes import Changes
 
 READ = "runway:read"
@@ -64,6 +65,10 @@ NOBODY = Caller("nobody", scopes=frozenset())
 """Whose a request is before anyone has said whose."""
 
 
+OpenFiles = Callable[[], AbstractAsyncContextManager[Callable[[Caller], "AllowedFiles"]]]
+"""Opens what tells of a caller which files they may use."""
+
+
 class Services:
     """The use cases of a task, for each caller their own.
 
@@ -80,6 +85,7 @@ class Services:
         most_waits: int | None = None,
         history: Path | None = None,
         limits: Limits = NO_LIMITS,
+        files: OpenFiles | None = None,
     ) -> None:
         """Take what is needed to serve any caller; nothing is opened before `running`.
 
@@ -89,6 +95,7 @@ class Services:
             most_waits: Waits that one caller may have under way; any number where not given.
             history: The file in which starts are written down; opened with the first. In memory where not given.
             limits: What starts may cost.
+            files: Opens what tells of a caller which files they may use; called with the first. None where not given.
         """
         self.usage = Usage()
         self.poll_seconds = poll_seconds
@@ -102,6 +109,8 @@ class Services:
         self._history_file = history
         self._limits = limits
         self._history: History | None = None
+        self._open_files = files or _no_files
+        self._files: Callable[[Caller], AllowedFiles] | None = None
         self._open: tuple[AsyncExitStack, TaskGroup, Changes] | None = None
 
     @asynccontextmanager
@@ -113,7 +122,7 @@ class Services:
                     self._open = clients, loops, changes
                     yield
             finally:
-                self._open = self._history = None
+                self._open = self._history = self._files = None
                 for kept in (self._services, self._latest, self._clients):
                     kept.clear()
                 loops.cancel_scope.cancel()
@@ -162,6 +171,7 @@ class Services:
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,
             ),
+            partial(self._files_of, clients, caller),
             most_waits=self._most_waits,
         )
         return service
@@ -173,6 +183,22 @@ class Services:
 
                 self._history = await open_things.enter_async_context(open_history(self._history_file))
             return self._history
+
+    async def _files_of(self, open_things: AsyncExitStack, caller: Caller) -> "AllowedFiles":
+        async with self._opening:
+            if self._files is None:
+                self._files = await open_things.enter_async_context(self._open_files())
+            return self._files(caller)
+
+
+@asynccontextmanager
+async def _no_files() -> "AsyncGenerator[Callable[[Caller], AllowedFiles]]":
+    from runway_mcp.files.allowed import AllowedFiles  # noqa: PLC0415 - only who uses files pays for it
+    from runway_mcp.files.folders import Folders  # noqa: PLC0415 - as above
+    from runway_mcp.files.transfers import open_transfers  # noqa: PLC0415 - as above
+
+    async with open_transfers() as transfers:
+        yield lambda _: AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
 
 
 def _digest(text: str) -> str:

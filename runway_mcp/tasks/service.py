@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import random as system_random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
 
 import anyio
@@ -28,6 +28,9 @@ from runway_mcp.tasks.changes import Changes
 from runway_mcp.tasks.store import Ledger
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
 from runway_mcp.tasks.watcher import Watcher
+
+if TYPE_CHECKING:
+    from runway_mcp.files.allowed import AllowedFiles
 
 LOOK_SECONDS = 15.0
 """How long a look before a change may take, its retries included."""
@@ -93,6 +96,7 @@ class TaskService:
         changes: Where what must not be broken off runs.
         watcher: The states of the tasks, for who follows one.
         ledger: What the caller has started.
+        files: Opens the files that the caller may use.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class TaskService:
         changes: Changes,
         watcher: Watcher,
         ledger: Ledger,
+        files: "Callable[[], Awaitable[AllowedFiles]]",
         *,
         most_waits: int | None = None,
         change_seconds: float = CHANGE_SECONDS,
@@ -111,6 +116,7 @@ class TaskService:
         self.changes = changes
         self.watcher = watcher
         self.ledger = ledger
+        self.files = files
         self._waits: set[anyio.CancelScope] = set()
         self._most_waits = most_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()

@@ -9,7 +9,6 @@ from typing import Annotated, Any, cast
 
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field, JsonValue
 
 from runway_mcp.api.errors import quote
@@ -18,6 +17,7 @@ from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.starting import Question, Starter
 from runway_mcp.tasks.store import StoreError
 from runway_mcp.toolsets import results
+from runway_mcp.toolsets.hosts import can_ask_person
 
 LONGEST_INPUT = 500
 """Characters of the input that a person is shown."""
@@ -62,7 +62,7 @@ async def consent(
     """Ask the person, where there is something to ask."""
     if asked is None:
         return Consent(start=True)
-    if not _can_ask(ctx):
+    if not can_ask_person(ctx):
         raise RefusedError(
             f"Nothing was sent. {_price(asked)} A person is to be asked before over {asked.limit:g} are spent, but "
             "this host has no way to ask (it did not declare elicitation, or speaks an older protocol over HTTP). "
@@ -83,13 +83,6 @@ async def leave(
     if not isinstance(answer, AcceptedElicitation) or not answer.data.start:
         raise RefusedError("Nothing was sent, and nothing is charged: the user was asked and did not agree.")
     return math.inf if asked.credits is None else asked.credits
-
-
-def _can_ask(ctx: Context[TaskService]) -> bool:
-    """Whether the host has said that it can show a form, and can be reached to do so."""
-    able = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
-    reachable = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
-    return able is not None and (able.form is not None or able.url is None) and reachable
 
 
 def _price(asked: Question) -> str:

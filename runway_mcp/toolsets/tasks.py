@@ -29,13 +29,13 @@ def _plain(schema: dict[str, JsonValue]) -> None:
         part.pop("default", None)
 
 
-class _Output(BaseModel):
+class Output(BaseModel):
     """Shape of a structured result. Only what every reply holds has a type: the API may grow."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, json_schema_extra=_plain)
 
 
-class TaskOutput(_Output):
+class TaskOutput(Output):
     """A Runway task, exactly as the API gives it."""
 
     id: str = Field(description="The task's id.")
@@ -52,7 +52,7 @@ class TaskOutput(_Output):
     cost: object = Field(None, description="{credits} it did cost, once it has finished.")
 
 
-class ChangeOutput(_Output):
+class ChangeOutput(Output):
     """What a call did to a task."""
 
     id: str = Field(description="The task's id.")

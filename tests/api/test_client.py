@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_client, task
 
-from runway_mcp.api.client import LARGEST_BODY, RunwayAuth, RunwayClient, Timeouts, open_client
+from runway_mcp.api.client import RunwayClient, open_client
+from runway_mcp.api.connection import RunwayAuth, Timeouts
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
@@ -30,6 +31,7 @@ from runway_mcp.api.errors import (
     UnexpectedReplyError,
     UnreachableError,
 )
+from runway_mcp.api.reply import LARGEST_BODY
 
 RUNNING = reply(200, task("RUNNING", progress=0.5))
 

@@ -4,7 +4,6 @@ import httpx2
 import pytest
 from support.scripted import Script, Sleeper, Step, reply, scripted_client
 
-from runway_mcp.api.client import LARGEST_BODY
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
@@ -15,6 +14,7 @@ from runway_mcp.api.errors import (
     UnexpectedReplyError,
     UnreachableError,
 )
+from runway_mcp.api.reply import LARGEST_BODY
 
 
 async def test_the_account_is_the_apis_own_object() -> None:

@@ -15,7 +15,8 @@ from support.upstream import reply as wire_reply
 from support.waiting import together
 from support.wrong_inputs import JSON
 
-from runway_mcp.api.client import LARGEST_BODY, RunwayClient, Timeouts, open_client
+from runway_mcp.api.client import RunwayClient, open_client
+from runway_mcp.api.connection import Timeouts
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
@@ -26,6 +27,7 @@ from runway_mcp.api.errors import (
     UnreachableError,
 )
 from runway_mcp.api.models import Created
+from runway_mcp.api.reply import LARGEST_BODY
 
 ENDPOINT = "/v1/text_to_video"
 BODY: dict[str, JsonValue] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}

@@ -14,7 +14,8 @@ from support.scripted import ID, KEY
 from support.upstream import HANG, RESET, Reply, reply, task, upstream
 from support.waiting import together
 
-from runway_mcp.api.client import RunwayClient, Timeouts, open_client
+from runway_mcp.api.client import RunwayClient, open_client
+from runway_mcp.api.connection import Timeouts
 from runway_mcp.api.errors import NotFoundError, UnavailableError, UnreachableError
 from runway_mcp.sandbox import create_app
 from runway_mcp.web.serving import listen

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 HEADERS: Mapping[str, str] = {"Authorization": "Bearer key", "X-Runway-Version": "2024-11-06"}
 START = 1_800_000_000.5
+FILE = bytes(range(256)) * 3
 
 
 class Clock:
@@ -40,6 +41,27 @@ class Client:
     async def start(self, path: str = "/v1/text_to_video", **changed: object) -> httpx2.Response:
         """Ask for a task, from a valid body with these changes; returns the answer."""
         return await self.http.post(path, json=body_for(path, **changed))
+
+    async def slot(self, filename: str = "a.png") -> dict[str, Any]:
+        """Ask for a place in the storage."""
+        answer = await self.http.post("/v1/uploads", json={"filename": filename, "type": "ephemeral"})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def store(self, slot: Mapping[str, Any], content: bytes = FILE) -> httpx2.Response:
+        """Put a file into a place, as a browser would send the form."""
+        request = self.http.build_request(
+            "POST", slot["uploadUrl"], data=slot["fields"], files={"file": ("a", content)}
+        )
+        del request.headers["Authorization"]
+        return await self.http.send(request)
+
+    async def upload(self, filename: str = "a.png", content: bytes = FILE) -> str:
+        """Upload a file; returns its URI."""
+        slot = await self.slot(filename)
+        answer = await self.store(slot, content)
+        assert answer.status_code == 204, answer.text
+        return str(slot["runwayUri"])
 
     async def task(self, task_id: str) -> dict[str, Any]:
         """Read a task that is there."""

@@ -46,6 +46,8 @@ def _invalid(path: str, content: bytes = b"") -> Exchange:
 _CREATE = "/v1/text_to_video"
 _TOO_LARGE = bytes(25 * 1024 * 1024)
 _ROUTED = "/v1/generate/video"
+_UPLOADS = "/v1/uploads"
+_UPSCALE = "/v1/image_upscale"
 _SUCCEEDED = _TASK.format(id=SAMPLES["succeeded_video"].id)
 _RUNNING = _TASK.format(id=SAMPLES["running"].id)
 _VERSION = {"X-Runway-Version": "2024-11-06"}
@@ -97,10 +99,24 @@ EXCHANGES: Mapping[str, Exchange] = {
     "no fields for a router": _invalid("/v1/generate/image", b"{}"),
     "unknown model": _invalid(_CREATE, b'{"model": "gen1"}'),
     "day that is none": _invalid("/v1/organization/usage", b'{"startDate": "2026-02-30"}'),
+    "upload": Exchange("POST", _UPLOADS, 200, "upload", b'{"filename": "a.png", "type": "ephemeral"}'),
+    "upload of no medium": _invalid(_UPLOADS, b'{"filename": "a.txt", "type": "ephemeral"}'),
+    "upload of no type": _invalid(_UPLOADS, b'{"filename": "a.png"}'),
+    "upload of nothing": _invalid(_UPLOADS),
+    "upload that is not there": _invalid(
+        _UPSCALE, json.dumps(body_for(_UPSCALE, imageUri="runway://unknown")).encode()
+    ),
+    "upload that is not there for a router": _invalid(
+        _ROUTED,
+        json.dumps(body_for(_ROUTED, input={"referenceAudio": [{"uri": "runway://unknown"}]})).encode(),
+    ),
+    "upload without a key": Exchange("POST", _UPLOADS, 401, "error", headers=_VERSION),
+    "wrong method for the storage": Exchange("GET", "/storage", 405, "error"),
     "unknown router": Exchange(
         "POST", _ROUTED, 404, "no router", json.dumps(body_for(_ROUTED, configId="unknown")).encode()
     ),
     "body missing": _invalid(_CREATE),
     "body too large": Exchange("POST", _CREATE, 413, "error", _TOO_LARGE),
+    "upload too large": Exchange("POST", _UPLOADS, 413, "error", _TOO_LARGE),
     "query too large": Exchange("POST", "/v1/organization/usage", 413, "error", _TOO_LARGE),
 }

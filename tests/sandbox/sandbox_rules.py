@@ -114,6 +114,13 @@ RULES: Mapping[str, Schema] = {
             "models": {"type": "array", "items": _TEXT},
         }
     ),
+    "upload": _exactly(
+        {
+            "uploadUrl": {"type": "string", "pattern": "^https?://"},
+            "fields": _map_of(_TEXT),
+            "runwayUri": {"type": "string", "pattern": "^runway://", "minLength": 13, "maxLength": 5000},
+        }
+    ),
     "no router": _exactly({"error": _TEXT, "code": {"const": "router_config_not_found"}}),
     "error": _exactly({"error": _TEXT}, {"docUrl": _TEXT}),
     "error with issues": _exactly(

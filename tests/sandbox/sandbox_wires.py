@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from sandbox_client import HEADERS, Client, connected
 from starlette.types import ASGIApp
+from support.served import NO_TRUST
 from support.waiting import until
 
 from runway_mcp.sandbox import Fault, create_app
@@ -41,7 +42,9 @@ async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
 @asynccontextmanager
 async def client_of(url: str) -> AsyncGenerator[Client]:
     """Open a client of a sandbox on a port of this machine."""
-    async with httpx2.AsyncClient(base_url=url, headers=dict(HEADERS), trust_env=False, timeout=10) as http:
+    async with httpx2.AsyncClient(
+        base_url=url, headers=dict(HEADERS), trust_env=False, timeout=10, verify=NO_TRUST
+    ) as http:
         yield Client(http)
 
 

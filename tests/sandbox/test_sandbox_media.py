@@ -11,7 +11,7 @@ import pytest
 from sandbox_client import Client, Clock
 
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.media import FORMATS, render
 
 # ffmpeg decodes the video of this digest without a complaint; another one has to be shown to it first
 _DECODED_VIDEO = "ae8f23dcce6fddcba45a0bd3191790ac8e3f61b7d5637f55666580c1532aefae"
@@ -98,6 +98,12 @@ def test_files_are_the_same_each_time() -> None:
     before = [render(kind, 0) for kind in ("video", "image", "audio")]
     render.cache_clear()
     assert [render(kind, 0) for kind in ("video", "image", "audio")] == before
+
+
+def test_files_of_a_task_differ() -> None:
+    """As many as a task can have."""
+    for kind in FORMATS:
+        assert len({render(kind, index) for index in range(10)}) == 10
 
 
 def test_the_image_is_a_png() -> None:

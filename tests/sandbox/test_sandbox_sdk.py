@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from datetime import date
 from operator import attrgetter
+from pathlib import Path
 from threading import Thread
 from typing import Any, cast
 
@@ -14,13 +15,14 @@ import httpx
 import pytest
 import runwayml
 import uvicorn
-from runwayml import AsyncRunwayML, RunwayML
+from runwayml import AsyncRunwayML, RunwayML, omit
 from runwayml.lib import polling
 from sandbox_bodies import BY_MODEL, IMAGE, WITHOUT_MODEL, bodies
 from sandbox_client import Clock
 from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
+from runway_mcp.sandbox.media import render
 
 _UNKNOWN = "11111111-1111-4111-8111-111111111111"
 
@@ -87,6 +89,31 @@ def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML
     with pytest.raises(runwayml.NotFoundError):
         sdk.tasks.retrieve(task.id)
     assert httpx.get(task.output[0]).status_code == 404
+
+
+def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> None:
+    """A slot, the form to the storage by the SDK's own client, the URI as an input; twice, to the same effect."""
+    file = tmp_path / "first frame.png"
+    file.write_bytes(render("image", 0))
+    for metadata in (omit, "about it"):
+        upload = sdk.uploads.create_ephemeral(file=file, file_metadata=metadata)
+        task = sdk.image_to_video.create(model="gen4_turbo", prompt_image=upload.uri, ratio="1280:720")
+        assert task.wait_for_task_output(timeout=5).status == "SUCCEEDED"
+        with pytest.raises(runwayml.BadRequestError, match="upload is of kind image"):
+            sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
+
+
+async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
+    """From memory, with a name; what is too small the storage refuses."""
+    async with AsyncRunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as sdk:
+        upload = await sdk.uploads.create_ephemeral(file=("voice.wav", render("audio", 0)))
+        task = await sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
+        assert (await task.wait_for_task_output(timeout=5)).status == "SUCCEEDED"
+        with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
+            await sdk.uploads.create_ephemeral(file=("a.png", b"small"))
+        assert "EntityTooSmall" in str(refusal.value.body)
+        with pytest.raises(runwayml.BadRequestError, match="extension"):
+            await sdk.uploads.create_ephemeral(file=("a.txt", bytes(600)))
 
 
 def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:

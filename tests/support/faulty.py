@@ -9,7 +9,8 @@ import httpx2
 from pydantic import SecretStr
 from support.scripted import Sleeper, service_of
 
-from runway_mcp.api.client import RunwayAuth, RunwayClient
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.sandbox import create_app
 from runway_mcp.tasks.service import TaskService
 

@@ -10,8 +10,12 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp.api.client import RunwayAuth, RunwayClient, Timeouts
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.connection import RunwayAuth, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.files.allowed import AllowedFiles
+from runway_mcp.files.folders import Folders
+from runway_mcp.files.transfers import open_transfers
 from runway_mcp.tasks.changes import open_changes
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.sqlite import open_history
@@ -112,12 +116,16 @@ async def service_of(
         watcher_of(client, poll_seconds=0.05) as watcher,
         open_changes() as changes,
         open_history(history) as opened,
+        open_transfers() as transfers,
     ):
 
         async def ledger_history() -> History:
             return opened
 
+        async def no_files() -> AllowedFiles:
+            return AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
+
         ledger = Ledger(ledger_history, account="account", caller="caller", limits=limits)
         yield TaskService(
-            client, changes, watcher, ledger, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
+            client, changes, watcher, ledger, no_files, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
         )

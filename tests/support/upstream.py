@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -133,11 +134,11 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncGenerator[Upstream]:
-    """Serve `script` on a free port of 127.0.0.1."""
+async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Upstream]:
+    """Serve `script` on a free port of 127.0.0.1, over `tls` if given."""
     one = Upstream(script)
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0, backlog=512)
-    one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0, backlog=512, ssl=tls)
+    one.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield one
     finally:

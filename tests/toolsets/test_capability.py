@@ -148,8 +148,8 @@ def test_a_toolset_that_there_is_not_is_named_at_the_start(names: str, capsys: p
     """One line, with those that there are."""
     assert main(["--toolsets", names]) == 2
     assert capsys.readouterr().err == (
-        "runway-mcp: --toolsets / RUNWAY_MCP_TOOLSETS: there are tasks, waiting, generation, account, capability; "
-        "name one, or several between commas\n"
+        "runway-mcp: --toolsets / RUNWAY_MCP_TOOLSETS: there are tasks, waiting, generation, account, files, "
+        "capability; name one, or several between commas\n"
     )
 
 

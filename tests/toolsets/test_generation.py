@@ -20,13 +20,12 @@ from support.upstream import reply as sent
 from runway_mcp.access import scope_of
 from runway_mcp.api.catalogue import task_types
 from runway_mcp.mcp_tasks.wire import EXTENSION_ID
-from runway_mcp.server import TOOLSETS, build_server
+from runway_mcp.server import build_server
 from runway_mcp.tasks.callers import READ, WRITE, Services
 from runway_mcp.tasks.store import NO_LIMITS, Limits
 from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.generation import GENERATION
 
-OFFERED = [TOOLSETS[name] for name in ("tasks", "waiting", "generation", "account")]
 GOOD: dict[str, Any] = {
     "type": "text_to_video",
     "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
@@ -55,7 +54,7 @@ async def connected(
         history=history,
     )
     with anyio.fail_after(30):
-        async with Client(build_server(services, toolsets=OFFERED, read_only=read_only)) as client:
+        async with Client(build_server(services, read_only=read_only)) as client:
             yield client
 
 

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer, authority
 from support.waiting import together, until
 
-from runway_mcp.api.client import trust
+from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import VerifierUnavailableError
 from runway_mcp.web.auth.authority import LARGEST_REPLY, Authority, AuthorityError

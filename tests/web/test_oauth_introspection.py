@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from support.authority import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, authority
 from support.waiting import together, until
 
-from runway_mcp.api.client import trust
+from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES
 from runway_mcp.web.auth import VerifierUnavailableError
 from runway_mcp.web.auth.authority import Authority

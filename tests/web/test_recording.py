@@ -81,6 +81,11 @@ def told() -> Told:
 async def url(told: Told) -> AsyncGenerator[str]:
     """A server that wants a token, and tells of its requests."""
     server = build_server(Services(lambda _: faulty_client(FaultyWire())), local=NOBODY)
+
+    @server.prompt("broken")
+    def broken() -> str:  # pyright: ignore[reportUnusedFunction] - the server calls it
+        raise RuntimeError("a fault of our own")
+
     app = build_app(
         server,
         edge=Edge(),
@@ -107,7 +112,7 @@ def seen(one: Call) -> tuple[str, str, str, int | None, str]:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_is_told_of_with_caller_tool_status_and_outcome(mode: str, url: str, told: Told) -> None:
-    """In both eras: what worked, a tool's error, a tool that is not there, and a method that is not there."""
+    """In both eras: what worked, a tool's error, a tool that is not there, and a fault."""
     answers: list[httpx2.Response] = []
     async with authorized(f"{url}/mcp", "token-of-ann", answers=answers, mode=mode) as client:
         told.clear()
@@ -117,7 +122,7 @@ async def test_a_call_is_told_of_with_caller_tool_status_and_outcome(mode: str, 
         with pytest.raises(MCPError):
             await client.call_tool("no_such_tool", {})
         with pytest.raises(MCPError):
-            await client.get_prompt("none")
+            await client.get_prompt("broken")
     ids = [answer.headers["X-Request-Id"] for answer in answers if answer.request.method == "POST"]
     calls = [await last(told, one) for one in ids]
     found = [seen(one) for one in calls if one.method in {"tools/call", "prompts/get"}]

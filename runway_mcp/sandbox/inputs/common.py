@@ -11,16 +11,17 @@ from runway_mcp.sandbox.inputs.rules import (
     number,
     strict,
     text,
+    upload,
     whole,
 )
+from runway_mcp.sandbox.media import Kind
 
 _MIB = 1024 * 1024
 
 
-def _file(kind: str, most: int) -> Rule:
+def _file(kind: Kind, most: int) -> Rule:
     """A file by URL, as an upload or as a data URI of at most so many characters."""
-    by_url, as_upload = text(13, 2048, "^https://"), text(13, 5000, "^runway://")
-    return either(by_url, as_upload, text(13, most, f"^data:{kind}/"))
+    return either(text(13, 2048, "^https://"), upload(kind), text(13, most, f"^data:{kind}/"))
 
 
 IMAGE, VIDEO, AUDIO = _file("image", 5 * _MIB), _file("video", 16 * _MIB), _file("audio", 16 * _MIB)

@@ -1,7 +1,8 @@
 """Small rules that are put together to say what a request's body may hold.
 
 A rule looks at one value and yields what is wrong with it, as the API words it: its answers are
-those of the validator Zod, with the issues' codes and English.
+those of the validator Zod, with the issues' codes and English. Of a value that is right if something
+was uploaded before, it yields what that is.
 """
 
 import re
@@ -9,9 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from runway_mcp.sandbox.media import Kind
+
 Path = tuple[str | int, ...]
 Issue = dict[str, object]
-Rule = Callable[[object, Path], Iterator[Issue]]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """An upload that must be there, and of this kind."""
+
+    kind: Kind
+    uri: str
+    path: Path
+
+
+Finding = Issue | Needed
+Rule = Callable[[object, Path], Iterator[Finding]]
 
 ANYTHING_COUNTABLE = 2**53 - 1  # the largest whole number that JavaScript counts to
 
@@ -35,6 +50,17 @@ class Maybe:
 
 
 Field = Rule | Maybe
+
+
+def judge(rule: Rule, value: object, path: Path = ()) -> tuple[list[Issue], list[Needed]]:
+    """What is wrong with a value, and the uploads it needs."""
+    issues, needed = list[Issue](), list[Needed]()
+    for found in rule(value, path):
+        if isinstance(found, Needed):
+            needed.append(found)
+        else:
+            issues.append(found)
+    return issues, needed
 
 
 def maybe(rule: Rule) -> Maybe:
@@ -72,7 +98,7 @@ def whole(least: int, most: int) -> Rule:
     """A whole number within limits, both included; 5.0 is one too."""
     within = number(least, most)
 
-    def check(value: object, path: Path) -> Iterator[Issue]:
+    def check(value: object, path: Path) -> Iterator[Finding]:
         if isinstance(value, float) and not value.is_integer():
             yield _mistyped("int", value, path)
         else:
@@ -106,7 +132,7 @@ def choice(*values: str | int) -> Rule:
 def items(rule: Rule, most: int | None = None, *, least: int = 0) -> Rule:
     """An array of so many values, each by the rule."""
 
-    def check(value: object, path: Path) -> Iterator[Issue]:
+    def check(value: object, path: Path) -> Iterator[Finding]:
         if not isinstance(value, list):
             yield _mistyped("array", value, path)
             return
@@ -121,10 +147,24 @@ def items(rule: Rule, most: int | None = None, *, least: int = 0) -> Rule:
 def either(*rules: Rule) -> Rule:
     """A value by at least one of the rules."""
 
-    def check(value: object, path: Path) -> Iterator[Issue]:
-        errors = [list(rule(value, path)) for rule in rules]
-        if all(errors):
-            yield _issue("invalid_union", path, "Invalid input", errors=errors)
+    def check(value: object, path: Path) -> Iterator[Finding]:
+        found = [judge(rule, value, path) for rule in rules]
+        if all(issues for issues, _ in found):
+            yield _issue("invalid_union", path, "Invalid input", errors=[issues for issues, _ in found])
+        for issues, needed in found:
+            if not issues:
+                yield from needed
+
+    return check
+
+
+def upload(kind: Kind) -> Rule:
+    """The URI of an upload of this kind."""
+    form = text(13, 5000, "^runway://")
+
+    def check(value: object, path: Path) -> Iterator[Finding]:
+        issues = list(form(value, path))
+        yield from issues or [Needed(kind, cast("str", value), path)]
 
     return check
 
@@ -142,7 +182,7 @@ def strict(**fields: Field) -> Rule:
 def tagged(tag: str, variants: Mapping[str, Rule]) -> Rule:
     """An object whose field ``tag`` names the rule for all its other fields."""
 
-    def check(value: object, path: Path) -> Iterator[Issue]:
+    def check(value: object, path: Path) -> Iterator[Finding]:
         if not isinstance(value, dict):
             yield _mistyped("object", value, path)
             return
@@ -160,7 +200,7 @@ def tagged(tag: str, variants: Mapping[str, Rule]) -> Rule:
 
 
 def _object(fields: Mapping[str, Field], *, closed: bool) -> Rule:
-    def check(value: object, path: Path) -> Iterator[Issue]:
+    def check(value: object, path: Path) -> Iterator[Finding]:
         if not isinstance(value, dict):
             yield _mistyped("object", value, path)
             return

@@ -1,0 +1,120 @@
+"""How the API is connected to: with which credentials, over which pool, trusting whom."""
+
+import ssl
+from collections.abc import Generator
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+
+import httpx2
+from pydantic import SecretStr
+
+from runway_mcp import __version__
+from runway_mcp.api.errors import RunwayError
+
+USER_AGENT = f"runway-mcp/{__version__}"
+SHORTEST_SECRET = 16
+"""Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
+
+MISSING_KEY = (
+    "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
+    "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
+    "keys are made at https://dev.runwayml.com/."
+)
+UNUSABLE_NETWORK = (
+    "The proxy or certificate settings of this machine can't be used, so nothing was sent. Mend HTTPS_PROXY, "
+    "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that each part of a call may take.
+
+    `attempt` bounds one request and its whole reply, `total` a read with all its retries:
+    below the 60 s after which common MCP hosts give up on a tool call.
+    """
+
+    connect: float = 5
+    read: float = 15
+    write: float = 10
+    pool: float = 5
+    attempt: float = 20
+    delete: float = 8
+    create: float = 30
+    reach: float = 5
+    total: float = 45
+
+
+TIMEOUTS = Timeouts()
+
+
+class RunwayAuth(httpx2.Auth):
+    """Puts the bearer token and the API's version on every request, and shows neither key nor token."""
+
+    def __init__(self, key: SecretStr, version: str) -> None:
+        self._key = key
+        self._version = version
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Send `request` with its credentials."""
+        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        request.headers["X-Runway-Version"] = self._version
+        yield request
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the key, should somebody upstream have echoed it."""
+        key = self._key.get_secret_value()
+        return text.replace(key, "[API key]") if len(key) >= SHORTEST_SECRET else text
+
+    def __repr__(self) -> str:
+        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
+
+
+def open_pool(
+    auth: RunwayAuth | None,
+    base_url: str,
+    *,
+    ca_file: Path | None,
+    transport: httpx2.AsyncBaseTransport | None,
+    timeouts: Timeouts,
+) -> httpx2.AsyncClient:
+    """Return the connections to the API at `base_url`, none of which is made yet.
+
+    Args:
+        auth: What is put on every request.
+        base_url: Where the API is, without `/v1`.
+        ca_file: Certificates in PEM form that are trusted beside the operating system's.
+        transport: What carries the requests instead of the network.
+        timeouts: The bounds of every call.
+
+    Raises:
+        RunwayError: The machine's network settings can't be used.
+    """
+    encrypted = base_url.startswith("https:")
+    try:
+        return httpx2.AsyncClient(
+            auth=auth,
+            base_url=base_url,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            timeout=httpx2.Timeout(
+                connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
+            ),
+            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+            follow_redirects=False,
+            # http is only for this machine (see the settings): no proxy may see the key on its way there.
+            trust_env=encrypted,
+            verify=trust(ca_file) if encrypted and transport is None else True,
+            transport=transport,
+        )
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL):
+        raise RunwayError(UNUSABLE_NETWORK) from None
+
+
+def trust(ca_file: Path | None) -> ssl.SSLContext:
+    """Return the operating system's trust store, and the certificates of `ca_file` beside it."""
+    context = httpx2.create_ssl_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context

@@ -1,0 +1,255 @@
+"""Folders that may be used: what lies inside is, and nothing else, however it is written or exchanged."""
+
+import os
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runway_mcp.files.directories import Abilities
+from runway_mcp.files.folders import FilesError, Folders, NotAllowedError, UnusableFileError
+
+MODES = sorted({os.open in os.supports_dir_fd, False})
+Open = Callable[[Folders, str], object]
+
+
+@pytest.fixture(params=MODES, ids=lambda by: "descriptors" if by else "paths")
+def abilities(request: pytest.FixtureRequest) -> Abilities:
+    """Both ways to reach a file, as far as this system has them."""
+    return Abilities(descriptors=request.param)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An allowed folder, beside which a secret lies."""
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.png").write_bytes(b"secret")
+    (tmp_path / "root" / "sub").mkdir(parents=True)
+    (tmp_path / "root" / "sub" / "a b.png").write_bytes(b"inside")
+    return tmp_path / "root"
+
+
+@contextmanager
+def opened_descriptors() -> Generator[None]:
+    """See that nothing is left open."""
+    proc = Path("/proc/self/fd")
+    before = len(list(proc.iterdir())) if proc.is_dir() else 0
+    yield
+    assert (len(list(proc.iterdir())) if proc.is_dir() else 0) == before
+
+
+def read(folders: Folders, path: str) -> bytes:
+    """The content of a file inside."""
+    with folders.open_input(path) as file:
+        content = file.file.read()
+        assert file.size == len(content)
+        assert file.name == Path(path).name.replace("%20", " ")
+        return content
+
+
+def make(folders: Folders, path: str) -> Path:
+    """Open a folder to save in."""
+    with folders.folder(path) as folder:
+        return folder.path
+
+
+def exchange(root: Path) -> None:
+    """Put a link that leads out in the place of a folder."""
+    (root / "sub").rename(root / "moved")
+    (root / "sub").symlink_to(root.parent / "outside")
+
+
+def test_a_file_inside_is_read_however_it_is_written(root: Path, abilities: Abilities) -> None:
+    """Relative to the first folder, whole, as a URI, through the folder's other names or a link that stays inside."""
+    (root.parent / "alias").symlink_to(root)
+    (root / "link").symlink_to(root / "sub")
+    (root / "sub" / "link.png").symlink_to("a b.png")
+    folders = Folders([root.parent / "alias", root / "sub"], abilities=abilities)
+    assert folders
+    assert folders.paths == (root, root / "sub")
+    with opened_descriptors():
+        for path in ("sub/a b.png", f"{root}/sub/a b.png", f"{root.parent}/alias/sub/a b.png", "link/a b.png"):
+            assert read(folders, path) == b"inside"
+        assert read(folders, (root / "sub" / "a b.png").as_uri()) == b"inside"
+        with folders.open_input("sub/link.png") as file:
+            assert file.file.read() == b"inside"
+
+
+@pytest.mark.parametrize("use", [read, make])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.png",
+        "sub/../../secret.png",
+        "{outside}/secret.png",
+        "{root}-beside/secret.png",
+        "file://{outside}/secret.png",
+        "file://{root}/%2e%2e/secret.png",
+        "/etc/passwd",
+        "//server/share",
+        r"\\server\share\a.png",
+        r"C:\a.png",
+        "~/secret.png",
+        "a\0.png",
+        "x" * 100_000,
+        "link-out/secret.png",
+        "link-out/new",
+        "link-to-file",
+        "sub/link-up/secret.png",
+        "link-dangling",
+        "link-chain/secret.png",
+    ],
+)
+def test_what_lies_outside_is_neither_read_nor_made(root: Path, abilities: Abilities, use: Open, path: str) -> None:
+    """By "..", by a whole path, as Windows or a shell writes it, through links: told in short which are allowed."""
+    (root.parent / "root-beside").mkdir()
+    (root / "link-out").symlink_to(root.parent / "outside")
+    (root / "link-to-file").symlink_to(root.parent / "secret.png")
+    (root / "sub" / "link-up").symlink_to("../..")
+    (root / "link-dangling").symlink_to(root.parent / "new")
+    (root / "link-chain").symlink_to(root / "link-out")
+    before = sorted(root.parent.rglob("*"))
+    with pytest.raises(NotAllowedError, match="--files-root") as caught, opened_descriptors():
+        use(Folders([root], abilities=abilities), path.format(root=root, outside=root.parent / "outside"))
+    assert str(root) in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert sorted(root.parent.rglob("*")) == before
+
+
+def test_without_a_folder_it_is_told_how_to_allow_one() -> None:
+    """Nothing is guessed, not even the current folder."""
+    folders = Folders([])
+    assert not folders
+    for use in (read, make):
+        with pytest.raises(NotAllowedError, match=r"No folder is allowed.*--files-root"):
+            use(folders, "pyproject.toml")
+    with pytest.raises(NotAllowedError, match="--files-root"):
+        folders.folder(None)
+
+
+def test_of_many_folders_some_are_named(root: Path) -> None:
+    """An error stays short."""
+    with pytest.raises(NotAllowedError, match="/root/4 and 2 more"):
+        Folders(root / str(number) for number in range(7)).open_input("/etc/passwd")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder"])
+def test_what_is_no_ordinary_file_is_refused_at_once(root: Path, abilities: Abilities, kind: str) -> None:
+    """A FIFO without a writer would wait for ever, a device has no end."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        path = root / "x.png"
+        {
+            "fifo": lambda: os.mkfifo(path),
+            "socket": lambda: listener.bind(str(path)),
+            "folder": path.mkdir,
+        }[kind]()
+        with (
+            pytest.raises(UnusableFileError, match="can't be used, so nothing was read"),
+            opened_descriptors(),
+        ):
+            Folders([root], abilities=abilities).open_input("x.png")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("none.png", "does not exist"),
+        ("none/a.png", "does not exist"),
+        ("sub/a b.png/c.png", "no folder"),
+        (".", "no ordinary file"),
+        ("x" * 300, "name too long"),
+        ("loop", "symbolic links|does not exist"),
+    ],
+)
+def test_what_can_not_be_read_says_why(root: Path, abilities: Abilities, path: str, said: str) -> None:
+    """Missing, in a file's place, a folder, refused by the system."""
+    (root / "loop").symlink_to("loop")
+    with pytest.raises(UnusableFileError, match=f"(?i){said}") as caught, opened_descriptors():
+        Folders([root], abilities=abilities).open_input(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_an_allowed_folder_that_is_none_is_told_when_it_is_used(root: Path, abilities: Abilities) -> None:
+    """Missing or a file: the server starts all the same; the folder may still come."""
+    missing = Folders([root / "later"], abilities=abilities)
+    for folders in (missing, Folders([root / "sub" / "a b.png"], abilities=abilities)):
+        for use in (read, make):
+            with pytest.raises(UnusableFileError, match=r"nothing was (read|saved)"):
+                use(folders, "a/b.png")
+        with pytest.raises(UnusableFileError, match="nothing was saved"):
+            folders.folder(None)
+    (root / "later").mkdir()
+    assert make(missing, "a") == root / "later" / "a"
+
+
+def test_a_folder_to_save_in_is_made_inside(root: Path, abilities: Abilities) -> None:
+    """The first one if nothing is said; further ones level by level; an existing one as it is."""
+    folders = Folders([root, root.parent / "outside"], abilities=abilities)
+    (root / "link").symlink_to(root / "made later")
+    with opened_descriptors():
+        assert make(folders, ".") == root
+        with folders.folder(None) as folder:
+            assert folder.path == root
+        assert make(folders, "new/deep") == root / "new" / "deep"
+        assert make(folders, str(root.parent / "outside" / "new")) == root.parent / "outside" / "new"
+        assert make(folders, "new/deep") == root / "new" / "deep"
+        assert make(folders, "link/x") == root / "made later" / "x"
+    assert (root / "made later" / "x").is_dir()
+    with pytest.raises(UnusableFileError, match="leads through something that is no folder, so nothing was saved"):
+        make(folders, "sub/a b.png")
+
+
+def test_a_file_of_an_opened_folder_can_be_read(root: Path, abilities: Abilities) -> None:
+    """What was saved before, but no link to elsewhere and nothing above."""
+    (root / "saved.png").write_bytes(b"saved")
+    (root / "link.png").symlink_to(root.parent / "secret.png")
+    (root / "dangling.png").symlink_to(root.parent / "none.png")
+    with Folders([root], abilities=abilities).folder(None) as folder, opened_descriptors():
+        with folder.open_file("saved.png") as file:
+            assert file.file.read() == b"saved"
+        for name in ("link.png", "dangling.png", "none.png"):
+            with pytest.raises(OSError, match=r"(?i)links|no such"):
+                folder.open_file(name)
+        for name in ("../secret.png", "sub/a b.png", ""):
+            with pytest.raises(ValueError, match="name"):
+                folder.open_file(name)
+
+
+def test_a_link_put_in_a_folders_place_leads_nowhere(root: Path) -> None:
+    """After a folder was opened: whatever is done in it is done in the folder that it was."""
+    with Folders([root]).folder("sub") as folder, opened_descriptors():
+        part = folder.open_part("a")
+        exchange(root)
+        part.write(b"1")
+        part.publish("final.png")
+        folder.open_part("b").discard()
+        with pytest.raises(FileNotFoundError):
+            folder.open_file("secret.png")
+    assert (root / "moved" / "final.png").read_bytes() == b"1"
+    assert [path.name for path in (root.parent / "outside").iterdir()] == ["secret.png"]
+
+
+def test_without_descriptors_a_link_in_a_folders_place_is_refused(root: Path) -> None:
+    """The path is looked at again with each step."""
+    with Folders([root], abilities=Abilities(descriptors=False)).folder("sub") as folder, opened_descriptors():
+        part = folder.open_part("a")
+        part.write(b"1")
+        exchange(root)
+        for step in (
+            lambda: part.publish("final.png"),
+            lambda: folder.open_part("b"),
+            lambda: folder.open_file("secret.png"),
+            part.keep,
+        ):
+            with pytest.raises(OSError, match="symbolic links"):
+                step()
+    assert [path.name for path in (root.parent / "outside").iterdir()] == ["secret.png"]
+
+
+def test_every_refusal_is_one_kind_of_error() -> None:
+    """Whoever calls catches one."""
+    assert issubclass(NotAllowedError, FilesError)
+    assert issubclass(UnusableFileError, FilesError)

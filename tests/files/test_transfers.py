@@ -1,0 +1,457 @@
+"""Files over real sockets: what is asked, what is refused, and that links and their signatures stay secret."""
+
+import asyncio
+import ssl
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import cast
+
+import anyio
+import httpcore2
+import httpx2
+import pytest
+import trustme
+from support.upstream import HANG, RESET, Reply, Upstream, reply, upstream
+from support.waiting import together
+
+from runway_mcp.files.addresses import PublicNetwork
+from runway_mcp.files.transfer_errors import BrokenError, LateError, RefusedError, StatusError, TransferError
+from runway_mcp.files.transfers import LONGEST_TEXT, Transfers, open_transfers
+
+QUERY = "?_jwt=eyJ.marked-signature&x=marked-query"
+CONTENT = bytes(range(256)) * 40
+ETAG = '"version-1"'
+WHOLE = reply(200, CONTENT, ETag=ETAG)
+
+
+@asynccontextmanager
+async def transfers_to(api: Upstream) -> AsyncGenerator[Transfers]:
+    """A client whose one exception is `api`."""
+    with anyio.fail_after(20):
+        async with open_transfers(own_origin=api.url) as transfers:
+            yield transfers
+
+
+async def get(
+    transfers: Transfers, url: str, *, start: int = 0, etag: str | None = None, within: float = 10
+) -> tuple[int, int | None, str | None, bytes]:
+    """Fetch a file: its start, total and mark, and what came."""
+    async with transfers.get(f"{url}/outputs/1.mp4{QUERY}", start=start, etag=etag, within=within) as incoming:
+        content = b"".join([chunk async for chunk in incoming.chunks])
+        assert "marked" not in repr(incoming)
+    return incoming.start, incoming.total, incoming.etag, content
+
+
+@asynccontextmanager
+async def refused(error: type[TransferError], match: str) -> AsyncGenerator[None]:
+    """What is done within fails so, and nothing of the link is told, in no traceback either."""
+    with pytest.raises(error, match=match) as caught:
+        yield
+    assert type(caught.value) is error
+    assert "marked" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_file_comes_as_it_is_and_nothing_of_ours_goes() -> None:
+    """Its bytes, number and mark; no key, no cookie, no compression, and one connection for all."""
+    async with upstream([reply(200, CONTENT, ETag=ETAG, Set_Cookie="a=b; Path=/")]) as api, transfers_to(api) as files:
+        for _ in range(2):
+            assert await get(files, api.url) == (0, len(CONTENT), ETAG, CONTENT)
+        for request in api.requests:
+            assert request.path == f"/outputs/1.mp4{QUERY}"
+            assert set(request.headers) == {"host", "user-agent", "accept", "accept-encoding"}
+            assert request.headers["accept-encoding"] == "identity"
+        assert api.connections == 1
+
+
+async def test_the_rest_of_a_file_is_asked_for_by_its_mark() -> None:
+    """With Range and If-Range, and where it begins is what was asked for."""
+    part = reply(206, CONTENT[9_000:], ETag=ETAG, Content_Range=f"bytes 9000-{len(CONTENT) - 1}/{len(CONTENT)}")
+    async with upstream([part]) as api, transfers_to(api) as files:
+        assert await get(files, api.url, start=9_000, etag=ETAG) == (9_000, len(CONTENT), ETAG, CONTENT[9_000:])
+        sent = api.requests[0].headers
+        assert (sent["range"], sent["if-range"]) == ("bytes=9000-", ETAG)
+
+
+async def test_a_host_that_knows_no_ranges_sends_the_whole_file() -> None:
+    """As one does whose file has changed meanwhile."""
+    async with upstream([WHOLE]) as api, transfers_to(api) as files:
+        assert await get(files, api.url, start=9_000, etag='"older"') == (0, len(CONTENT), ETAG, CONTENT)
+
+
+WRONG_PARTS = {
+    "another start": {"Content_Range": "bytes 100-10239/10240"},
+    "an end too early": {"Content_Range": "bytes 9000-10000/10240"},
+    "no total": {"Content_Range": "bytes 9000-10239/*"},
+    "no range": {},
+    "another file": {"Content_Range": "bytes 9000-10239/10240", "ETag": '"version-2"'},
+}
+
+
+async def test_another_part_than_was_asked_for_is_refused() -> None:
+    """It would spoil what is there already."""
+
+    async def check(what: str) -> None:
+        part = reply(206, CONTENT[9_000:], after=0, **WRONG_PARTS[what])
+        async with (
+            upstream([part]) as api,
+            transfers_to(api) as files,
+            refused(StatusError, "another part of the file"),
+        ):
+            await get(files, api.url, start=9_000, etag=ETAG)
+
+    await together(check, WRONG_PARTS)
+
+
+async def test_a_part_that_nobody_asked_for_is_refused() -> None:
+    """Even the first one."""
+    part = reply(206, CONTENT, Content_Range=f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}")
+    async with upstream([part]) as api, transfers_to(api) as files, refused(StatusError, "another part"):
+        await get(files, api.url)
+
+
+async def test_a_mark_that_other_bytes_may_share_is_none() -> None:
+    """A weak ETag, and one that is not written as one."""
+    for mark in ('W/"version-1"', "version-1", ""):
+        async with upstream([reply(200, CONTENT, ETag=mark)]) as api, transfers_to(api) as files:
+            assert (await get(files, api.url))[2] is None
+
+
+STATUSES = {
+    301: "redirects are not followed",
+    307: "redirects are not followed",
+    401: "has expired",
+    403: r"does not accept the link \(403\): it has expired.*Reading the task again brings fresh ones\.",
+    404: "does not have the file any more",
+    410: "does not have the file any more",
+    416: "answers 416 instead of the file",
+    503: "answers 503 instead of the file",
+}
+
+
+async def test_an_answer_that_is_not_the_file_is_told_by_its_status() -> None:
+    """In a sentence, with the status; a redirect leads nowhere."""
+    async with upstream([WHOLE]) as elsewhere:
+
+        async def check(status: int) -> None:
+            answer = reply(status, b"<Error>marked</Error>", Location=f"{elsewhere.url}/outputs/1.mp4{QUERY}")
+            async with upstream([answer]) as api, transfers_to(api) as files:
+                async with refused(StatusError, STATUSES[status]):
+                    await get(files, api.url)
+                with pytest.raises(StatusError) as caught:
+                    await get(files, api.url)
+                assert caught.value.status == status
+
+        await together(check, STATUSES)
+        assert elsewhere.requests == []
+
+
+UNUSABLE = {
+    "compressed": reply(200, CONTENT, Content_Encoding="gzip"),
+    "without its length": Reply(b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT, then="close"),
+}
+
+
+async def test_a_file_whose_end_can_not_be_told_is_refused() -> None:
+    """One that was cut off would pass for the whole."""
+
+    async def check(what: str) -> None:
+        async with (
+            upstream([UNUSABLE[what]]) as api,
+            transfers_to(api) as files,
+            refused(StatusError, "sends|how long"),
+        ):
+            await get(files, api.url)
+
+    await together(check, UNUSABLE)
+
+
+async def test_a_file_in_chunks_has_an_end_without_a_length() -> None:
+    """So it comes, and how long it is is known at the end."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    async with upstream([Reply(chunked)]) as api, transfers_to(api) as files:
+        assert await get(files, api.url) == (0, None, None, b"hello")
+
+
+BROKEN = {
+    "reset": RESET,
+    "not HTTP": Reply(b"\x00\x01nonsense\r\n\r\n", then="close"),
+    "cut in the head": Reply(WHOLE.data[:30], then="close"),
+    "cut in the body": Reply(WHOLE.data[:-10], then="close"),
+    "reset in the body": Reply(WHOLE.data[:-10], then="reset"),
+    "cut in a chunk": Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", then="close"),
+}
+
+
+async def test_an_answer_that_breaks_off_is_never_the_file() -> None:
+    """Wherever it breaks."""
+
+    async def check(what: str) -> None:
+        async with upstream([BROKEN[what]]) as api, transfers_to(api) as files, refused(BrokenError, "broke before"):
+            await get(files, api.url)
+
+    await together(check, BROKEN)
+
+
+async def test_nobody_there_is_told_with_what_the_system_says() -> None:
+    """And that no proxy was asked."""
+    async with upstream([WHOLE]) as api:
+        pass
+    async with transfers_to(api) as files, refused(BrokenError, r'^"127.0.0.1" could not be reached: ".+"\. No proxy'):
+        await get(files, api.url)
+
+
+class Silent(httpcore2.AsyncNetworkBackend):
+    """Makes no connection in time."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Give up."""
+        assert (host, port, local_address, socket_options) == ("files.example", 443, None, None)
+        assert timeout
+        raise httpcore2.ConnectTimeout
+
+
+async def test_a_host_that_keeps_silent_is_told() -> None:
+    """The network drops what is sent to it, as some do that have only a proxy."""
+    said = r"the connection was not made in time\. No proxy is used for files\.$"
+    async with open_transfers(network=Silent()) as files, refused(BrokenError, said):
+        await get(files, "https://files.example")
+
+
+async def test_each_byte_that_drips_in_brings_the_end_no_later() -> None:
+    """The deadline is one for all: silence before the head, after it, and a drop now and then."""
+    left = asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        with suppress(OSError):
+            while not writer.is_closing():
+                writer.write(b".")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        upstream([HANG]) as silent,
+        upstream([Reply(WHOLE.data[:100], then="hang")]) as stuck,
+    ):
+
+        async def check(origin: str) -> None:
+            started = anyio.current_time()
+            async with open_transfers(own_origin=origin) as files, refused(LateError, "The time was up"):
+                await get(files, origin, within=0.2)
+            assert anyio.current_time() - started < 2
+
+        await together(check, [url, silent.url, stuck.url])
+        await left.wait()
+        await silent.left()
+        await stuck.left()
+        async with transfers_to(silent) as files, refused(LateError, "The time was up"):
+            await get(files, silent.url, within=0)
+        assert len(silent.requests) == 1
+
+
+async def test_what_fails_within_is_not_taken_for_the_networks_failure() -> None:
+    """A full disk is told as such, and the connection is closed."""
+    async with upstream([Reply(WHOLE.data[:100], then="hang")]) as api, transfers_to(api) as files:
+        with pytest.raises(OSError, match="full"):
+            async with files.get(api.url, within=10):
+                raise OSError("the disk is full")
+        await api.left()
+
+
+NOT_HTTPS = (
+    "http://files.example/1.mp4",
+    "ftp://files.example/1.mp4",
+    "file:///etc/passwd",
+    "data:video/mp4;base64,AAAA",
+    "//files.example/1.mp4",
+    "/etc/passwd",
+    "",
+    "https://",
+    "https:///1.mp4",
+    "https://[::1/1.mp4",
+    "https://files.example:99999/1.mp4",
+    "https://files.example/\r\nX: y",
+)
+
+
+@pytest.mark.parametrize("url", NOT_HTTPS)
+async def test_a_link_that_is_not_https_is_not_followed(url: str) -> None:
+    """Not even to a name that is not known, for a look-up tells it too."""
+    network = httpcore2.AsyncNetworkBackend()  # whose every method raises NotImplementedError
+    async with (
+        open_transfers(own_origin="http://127.0.0.1:1", network=network) as files,
+        refused(RefusedError, "nothing was sent"),
+        files.get(url + QUERY, within=10),
+    ):
+        pass
+
+
+async def test_this_machine_is_not_connected_to_however_it_is_written() -> None:
+    """Without a word of the sandbox, nothing listens that hears of it; with one, only that one does."""
+    heard: list[object] = []
+
+    async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    hosts = (
+        "127.0.0.1 localhost localhost. 127.1 2130706433 0x7f000001 0177.0.0.1 127.0.0.1. 0.0.0.0 [::1] [::] "
+        "[::ffff:127.0.0.1] [::ffff:7f00:1] [64:ff9b::7f00:1] [2002:7f00:1::] ①②⑦.0.0.1 user:pass@127.0.0.1"
+    )
+    async with server, open_transfers(own_origin=f"http://127.0.0.1:{port + 1}") as files:
+
+        async def check(host: str) -> None:
+            with pytest.raises((RefusedError, BrokenError), match=r"private or reserved|not known|nothing was sent"):
+                await get(files, f"https://{host}:{port}")
+            with pytest.raises(RefusedError):
+                await get(files, f"http://{host}:{port}")
+
+        await together(check, hosts.split())
+        async with refused(RefusedError, r"^\"127\.0\.0\.1\" has an address in a private or reserved network"):
+            await get(files, f"https://127.0.0.1:{port}")
+        assert heard == []
+
+
+class Rerouted(httpcore2.AsyncNetworkBackend):
+    """Carries what goes to the public address 1.1.1.1 to a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        # the library declares a second class of this name, for where anyio is missing
+        self._network = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect."""
+        assert (host, port) == ("1.1.1.1", 443)
+        return await self._network.connect_tcp("127.0.0.1", self._port, timeout, local_address, socket_options)
+
+
+async def resolve(_host: str, _port: int) -> list[str]:
+    """Return the address of every host."""
+    return ["1.1.1.1"]
+
+
+async def test_a_checked_address_still_has_to_be_the_hosts(tmp_path: Path) -> None:
+    """TLS verifies the name that the link has, not the address; for another name nothing is asked.
+
+    Nor is the sandbox's word taken for it where it has a certificate.
+    """
+    authority = trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = authority.issue_cert("files.example", "127.0.0.1")
+    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType] - trustme leaves another type open
+    async with upstream([WHOLE], tls=context) as host:
+        network = PublicNetwork(resolve, Rerouted(int(host.url.rpartition(":")[2])))
+        async with open_transfers(ca_file=file, network=network) as files:
+            assert (await get(files, "https://files.example"))[3] == CONTENT
+            async with refused(BrokenError, "Hostname mismatch"):
+                await get(files, "https://other.example")
+        async with open_transfers(ca_file=file, own_origin=host.url) as files:
+            assert (await get(files, host.url))[3] == CONTENT
+        async with open_transfers(network=network) as strange, refused(BrokenError, "certificate verify failed"):
+            await get(strange, "https://files.example")
+        assert [request.headers["host"] for request in host.requests] == ["files.example", host.url[8:]]
+
+
+async def test_no_proxy_hears_of_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For behind one nobody could tell which address is connected to."""
+    async with upstream([reply(403)]) as proxy, upstream([WHOLE]) as api:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        async with transfers_to(api) as files:
+            await get(files, api.url)
+            async with refused(BrokenError, r"could not be reached: \"its name is not known\"\. No proxy is used"):
+                await get(files, "https://files.invalid")
+        assert proxy.requests == []
+
+
+async def test_certificates_are_looked_at_with_the_first_request(tmp_path: Path) -> None:
+    """To open a client costs nothing; a file that holds none is told in a sentence."""
+    (tmp_path / "ca.pem").write_text("nothing")
+    for file in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
+        async with open_transfers(ca_file=file) as files, refused(RefusedError, "SSL_CERT_FILE"):
+            await get(files, "https://files.example")
+
+
+class Wire(httpx2.AsyncBaseTransport):
+    """What carries requests in this process: answers with the address that was asked, or breaks."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer."""
+        if "broken" in request.url.path:
+            raise httpx2.ReadError("marked")
+        content = str(request.url.copy_with(query=None)).encode()
+        length = {"Content-Length": str(len(content))}
+        return httpx2.Response(200, headers=length, stream=httpx2.ByteStream(content))
+
+
+async def test_the_sandbox_may_be_in_this_process() -> None:
+    """Its requests go to no network; everything else is as strict as ever."""
+    async with open_transfers(own_origin="http://sandbox.localhost", own_transport=Wire()) as files:
+        assert (await get(files, "http://sandbox.localhost"))[3] == b"http://sandbox.localhost/outputs/1.mp4"
+        async with refused(BrokenError, "broke before"):
+            await get(files, "http://sandbox.localhost/broken")
+        for other in ("http://sandbox.localhost:81", "https://sandbox.localhost", "http://localhost"):
+            with pytest.raises((RefusedError, BrokenError)):
+                await get(files, other)
+
+
+async def body(*chunks: bytes) -> AsyncIterator[bytes]:
+    """A body that is made while it is sent."""
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_a_file_is_sent_as_it_is_made_and_the_answer_is_told() -> None:
+    """Whatever the status; what it says is data, and no repr shows it."""
+    async with (
+        upstream([reply(201, b"<PostResponse/>"), reply(403, b"x" * 100_000)]) as api,
+        transfers_to(api) as files,
+    ):
+        for status, text in ((201, "<PostResponse/>"), (403, "x" * LONGEST_TEXT)):
+            headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": "6"}
+            answer = await files.post(f"{api.url}/{QUERY}", content=body(b"abc", b"def"), headers=headers, within=10)
+            assert (answer.status, answer.text) == (status, text)
+            assert repr(answer) == f"Answer(status={status})"
+        (first, second) = api.requests
+        assert (first.method, first.body, second.body) == ("POST", b"abcdef", b"abcdef")
+        assert first.headers["content-type"] == "multipart/form-data; boundary=b"
+        assert "authorization" not in first.headers
+        assert "transfer-encoding" not in first.headers
+
+
+async def test_a_file_goes_only_where_one_may_come_from() -> None:
+    """Under the same rules, within its own time."""
+    async with upstream([HANG]) as api, transfers_to(api) as files:
+        for url in ("http://files.example", "https://127.0.0.1:9", "nowhere"):
+            with pytest.raises(RefusedError):
+                await files.post(url, content=body(b"abc"), headers={}, within=10)
+        async with refused(LateError, "The time was up"):
+            await files.post(api.url, content=body(b"abc"), headers={"Content-Length": "3"}, within=0.1)

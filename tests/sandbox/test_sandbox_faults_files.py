@@ -1,0 +1,99 @@
+"""What goes wrong with files: a storage that fails, and downloads that are slow or break."""
+
+from contextlib import suppress
+
+import anyio
+import httpx2
+import pytest
+from sandbox_client import FILE, Client
+from sandbox_wires import Wire, client_of, in_process, over_a_socket, serving, wires
+from support.waiting import until
+
+from runway_mcp.sandbox import SAMPLES, Fault, create_app
+from runway_mcp.sandbox.faults import Drip
+
+
+async def _link(client: Client) -> str:
+    return str((await client.task(SAMPLES["succeeded_video"].id))["output"][0])
+
+
+@wires
+async def test_the_storage_fails_once(wire: Wire) -> None:
+    """Whatever is posted elsewhere is neither met nor counted; with a new slot the next attempt succeeds."""
+    async with wire("POST /storage 503 @1") as client:
+        await client.create()
+        slot = await client.slot()
+        assert (await client.store(slot)).status_code == 503
+        refused = await client.start("/v1/image_upscale", imageUri=slot["runwayUri"])
+        assert refused.status_code == 400
+        await client.create("/v1/image_upscale", imageUri=await client.upload())
+
+
+async def test_an_upload_may_be_there_although_its_answer_was_lost() -> None:
+    """The storage has acted before the connection breaks."""
+    async with in_process("POST /storage lost @1") as client:
+        slot = await client.slot()
+        with pytest.raises(ConnectionError):
+            await client.store(slot)
+        await client.create("/v1/image_upscale", imageUri=slot["runwayUri"])
+
+
+async def test_a_path_stands_for_what_lies_below_it() -> None:
+    """Whole names only; a fault with a path counts by itself."""
+    async with in_process("GET /v1/tasks 503 @2", "GET /v1/task 500", "ANY /v1 502 @4") as client:
+        answers = [(await client.http.get("/v1/organization")).status_code]
+        answers += [(await client.http.get(f"/v1/tasks/{SAMPLES['running'].id}")).status_code for _ in range(4)]
+        assert answers == [200, 200, 503, 502, 200]
+
+
+async def test_a_download_breaks_after_so_many_bytes() -> None:
+    """The head promises all; a range has the rest, and what is shorter is not cut."""
+    async with over_a_socket("GET /outputs 1000B") as client:
+        link = await _link(client)
+        got = bytearray()
+        async with client.http.stream("GET", link) as answer:
+            assert answer.status_code == 200
+            with suppress(httpx2.RemoteProtocolError):
+                async for chunk in answer.aiter_raw():
+                    got += chunk
+        assert len(got) == 1000
+        size = int(answer.headers["Content-Length"])
+        rest = {"Range": f"bytes={size - 1000}-", "If-Range": answer.headers["ETag"]}
+        assert len((await client.http.get(link, headers=rest)).content) == 1000
+
+
+async def test_a_cut_download_is_a_broken_connection_in_this_process_too() -> None:
+    """The client gets the error."""
+    async with in_process("GET /outputs 0B @1") as client:
+        link = await _link(client)
+        with pytest.raises(ConnectionError):
+            await client.http.get(link)
+        assert (await client.http.get(link)).status_code == 200
+
+
+@wires
+async def test_a_slow_download_is_whole(wire: Wire) -> None:
+    """It comes in pieces, and takes its time."""
+    async with wire("GET /outputs 1000000B/s @1") as client:
+        link = await _link(client)
+        started = anyio.current_time()
+        slow = await client.http.get(link)
+        assert anyio.current_time() - started >= len(slow.content) / 1_000_000
+        assert slow.content == (await client.http.get(link)).content
+
+
+async def test_a_slow_download_ends_when_the_client_leaves() -> None:
+    """The first byte is there, the last would come in a day; nothing is left running in the server."""
+    app = create_app(faults=[Fault("GET", Drip(1), path="/outputs")])
+    async with serving(app) as (url, server):
+        async with client_of(url) as client, client.http.stream("GET", await _link(client)) as answer:
+            assert answer.status_code == 200
+            assert server.server_state.tasks
+        await until(lambda: not server.server_state.tasks, "the slow answer to end", within=5)
+
+
+async def test_a_file_arrives_whole_behind_a_fault_for_another_path() -> None:
+    """What is not asked for does not happen."""
+    async with in_process("POST /outputs 503", "GET /storage 503") as client:
+        assert (await client.store(await client.slot(), FILE)).status_code == 204
+        assert (await client.http.get(await _link(client))).status_code == 200

@@ -1,0 +1,285 @@
+"""Files handed in ahead of a create: a place in the storage, the form that fills it, and what its URI is good for."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx2
+import pytest
+from sandbox_client import FILE, HEADERS, Client, Clock, connected
+from sandbox_wires import client_of, serving
+from support.waiting import until
+
+from runway_mcp.sandbox import create_app
+
+_MIB = 1024 * 1024
+_LARGEST = 200 * _MIB
+_NONE = "There is no such upload, or it has expired."
+
+
+def _part(name: str, value: str) -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+
+def _file(name: str = "file", content: bytes = FILE) -> bytes:
+    return b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n%s\r\n' % (name.encode(), content)
+
+
+def _fields(slot: Mapping[str, Any], **replaced: str | None) -> bytes:
+    fields = {**slot["fields"], **replaced}
+    return b"".join(_part(name, value) for name, value in fields.items() if value is not None)
+
+
+async def _post(client: Client, content: bytes | AsyncIterator[bytes], **headers: str) -> httpx2.Response:
+    """Post a form to the storage, without a key."""
+    typed = {"Content-Type": "multipart/form-data; boundary=b"} | {n.replace("_", "-"): v for n, v in headers.items()}
+    request = client.http.build_request("POST", "/storage", content=content, headers=typed)
+    if "Authorization" not in headers:
+        del request.headers["Authorization"]
+    return await client.http.send(request)
+
+
+def _code(answer: httpx2.Response) -> str:
+    """The error's code, of an answer in the storage's form."""
+    assert answer.headers["Content-Type"] == "application/xml"
+    root = ET.fromstring(answer.text)  # noqa: S314 - the sandbox's own
+    assert (root.tag, [child.tag for child in root]) == ("Error", ["Code", "Message"])
+    return str(root.findtext("Code"))
+
+
+async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[str | int], str]:
+    """Where and why a create is refused."""
+    answer = await client.start(path, **changed)
+    assert answer.status_code == 400
+    [issue] = answer.json()["issues"]
+    return issue["path"], issue["message"]
+
+
+@pytest.mark.parametrize(
+    ("filename", "wrong"),
+    [
+        *((name, 0) for name in ("a.png", "A.JPG", "x.jpeg", "a b.webp", "ü.mp4", "a.tar.mov", "a.mp3", ".wav")),
+        *((name, 1) for name in ("a.txt", "a.gif", "a.svg", "png", "ab.", "a.png.zip", "x" * 252 + ".png", 5, None)),
+        ("x" * 251 + ".png", 0),
+        ("", 2),
+    ],
+)
+async def test_a_place_is_for_a_file_with_a_mediums_extension(client: Client, filename: object, wrong: int) -> None:
+    """Of three to 255 characters; a place has an address, fields and a URI of its own."""
+    answer = await client.http.post("/v1/uploads", json={"filename": filename, "type": "ephemeral"})
+    assert answer.status_code == (400 if wrong else 200)
+    assert [issue["path"] for issue in answer.json().get("issues", [])] == [["filename"]] * wrong
+    if not wrong:
+        other = await client.slot("a.png")
+        assert answer.json()["uploadUrl"] == "http://runway.test/storage"
+        assert answer.json()["runwayUri"] != other["runwayUri"]
+
+
+async def test_a_place_is_for_now_only(client: Client) -> None:
+    """There is one type of upload; whatever else is in the request is not looked at."""
+    for body, wrong in (({}, ["type"]), ({"type": "permanent"}, ["type"]), ({"type": "ephemeral", "parts": 1}, [])):
+        answer = await client.http.post("/v1/uploads", json={"filename": "a.png"} | body)
+        assert [path for issue in answer.json().get("issues", []) for path in issue["path"]] == wrong
+
+
+async def test_the_storage_is_where_the_request_went(client: Client) -> None:
+    """Scheme and host are those the client used."""
+    answer = await client.http.post(
+        "https://sandbox.example:8443/v1/uploads", json={"filename": "a.png", "type": "ephemeral"}
+    )
+    assert answer.json()["uploadUrl"] == "https://sandbox.example:8443/storage"
+
+
+async def test_what_was_stored_is_told_by_its_digest(client: Client) -> None:
+    """The answer has no body, and the file's MD5 as its ETag; a place can be filled anew."""
+    slot = await client.slot()
+    for content in (FILE, FILE[::-1]):
+        answer = await client.store(slot, content)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["ETag"] == f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+@pytest.mark.parametrize(
+    ("filename", "kind"), [("a.png", "image"), ("a.webp", "image"), ("a.mov", "video"), ("a.mp3", "audio")]
+)
+async def test_an_upload_is_an_input_of_its_kind(client: Client, filename: str, kind: str) -> None:
+    """Where another kind is wanted it is refused, at the field and in so many words."""
+    uri = await client.upload(filename)
+    fields = {"image": ("image_upscale", "imageUri"), "video": ("video_upscale", "videoUri")}
+    for wanted, (path, field) in (fields | {"audio": ("voice_isolation", "audioUri")}).items():
+        if wanted == kind:
+            await client.create(f"/v1/{path}", **{field: uri})
+        else:
+            refusal = await _refusal(client, f"/v1/{path}", **{field: uri})
+            assert refusal == ([field], f"The upload is of kind {kind}: expected {wanted}.")
+
+
+async def test_an_upload_that_is_not_there_is_no_input(client: Client) -> None:
+    """Unknown or not yet filled: refused at its place in the body, in the order of the body, and nothing is started."""
+    empty = (await client.slot())["runwayUri"]
+    images = [{"uri": empty}, {"uri": await client.upload()}, {"uri": "runway://unknown"}]
+    answer = await client.start("/v1/text_to_image", referenceImages=images)
+    assert answer.status_code == 400
+    assert [(issue["path"], issue["code"], issue["message"]) for issue in answer.json()["issues"]] == [
+        (["referenceImages", 0, "uri"], "custom", _NONE),
+        (["referenceImages", 2, "uri"], "custom", _NONE),
+    ]
+    assert (await client.organization())["creditBalance"] == 100_000
+    routed = {"promptText": "rain", "referenceImages": [{"uri": empty, "role": "first"}]}
+    where, _ = await _refusal(client, "/v1/generate/video", input=routed)
+    assert where == ["input", "referenceImages", 0, "uri"]
+
+
+async def test_an_upload_expires_a_day_after_it_was_made(client: Client, clock: Clock) -> None:
+    """Until then it may be used as often as one likes."""
+    uri = await client.upload()
+    for seconds in (0, 86_399):
+        clock.now += seconds
+        await client.create("/v1/image_upscale", imageUri=uri)
+    clock.now += 1
+    assert await _refusal(client, "/v1/image_upscale", imageUri=uri) == (["imageUri"], _NONE)
+
+
+async def test_where_several_kinds_will_do_either_is_an_input(client: Client) -> None:
+    """A picture or a video can be given a voice, a sound can not."""
+    voice = await client.upload("a.wav")
+    for filename in ("a.png", "a.mp4"):
+        await client.create("/v1/lip_sync", input=await client.upload(filename), audio=voice)
+    refusal = await _refusal(client, "/v1/lip_sync", input=voice, audio=voice)
+    assert refusal == (["input"], "The upload is of kind audio: expected image or video.")
+
+
+async def test_an_upload_is_an_input_wherever_a_file_is(client: Client) -> None:
+    """In a list, in a variant, at a place in a video; what is a text may read as it likes."""
+    image, video = await client.upload(), await client.upload("a.mp4")
+    await client.create("/v1/image_to_video", promptImage=[{"uri": image, "position": "first"}])
+    await client.create("/v1/video_to_video", videoUri=video, keyframes=[{"uri": image, "at": 1}])
+    character = {"type": "video", "uri": video}
+    await client.create("/v1/character_performance", character=character, reference=character)
+    await client.create("/v1/text_to_video", promptText="runway://unknown-or-not")
+    where, _ = await _refusal(client, "/v1/image_to_video", promptImage=video)
+    assert where == ["promptImage"]
+
+
+async def test_a_slot_expires_after_an_hour(client: Client, clock: Clock) -> None:
+    """The storage refuses its form, and the URI stays empty."""
+    slot = await client.slot()
+    clock.now += 3599
+    assert (await client.store(slot)).status_code == 204
+    clock.now += 1
+    answer = await client.store(slot)
+    assert (answer.status_code, _code(answer)) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"policy": None},
+        {"policy": "nonsense"},
+        {"key": "11111111-1111-4111-8111-111111111111"},
+        {"key": None},
+        {"Content-Type": "video/mp4"},
+        {"acl": "public-read"},
+    ],
+)
+async def test_a_field_that_is_not_the_slots_is_refused(client: Client, changed: Mapping[str, str | None]) -> None:
+    """Changed, left out or put in besides: the policy is signed for the form as it was given."""
+    slot = await client.slot()
+    answer = await _post(client, _fields(slot, **changed) + _file() + b"--b--\r\n")
+    assert (answer.status_code, _code(answer)) == (403, "AccessDenied")
+    assert await _refusal(client, "/v1/image_upscale", imageUri=slot["runwayUri"]) == (["imageUri"], _NONE)
+
+
+async def test_a_slot_is_of_one_sandbox(client: Client) -> None:
+    """Each signs with a key of its own."""
+    async with connected(create_app()) as other:
+        assert _code(await client.store(await other.slot())) == "AccessDenied"
+
+
+_BROKEN: Mapping[str, tuple[Callable[[bytes], bytes], str]] = {
+    "nothing": (lambda _: b"", "InvalidArgument"),
+    "no file": (lambda fields: fields + b"--b--\r\n", "InvalidArgument"),
+    "file before the fields": (lambda fields: _file() + fields + b"--b--\r\n", "InvalidArgument"),
+    "field after the file": (
+        lambda fields: fields + _file() + _part("metadata", "x") + b"--b--\r\n",
+        "InvalidArgument",
+    ),
+    "file under another name": (lambda fields: fields + _file("data") + b"--b--\r\n", "InvalidArgument"),
+    "file as a mere field": (lambda fields: fields + _part("file", "x" * 600) + b"--b--\r\n", "InvalidArgument"),
+    "two files": (lambda fields: fields + _file() + _file() + b"--b--\r\n", "MalformedPOSTRequest"),
+    "no boundary": (lambda fields: b"x" + fields + _file() + b"--b--\r\n", "MalformedPOSTRequest"),
+    "too many fields": (lambda fields: _part("x", "y") * 20 + fields + _file(), "MalformedPOSTRequest"),
+    "511 bytes": (lambda fields: fields + _file(content=bytes(511)) + b"--b--\r\n", "EntityTooSmall"),
+}
+
+
+@pytest.mark.parametrize(("form", "code"), _BROKEN.values(), ids=_BROKEN)
+async def test_a_form_of_another_shape_is_refused(client: Client, form: Callable[[bytes], bytes], code: str) -> None:
+    """All fields, then the one file; nothing is kept of anything else."""
+    slot = await client.slot()
+    answer = await _post(client, form(_fields(slot)))
+    assert (answer.status_code, _code(answer)) == (400, code)
+    assert await _refusal(client, "/v1/image_upscale", imageUri=slot["runwayUri"]) == (["imageUri"], _NONE)
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "undefined"])
+async def test_a_form_whose_text_is_none_is_refused(client: Client, charset: str) -> None:
+    """Half a character, or letters of an alphabet that there is not."""
+    form = _part("key", "+2AA-") + _file() + b"--b--\r\n"
+    answer = await _post(client, form, Content_Type=f"multipart/form-data; boundary=b; charset={charset}")
+    assert (answer.status_code, _code(answer)) == (400, "MalformedPOSTRequest")
+
+
+async def test_a_key_does_not_belong_into_the_storage(client: Client) -> None:
+    """The form is what gives the right; another one beside it is refused, whichever it is."""
+    form = _fields(await client.slot()) + _file() + b"--b--\r\n"
+    answer = await _post(client, form, Authorization=HEADERS["Authorization"])
+    assert (answer.status_code, _code(answer)) == (400, "InvalidArgument")
+    assert (await _post(client, form)).status_code == 204
+
+
+async def test_the_storage_wants_to_know_the_length(client: Client) -> None:
+    """A form that is sent in chunks of unknown number is refused, as S3 refuses it; one too long is not even read."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield _fields(await client.slot()) + _file() + b"--b--\r\n"
+
+    answer = await _post(client, chunks())
+    assert (answer.status_code, _code(answer)) == (411, "MissingContentLength")
+    answer = await _post(client, chunks(), Content_Length=str(_LARGEST + 2 * _MIB))
+    assert (answer.status_code, _code(answer)) == (400, "EntityTooLarge")
+
+
+@pytest.mark.parametrize(("size", "status"), [(512, 204), (_LARGEST, 204), (_LARGEST + 1, 400)])
+async def test_a_file_may_have_so_many_bytes(client: Client, size: int, status: int) -> None:
+    """512 at least and 200 MiB at most."""
+    head, tail = _fields(await client.slot()) + _file(content=b"").removesuffix(b"\r\n"), b"\r\n--b--\r\n"
+
+    async def form() -> AsyncIterator[bytes]:
+        yield head
+        for start in range(0, size, _MIB):
+            yield bytes(min(_MIB, size - start))
+        yield tail
+
+    answer = await _post(client, form(), Content_Length=str(len(head) + size + len(tail)))
+    assert answer.status_code == status
+    assert status == 204 or _code(answer) == "EntityTooLarge"
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is there, and nothing is raised in the server, when a client goes away in the middle of its form."""
+    async with serving(create_app()) as (url, server), client_of(url) as client:
+        slot = await client.slot()
+        head = (
+            "POST /storage HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999"
+        )
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(f"{head}\r\n\r\n".encode() + _fields(slot) + _file())
+        await until(lambda: len(server.server_state.tasks) == 1, "the form to be read")
+        writer.close()
+        await until(lambda: not server.server_state.tasks, "the request to end")
+        where, _ = await _refusal(client, "/v1/image_upscale", imageUri=slot["runwayUri"])
+        assert where == ["imageUri"]
+    assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR", "CRITICAL"}] == []
