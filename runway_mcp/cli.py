@@ -155,7 +155,9 @@ def _sandbox(arguments: Sequence[str]) -> int:
     host = option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
     port = option(int, "must be a port from 1 to 65535", lambda port: 1 <= port <= 65535)  # noqa: PLR2004 - TCP's ports
     speed = option(float, "must be a positive number", lambda speed: 0 < speed < math.inf)
-    fault = option(Fault.parse, "reads METHOD WHAT [@N], such as GET 503 @2, DELETE lost or ANY 2.5s @3n")
+    fault = option(
+        Fault.parse, "reads METHOD [/PATH] WHAT [@N], such as GET 503 @2, DELETE lost or GET /outputs 1000B @1"
+    )
     parser.add_argument("--host", type=host, default="127.0.0.1", help="a loopback host (default: %(default)s)")
     parser.add_argument("--port", type=port, default=8790, help="the port (default: %(default)s)")
     parser.add_argument("--speed", type=speed, default=1.0, help="how many times faster tasks run (default: 1)")

@@ -1,13 +1,15 @@
 """The main job in a few seconds: a real server process, a real MCP client, a simulated Runway.
 
-It starts `runway-mcp --sandbox` over stdio as a host would, calls each tool, and prints every
-call with what came back.
+It starts `runway-mcp --sandbox` over stdio as a host would, goes from a text to a video in a folder of
+this machine, and prints every call with what came back.
 """
 
 import json
 import sys
 import textwrap
-from typing import Literal
+from hashlib import sha256
+from tempfile import mkdtemp
+from typing import Literal, cast
 
 import anyio
 from mcp import Client, StdioServerParameters
@@ -20,30 +22,35 @@ from runway_mcp.mcp_tasks.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.service import TaskService
 
-SPEED = 24
+SPEED = 40
 WIDTH = 110
 
-_ONE_IN_EACH_STATE = ("pending", "throttled", "running", "succeeded_video", "failed_moderation", "cancelled")
+_VIDEO: dict[str, JsonValue] = {"ratio": "1280:720", "duration": 5}
 
 
-SERVER = StdioServerParameters(
-    command=sys.executable,
-    args=["-m", "runway_mcp", "--sandbox", f"--sandbox-speed={SPEED}", f"--poll-seconds={5 / SPEED:.2f}"],
-)
+async def run_demo(server: MCPServer[TaskService] | None = None) -> int:
+    """Run the demo; return 0 when everything it shows came out as promised, else 1.
 
-
-async def run_demo(server: StdioServerParameters | MCPServer[TaskService] = SERVER) -> int:
-    """Run the demo against `server`; return 0 when everything it shows came out as promised, else 1."""
+    Args:
+        server: What is shown; where not given a process, which saves to a fresh temporary folder that stays.
+    """
     broken_promises: list[str] = []
-    async with Client(server) as client:
-        await _Demo(client, broken_promises).show()
-    async with Client(server, extensions=[_McpTaskClient()]) as client:
+    shown = server or _process(mkdtemp(prefix="runway-mcp-demo-"))
+    async with Client(shown) as client:
+        video = await _Demo(client, broken_promises).show()
+    async with Client(shown, extensions=[_McpTaskClient()]) as client:
         await _Demo(client, broken_promises).show_mcp_task()
     if broken_promises:
         print(f"\nNot as promised: {', '.join(broken_promises)}", file=sys.stderr)
         return 1
-    print("\nTo use the server for real, set RUNWAYML_API_SECRET and see the README for your host.")
+    print(f"\nThe video made from a text, a test picture of one second, is this file:\n  {video}")
+    print("\nTo make real ones, set RUNWAYML_API_SECRET and see the README for your host.")
     return 0
+
+
+def _process(folder: str) -> StdioServerParameters:
+    options = ["--sandbox", f"--sandbox-speed={SPEED}", f"--poll-seconds={5 / SPEED:.2f}", f"--files-root={folder}"]
+    return StdioServerParameters(command=sys.executable, args=["-m", "runway_mcp", *options])
 
 
 class _Demo:
@@ -53,46 +60,77 @@ class _Demo:
         self._client = client
         self._broken_promises = broken_promises
 
-    async def show(self) -> None:
+    async def show(self) -> str:
+        """Show everything but MCP tasks; return where the first video is."""
         _say("Connected over stdio. The server's tools:")
         for tool in (await self._client.list_tools()).tools:
             kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"
-            print(f"  {tool.name:<18} {kind:<8} {tool.title}")
+            print(f"  {tool.name:<22} {kind:<8} {tool.title}")
 
-        _say("A task in each state")
-        for name in _ONE_IN_EACH_STATE:
-            await self._call("runway_getTask", name)
+        _say("From a text to a video: start it, which tells the price")
+        text: dict[str, JsonValue] = {"promptText": "A red kite rises over the sea", **_VIDEO}
+        priced: dict[str, JsonValue] = {"estimatedCost": {"credits": 60}}
+        started = await self._call("runway_startTask", {"type": "text_to_video", "input": text}, expect=priced)
+        task: dict[str, JsonValue] = {"taskId": started.get("id")}
 
-        _say("Wait for one until it has succeeded")
-        await self._call("runway_waitForTask", "running", expect={"status": "SUCCEEDED"})
+        _say("Wait until it has succeeded")
+        await self._call("runway_waitForTask", task, expect={"status": "SUCCEEDED"})
 
-        _say("Cancel one that is running")
-        await self._call("runway_cancelTask", "running_long", expect={"done": "cancelled"})
+        _say("Save it, before its link expires")
+        video, *_ = await self._save(task) or [""]
+
+        _say("From a picture on this disk to a video: another task leaves the picture, which is uploaded")
+        picture, *_ = await self._save({"taskId": SAMPLES["succeeded_images"].id}) or [""]
+        uploaded = await self._call("runway_uploadFile", {"path": picture})
+        image = {"promptImage": uploaded.get("uri"), "promptText": "The colours begin to flow", **_VIDEO}
+        wanted: dict[str, JsonValue] = {"type": "image_to_video", "input": image, "wait": True}
+        moved = await self._call("runway_startTask", wanted, expect={"status": "SUCCEEDED"})
+        await self._save({"taskId": moved.get("id")})
 
         _say("Cancel leaves a finished one, and its output, alone")
-        await self._call("runway_cancelTask", "running", expect={"done": "nothing"})
+        await self._call("runway_cancelTask", task, expect={"done": "nothing"})
 
-        _say("Delete removes it, with its output")
-        await self._call("runway_deleteTask", "running", expect={"done": "deleted"})
+        _say("Delete removes it at Runway; the saved file stays")
+        await self._call("runway_deleteTask", task, expect={"done": "deleted"})
 
         _say("What an error looks like: it is gone")
-        await self._call("runway_getTask", "running", error=True)
+        await self._call("runway_getTask", task, error=True)
+        return video
 
     async def show_mcp_task(self) -> None:
-        _say("A client that understands MCP tasks gets the same wait as one, and asks for it when it likes")
-        await self._call("runway_waitForTask", "running", expect={"status": "SUCCEEDED"})
+        _say("A client that understands MCP tasks gets a wait as one, and asks for it when it likes")
+        await self._call("runway_waitForTask", {"taskId": SAMPLES["running"].id}, expect={"status": "SUCCEEDED"})
+
+    async def _save(self, task: dict[str, JsonValue]) -> list[str]:
+        """Save a task's outputs; return where they are, after a look whether they are there as told."""
+        saved = await self._call("runway_downloadOutput", task)
+        paths = list[str]()
+        for file in cast("list[dict[str, JsonValue]]", saved.get("files") or []):
+            path = anyio.Path(str(file.get("path")))
+            content = await path.read_bytes() if await path.is_file() else b""
+            if file.get("sha256") != sha256(content).hexdigest():
+                self._broken_promises.append("a saved file")
+            paths.append(str(path))
+        return paths
 
     async def _call(
-        self, tool: str, sample: str, *, expect: dict[str, JsonValue] | None = None, error: bool = False
-    ) -> None:
-        """Make a call and print it; with progress, where it tells any, as a line on stderr."""
-        print(f"\n> {tool}  taskId={SAMPLES[sample].id}", flush=True)
-        result = await self._client.call_tool(tool, {"taskId": SAMPLES[sample].id}, progress_callback=_print_progress)
+        self,
+        tool: str,
+        arguments: dict[str, JsonValue],
+        *,
+        expect: dict[str, JsonValue] | None = None,
+        error: bool = False,
+    ) -> dict[str, JsonValue]:
+        """Make a call, print it and return what came; with progress, where it tells any, as a line on stderr."""
+        words = f"> {tool}  {json.dumps(arguments)}"
+        print(f"\n{textwrap.fill(words, WIDTH, subsequent_indent='    ', break_on_hyphens=False)}", flush=True)
+        result = await self._client.call_tool(tool, arguments, progress_callback=_print_progress)
         for text in [block.text for block in result.content if isinstance(block, TextContent)]:
             _print_block(text)
         found: dict[str, JsonValue] = result.structured_content or {}
         if result.is_error != error or any(found.get(name) != value for name, value in (expect or {}).items()):
-            self._broken_promises.append(f"{tool} of {sample}")
+            self._broken_promises.append(tool)
+        return found
 
 
 class _McpTask(Result):
@@ -136,9 +174,7 @@ class _McpTaskClient(ClientExtension):
 
 
 async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
-    done = progress / (total or 100)
-    end = "\r" if sys.stderr.isatty() else "\n"
-    print(f"  {'#' * round(done * 30):.<30} {message or '':<30}", end=end, file=sys.stderr, flush=True)
+    print(f"  {'#' * round(progress / (total or 100) * 30):.<30} {message or ''}", file=sys.stderr, flush=True)
 
 
 def _print_block(text: str) -> None:

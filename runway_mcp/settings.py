@@ -61,7 +61,9 @@ class Settings(BaseSettings):
     ca_file: FilePath | None = Field(
         None, description="Certificates (PEM) to trust beside the operating system's, for a company's proxy."
     )
-    read_only: bool = Field(default=False, description="Offer only tools that change nothing: no cancel, no delete.")
+    read_only: bool = Field(
+        default=False, description="Offer only tools that change nothing: no start, cancel, delete or file."
+    )
     sandbox: bool = Field(
         default=False, description="Use a simulated Runway API inside the process: no key, no network, no cost."
     )
@@ -210,10 +212,15 @@ class Settings(BaseSettings):
     def _folders_between_separators(cls, given: object) -> object:
         return [word for word in given.split(os.pathsep) if word] if isinstance(given, str) else given
 
+    @field_validator("state_dir")
+    @classmethod
+    def _folder_is_expanded(cls, folder: Path | None) -> Path | None:
+        return folder and _expanded(folder)
+
     @field_validator("files_root")
     @classmethod
     def _folders_are_there(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
-        folders = tuple(Path(os.path.expanduser(folder)) for folder in folders)  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
+        folders = tuple(map(_expanded, folders))
         if not all(folder.is_dir() for folder in folders):
             raise ValueError("must be a folder that exists")
         return folders
@@ -357,6 +364,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _expanded(folder: Path) -> Path:
+    return Path(os.path.expanduser(folder))  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
 
 
 def _check_env_file(file: Path) -> None:

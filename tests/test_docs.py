@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import anyio
@@ -11,7 +12,8 @@ from mcp import Client
 from support.faulty import FaultyWire, faulty_client
 
 from runway_mcp.cli import main
-from runway_mcp.sandbox import SAMPLES
+from runway_mcp.options import parse_settings
+from runway_mcp.sandbox import SAMPLES, Fault
 from runway_mcp.server import build_server
 from runway_mcp.settings import Settings, flag, variables
 from runway_mcp.tasks.callers import Services
@@ -62,6 +64,18 @@ async def test_the_tools_table_is_the_tools() -> None:
     assert [row[:2] for row in table("Tools")] == expected
 
 
+async def test_the_prompts_table_is_the_prompts() -> None:
+    """Each prompt in order, and what `--read-only` leaves of them."""
+    services = Services(lambda _: faulty_client(FaultyWire()))
+    offered = dict[bool, list[str]]()
+    with anyio.fail_after(10):
+        for read_only in (False, True):
+            async with Client(build_server(services, read_only=read_only)) as client:
+                offered[read_only] = [f"`{prompt.name}`" for prompt in (await client.list_prompts()).prompts]
+    assert [row[0] for row in table("Prompts")] == offered[False]
+    assert offered[True] == offered[False][-1:]
+
+
 def test_the_samples_table_is_the_samples() -> None:
     """Each sample task of the sandbox, by id and state."""
     assert table("The sandbox") == [[f"`{sample.id}`", sample.what] for sample in SAMPLES.values()]
@@ -75,13 +89,28 @@ def test_each_message_in_the_readme_is_one_the_code_gives(message: str) -> None:
     assert message in SOURCE or message == "runway-mcp"
 
 
-@pytest.mark.parametrize("block", blocks("json"))
-def test_each_host_configuration_starts_our_command(block: str) -> None:
-    """The JSON is valid, names the command and gives the key by its variable."""
-    config = json.loads(block)
-    (server,) = (config.get("mcpServers") or config.get("servers")).values()
+@pytest.mark.parametrize("block", [*blocks("json"), *blocks("toml")])
+def test_each_host_configuration_starts_our_command(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be read, names the command, gives the key by its variable, and its arguments make whole settings."""
+    config = json.loads(block) if block.startswith("{") else tomllib.loads(block)
+    ((server,),) = [servers.values() for name, servers in config.items() if name != "inputs"]
     assert server["command"] == "runway-mcp"
     assert set(server["env"]) == {"RUNWAYML_API_SECRET"}
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    folder = tmp_path / "Videos" / "runway"
+    folder.mkdir(parents=True)
+    settings, _ = parse_settings(server.get("args", []), {})
+    assert settings.files_root == ((folder,) if "args" in server else ())
+
+
+def test_the_faults_in_the_readme_can_be_asked_for() -> None:
+    """Each is of the form that the sandbox reads."""
+    faults = re.findall(r'--fault "([^"]+)"', README)
+    assert [str(Fault.parse(fault)) for fault in faults] == faults
+    assert len(faults) > 2
 
 
 def test_the_flags_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,6 +255,11 @@ def test_oauth_takes_https_and_for_trying_it_out_this_machine() -> None:
     assert flag("oauth_client_secret") is None
 
 
+def test_a_folder_may_be_told_from_home_on() -> None:
+    """Hosts start no shell that would put the home folder in the place of ~."""
+    assert load({"state_dir": Path("~/state")}).state_dir == Path.home() / "state"
+
+
 def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
     file = tmp_path / "keys.env"

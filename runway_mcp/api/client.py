@@ -123,7 +123,7 @@ class RunwayClient:
             )
         except NotFoundError:
             raise BadRequestError(
-                f"Runway does not know {endpoint}, or something that the input names (404): nothing was started.",
+                f"Runway does not know {endpoint}, or something that the input names (404).",
                 status=404,
             ) from None
         try:
@@ -166,7 +166,10 @@ class RunwayClient:
         Raises:
             RunwayError: It could not be read; retries are already spent.
         """
-        reply = await self._read(ORGANIZATION, None, self._timeouts.total)
+        try:
+            reply = await self._read(ORGANIZATION, None, self._timeouts.total)
+        except NotFoundError:
+            raise UnexpectedReplyError(f"Runway does not know {ORGANIZATION} (404).", status=404) from None
         found = reply.json()
         if not isinstance(found, dict):
             raise foreign(reply)

@@ -21,14 +21,17 @@ from dataclasses import dataclass
 QUOTE_LIMIT = 200
 """Characters of upstream text that an error may carry."""
 
-_SIGNATURE = re.compile(r"(_jwt=)[^\s&\"']+")
+_SIGNATURE = re.compile(
+    r"((?:_jwt|signature|sig|credential|key-?(?:pair-)?id|policy|token)(?:=|%(?:25)*3D))[^\s&\"'<>]+", re.IGNORECASE
+)
+"""What lets whoever has a URL have its file: Runway's own, and those of the stores behind it."""
 
 
 def quote(text: str, limit: int = QUOTE_LIMIT) -> str:
     """Return upstream text as one bounded, printable, quoted line.
 
     Control, format and surrogate characters become spaces, so that the text can neither
-    break a log line nor hide or reorder what a reader sees. The signature of an output URL is hidden.
+    break a log line nor hide or reorder what a reader sees. The signature of a URL is hidden.
     """
     text = _SIGNATURE.sub(r"\1[hidden]", text[: limit * 4])
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from runway_mcp.api.models import plain
+
 _Size = tuple[float, float]
 
 _LONGEST = 60
@@ -79,7 +81,7 @@ def likely_value(given: JsonValue, fits: Callable[[JsonValue], bool]) -> str | N
         short = given[:_LONGEST].strip().lower()
         if number := _NUMBER.fullmatch(short):
             value = float(number[1])
-            attempts.append((int(value) if value.is_integer() else value, f"{value:g}"))
+            attempts.append((int(value) if value.is_integer() else value, plain(value)))
         if (switch := _SWITCHES.get(short)) is not None:
             attempts.append((switch, str(switch).lower()))
         attempts.append(({"uri": given}, '{"uri": …}'))

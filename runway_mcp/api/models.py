@@ -92,6 +92,11 @@ def _clean(value: JsonValue, redact: Callable[[str], str], depth: int) -> JsonVa
             return value
 
 
+def plain(number: float) -> str:
+    """Return a number, such as credits, as people write it: 1234567 or 0.5, never 1.23457e+06."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A Runway task as the API described it at one moment.
@@ -156,16 +161,31 @@ def parse_created(value: JsonValue) -> Created:
     """
     match value:
         case {"id": str(text)} if _UUID.fullmatch(text):
-            pass
+            return Created(TaskId(text.lower()), parse_estimate(value))
         case _:
             raise ValueError("it names no task")
+
+
+def parse_estimate(value: JsonValue) -> float | None:
+    """Return the credits that a started task is estimated at, by a reply about it; None where it tells none."""
     match value:
-        case {"estimatedCost": {"credits": bool()}}:
-            return Created(TaskId(text.lower()), None)
-        case {"estimatedCost": {"credits": int() | float() as credits_}} if 0 <= credits_ <= DEAREST:
-            return Created(TaskId(text.lower()), float(credits_))
+        case {"estimatedCost": cost} | {"routing": {"estimatedCost": cost}}:
+            return _credits(cost)
         case _:
-            return Created(TaskId(text.lower()), None)
+            return None
+
+
+def parse_cost(task: Task) -> float | None:
+    """Return the credits that a finished task did cost; None where it has not finished or tells none."""
+    return None if task.is_active else _credits(task.data.get("cost"))
+
+
+def _credits(cost: JsonValue) -> float | None:
+    match cost:
+        case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= DEAREST:
+            return float(number)
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

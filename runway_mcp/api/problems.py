@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.hints import likely_choice, likely_name, likely_value
-from runway_mcp.api.validation import UNKNOWN, Place, Schema, Violation, fits, utf16_length, violations
+from runway_mcp.api.validation import NOT_IN_URLS, UNKNOWN, Place, Schema, Violation, fits, utf16_length, violations
 
 SHOWN = 40
 """Characters that a sentence shows of what was given."""
@@ -88,7 +88,9 @@ def shown(value: JsonValue) -> str:
     """Return what was given, short and harmless."""
     match value:
         case str():
-            return quote(value, SHOWN) + (f" ({utf16_length(value)} characters)" if len(value) > SHOWN else "")
+            length = f" ({utf16_length(value)} characters)" if len(value) > SHOWN else ""
+            around = "" if value == value.strip() else " with white space around it"
+            return f"{quote(value, SHOWN)}{length}{around}"
         case list():
             return f"a list of {len(value)}"
         case dict():
@@ -153,6 +155,10 @@ def _sentence(fault: _Wrong | _Missing, definitions: Schema) -> str:
     if isinstance(fault, _Missing):
         return f" is missing; it must be {allowed}."
     value, schema = fault.value, fault.schema
+    if isinstance(value, str) and "format" in schema and value.startswith("https://") and NOT_IN_URLS.search(value):
+        return (
+            f": {shown(value)} is not allowed; a URL holds no white space or control character, a space is %20 in it."
+        )
     choices = [choice for choice in schema.get("enum", [schema.get("const")]) if isinstance(choice, str)]
     if isinstance(value, str) and choices:
         likely = likely_choice(value, choices)

@@ -80,12 +80,17 @@ async def fetch(
 ) -> Reply:
     """Send one request, with `sent` as JSON where there is any, and return the whole of a reply that is a success.
 
+    A POST waits all of `within` for it: it can't be sent again for a reply that was only slow.
+
     Raises:
         RunwayError: There was none within so many seconds.
     """
+    timeout = pool.timeout
+    if method == "POST":
+        timeout = httpx2.Timeout(within, connect=timeout.connect, pool=timeout.pool)
     with typed_errors(within):
         with anyio.fail_after(within):
-            async with pool.stream(method, url, json=sent) as response:
+            async with pool.stream(method, url, json=sent, timeout=timeout) as response:
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
@@ -97,7 +102,7 @@ async def fetch(
                         )
     reply = Reply(response.status_code, response.headers, bytes(body), redact)
     if not response.is_success:
-        raise_for(reply)
+        raise_for(reply, may_repeat=method != "POST")
     return reply
 
 
@@ -147,8 +152,14 @@ def _describe(error: Exception) -> str:
             return "The connection broke before Runway's whole reply had come."
 
 
-def raise_for(reply: Reply) -> NoReturn:
-    """Raise the error that stands for a reply's status; nothing but 2xx comes here."""
+def raise_for(reply: Reply, *, may_repeat: bool) -> NoReturn:
+    """Raise the error that stands for a reply's status; all but 2xx come here.
+
+    Args:
+        reply: The reply.
+        may_repeat: Whether the request may be sent again though it may have been applied: only then is a wait that
+            the reply asks for part of the error.
+    """
     status = reply.status
     said = _said(reply)
     retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
@@ -172,7 +183,7 @@ def raise_for(reply: Reply) -> NoReturn:
             )
         case _ if status == 408 or status >= 500:  # noqa: PLR2004 - HTTP's request time-out and server errors
             raise UnavailableError(
-                f"Runway is unavailable ({status}{said}).{wait}",
+                f"Runway is unavailable ({status}{said}).{wait if may_repeat else ''}",
                 status=status,
                 applied=True,
                 retry_after=retry_after,

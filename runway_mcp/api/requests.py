@@ -4,7 +4,6 @@ A request that is refused here has cost nothing. What is sent is the input as it
 name, nothing else; a likely meaning is suggested, never assumed.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ MOST_VALUES = 1_000
 LONGEST_TEXT = 32 * 1024**2
 """Characters of all texts together: two videos as data URIs."""
 
-_LARGEST_INTEGER = 2**53 - 1
+_LARGEST_NUMBER = 2**53 - 1  # beyond it JavaScript, and so the API, has no exact numbers
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -135,9 +134,7 @@ class _Copy:
                 return self._text(value, place)
             case None | bool():
                 return value
-            case int() if abs(value) <= _LARGEST_INTEGER:
-                return value
-            case float() if math.isfinite(value):
+            case int() | float() if abs(value) <= _LARGEST_NUMBER:
                 return value
             case int() | float():
                 raise InvalidRequestError([f"{path_of(place)} is a number that JSON or the API can't hold."])

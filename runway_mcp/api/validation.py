@@ -1,8 +1,8 @@
 """Whether a request's body fits a model's schema: the jsonschema library, and what JSON Schema can't say.
 
 That is: no object has a field that its schema does not name, a text's length counts as the API counts
-it (UTF-16 code units), and a URL's host is a domain name. The library takes a while to import
-(0.1 s), so it is imported for the first body that is checked.
+it (UTF-16 code units), a pattern means what it does in JavaScript, and a URL's host is a domain name.
+The library takes a while to import (0.1 s), so it is imported for the first body that is checked.
 """
 
 import re
@@ -25,8 +25,10 @@ Place = tuple[str | int, ...]
 UNKNOWN = "unknown"
 """The rule that a field breaks which its object's schema does not name."""
 
-_DOMAIN = re.compile(r"(?=.{4,253}\Z)(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])")
-_NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
+NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
+"""White space and control characters."""
+
+_DOMAIN = re.compile(r"(?=.{4,254}\Z)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_](?:[\w-]{0,61}\w)\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,14 @@ def _dialect(allow_unknown: bool) -> "type[Validator]":
         if isinstance(value, str) and utf16_length(value) > most:
             yield ValidationError("")
 
-    rules: dict[str, Any] = {"maxLength": max_length}
+    def pattern(
+        _validator: "Validator", pattern: str, value: JsonValue, _schema: Schema
+    ) -> "Iterator[ValidationError]":
+        # in Python $ also matches before a last line break, and \d any alphabet's digits
+        if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value, re.ASCII):
+            yield ValidationError("")
+
+    rules: dict[str, Any] = {"maxLength": max_length, "pattern": pattern}
     if not allow_unknown:
         rules["properties"] = properties
     extend = cast("Any", validators).extend
@@ -130,4 +139,4 @@ def _is_reachable(value: object) -> bool:
         host = urlsplit(value).hostname or ""
     except ValueError:
         return False
-    return _DOMAIN.fullmatch(host) is not None and _NOT_IN_URLS.search(value) is None
+    return _DOMAIN.fullmatch(host) is not None and NOT_IN_URLS.search(value) is None

@@ -87,6 +87,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         history=_history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
+        api=settings.base_url,
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else NOBODY
     server = build_server(

@@ -2,7 +2,8 @@
 
 Where the operating system can (POSIX), a directory is held by a descriptor and opened from its parent's
 without following a link: a link that is put into the path's place afterwards changes nothing. Where it
-can't (Windows), the path is looked at once more after each opening, which is nearly as hard to trick.
+can't (Windows), the path is looked at before and after each step: a link is found, unless somebody puts it
+there and takes it away again between two looks.
 Every method raises `OSError`, as the operating system does.
 """
 

@@ -127,9 +127,10 @@ class Folders:
             NotAllowedError: It does not lie inside.
             UnusableFileError: It is missing, no regular file, or can't be read.
         """
-        root, names = self._locate(path)
-        with _explained(path, "nothing was read"), self._descend(root, names[:-1], make=False) as directory:
-            return _input(directory, names[-1] if names else ".")
+        with _explained(path, "nothing was read"):
+            root, names = self._locate(path)
+            with self._descend(root, names[:-1], make=False) as directory:
+                return _input(directory, names[-1] if names else ".")
 
     def folder(self, directory: str | None) -> Folder:
         """Open a folder inside to save in, made where it is missing; what was left there unfinished is tidied up.
@@ -141,8 +142,8 @@ class Folders:
             NotAllowedError: It does not lie inside.
             UnusableFileError: An allowed folder is missing, or the system does not let us.
         """
-        root, names = self._locate("." if directory is None else directory)
-        with _explained(directory or str(root), "nothing was saved"):
+        with _explained(directory or str(next(iter(self.paths), "")), "nothing was saved"):
+            root, names = self._locate("." if directory is None else directory)
             opened = self._descend(root, names, make=True)
             remove_stale(opened)
             return Folder(opened)

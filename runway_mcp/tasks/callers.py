@@ -86,6 +86,7 @@ class Services:
         history: Path | None = None,
         limits: Limits = NO_LIMITS,
         files: OpenFiles | None = None,
+        api: str = "",
     ) -> None:
         """Take what is needed to serve any caller; nothing is opened before `running`.
 
@@ -96,6 +97,7 @@ class Services:
             history: The file in which starts are written down; opened with the first. In memory where not given.
             limits: What starts may cost.
             files: Opens what tells of a caller which files they may use; called with the first. None where not given.
+            api: Where Runway's API is: a key at another place is another account.
         """
         self.usage = Usage()
         self.poll_seconds = poll_seconds
@@ -108,6 +110,7 @@ class Services:
         self._clients: dict[SecretStr | None, RunwayClient] = {}
         self._history_file = history
         self._limits = limits
+        self._api = api
         self._history: History | None = None
         self._open_files = files or _no_files
         self._files: Callable[[Caller], AllowedFiles] | None = None
@@ -167,7 +170,7 @@ class Services:
             Watcher(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
             Ledger(
                 partial(self._open_history, clients),
-                account=_digest(caller.key.get_secret_value() if caller.key else ""),
+                account=_digest(f"{self._api} {caller.key.get_secret_value() if caller.key else ''}"),
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,
             ),

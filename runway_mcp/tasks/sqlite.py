@@ -1,13 +1,12 @@
 """The history in one SQLite file, which any number of processes of one machine may share.
 
-Every method is one short transaction in a worker thread. A file that is no database any more is set
-aside, never emptied.
+Every method is one short transaction in a worker thread.
 """
 
-import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from time import time as system_time
 from typing import TypeVar
@@ -15,13 +14,23 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Prices, Start, State, StoreError, Written
+from runway_mcp.api.models import plain
+from runway_mcp.tasks.database import BUSY_SECONDS, NewerError, identity, open_database
+from runway_mcp.tasks.store import (
+    SENDING_SECONDS,
+    TOKEN_SECONDS,
+    BusyError,
+    DayLimitError,
+    Prices,
+    Spent,
+    Start,
+    State,
+    StoreError,
+    Written,
+)
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
-BUSY_SECONDS = 5.0
-"""How long a transaction waits for another process's."""
 KEPT_SECONDS = 31 * 24 * 3600.0
 """How long a start is remembered."""
 DAY = 86_400
@@ -51,20 +60,28 @@ MIGRATIONS: Sequence[str] = (
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 
-_PRICES = """
-SELECT max(price) FILTER (WHERE fingerprint = ?3), max(price)
-FROM starts WHERE account = ?1 AND settings = ?2 AND price IS NOT NULL
-"""
+_PRICED = "FROM starts WHERE account = ?1 AND settings = ?2 AND price IS NOT NULL"
+_PRICES = f"SELECT (SELECT price {_PRICED} AND fingerprint = ?3 ORDER BY number DESC LIMIT 1), max(price) {_PRICED}"
 _FOUND = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
+_SPENT = """
+SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL AND state IN ('starting', 'unclear'))
+FROM starts WHERE account = ? AND begun >= ? AND number <= ?
+"""
+_LAST = 2**63 - 1
 
 
 class SqliteHistory:
     """The history over one connection. Made by `open_history`."""
 
-    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, file: Path | None, clock: Callable[[], float], busy_seconds: float
+    ) -> None:
+        self._busy_seconds = busy_seconds
         self._connection = connection
+        self._file = file
+        self._identity = identity(file)
         self._clock = clock
-        self._turn = anyio.CapacityLimiter(1)
+        self._turn = anyio.Lock()
 
     async def begin(self, start: Start, *, day_limit: float | None = None) -> Written:
         """Write a start down, or return the one that the caller's client token already stands for."""
@@ -74,17 +91,16 @@ class SqliteHistory:
         """Return a start as it stands, or None where it was forgotten."""
         return await self._run(lambda: self._one("number = ?", number))
 
-    async def earlier(self, caller: str, client_token: str) -> Written | None:
-        """Return the start that a caller's client token stands for, if there is one."""
-        return await self._run(lambda: self._earlier(caller, client_token))
+    async def earlier(self, start: Start) -> Written | None:
+        """Return the start that this one's client token already stands for, if there is one."""
+        return await self._run(lambda: self._earlier(start))
 
     async def prices(self, start: Start) -> Prices:
         """Return what the account's earlier starts like this one were estimated at."""
 
         def find() -> Prices:
-            return Prices(
-                *self._connection.execute(_PRICES, (start.account, start.settings, start.fingerprint)).fetchone()
-            )
+            like_it = (start.account, start.settings, start.fingerprint)
+            return Prices(*self._connection.execute(_PRICES, like_it).fetchone())
 
         return await self._run(find)
 
@@ -92,11 +108,18 @@ class SqliteHistory:
         """Write down what a start has brought."""
         state: State = "started" if task_id else "unclear"
         await self._change(
-            "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = coalesce(price, ?) "
-            "WHERE number = ?",
+            "UPDATE starts SET state = ?1, task_id = ?2, credits = coalesce(?3, credits), price = ?3 WHERE number = ?4",
             state,
             task_id,
             cost,
+            number,
+        )
+
+    async def take_back(self, number: int, *, cost: float | None) -> None:
+        """Write down that a start's task was cancelled at once."""
+        await self._change(
+            "UPDATE starts SET state = 'taken back', client_token = NULL, credits = coalesce(?, credits) "
+            "WHERE number = ?",
             cost,
             number,
         )
@@ -105,23 +128,22 @@ class SqliteHistory:
         """Take a start back that certainly bought nothing."""
         await self._change("DELETE FROM starts WHERE number = ?", number)
 
-    async def spent(self, account: str) -> float:
-        """Return the credits that an account's starts of this day (UTC) come to."""
-        return await self._run(lambda: self._spent(account))
+    async def spent(self, account: str, *, up_to: int | None = None) -> Spent:
+        """Return what an account's starts of this day (UTC) come to."""
+        return await self._run(lambda: self._spent(account, up_to))
 
     def _begin(self, start: Start, day_limit: float | None) -> Written:
+        if self._identity != identity(self._file):
+            raise StoreError("The history of started tasks was replaced or removed meanwhile: restart the server.")
         now = self._clock()
         with self._connection as transaction:
             transaction.execute("BEGIN IMMEDIATE")
             transaction.execute("DELETE FROM starts WHERE begun < ?", (now - KEPT_SECONDS,))
-            if start.client_token is not None:
-                earlier = self._earlier(start.caller, start.client_token)
-                if earlier is not None:
-                    return earlier
+            earlier = self._earlier(start)
+            if earlier is not None:
+                return earlier
             if day_limit is not None:
-                spent = self._spent(start.account)
-                if spent + (start.credits or 0) > day_limit or spent >= day_limit:
-                    raise DayLimitError(spent)
+                self._check_day(start, day_limit)
             cursor = transaction.execute(
                 "INSERT INTO starts "
                 "(begun, account, caller, client_token, fingerprint, settings, type, state, credits) "
@@ -140,11 +162,23 @@ class SqliteHistory:
         assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
         return Written(cursor.lastrowid, is_new=True, state="starting", fingerprint=start.fingerprint)
 
-    def _earlier(self, caller: str, client_token: str) -> Written | None:
+    def _check_day(self, start: Start, limit: float) -> None:
+        if self._one(
+            "account = ? AND state = 'starting' AND begun > ?", start.account, self._clock() - SENDING_SECONDS
+        ):
+            raise BusyError
+        spent = self._spent(start.account)
+        if spent.unclear:
+            raise DayLimitError(f"of {spent.unclear} started today nobody knows the outcome, nor what it cost")
+        if spent.credits >= limit or (start.is_certain and spent.credits + (start.credits or 0) > limit):
+            raise DayLimitError(f"{plain(spent.credits)} credits were spent today")
+
+    def _earlier(self, start: Start) -> Written | None:
+        if start.client_token is None:
+            return None
+        condition = "account = ? AND caller = ? AND client_token = ? AND begun > ? ORDER BY number DESC"
         since = self._clock() - TOKEN_SECONDS
-        return self._one(
-            "caller = ? AND client_token = ? AND begun > ? ORDER BY number DESC", caller, client_token, since
-        )
+        return self._one(condition, start.account, start.caller, start.client_token, since)
 
     def _one(self, condition: str, *values: object) -> Written | None:
         row = self._connection.execute(_FOUND + condition + " LIMIT 1", values).fetchone()
@@ -154,10 +188,11 @@ class SqliteHistory:
         age = max(0.0, self._clock() - begun)
         return Written(number, False, state, fingerprint, task_id, cost, age)
 
-    def _spent(self, account: str) -> float:
-        today = self._clock() // DAY * DAY
-        query = "SELECT coalesce(sum(credits), 0) FROM starts WHERE account = ? AND begun >= ?"
-        return float(self._connection.execute(query, (account, today)).fetchone()[0])
+    def _spent(self, account: str, up_to: int | None = None) -> Spent:
+        now = self._clock()
+        if up_to is not None:
+            (now,) = self._connection.execute("SELECT begun FROM starts WHERE number = ?", (up_to,)).fetchone()
+        return Spent(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or _LAST)).fetchone())
 
     async def _change(self, statement: str, *values: object) -> None:
         def change() -> None:
@@ -168,84 +203,42 @@ class SqliteHistory:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do the work in a thread, one at a time, to its end even where the caller has gone."""
+        try:
+            with anyio.fail_after(self._busy_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StoreError("The history of started tasks can't be used: it is locked.") from None
         done: list[T] = []
         try:
             with anyio.CancelScope(shield=True):
-                done.append(await anyio.to_thread.run_sync(work, limiter=self._turn))
+                done.append(await anyio.to_thread.run_sync(work))
         except sqlite3.Error as error:
             raise StoreError(f"The history of started tasks can't be used: {error}.") from error
+        finally:
+            self._turn.release()
         return done[0]
 
 
 @asynccontextmanager
-async def open_history(file: Path | None, *, clock: Callable[[], float] = system_time) -> AsyncGenerator[SqliteHistory]:
+async def open_history(
+    file: Path | None, *, clock: Callable[[], float] = system_time, busy_seconds: float = BUSY_SECONDS
+) -> AsyncGenerator[SqliteHistory]:
     """Open the history, and close it at the end.
 
     Args:
         file: Where it is kept; its folder is made. Without one it lasts as long as the process.
         clock: The time, UNIX seconds.
+        busy_seconds: How long others are waited for.
 
     Raises:
         StoreError: It can't be opened: the folder can't be written, or a newer version has written the file.
     """
-    connection = await anyio.to_thread.run_sync(_open, file)
-    with closing(connection):
-        yield SqliteHistory(connection, clock)
-
-
-def _open(file: Path | None) -> sqlite3.Connection:
-    if file is None:
-        return _connect(":memory:")
+    open_ = partial(open_database, file, MIGRATIONS, busy_seconds=busy_seconds)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            return _connect(str(file))
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            _set_aside(file, error)
-            return _connect(str(file))
+        connection = await anyio.to_thread.run_sync(open_)
+    except NewerError:
+        raise StoreError("The history of started tasks was written by a newer version of this server.") from None
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"The history of started tasks can't be kept at {file}: {error}.") from error
-
-
-def _connect(name: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        _check(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        _migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        connection.execute("ROLLBACK")
-        raise StoreError("The history of started tasks was written by a newer version of this server.")
-    for migration in MIGRATIONS[version:]:
-        for statement in filter(str.strip, migration.split(";")):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    connection.execute("COMMIT")
-
-
-def _set_aside(file: Path, error: sqlite3.Error) -> None:
-    """Move a file that is no database, with what belongs to it, out of the way."""
-    aside = file.with_name(f"{file.name}.broken-{int(system_time())}")
-    for ending in ("-wal", "-shm", ""):
-        part = file.with_name(file.name + ending)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + ending))
-    logger.error("The history of started tasks is damaged (%s). It was kept as %s, and a new one begun.", error, aside)
+    with closing(connection):
+        yield SqliteHistory(connection, file, clock, busy_seconds)

@@ -8,27 +8,38 @@ Runway states a price only in its reply. Beforehand it is known from an earlier 
 likely that of one with the same settings.
 """
 
-import re
+import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
-from json import dumps
 
 import anyio
-from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import TaskId
+from runway_mcp.api.models import TaskId, parse_cost, parse_estimate, plain
 from runway_mcp.api.requests import Prepared
+from runway_mcp.tasks.likeness import fingerprint, settings
 from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
-from runway_mcp.tasks.store import DayLimitError, Start, Written
+from runway_mcp.tasks.store import (
+    NO_LIMITS,
+    SENDING_SECONDS,
+    BusyError,
+    DayLimitError,
+    Prices,
+    Spent,
+    Start,
+    StoreError,
+    Written,
+)
 
-SENDING_SECONDS = 60.0
-"""How long a start may be on its way. One that was begun longer ago was cut off: nobody knows what became of it."""
+logger = logging.getLogger(__name__)
+
 LOOK_SECONDS = 0.2
-"""How often it is looked whether a start of the same token, sent by somebody else, has its answer."""
-
-_CHOICE = re.compile(r"[\w.:-]{1,40}")
+"""How often it is looked whether a start that is in the way, sent by somebody else, has its answer."""
+ANSWER_SECONDS = 40.0
+"""How long the answer to a start of the same token is waited for, below a host's 60 s."""
+QUEUE_SECONDS = 15.0
+"""How long a start waits for those before it, where a day's limit lets them go one after another only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,13 @@ class Started:
         task_id: The task.
         credits: What it is estimated at, where Runway has said so.
         is_repeated: Whether it was started by an earlier call with the same client token.
+        trouble: What went wrong without keeping the task from being started, or empty.
     """
 
     task_id: TaskId
     credits: float | None
     is_repeated: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,16 @@ class UnclearStartError(Exception):
 class Starter:
     """Starts one caller's tasks."""
 
-    def __init__(self, service: TaskService) -> None:
+    def __init__(
+        self,
+        service: TaskService,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+        queue_seconds: float = QUEUE_SECONDS,
+    ) -> None:
+        """Take the caller's use cases, and how long a start waits for others."""
+        self._answer_seconds = answer_seconds
+        self._queue_seconds = queue_seconds
         self._service = service
         self._ledger = service.ledger
         self._limits = service.ledger.limits
@@ -84,7 +106,7 @@ class Starter:
     async def question(self, prepared: Prepared, *, client_token: str | None = None) -> Question | None:
         """Return what a person has to be asked before a start, or None where it needs nobody's leave.
 
-        What buys nothing needs none: a start that the token already stands for, or one over a limit.
+        What buys nothing needs none: a start that the token already stands for, or one over the limit of a task.
 
         Raises:
             StoreError: The history can't be read.
@@ -93,12 +115,12 @@ class Starter:
         if limit is None:
             return None
         history = await self._ledger.history()
-        if client_token is not None and await history.earlier(self._ledger.caller, client_token) is not None:
+        start = self._start(prepared, client_token)
+        if await history.earlier(start) is not None:
             return None
-        prices = await history.prices(self._wish(prepared, client_token))
-        likely = prices.alike if prices.same is None else prices.same
-        too_dear = prices.same is not None and self._limits.task is not None and prices.same > self._limits.task
-        if too_dear or (likely is not None and likely <= limit):
+        prices = await history.prices(start)
+        likely = prices.likely
+        if self._too_dear(prices) or (likely is not None and likely <= limit):
             return None
         return Question(likely, is_certain=prices.same is not None, limit=limit)
 
@@ -117,56 +139,78 @@ class Starter:
             UnclearStartError: It may have been bought.
             StoreError: The history can't be written, so nothing was sent.
         """
-        wish = self._wish(prepared, client_token)
-        written = await self._begin(wish)
+        start = self._start(prepared, client_token)
+        written = await self._begin(start)
         if written.is_new:
             return await self._service.changes.run(
-                partial(self._send, prepared, written, leave), name=f"start of {prepared.type}"
+                partial(self._send, prepared, written.number, leave), name=f"start of {prepared.type}"
             )
-        if written.fingerprint != wish.fingerprint:
+        if written.fingerprint != start.fingerprint:
             raise TokenReusedError("This clientToken was used within 24 hours for a start with another type or input.")
         return await self._repeated(written)
 
-    async def spent(self) -> float:
-        """Return the credits that the account's starts of this day (UTC) come to."""
+    async def spent(self) -> Spent:
+        """Return what the account's starts of this day (UTC) come to."""
         return await (await self._ledger.history()).spent(self._ledger.account)
 
-    def _wish(self, prepared: Prepared, client_token: str | None) -> Start:
+    def _start(self, prepared: Prepared, client_token: str | None) -> Start:
         return Start(
             account=self._ledger.account,
             caller=self._ledger.caller,
-            fingerprint=_digest(prepared.endpoint, prepared.body),
+            fingerprint=fingerprint(prepared),
             type=prepared.type,
-            settings=_digest(prepared.endpoint, _settings(prepared.body)),
-            client_token=client_token,
+            settings=settings(prepared),
+            client_token=client_token or None,
         )
 
     async def _begin(self, start: Start) -> Written:
+        """Write a start down, unless its token has one already or a limit forbids it."""
         history = await self._ledger.history()
-        price = (await history.prices(start)).same
-        if self._limits.task is not None and price is not None and price > self._limits.task:
+        if (earlier := await history.earlier(start)) is not None:
+            return earlier
+        prices = await history.prices(start)
+        if self._too_dear(prices):
             raise OverLimitError(
-                f"Nothing was sent: the same cost {price:g} credits before, and this server may spend "
-                f"{self._limits.task:g} on a task."
+                f"Nothing was sent: the same was estimated at {plain(prices.same or 0)} credits before, and this "
+                f"server may spend {plain(self._limits.task or 0)} on a task."
             )
-        try:
-            return await history.begin(replace(start, credits=price), day_limit=self._limits.day)
-        except DayLimitError as error:
-            raise OverLimitError(
-                f"Nothing was sent: {error}, and this server may spend {self._limits.day:g} a day (UTC)."
-            ) from None
+        start = replace(start, credits=prices.likely, is_certain=prices.same is not None)
+        deadline = anyio.current_time() + self._queue_seconds
+        while True:
+            try:
+                return await history.begin(start, day_limit=self._limits.day)
+            except DayLimitError as error:
+                raise OverLimitError(
+                    f"Nothing was sent: {error}, and this server may spend {plain(self._limits.day or 0)} a day (UTC)."
+                ) from None
+            except BusyError:
+                if anyio.current_time() > deadline:
+                    raise OverLimitError(
+                        "Nothing was sent: others are being started, and until their prices are known it can't be told "
+                        "whether this one keeps within the day's limit. It can be called again."
+                    ) from None
+            await anyio.sleep(LOOK_SECONDS)
+
+    def _too_dear(self, prices: Prices) -> bool:
+        return self._limits.task is not None and prices.same is not None and prices.same > self._limits.task
 
     async def _repeated(self, written: Written) -> Started:
         """What the start with the same token has brought, once it has its answer."""
         history = await self._ledger.history()
         found: Written | None = written
+        deadline = anyio.current_time() + self._answer_seconds
         while found is not None and found.state == "starting" and found.age < SENDING_SECONDS:
+            if anyio.current_time() > deadline:
+                raise UnclearStartError(
+                    "An earlier call with this clientToken still waits for Runway's answer. This one sent nothing, and "
+                    "can be made again."
+                )
             await anyio.sleep(LOOK_SECONDS)
             found = await history.find(written.number)
-        if found is None:
+        if found is None or found.state == "taken back":
             raise UnclearStartError(
-                "The call with the same clientToken that this one waited for was refused, and bought nothing. This one "
-                "sent nothing; it can be made again."
+                "The call with the same clientToken that this one waited for came to nothing: it was refused, or taken "
+                "back. This one sent nothing; it can be made again."
             )
         if found.task_id is not None:
             return Started(TaskId(found.task_id), found.credits, is_repeated=True)
@@ -175,54 +219,82 @@ class Starter:
             f"charged. This call sent nothing. {_WHAT_SETTLES}"
         )
 
-    async def _send(self, prepared: Prepared, written: Written, leave: float) -> Started:
+    async def _send(self, prepared: Prepared, number: int, leave: float) -> Started:
         history = await self._ledger.history()
         try:
             created = await self._service.client.create_task(prepared.endpoint, prepared.body)
         except RunwayError as error:
             if not error.applied:
-                await history.forget(written.number)
+                await _kept(history.forget(number))
                 raise
-            await history.settle(written.number, task_id=None, cost=None)
+            await _kept(history.settle(number, task_id=None, cost=None))
             raise UnclearStartError(
                 f"{error} The start was sent, so the task may exist and be charged. {_WHAT_SETTLES}"
             ) from error
-        await history.settle(written.number, task_id=created.id, cost=created.credits)
-        if over := await self._over(created.credits, leave):
-            raise OverLimitError(f"{over} {await self._take_back(created.id, written.number)}")
-        return Started(created.id, created.credits)
+        price = created.credits if created.credits is not None else await self._price(created.id)
+        trouble = await _kept(history.settle(number, task_id=created.id, cost=price))
+        if over := await self._over(price, number, leave):
+            raise OverLimitError(f"{over} {await self._take_back(created.id, number, price)}")
+        return Started(created.id, price, trouble=trouble)
 
-    async def _over(self, credits_: float | None, leave: float) -> str:
-        """Which limit a price goes over that became known only now; empty where it goes over none."""
-        if credits_ is None:
-            return ""
-        if self._limits.task is not None and credits_ > self._limits.task:
-            return f"Runway estimates {credits_:g} credits; this server may spend {self._limits.task:g} on a task."
-        if self._limits.day is not None and (spent := await self.spent()) > self._limits.day:
+    async def _price(self, task_id: TaskId) -> float | None:
+        """What a task is estimated at, where the reply to its start did not say it."""
+        try:
+            return parse_estimate(dict((await self._service.get(task_id)).data))
+        except RunwayError:
+            return None
+
+    async def _charged(self, task_id: TaskId) -> float | None:
+        """What a task that was cancelled did cost, where Runway says so already."""
+        try:
+            return parse_cost(await self._service.get(task_id))
+        except RunwayError:
+            return None
+
+    async def _over(self, price: float | None, number: int, leave: float) -> str:
+        """Which limit is broken by what became known only now, or can't be held for want of it; empty for none."""
+        limits = self._limits
+        if price is None:
+            return "" if limits == NO_LIMITS else "Runway tells no price, so this server's limits can't be kept."
+        if limits.task is not None and price > limits.task:
+            return f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task."
+        if limits.day is not None:
+            try:
+                spent = await (await self._ledger.history()).spent(self._ledger.account, up_to=number)
+            except StoreError as error:
+                return f"{error} So it can't be told what was spent today, and this server has a limit for it."
+            if spent.credits > limits.day:
+                return (
+                    f"Runway estimates {plain(price)} credits, which makes {plain(spent.credits)} today; this server "
+                    f"may spend {plain(limits.day)} a day (UTC)."
+                )
+        if limits.unasked is not None and price > max(limits.unasked, leave):
             return (
-                f"Runway estimates {credits_:g} credits, which makes {spent:g} today; this server may spend "
-                f"{self._limits.day:g} a day (UTC)."
-            )
-        if self._limits.unasked is not None and credits_ > max(self._limits.unasked, leave):
-            return (
-                f"Runway estimates {credits_:g} credits, which was not known before, and a person is asked before more "
-                f"than {self._limits.unasked:g} are spent. Starting it again asks."
+                f"Runway estimates {plain(price)} credits, which was not known before, and a person is asked before "
+                f"more than {plain(limits.unasked)} are spent. Starting it again asks."
             )
         return ""
 
-    async def _take_back(self, task_id: TaskId, number: int) -> str:
+    async def _take_back(self, task_id: TaskId, number: int, price: float | None) -> str:
         """Cancel a task that was just started; return what came of it."""
         try:
             change = await self._service.cancel(task_id)
         except (RunwayError, UnclearOutcomeError) as error:
             return f"Task {task_id} was started, and may not be cancelled: {error} Look at it; cancel it if it goes on."
-        status = change.before.status if change.before else None
-        if change.outcome == "cancelled" and status in {"PENDING", "THROTTLED"}:
-            await (await self._ledger.history()).settle(number, task_id=task_id, cost=0)
-            return f"So task {task_id} was cancelled at once, while it was {status}: nothing is charged."
-        if change.outcome == "cancelled":
-            return f"So task {task_id} was cancelled at once, but it was {status} already: its credits may be charged."
-        return f"Task {task_id} could not be cancelled any more: it has finished or is gone, and may be charged."
+        if change.outcome != "cancelled":
+            return f"Task {task_id} could not be cancelled any more: it has finished or is gone, and may be charged."
+        charged = await self._charged(task_id)
+        await _kept((await self._ledger.history()).take_back(number, cost=price if charged is None else charged))
+        cancelled = f"So task {task_id} was cancelled at once"
+        match charged, change.before and change.before.status:
+            case 0, _:
+                return f"{cancelled}: nothing is charged."
+            case None, "PENDING" | "THROTTLED":
+                return f"{cancelled}, while it was waiting, which is not charged; Runway does not say so yet."
+            case None, _:
+                return f"{cancelled}, but it was running already: its credits may be charged."
+            case _:
+                return f"{cancelled}, but Runway charged {plain(charged or 0)} credits."
 
 
 _WHAT_SETTLES = (
@@ -231,19 +303,11 @@ _WHAT_SETTLES = (
 )
 
 
-def _digest(endpoint: str, body: JsonValue) -> str:
-    """What tells requests apart: the endpoint and the body, whatever the order of its fields."""
-    return sha256(dumps([endpoint, body], sort_keys=True).encode()).hexdigest()
-
-
-def _settings(value: JsonValue) -> JsonValue:
-    """What a price can go by: numbers, switches, choices and how many there are; not texts, media or the seed."""
-    match value:
-        case str():
-            return value if _CHOICE.fullmatch(value) else ""
-        case list():
-            return [_settings(item) for item in value]
-        case dict():
-            return {name: _settings(item) for name, item in value.items() if name != "seed"}
-        case _:
-            return value
+async def _kept(writing: Awaitable[None]) -> str:
+    """Write to the history what has happened; return what it means where it can't be written, or nothing."""
+    try:
+        await writing
+    except StoreError as error:
+        logger.error("What became of a start could not be written down: %s", error)  # noqa: TRY400 - the sentence says all
+        return f"{error} It was started all the same; only its clientToken and price are not remembered."
+    return ""

@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-State = Literal["starting", "started", "unclear"]
-"""How far a start has come: on its way, answered with a task's id, or of unknown outcome."""
+State = Literal["starting", "started", "unclear", "taken back"]
+"""How far a start has come: on its way, answered with a task's id, of unknown outcome, or cancelled by us at once."""
+
+SENDING_SECONDS = 60.0
+"""How long a start may be on its way. One that was begun longer ago was cut off: nobody knows what became of it."""
 
 TOKEN_SECONDS = 24 * 3600.0
 """How long a client token stands for the start it was first used for."""
@@ -20,15 +23,11 @@ class StoreError(Exception):
 
 
 class DayLimitError(Exception):
-    """A start would take the day's credits over their limit.
+    """A start may take the day's credits over their limit. Its message says how, as the beginning of a sentence."""
 
-    Attributes:
-        spent: Credits that the day's starts come to so far.
-    """
 
-    def __init__(self, spent: float) -> None:
-        super().__init__(f"{spent:g} credits were spent today")
-        self.spent = spent
+class BusyError(Exception):
+    """Another start of the account is on its way, whose price has to be known first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class Start:
         fingerprint: What was asked: a digest of type and input.
         type: The task type.
         client_token: What the caller calls this start, or None.
-        credits: What it is estimated at; None where that is not known before Runway's answer.
+        credits: What it will cost or is likely to; None where nothing like it was started before.
+        is_certain: Whether that is what the very same was estimated at.
         settings: What its price can go by: a digest of that part of the input.
     """
 
@@ -51,6 +51,7 @@ class Start:
     type: str
     client_token: str | None = None
     credits: float | None = None
+    is_certain: bool = False
     settings: str = ""
 
 
@@ -79,15 +80,33 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What Runway estimated the dearest of earlier starts at, in credits; None where there was none.
+    """What Runway estimated earlier starts at, in credits; None where there was none.
 
     Attributes:
-        same: Of those with the same input.
-        alike: Of those with the same settings, which may have differed in their texts and media.
+        same: The latest with the same input.
+        alike: The dearest with the same settings, which may have differed in their texts and media.
     """
 
     same: float | None = None
     alike: float | None = None
+
+    @property
+    def likely(self) -> float | None:
+        """What another one may cost: as the same did, else as one alike."""
+        return self.alike if self.same is None else self.same
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What starts come to.
+
+    Attributes:
+        credits: As far as it is known.
+        unclear: How many there are beside, of which nobody knows whether they cost anything.
+    """
+
+    credits: float
+    unclear: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +133,16 @@ class History(Protocol):
     async def begin(self, start: Start, *, day_limit: float | None = None) -> Written:
         """Write a start down, or return the one that the caller's client token already stands for.
 
-        Of several that begin with the same token at once, one is new.
+        Of several that begin with the same token at once, one is new. Within a day's limit an account's starts go
+        one after another, for what each costs is known only once it has its answer.
 
         Args:
             start: What is about to be sent.
             day_limit: Credits that the account's starts of this day (UTC) may come to.
 
         Raises:
-            DayLimitError: They would come to more; nothing was written.
+            DayLimitError: They would come to more, or nobody knows what they come to; nothing was written.
+            BusyError: With a limit: another start is on its way; nothing was written.
         """
         ...
 
@@ -129,8 +150,8 @@ class History(Protocol):
         """Return a start as it stands, or None where it was forgotten."""
         ...
 
-    async def earlier(self, caller: str, client_token: str) -> Written | None:
-        """Return the start that a caller's client token stands for, if there is one."""
+    async def earlier(self, start: Start) -> Written | None:
+        """Return the start that this one's client token already stands for, if there is one."""
         ...
 
     async def prices(self, start: Start) -> Prices:
@@ -140,7 +161,19 @@ class History(Protocol):
     async def settle(self, number: int, *, task_id: str | None, cost: float | None) -> None:
         """Write down what a start has brought: a task, or without an id an outcome that nobody knows.
 
-        The first cost is remembered as the price; a later one is what was charged after all.
+        Args:
+            number: The start.
+            task_id: The task.
+            cost: What it is estimated at, which is remembered as its price; what was written before where None.
+        """
+        ...
+
+    async def take_back(self, number: int, *, cost: float | None) -> None:
+        """Write down that a start's task was cancelled at once: its token is free again, its price remembered.
+
+        Args:
+            number: The start.
+            cost: What was charged all the same; its price where nobody knows.
         """
         ...
 
@@ -148,8 +181,13 @@ class History(Protocol):
         """Take a start back that certainly bought nothing: its token and its credits are free again."""
         ...
 
-    async def spent(self, account: str) -> float:
-        """Return the credits that an account's starts of this day (UTC) come to."""
+    async def spent(self, account: str, *, up_to: int | None = None) -> Spent:
+        """Return what an account's starts of this day (UTC) come to.
+
+        Args:
+            account: The account.
+            up_to: The last start that counts; then the day is that start's.
+        """
         ...
 
 

@@ -6,9 +6,11 @@ anything: read-only mode goes by them.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field, JsonValue, WrapValidator
 
 from runway_mcp.tasks.service import TaskService
 
@@ -16,6 +18,22 @@ READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_
 """A tool that looks something up at Runway and changes nothing."""
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 """A tool that takes something away, once however often it is called."""
+
+
+def _read(given: object, read: Callable[[object], str]) -> str:
+    return "" if given is None else read(given)
+
+
+def _without_default(schema: dict[str, JsonValue]) -> None:
+    del schema["default"]
+
+
+Text = TypeVar("Text", bound=str)
+OptionalText = Annotated[Text, WrapValidator(_read), Field(json_schema_extra=_without_default)]
+"""A text that may be left out: "" then, and where a host sends null for it.
+
+As `str | None` the SDK would take one that looks like JSON ("null", "[1]") for what it looks like.
+"""
 
 
 @dataclass(frozen=True, slots=True)

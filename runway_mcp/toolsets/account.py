@@ -6,7 +6,8 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import RunwayError, TransientError
+from runway_mcp.api.models import plain
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.starting import Starter
 from runway_mcp.tasks.store import StoreError
@@ -29,10 +30,17 @@ async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, Ac
     try:
         account = dict(await service.client.get_organization())
     except RunwayError as error:
-        return results.read_error(error)
+        later = " Reading it again later is free." if isinstance(error, TransientError) else ""
+        return results.error_result(f"{error} The account was not changed.{later}")
+    if (size := len(results.compact_json(account))) > results.LARGEST_JSON:
+        return results.error_result(
+            f"The account's JSON has {size:,} characters, more than MCP hosts accept, and is not shown. "
+            "Nothing was changed."
+        )
     try:
-        credits_ = await Starter(service).spent()
-        spent = f"Tasks started through this server today (UTC) come to {credits_:g} credits."
+        found = await Starter(service).spent()
+        spent = f"Tasks started through this server today (UTC) come to {plain(found.credits)} credits"
+        spent += f", and {found.unclear} of unknown outcome to more." if found.unclear else "."
     except StoreError as error:
         spent = f"What this server has spent today is not known: {error}"
     return results.json_result(account, spent)

@@ -12,6 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field, JsonValue
 
 from runway_mcp.api.errors import quote
+from runway_mcp.api.models import plain
 from runway_mcp.api.requests import InvalidRequestError, Prepared, prepare
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.starting import Question, Starter
@@ -44,12 +45,12 @@ async def prepared(type: str, input: dict[str, Any], allowUnknown: bool) -> Prep
 
 async def question(
     request: Annotated[Prepared, Resolve(prepared)],
-    clientToken: str | None,
+    clientToken: str,
     ctx: Context[TaskService],
 ) -> Question | None:
     """Return what a person has to be asked, or None where there is nothing to ask."""
     try:
-        return await Starter(ctx.request_context.lifespan_context).question(request, client_token=clientToken)
+        return await Starter(ctx.request_context.lifespan_context).question(request, client_token=clientToken or None)
     except StoreError as error:
         raise RefusedError(f"{error} {NOT_WRITTEN}") from error
 
@@ -64,8 +65,8 @@ async def consent(
         return Consent(start=True)
     if not can_ask_person(ctx):
         raise RefusedError(
-            f"Nothing was sent. {_price(asked)} A person is to be asked before over {asked.limit:g} are spent, but "
-            "this host has no way to ask (it did not declare elicitation, or speaks an older protocol over HTTP). "
+            f"Nothing was sent. {_price(asked)} A person is to be asked before over {plain(asked.limit)} are spent, "
+            "but this host has no way to ask (it did not declare elicitation, or speaks an older protocol over HTTP). "
             "Tell the user; whoever runs this server can change --confirm-over."
         )
     named = f" with {request.model}" if request.model else ""
@@ -89,4 +90,4 @@ def _price(asked: Question) -> str:
     if asked.credits is None:
         return "Its price is not known: Runway tells it once a task is started, and none like it was started here."
     like = "The same" if asked.is_certain else "One with the same settings"
-    return f"{like} was estimated at {asked.credits:g} credits (${asked.credits / 100:.2f}) before."
+    return f"{like} was estimated at {plain(asked.credits)} credits (${asked.credits / 100:.2f}) before."

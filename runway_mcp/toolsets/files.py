@@ -10,7 +10,7 @@ from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
 from pydantic import Field
 
 from runway_mcp.tasks.service import TaskService
-from runway_mcp.toolsets import Tool, Toolset
+from runway_mcp.toolsets import OptionalText, Tool, Toolset
 from runway_mcp.toolsets.hosts import can_tell_roots
 from runway_mcp.toolsets.tasks import Output, TaskIdArgument
 
@@ -58,16 +58,18 @@ async def download_output(
     taskId: TaskIdArgument,
     ctx: Context[TaskService],
     roots: RootsArgument,
-    directory: Annotated[
-        str | None,
-        Field(title="Directory", description="Where to, within an allowed folder; the first one where left out."),
-    ] = None,
+    directory: OptionalText[
+        Annotated[
+            str,
+            Field(title="Directory", description="Where to, within an allowed folder; the first one where left out."),
+        ]
+    ] = "",
     inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
 ) -> Annotated[CallToolResult, DownloadOutput]:
     """Run `runway_downloadOutput`."""
     from runway_mcp.toolsets.moving import download_to  # noqa: PLC0415 - see the module's docstring
 
-    return await download_to(taskId, directory, ctx, roots, inline=inline)
+    return await download_to(taskId, directory or None, ctx, roots, inline=inline)
 
 
 UPLOAD_FILE = Tool(

@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import anyio
 from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.requests import Prepared
 from runway_mcp.tasks.service import TaskService, TooManyWaitsError
 from runway_mcp.tasks.starting import OverLimitError, Starter, TokenReusedError, UnclearStartError
 from runway_mcp.tasks.store import StoreError
-from runway_mcp.toolsets import Tool, Toolset, results
+from runway_mcp.toolsets import OptionalText, Tool, Toolset, results
 from runway_mcp.toolsets.consent import NOT_WRITTEN, leave, prepared
 from runway_mcp.toolsets.tasks import TaskOutput
 from runway_mcp.toolsets.waiting import reporter
@@ -27,13 +28,25 @@ if TYPE_CHECKING:
     from runway_mcp.api.catalogue import Model, TaskType
 
 WAIT_SECONDS = 45.0
-"""How long a start that waits does so, below a host's 60 s."""
+"""How long a start that waits takes with its wait, below a host's 60 s."""
+NO_MODELS = "no models to choose"
+MOST_DATA = "A call takes 4 MiB: what is larger goes by URL or runway_uploadFile."
 LONGEST_TOKEN = 200
 """Characters of a client token."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 TypeArgument = Annotated[
     str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
+]
+
+ClientToken = Annotated[
+    str,
+    Field(
+        title="Client token",
+        description="A name of yours for this start: within 24 hours it starts one task, however often it is sent.",
+        min_length=1,
+        max_length=LONGEST_TOKEN,
+    ),
 ]
 
 
@@ -44,35 +57,39 @@ class TypesOutput(BaseModel):
 
 
 async def list_task_types(
-    type: Annotated[TypeArgument | None, Field(description="Shows this type's models and fields.")] = None,  # noqa: A002 - the field's name at Runway
-    model: Annotated[str | None, Field(title="Model", description="Shows this model's schema and an example.")] = None,
+    type: OptionalText[Annotated[TypeArgument, Field(description="Shows this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
+    model: OptionalText[
+        Annotated[str, Field(title="Model", description="Shows this model's schema and an example.")]
+    ] = "",
 ) -> Annotated[CallToolResult, TypesOutput]:
     """Run `runway_listTaskTypes`."""
     from runway_mcp.api import catalogue  # noqa: PLC0415 - read when first asked for
 
     types = catalogue.task_types()
-    if type is None:
+    if not type:
+        found = {name: kind for name, kind in types.items() if not model or model in kind.models}
+        if not found:
+            return results.error_result("No task type has such a model. Called without arguments, it lists all models.")
         return results.json_result(
-            {
-                name: f"{kind.summary}; {', '.join(_starred(kind)) or 'no models to choose'}"
-                for name, kind in types.items()
-            },
+            {name: f"{kind.summary}; {', '.join(_starred(kind)) or NO_MODELS}" for name, kind in found.items()},
             "A * marks the model that is taken where none is named. Call again with a type for its fields.",
         )
     kind = types.get(type)
     if kind is None:
         return results.error_result(f"There is no such task type. There are: {', '.join(types)}.")
-    if model is None and len(kind.models) > 1:
+    if not model and len(kind.models) > 1:
         fields: dict[str, JsonValue] = {str(name): ", ".join(_fields(one)) for name, one in kind.models.items()}
         return results.json_result(
             {"type": type, "recommended": kind.recommended, "fields": fields},
             "A * marks a required field. Call again with a model for its schema and an example.",
         )
-    found = kind.models.get(model) or (None if model else next(iter(kind.models.values())))
-    if found is None:
-        return results.error_result(f"{type} has no such model. It has: {', '.join(map(str, kind.models))}.")
-    notes = [] if found.documented else ["Runway's public documentation lacks it: its fields are known by name alone."]
-    return results.json_result({"type": type, "schema": dict(found.schema), "example": dict(found.example)}, *notes)
+    shown = kind.models.get(model) if model else next(iter(kind.models.values()))
+    if shown is None:
+        return results.error_result(f"{type} has no such model. It has: {', '.join(_starred(kind)) or NO_MODELS}.")
+    notes = [MOST_DATA] if "^data:" in str(shown.schema) else []
+    if not shown.documented:
+        notes.append("Runway's public documentation lacks it: its fields are known by name alone.")
+    return results.json_result({"type": type, "schema": dict(shown.schema), "example": dict(shown.example)}, *notes)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
@@ -83,24 +100,17 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     ctx: Context[TaskService],
     request: Annotated[Prepared, Resolve(prepared)],
     agreed: Annotated[float, Resolve(leave)],
-    wait: Annotated[bool, Field(title="Wait", description="Wait for the result, as runway_waitForTask does.")] = False,
+    wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
     allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
         bool, Field(title="Allow unknown", description="Send fields and models that are not known here.")
     ] = False,
-    clientToken: Annotated[
-        str | None,
-        Field(
-            title="Client token",
-            description="A name of yours for this start: within 24 hours it starts one task, however often it is sent.",
-            min_length=1,
-            max_length=LONGEST_TOKEN,
-        ),
-    ] = None,
+    clientToken: OptionalText[ClientToken] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     service = ctx.request_context.lifespan_context
+    until = anyio.current_time() + WAIT_SECONDS
     try:
-        started = await Starter(service).start(request, client_token=clientToken, leave=agreed)
+        started = await Starter(service).start(request, client_token=clientToken or None, leave=agreed)
     except TokenReusedError as error:
         return results.error_result(f"{error} Nothing was sent; take another token for another start.")
     except (OverLimitError, UnclearStartError) as error:
@@ -110,19 +120,26 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     except RunwayError as error:
         return results.error_result(f"{error} Nothing was started, and nothing is charged.")
     notes = ["An earlier call with this clientToken had started it: nothing new was bought."] * started.is_repeated
+    notes += [started.trouble] * bool(started.trouble)
     try:
         if wait and not _FOLLOWED.get():
-            waited = await service.wait([started.task_id], seconds=WAIT_SECONDS, until="all", report=reporter(ctx))
+            seconds = max(until - anyio.current_time(), 1)
+            waited = await service.wait([started.task_id], seconds=seconds, until="all", report=reporter(ctx))
             result = results.wait_result(waited)
         else:
             show = results.awaited_result if wait else results.task_result
             result = show(await service.get(started.task_id))
     except (RunwayError, TooManyWaitsError) as error:
+        if started.is_repeated and isinstance(error, NotFoundError):
+            return results.error_result(
+                f"{error} An earlier call with this clientToken had started it, and it was cancelled or deleted since. "
+                "Nothing was sent; another clientToken starts another task."
+            )
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
             data["estimatedCost"] = {"credits": started.credits}
         result = results.json_result(
-            data, f"It was started, but could not be looked at: {error} Follow it with runway_getTask."
+            data, f"It was started, but could not be looked at: {error} Reading it shows how it stands."
         )
     result.content.extend(TextContent(text=note) for note in notes)
     return result

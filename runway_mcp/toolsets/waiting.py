@@ -1,10 +1,10 @@
 """The tool that waits for tasks, so that no model has to poll."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
@@ -24,9 +24,16 @@ class WaitOutput(TaskOutput):
     tasks: object = Field(None, description="With several ids: each task, or its id and why it could not be read.")
 
 
+def _as_sent(given: object) -> object:
+    """Return as a text what the SDK has read of a text as JSON; but lists, which some hosts send as text."""
+    return cast("object", given) if isinstance(given, list) else str(given)
+
+
 async def wait_for_task(
     taskId: Annotated[
-        str | list[str], Field(title="Task id", description=f"One task's id, or a list of up to {MOST_TASKS}.")
+        str | list[str],
+        Field(title="Task id", description=f"One task's id, or a list of up to {MOST_TASKS}."),
+        BeforeValidator(_as_sent),
     ],
     ctx: Context[TaskService],
     timeoutSeconds: Annotated[

@@ -1,6 +1,7 @@
 """The catalogue of task types: whole, consistent, small, and made by its script."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -72,6 +73,13 @@ def test_a_models_schema_is_a_json_schema(kind: TaskType, model: Model) -> None:
     assert (model.name in kind.models) == (
         model.name is None or f'{{"const": "{model.name}"}}' in json.dumps(model.schema)
     )
+
+
+@EVERY_MODEL
+def test_a_pattern_ends_where_it_is_anchored(kind: TaskType, model: Model) -> None:
+    """The one sign that Python reads otherwise than JavaScript stands, if at all, at the end."""
+    for pattern in re.findall(r'"pattern": "(.*?)"', json.dumps([kind.endpoint, model.schema])):
+        assert "$" not in pattern[:-1]
 
 
 @EVERY_MODEL

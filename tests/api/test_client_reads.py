@@ -7,7 +7,6 @@ from support.scripted import Script, Sleeper, Step, reply, scripted_client
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
-    NotFoundError,
     RateLimitedError,
     RunwayError,
     UnavailableError,
@@ -39,7 +38,7 @@ async def test_the_account_is_the_apis_own_object() -> None:
         (reply(302, Location="/login"), UnexpectedReplyError, 1),
         (reply(400, {"error": "version"}), BadRequestError, 1),
         (reply(401, {"error": "bad key"}), AuthenticationError, 1),
-        (reply(404, {"error": "not here"}), NotFoundError, 1),
+        (reply(404, {"error": "not here"}), UnexpectedReplyError, 1),
         (reply(429), RateLimitedError, 3),
         (reply(502), UnavailableError, 3),
         (httpx2.ReadError("reset"), UnreachableError, 3),

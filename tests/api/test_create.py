@@ -129,6 +129,8 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
     assert error.status == status
     assert len(script.requests) == 1
     assert sleeper.slept == []
+    assert "busy" in str(error)
+    assert "wait" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -271,8 +273,7 @@ async def test_a_404_starts_nothing(body: JsonValue) -> None:
     """It is not about a task, for there is none yet; sent once."""
     script, _, error = await create(reply(404, body), OK)
     assert isinstance(error, BadRequestError)
-    assert "nothing was started" in str(error)
-    assert "no such task" not in str(error)
+    assert str(error) == f"Runway does not know {ENDPOINT}, or something that the input names (404)."
     assert (error.status, error.applied, error.__cause__) == (404, False, None)
     assert len(script.requests) == 1
 
@@ -336,7 +337,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
         async with (
             upstream([wire_reply(200, STARTED), LOST[how], wire_reply(200, STARTED)]) as api,
             open_client(
-                api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(read=0.3)
+                api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(create=0.3)
             ) as client,
         ):
             await client.create_task(ENDPOINT, BODY)
@@ -347,6 +348,16 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
             assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
 
     await together(check, LOST)
+
+
+async def test_a_slow_reply_is_waited_for() -> None:
+    """For as long as a create may take, which is more than a read has: it can't be sent again."""
+    timeouts = Timeouts(read=0.05, write=0.05, create=20)
+    async with (
+        upstream([wire_reply(200, STARTED, after=0.3)]) as api,
+        open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=timeouts) as client,
+    ):
+        assert await client.create_task(ENDPOINT, BODY) == Created(ID, 25.0)
 
 
 async def test_each_request_is_observed() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,28 @@ def test_a_quotation_is_one_bounded_printable_line(text: str) -> None:
     assert quoted.isprintable()
     assert quoted.encode()
     assert quoted.count('"') == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_jwt={}",
+        "a=1&_jwt%3D{}",
+        "_jwt%253d{}&b=2",
+        "X-Amz-Credential={}&x-amz-signature={}&X-Amz-Security-Token={}",
+        "Policy={}&Signature={}&Key-Pair-Id={}",
+        "AWSAccessKeyId={}&sig={}",
+        "GoogleAccessId=me&X-Goog-Signature={}",
+        "access_token={}",
+    ],
+)
+def test_what_opens_a_url_is_hidden(query: str) -> None:
+    """Runway's own signature and those of the stores, in whatever case, escaped as well; the rest is shown."""
+    shown = quote(f"No picture at https://cdn.example.com/a.jpg?{query.replace('{}', 'marked')} <b>for you</b>")
+    assert "marked" not in shown
+    assert shown.startswith('"No picture at https://cdn.example.com/a.jpg?')
+    assert shown.count("[hidden]") == query.count("{}")
+    assert shown.endswith(' <b>for you</b>"')
 
 
 def test_an_error_says_how_often_it_was_tried() -> None:

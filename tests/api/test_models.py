@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from support.scripted import ID, task
 
-from runway_mcp.api.models import InvalidTaskIdError, parse_json, parse_task, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, parse_json, parse_task, parse_task_id, plain
 
 HOSTILE_IDS = [
     "",
@@ -160,3 +160,12 @@ def test_what_is_not_the_task_asked_for_is_refused(value: JsonValue) -> None:
     """No object, no status, no id, or another task's id: none of them is the task."""
     with pytest.raises(ValueError, match=r"^it "):
         parse_task(value, ID)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (25.0, "25"), (100, "100"), (0.5, "0.5"), (0.1 + 0.2, "0.3"), (1234567, "1234567"), (1e9, "1000000000")],
+)
+def test_a_number_is_written_plainly(number: float, text: str) -> None:
+    """Without an exponent, and without what a computer adds."""
+    assert plain(number) == text

@@ -114,6 +114,7 @@ def _nested(depth: int) -> JsonValue:
         ({"a": math.nan}, "a is a number that JSON or the API can't hold."),
         ({"a": [{"b": -math.inf}]}, "a[0].b is a number that JSON or the API can't hold."),
         ({"a": 10**5000}, "a is a number that JSON or the API can't hold."),
+        ({"a": 2.0**53}, "a is a number that JSON or the API can't hold."),
         ({"a": "\ud800"}, "a holds a name or a text that is not Unicode."),
         ({"\udfff": 1}, "input holds a name or a text that is not Unicode."),
         ({1: 2}, "input holds a name or a text that is not Unicode."),
@@ -123,7 +124,7 @@ def _nested(depth: int) -> JsonValue:
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
     """Even where unknown fields are allowed."""

@@ -233,7 +233,7 @@ def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[s
     assert main(["sandbox", "--fault", "GET 503", "--fault", "key_secret"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
-    assert captured.err.startswith("runway-mcp: argument --fault: reads METHOD WHAT [@N]")
+    assert captured.err.startswith("runway-mcp: argument --fault: reads METHOD [/PATH] WHAT [@N]")
     assert "key_secret" not in captured.err
 
 

@@ -28,6 +28,11 @@ _MISTAKES: list[tuple[str, dict[str, object], tuple[str, list[str | int], str]]]
     ),
     ("text_to_video", {"promptText": ""}, ("too_small", ["promptText"], "expected string to have >=1 characters")),
     ("text_to_video", {"promptText": "x" * 1001}, ("too_big", ["promptText"], "to have <=1000 characters")),
+    (
+        "text_to_video",
+        {"promptText": "\N{GRINNING FACE}" * 501},
+        ("too_big", ["promptText"], "to have <=1000 characters"),
+    ),
     ("text_to_video", {"ratio": "16:9"}, ("invalid_value", ["ratio"], 'expected one of "1280:720"|"720:1280"')),
     ("text_to_video", {"duration": "5"}, ("invalid_type", ["duration"], "expected number, received string")),
     ("text_to_video", {"duration": True}, ("invalid_type", ["duration"], "expected number, received boolean")),
@@ -122,6 +127,13 @@ async def test_a_missing_model_is_told_as_the_api_tells_it(client: Client) -> No
         ],
         "docUrl": "https://docs.dev.runwayml.com/api",
     }
+
+
+async def test_half_a_character_is_counted_too(client: Client) -> None:
+    """JSON can hold one, as JavaScript's texts can."""
+    for units, status in ((1000, 200), (1001, 400)):
+        body = body_for("/v1/text_to_video", promptText="\ud800" * units)
+        assert (await client.http.post("/v1/text_to_video", content=json.dumps(body))).status_code == status
 
 
 async def test_a_file_comes_in_three_ways(client: Client) -> None:

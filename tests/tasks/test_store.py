@@ -12,7 +12,16 @@ import anyio
 import pytest
 
 from runway_mcp.tasks.sqlite import DAY, KEPT_SECONDS, MIGRATIONS, SqliteHistory, open_history
-from runway_mcp.tasks.store import TOKEN_SECONDS, DayLimitError, Prices, Start, StoreError
+from runway_mcp.tasks.store import (
+    SENDING_SECONDS,
+    TOKEN_SECONDS,
+    BusyError,
+    DayLimitError,
+    Prices,
+    Spent,
+    Start,
+    StoreError,
+)
 
 START = Start("account", "caller", "print", "text_to_video", client_token="mine", credits=60)
 NOON = 20_000 * DAY + DAY / 2
@@ -40,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[SqliteHistory]:
     """A history, in memory where no file is named."""
     with anyio.fail_after(20):
-        async with open_history(file, clock=clock or Clock()) as opened:
+        async with open_history(file, clock=clock or Clock(), busy_seconds=0.4) as opened:
             yield opened
 
 
@@ -74,39 +83,50 @@ async def test_a_start_that_bought_nothing_is_taken_back_and_one_of_unknown_outc
         begun = await one.begin(START)
         await one.forget(begun.number)
         assert await one.find(begun.number) is None
-        assert await one.spent("account") == 0
+        assert await one.spent("account") == Spent(0, 0)
         begun = await one.begin(START)
         await one.settle(begun.number, task_id=None, cost=None)
         again = await one.begin(START)
         assert (again.is_new, again.state, again.task_id, again.credits) == (False, "unclear", None, 60)
-        assert await one.spent("account") == 60
+        assert await one.spent("account") == Spent(60, 0)
 
 
-async def test_prices_are_the_dearest_of_the_same_and_of_the_like() -> None:
+async def test_prices_are_the_latest_of_the_same_and_the_dearest_of_the_like() -> None:
     """As they were first told, of the account's own starts; what was charged in the end does not matter."""
     async with history() as one:
         for fingerprint, price in (("print", 60), ("print", 50), ("other", 90)):
             begun = await one.begin(replace(START, client_token=None, fingerprint=fingerprint, settings="5 s"))
             await one.settle(begun.number, task_id="task", cost=price)
-            await one.settle(begun.number, task_id="task", cost=0)
+            await one.take_back(begun.number, cost=0)
         asked = replace(START, settings="5 s")
-        assert await one.prices(asked) == Prices(same=60, alike=90)
+        assert await one.prices(asked) == Prices(same=50, alike=90)
+        assert (Prices(50, 90).likely, Prices(None, 90).likely, Prices().likely) == (50, 90, None)
         assert await one.prices(replace(asked, fingerprint="new")) == Prices(same=None, alike=90)
         assert await one.prices(replace(asked, settings="8 s")) == Prices()
         assert await one.prices(replace(asked, account="another")) == Prices()
-        assert await one.spent("account") == 0
+        assert await one.spent("account") == Spent(0, 0)
 
 
 async def test_the_start_of_a_token_is_found_without_beginning_one() -> None:
-    """It is the caller's own, and at most a day old."""
+    """It is the caller's own and the account's, at most a day old, and not one that was taken back."""
     clock = Clock()
     async with history(clock=clock) as one:
-        assert await one.earlier("caller", "mine") is None
+        assert await one.earlier(START) is None
         begun = await one.begin(START)
-        found = await one.earlier("caller", "mine")
-        assert (found and found.number, await one.earlier("another", "mine")) == (begun.number, None)
+        found = await one.earlier(START)
+        assert found is not None
+        assert found.number == begun.number
+        for other in ({"caller": "another"}, {"account": "another"}, {"client_token": None}):
+            assert await one.earlier(replace(START, **other)) is None
         clock.now += TOKEN_SECONDS
-        assert await one.earlier("caller", "mine") is None
+        assert await one.earlier(START) is None
+        begun = await one.begin(START)
+        await one.settle(begun.number, task_id="task", cost=60)
+        await one.take_back(begun.number, cost=None)
+        assert await one.earlier(START) is None
+        taken = await one.find(begun.number)
+        assert taken is not None
+        assert (taken.state, taken.credits) == ("taken back", 60)
 
 
 async def test_a_file_of_the_first_version_goes_on(file: Path) -> None:
@@ -123,7 +143,7 @@ async def test_a_file_of_the_first_version_goes_on(file: Path) -> None:
         old.commit()
     async with history(file) as one:
         assert (await one.begin(START)).task_id == "task"
-        assert await one.spent("account") == 60
+        assert await one.spent("account") == Spent(60, 0)
         assert await one.prices(START) == Prices()
 
 
@@ -143,20 +163,85 @@ async def test_tokens_end_after_a_day_and_rows_after_a_month() -> None:
 async def test_the_days_credits_are_limited_for_each_account() -> None:
     """What would exceed them is not written; another account, and the next day, begin from nothing."""
     clock = Clock()
+    certain = replace(START, is_certain=True)
+
+    async def bought(token: str, start: Start, limit: float) -> None:
+        begun = await one.begin(replace(start, client_token=token), day_limit=limit)
+        await one.settle(begun.number, task_id="task", cost=60)
+
     async with history(clock=clock) as one:
         for token in "ab":
-            await one.begin(replace(START, client_token=token), day_limit=150)
-        with pytest.raises(DayLimitError) as caught:
-            await one.begin(replace(START, client_token="c"), day_limit=150)
-        assert caught.value.spent == 120
-        assert await one.spent("account") == 120
-        await one.begin(replace(START, client_token="c", account="other"), day_limit=150)
-        await one.begin(replace(START, client_token="d", credits=None), day_limit=150)
+            await bought(token, certain, 150)
+        with pytest.raises(DayLimitError, match="120 credits were spent today"):
+            await bought("c", certain, 150)
+        assert await one.spent("account") == Spent(120, 0)
+        await bought("c", replace(certain, account="other"), 150)
+        await bought("d", START, 150)
         with pytest.raises(DayLimitError):
-            await one.begin(replace(START, client_token="e", credits=None), day_limit=120)
+            await bought("e", replace(START, credits=None), 180)
         clock.now += DAY
-        assert await one.spent("account") == 0
-        assert (await one.begin(replace(START, client_token="e"), day_limit=60)).is_new
+        assert await one.spent("account") == Spent(0, 0)
+        await bought("e", certain, 60)
+
+
+async def test_within_a_days_limit_one_start_is_under_way_at_a_time() -> None:
+    """Until it has its answer, or is given up for lost; then its outcome is not known, nor what it cost."""
+    clock = Clock()
+    unpriced = replace(START, client_token=None, credits=None)
+    async with history(clock=clock) as one:
+        await one.begin(unpriced)
+        assert (await one.begin(unpriced)).is_new
+        with pytest.raises(BusyError):
+            await one.begin(unpriced, day_limit=100)
+        assert (await one.begin(replace(unpriced, account="other"), day_limit=100)).is_new
+        clock.now += SENDING_SECONDS
+        with pytest.raises(DayLimitError, match="of 2 started today nobody knows the outcome"):
+            await one.begin(unpriced, day_limit=100)
+        assert await one.spent("account") == Spent(0, 2)
+
+
+async def test_a_start_counts_for_the_day_it_was_begun_on() -> None:
+    """Its answer may come after midnight; what others began later does not count against it."""
+    clock = Clock()
+    clock.now = (NOON // DAY + 1) * DAY - 1
+    async with history(clock=clock) as one:
+        begun = await one.begin(replace(START, client_token="a"))
+        clock.now += 2
+        await one.begin(replace(START, client_token="b"))
+        assert await one.spent("account", up_to=begun.number) == Spent(60, 0)
+        assert await one.spent("account") == Spent(60, 0)
+
+
+async def test_a_file_that_was_replaced_or_removed_is_not_written_to(file: Path) -> None:
+    """Who reads the new one would not know of the start."""
+    async with history(file) as one:
+        await one.begin(START)
+        await anyio.Path(file).rename(file.with_name("moved"))
+        with pytest.raises(StoreError, match="replaced or removed"):
+            await one.begin(START)
+        await anyio.Path(file).write_bytes(b"")
+        with pytest.raises(StoreError, match="replaced or removed"):
+            await one.begin(START)
+
+
+async def test_while_another_process_holds_the_file_nobody_waits_long(file: Path) -> None:
+    """All who wait are told after the same few seconds, not one after the other."""
+    refused: list[StoreError] = []
+
+    async def begin(token: str) -> None:
+        try:
+            await one.begin(replace(START, client_token=token))
+        except StoreError as error:
+            refused.append(error)
+
+    async with history(file) as one:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with anyio.create_task_group() as starts:
+                for token in "abc":
+                    starts.start_soon(begin, token)
+        assert (await one.begin(START)).is_new
+    assert len(refused) == 3
 
 
 async def test_of_many_at_once_one_is_new(file: Path) -> None:
@@ -228,7 +313,7 @@ async def test_a_damaged_file_is_set_aside_and_said_so(how: str, file: Path, cap
             await one.begin(replace(START, client_token=str(token)))
     broken = damage(file, how)
     async with history(file) as one:
-        assert await one.spent("account") == 0
+        assert await one.spent("account") == Spent(0, 0)
     (aside,) = file.parent.glob("*.broken-*")
     assert aside.read_bytes() == broken
     assert f"kept as {aside}" in caplog.text

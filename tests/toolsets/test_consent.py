@@ -154,7 +154,7 @@ async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_al
     services = Services(lambda _: faulty_client(wire), limits=Limits(task=COST - 1, unasked=1))
     async with Client(build_server(services), elicitation_callback=person) as client:
         assert "cancelled at once" in text(await start(client))
-        assert "Nothing was sent: the same cost 60 credits before" in text(await start(client))
+        assert "Nothing was sent: the same was estimated at 60" in text(await start(client))
     assert len(person.asked) == 2
 
 

@@ -152,7 +152,9 @@ async def test_a_folder_within_is_made_and_one_without_refused(folder: Path, tmp
 
 
 async def test_without_a_folder_it_is_said_how_to_allow_one() -> None:
-    """And nothing is sent."""
+    """And nothing is sent; so it is where nothing is said of files at all."""
+    async with Client(build_server(Services(lambda _: faulty_client(FaultyWire())))) as client:
+        assert "--files-root FOLDER" in text(await save(client))
     async with connected() as (client, wire):
         for result in (await save(client), await upload(client, "/etc/hostname")):
             assert result.is_error

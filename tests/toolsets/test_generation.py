@@ -1,19 +1,21 @@
 """What can be started, starting it, and the account that pays: as a model sees them."""
 
 import json
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp_types import CallToolResult, Result, TextContent
 from support.faulty import Fault, FaultyWire, faulty_client
 from support.process import KEY, Message, request, running
-from support.scripted import ID, Script, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.upstream import Reply, Request, upstream
 from support.upstream import reply as sent
 
@@ -63,7 +65,7 @@ def texts(result: CallToolResult) -> list[str]:
     return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
-async def listed(**arguments: str) -> list[str]:
+async def listed(**arguments: str | None) -> list[str]:
     """What the list of task types answers."""
     async with connected(FaultyWire()) as client:
         return texts(await client.call_tool("runway_listTaskTypes", arguments))
@@ -100,7 +102,28 @@ async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind:
 async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
     """So that the next call is right."""
     assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
-    assert "It has: gen4.5" in (await listed(type="text_to_video", model="gen5"))[0]
+    assert "It has: gen4.5*, " in (await listed(type="text_to_video", model="gen5"))[0]
+    assert "It has: no models to choose." in (await listed(type="recipes/product_ad", model="gen5"))[0]
+    assert "No task type has such a model." in (await listed(model="gen5"))[0]
+
+
+async def test_a_model_alone_is_answered_with_the_types_that_have_it() -> None:
+    """In the form of the whole table."""
+    table, _ = await listed(model="gen4.5")
+    assert json.loads(table).keys() == {"text_to_video", "image_to_video"}
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+async def test_an_argument_that_says_nothing_is_one_left_out(nothing: str | None) -> None:
+    """As hosts send it that fill in every field."""
+    assert await listed(type=nothing, model=nothing) == await listed()
+    assert await listed(type="text_to_video", model=nothing) == await listed(type="text_to_video")
+
+
+async def test_it_is_told_how_large_a_file_may_be_within_a_call() -> None:
+    """Where a model takes files as data, of which Runway allows more."""
+    assert "runway_uploadFile" in (await listed(type="image_to_video", model="gen4.5"))[1]
+    assert "runway_uploadFile" not in "".join(await listed(type="text_to_video", model="gen4.5"))
 
 
 async def test_a_start_returns_the_task_as_runway_has_it() -> None:
@@ -152,6 +175,25 @@ async def test_a_doubled_start_buys_once_after_a_restart_too(tmp_path: Path) -> 
     assert json.loads(found[0][0])["id"] == json.loads(found[1][0])["id"]
     assert "nothing new was bought" in found[1][1]
     assert wire.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("token", ["null", "[1]", "{}", "true", "1", '"x"'])
+async def test_a_token_is_a_text_whatever_it_looks_like(token: str) -> None:
+    """The SDK would read some of them as JSON."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    async with connected(script) as client:
+        first, second = await start(client, clientToken=token), await start(client, clientToken=token)
+    assert (first.is_error, second.is_error) == (False, False)
+    assert script.methods.count("POST") == 1
+
+
+async def test_a_token_of_null_is_none_and_an_empty_one_is_refused() -> None:
+    """An empty name would stand for nothing, and so for two purchases."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    async with connected(script) as client:
+        assert not (await start(client, clientToken=None)).is_error
+        assert '"clientToken"' in texts(await start(client, clientToken=""))[0]
+    assert script.methods.count("POST") == 1
 
 
 @pytest.mark.parametrize("fault", [503, "lost before", "lost after"])
@@ -262,6 +304,38 @@ async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(statu
     assert follower.created == []
 
 
+async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
+    """No task is made up for it, and nothing is bought."""
+    script = Script(CREATED, reply(200, task("PENDING")), reply(404, {"error": "no"}))
+    services = Services(lambda _: scripted_client(script), poll_seconds=0.000_001)
+    with anyio.fail_after(20):
+        async with Client(build_server(services)) as client:
+            await start(client, clientToken="mine")
+            result = await start(client, clientToken="mine")
+    assert result.is_error
+    assert "it was cancelled or deleted since" in texts(result)[0]
+    assert "Nothing was sent" in texts(result)[0]
+    assert script.methods.count("POST") == 1
+
+
+async def test_what_could_not_be_written_down_is_said_beside_the_task(tmp_path: Path) -> None:
+    """It was started, and only its token and price are not remembered."""
+    file = tmp_path / "history.sqlite3"
+
+    class Breaking(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "POST":
+                with closing(sqlite3.connect(file)) as other:
+                    other.execute("DROP TABLE starts")
+            return await super().handle_async_request(request)
+
+    async with connected(Breaking(CREATED, reply(200, task("PENDING"))), history=file) as client:
+        result = await start(client)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "It was started all the same" in texts(result)[1]
+
+
 @pytest.mark.parametrize("priced", [True, False])
 async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) -> None:
     """It was started; that must not be lost."""
@@ -281,8 +355,26 @@ async def test_the_account_is_shown_with_what_was_spent_here() -> None:
         account, spent = texts(await client.call_tool("runway_getAccount", {}))
     assert "creditBalance" in json.loads(account)
     assert f"come to {cost:g} credits" in spent
-    async with connected(Script(reply(503))) as client:
-        assert (await client.call_tool("runway_getAccount", {})).is_error
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (reply(503), "Reading it again later is free."),
+        (reply(404, {"error": "x"}), "Runway does not know /v1/organization (404). The account was not changed."),
+        (reply(401, {"error": "x"}), "The account was not changed."),
+        (reply(200, {"creditBalance": 1, "usage": "x" * 500_000}), "more than MCP hosts accept"),
+    ],
+)
+async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, words: str) -> None:
+    """In words of the account, not of a task."""
+    async with connected(Script(step)) as client:
+        result = await client.call_tool("runway_getAccount", {})
+    (text,) = texts(result)
+    assert result.is_error
+    assert words in text
+    assert "task" not in text
+    assert len(text) < 400
 
 
 async def test_who_may_only_read_can_not_spend() -> None:

@@ -181,6 +181,12 @@ async def test_several_tasks_come_back_as_a_list_in_the_order_asked() -> None:
     assert len(result.content) == 1
 
 
+async def test_a_list_may_come_as_text() -> None:
+    """As some hosts send it."""
+    async with connected(DONE) as (_, client):
+        assert texts(await wait(client, json.dumps([ID]))) == texts(await wait(client, [ID]))
+
+
 async def test_several_tasks_are_an_error_only_where_every_one_failed() -> None:
     """Then nothing came of what was waited for."""
     async with connected(several(one="FAILED", other="FAILED")) as (_, client):
@@ -239,12 +245,15 @@ async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
     assert "Ask for fewer" in texts(result)[0]
 
 
-@pytest.mark.parametrize("given", ["x", [], [ID, "../organization"], [ID] * (MOST_TASKS + 1)], ids=str)
+@pytest.mark.parametrize(
+    "given", ["x", "null", "{}", None, 5, {"id": ID}, [], [ID, "../organization"], [ID] * (MOST_TASKS + 1)], ids=str
+)
 async def test_wrong_ids_are_refused_before_anything_is_sent(given: object) -> None:
-    """One bad id of several refuses the call, and so do none and too many."""
+    """One bad id of several refuses the call, and so do none, too many, and what is neither text nor list."""
     async with connected(DONE) as (script, client):
         result = await wait(client, given)
     assert result.is_error
+    assert texts(result)[0].startswith("taskId must be")
     assert "Nothing was sent to Runway" in texts(result)[0]
     assert script.requests == []
 

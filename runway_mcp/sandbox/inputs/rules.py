@@ -69,13 +69,14 @@ def maybe(rule: Rule) -> Maybe:
 
 
 def text(least: int = 0, most: int | None = None, pattern: str = "") -> Rule:
-    """A string of so many characters in which the pattern is found."""
+    """A string of so many UTF-16 code units in which the pattern is found."""
 
     def check(value: object, path: Path) -> Iterator[Issue]:
         if not isinstance(value, str):
             yield _mistyped("string", value, path)
             return
-        yield from _limits(len(value), least, most, path, "string to have {} characters")
+        units = len(value.encode("utf-16-le", "surrogatepass")) // 2
+        yield from _limits(units, least, most, path, "string to have {} characters")
         if not re.search(pattern, value):
             yield _issue("invalid_format", path, f"Invalid string: must match pattern /{pattern}/")
 
