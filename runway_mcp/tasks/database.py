@@ -66,12 +66,13 @@ def identity(file: Path | None) -> tuple[int, int] | None:
 
 
 def _connect(name: str, migrations: Sequence[str], busy_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(name, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, migrations)
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
     except BaseException:
         connection.close()
         raise

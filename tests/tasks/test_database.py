@@ -65,6 +65,19 @@ def test_the_mark_of_who_mends_a_file_holds_for_a_while(age: float, tmp_path: Pa
         assert file.read_bytes() == GARBAGE
 
 
+def test_who_opens_a_file_waits_for_who_holds_it(tmp_path: Path) -> None:
+    """A moment later it is free."""
+    file = tmp_path / "file.sqlite3"
+    holder = open_database(file, MIGRATIONS)
+    holder.execute("BEGIN EXCLUSIVE")
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(open_database, file, MIGRATIONS)
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.2)
+        holder.close()
+        opening.result(timeout=10).close()
+
+
 def test_a_file_that_was_mended_meanwhile_is_left_alone(tmp_path: Path) -> None:
     """Who comes late finds a sound one, or none, and moves nothing."""
     file = tmp_path / "file.sqlite3"
