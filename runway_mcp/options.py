@@ -109,7 +109,8 @@ def parse_settings(
 
 
 def _load(flags: dict[str, object]) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
-    from runway_mcp.settings import SettingsError, keys, load
+    from runway_mcp.environment import keys, load
+    from runway_mcp.settings import SettingsError
 
     env_file = flags.pop("env_file", None)
     file = env_file if isinstance(env_file, Path) else None

@@ -1,24 +1,19 @@
-"""What the server runs with: one frozen object from flags, environment and defaults.
+"""What the server runs with: one frozen object, whose fields are the flags and the variables.
 
-The only reader of the environment. A flag wins over a variable, a variable over a file named
-by `--env-file`; no `.env` is ever looked for. The API key has no flag, since a process's
-arguments can be read by others on the machine.
+The API key has no flag, since a process's arguments can be read by others on the machine.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "RUNWAY_MCP_"
-_ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
 SANDBOX_KEY = SecretStr("sandbox")
 """What the sandbox inside the process is called with; the real key never is."""
 SANDBOX_URL = "http://sandbox.localhost"
@@ -155,7 +150,7 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _key_fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        return key and _fitting_a_header(key)
+        return key and fitting_a_header(key)
 
     @field_validator("base_url")
     @classmethod
@@ -277,72 +272,32 @@ class Settings(BaseSettings):
     def _authentication_is_whole(self) -> Self:
         if self.auth != "none" and self.transport == "stdio":
             raise ValueError(
-                f"{_place('auth')}: it is for --transport streamable-http; over stdio the host is the one caller"
+                f"{place('auth')}: it is for --transport streamable-http; over stdio the host is the one caller"
             )
         if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(
-                f"{_place('host')}: only 127.0.0.1, ::1 and localhost are served without authentication (--auth): "
+                f"{place('host')}: only 127.0.0.1, ::1 and localhost are served without authentication (--auth): "
                 "anyone who can reach another address could spend your credits"
             )
         if self.host in {"0.0.0.0", "::"} and not self.allowed_host:  # noqa: S104 - refused here
             raise ValueError(
-                f"{_place('host')}: on every address, --allowed-host must name the hosts that clients ask for"
+                f"{place('host')}: on every address, --allowed-host must name the hosts that clients ask for"
             )
         needed = {"token": ("tokens_file",), "oauth": ("oauth_issuer", "oauth_audience")}
         for mode, names in needed.items():
             for name in names:
                 if (getattr(self, name) is None) == (self.auth == mode):
-                    raise ValueError(f"{_place(name)}: it goes with --auth {mode}, and --auth {mode} with it")
+                    raise ValueError(f"{place(name)}: it goes with --auth {mode}, and --auth {mode} with it")
         for name in ("oauth_introspection", "tenants_file"):
             if getattr(self, name) is not None and self.auth != "oauth":
-                raise ValueError(f"{_place(name)}: it goes with --auth oauth")
+                raise ValueError(f"{place(name)}: it goes with --auth oauth")
         return self
 
     @model_validator(mode="after")
     def _metrics_have_a_port(self) -> Self:
         if self.metrics and self.transport == "stdio":
-            raise ValueError(f"{_place('metrics')}: it is for --transport streamable-http")
+            raise ValueError(f"{place('metrics')}: it is for --transport streamable-http")
         return self
-
-
-def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
-    """Return the settings that `flags`, the environment and `env_file` together make.
-
-    Args:
-        flags: What the command line gave, by field name; only what was really given.
-        env_file: A file of `NAME=value` lines that count where the environment has no such variable.
-
-    Raises:
-        SettingsError: A value is not usable, or the file can't be read.
-    """
-    if env_file is not None:
-        _check_env_file(env_file)
-    aliased = {
-        variables(name)[0] if Settings.model_fields[name].validation_alias else name: flags[name] for name in flags
-    }
-    try:
-        return Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = f"{_place(str(first['loc'][0]))}: " if first["loc"] else ""
-        raise SettingsError(place + first["msg"].removeprefix("Value error, ")) from None
-
-
-def keys(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
-    """Return what finds the Runway key in the environment variable of a given name, or None where there is none.
-
-    Args:
-        env_file: A file whose lines count where the environment has no such variable.
-
-    What is returned raises `ValueError` for a key that can't be one.
-    """
-    in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
-
-    def find(variable: str) -> SecretStr | None:
-        text = os.environ.get(variable) or in_file.get(variable)
-        return _fitting_a_header(SecretStr(text)) if text else None
-
-    return find
 
 
 def variables(name: str) -> tuple[str, ...]:
@@ -370,20 +325,8 @@ def _expanded(folder: Path) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
 
 
-def _check_env_file(file: Path) -> None:
-    """Refuse a file that would be read only in part: a key that is left out is missed much later."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise SettingsError("--env-file: there is no such file") from None
-    except (OSError, ValueError):
-        raise SettingsError("--env-file: it can't be read as UTF-8 text") from None
-    for number, line in enumerate(lines, 1):
-        if _ENV_LINE.fullmatch(line.strip()) is None:
-            raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")
-
-
-def _fitting_a_header(key: SecretStr) -> SecretStr:
+def fitting_a_header(key: SecretStr) -> SecretStr:
+    """Return a Runway key that can be sent; raise `ValueError` for one that can't."""
     text = key.get_secret_value()
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("the API key holds a space, a line break or a character outside ASCII")
@@ -396,6 +339,7 @@ def _matching(text: str, pattern: str, otherwise: str) -> str:
     return text
 
 
-def _place(location: str) -> str:
+def place(location: str) -> str:
+    """Return what sets a field, flag and variable, as an error names it."""
     name = next((n for n in Settings.model_fields if location == n or location in variables(n)), location)
     return " / ".join(filter(None, (flag(name), *variables(name))))

@@ -26,10 +26,11 @@ MAY_IMPORT = {
     "mcp_tasks": {"mcp_tasks", "tasks", "api", "toolsets"},
     "server": {"access", "api", "calls", "mcp_tasks", "prompts", "recording", "resources", "tasks", "toolsets"},
     "settings": set[str](),
+    "environment": {"settings"},
     "signals": set[str](),
     "logs": set[str](),
     "demo": {"mcp_tasks", "sandbox", "tasks"},
-    "options": {"settings"},
+    "options": {"environment", "settings"},
     "compose": {
         "access",
         "api",
@@ -108,9 +109,9 @@ def test_only_the_command_line_and_the_demo_print(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nothing_but_the_settings_reads_the_environment(path: Path) -> None:
+def test_one_room_reads_the_environment(path: Path) -> None:
     """Everything else gets what it needs as an argument."""
-    assert room(path) == "settings" or not identifiers(path) & {"environ", "getenv", "environb"}
+    assert room(path) == "environment" or not identifiers(path) & {"environ", "getenv", "environb"}
 
 
 def test_every_room_is_on_the_map() -> None:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from runway_mcp.cli import main
-from runway_mcp.settings import Settings, flag, load
+from runway_mcp.environment import load
+from runway_mcp.settings import Settings, flag
 from runway_mcp.web.auth.keys import RunwayKeys
 from runway_mcp.web.auth.tenants import Tenants
 from runway_mcp.web.auth.tokens import TokensFile

@@ -21,8 +21,9 @@ from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.environment import load
 from runway_mcp.server import build_server
-from runway_mcp.settings import SettingsError, load
+from runway_mcp.settings import SettingsError
 from runway_mcp.tasks.callers import Caller, Services
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJtYXJrZWQiOiI5ZmUxMjM0NTY3ODkwIn0.5igna7ure"

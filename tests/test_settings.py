@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runway_mcp.settings import Settings, SettingsError, flag, is_loopback, keys, load, variables
+from runway_mcp.environment import keys, load
+from runway_mcp.settings import Settings, SettingsError, flag, is_loopback, variables
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 

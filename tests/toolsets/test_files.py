@@ -21,13 +21,14 @@ from support.upstream import reply, upstream
 
 from runway_mcp.access import scope_of
 from runway_mcp.compose.files import open_files
+from runway_mcp.environment import load
 from runway_mcp.files.allowed import AllowedFiles
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.transfer_errors import RefusedError, StatusError
 from runway_mcp.files.transfers import open_transfers
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
-from runway_mcp.settings import SettingsError, load
+from runway_mcp.settings import SettingsError
 from runway_mcp.tasks.callers import WRITE, Caller, Services
 from runway_mcp.toolsets.files import FILES
 from runway_mcp.toolsets.moving import LARGEST_INLINE
