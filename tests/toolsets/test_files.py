@@ -17,6 +17,7 @@ from mcp.client.context import ClientRequestContext
 from mcp_types import CallToolResult, ImageContent, ListRootsResult, ResourceLink, Root, TextContent
 from pydantic import FileUrl
 from support.faulty import FaultyWire, faulty_client
+from support.serving import authorized, served
 from support.upstream import reply, upstream
 
 from runway_mcp.access import scope_of
@@ -29,9 +30,12 @@ from runway_mcp.files.transfers import open_transfers
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.server import build_server
 from runway_mcp.settings import SettingsError
-from runway_mcp.tasks.callers import WRITE, Caller, Services
+from runway_mcp.tasks.callers import NOBODY, WRITE, Caller, Services
 from runway_mcp.toolsets.files import FILES
 from runway_mcp.toolsets.moving import LARGEST_INLINE
+from runway_mcp.web.app import build_app
+from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.edge import Edge
 
 ERAS = ("auto", "legacy")
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
@@ -310,6 +314,64 @@ async def test_each_of_several_callers_has_a_folder_of_their_own(folder: Path, t
     assert len(set(paths)) == 4
     assert paths[0].name.startswith("ann-lee-")
     assert all(path.is_dir() for path in paths)
+
+
+class Names:
+    """Access tokens that are their callers' names."""
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Whose the token is."""
+        return CallerToken.of(Caller(token))
+
+
+async def test_over_http_nobody_reaches_what_was_not_allowed_to_them(folder: Path, tmp_path: Path) -> None:
+    """Not the folder of another caller, nor, where the operator allows none, any that their host names."""
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text("")
+    flags = {"transport": "streamable-http", "auth": "token", "tokens_file": tokens}
+    host = Host(folder.as_uri())
+    for roots in ([folder], []):
+        wire = FaultyWire()
+
+        @asynccontextmanager
+        async def files(
+            roots: list[Path] = roots, wire: FaultyWire = wire
+        ) -> AsyncGenerator[Callable[[Caller], AllowedFiles]]:
+            sandboxed = load({**flags, "files_root": roots})
+            async with open_files(sandboxed, wire) as allowed:
+                yield allowed
+
+        services = Services(lambda _, wire=wire: faulty_client(wire), files=files)
+        app = build_app(
+            build_server(services, local=NOBODY),
+            edge=Edge(),
+            path="/mcp",
+            caller=NOBODY,
+            authentication=Authentication(Names()),
+        )
+        async with (
+            served(app) as url,
+            authorized(f"{url}/mcp", "ann", list_roots_callback=host) as ann,
+            authorized(f"{url}/mcp", "bob", list_roots_callback=host) as bob,
+        ):
+            if not roots:
+                for result in (await save(ann), await upload(ann, str(folder / "kite.png"))):
+                    assert "No folder is allowed" in text(result)
+                continue
+            (file,) = saved(await save(ann))
+            assert Path(file["path"]).parent.parent == folder
+            assert Path(file["path"]).parent.name.startswith("ann-")
+            for refused in (
+                await upload(bob, file["path"]),
+                await upload(bob, str(folder / "kite.png")),
+                await save(bob, directory=str(Path(file["path"]).parent)),
+                await save(bob, directory=str(folder)),
+            ):
+                assert "does not lie in a folder" in text(refused)
+                assert "ann-" not in text(refused).split("Allowed:")[1]
+            (other,) = saved(await save(bob))
+            assert Path(other["path"]).parent.name.startswith("bob-")
+    assert host.asked == 0
 
 
 @pytest.mark.parametrize("is_own", [True, False])
