@@ -60,8 +60,10 @@ MIGRATIONS: Sequence[str] = (
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 
-_PRICED = "FROM starts WHERE account = ?1 AND settings = ?2 AND price IS NOT NULL"
-_PRICES = f"SELECT (SELECT price {_PRICED} AND fingerprint = ?3 ORDER BY number DESC LIMIT 1), max(price) {_PRICED}"
+_PRICED = "FROM starts WHERE account = :account AND settings = :settings AND price IS NOT NULL"
+_PRICES = (
+    f"SELECT (SELECT price {_PRICED} AND fingerprint = :fingerprint ORDER BY number DESC LIMIT 1), max(price) {_PRICED}"
+)
 _FOUND = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
 _SPENT = """
 SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL AND state IN ('starting', 'unclear'))
@@ -99,7 +101,7 @@ class SqliteHistory:
         """Return what the account's earlier starts like this one were estimated at."""
 
         def find() -> Prices:
-            like_it = (start.account, start.settings, start.fingerprint)
+            like_it = {"account": start.account, "settings": start.settings, "fingerprint": start.fingerprint}
             return Prices(*self._connection.execute(_PRICES, like_it).fetchone())
 
         return await self._run(find)
@@ -108,9 +110,10 @@ class SqliteHistory:
         """Write down what a start has brought."""
         state: State = "started" if task_id else "unclear"
         await self._change(
-            "UPDATE starts SET state = ?1, task_id = ?2, credits = coalesce(?3, credits), price = ?3 WHERE number = ?4",
+            "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = ? WHERE number = ?",
             state,
             task_id,
+            cost,
             cost,
             number,
         )
