@@ -216,8 +216,9 @@ class Settings(BaseSettings):
     @classmethod
     def _folders_are_there(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
         folders = tuple(map(_expanded, folders))
-        if not all(folder.is_dir() for folder in folders):
-            raise ValueError("must be a folder that exists")
+        for number, folder in enumerate(folders, 1):
+            if not (folder.is_absolute() and folder.is_dir()):
+                raise ValueError(f"the {number}. is no folder that exists, or not a whole path (/… or ~/…)")
         return folders
 
     @field_validator("allowed_host")

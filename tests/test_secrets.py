@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -106,6 +107,47 @@ async def server(api: Upstream) -> AsyncGenerator[Server]:
     """A server at log level debug that calls this API."""
     async with serving(api, "--log-level", "debug") as one:
         yield one
+
+
+LINKED = ("401 with the key", "a redirect", "a redirect nowhere", "404 of a proxy", "200 with HTML", "a cookie")
+"""What the hosts of files answer, that is not tried again."""
+
+
+async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
+    """Downloads and uploads: neither result, log nor file has a mark in it, and the key goes to Runway only."""
+
+    def answer(asked: Request) -> Reply:
+        where = asked.headers["host"]
+        match asked.path.partition("?")[0].split("/"):
+            case ["", "outputs", number]:
+                return FAILURES[LINKED[int(number)]]
+            case ["", "storage"]:
+                return reply(403, f"<Error><Code>AccessDenied</Code>{_ECHO}</Error>".encode())
+            case ["", "v1", "uploads"]:
+                place = {"uploadUrl": f"http://{where}/storage?_jwt={JWT}", "fields": {"policy": JWT}}
+                return reply(200, {**place, "runwayUri": "runway://1"})
+            case _:
+                links: list[JsonValue] = [f"http://{where}/outputs/{n}?_jwt={JWT}" for n in range(len(LINKED))]
+                return reply(200, task("SUCCEEDED", SUCCEEDED, output=links))
+
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
+    async with (
+        upstream(answer) as api,
+        serving(api, "--log-level", "debug", f"--files-root={tmp_path}") as server,
+    ):
+        for tool, arguments in (
+            ("runway_downloadOutput", {"taskId": SUCCEEDED}),
+            ("runway_uploadFile", {"path": "a.png"}),
+        ):
+            await server.send(request(tool, "tools/call", name=tool, arguments=arguments))
+            told = await server.answer(tool)
+            assert told["result"]["isError"]
+            assert marks_in(json.dumps(told)) == []
+        assert marks_in(server.stderr) == []
+    to_hosts = [asked for asked in api.requests if not asked.path.startswith("/v1/")]
+    assert len(to_hosts) == len(LINKED) + 3
+    assert not any(KEY in str(asked.headers) or KEY.encode() in asked.body for asked in to_hosts)
+    assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208 - names are what is asked for
 
 
 async def test_no_failure_shows_a_secret(server: Server) -> None:

@@ -212,7 +212,7 @@ def parse_upload_slot(value: JsonValue) -> UploadSlot:
     match value:
         case {"uploadUrl": str(url), "fields": dict(entries), "runwayUri": str(uri)} if _RUNWAY_URI.fullmatch(uri):
             fields = {name: text for name, text in entries.items() if isinstance(text, str)}
-            if len(fields) == len(entries):
+            if len(fields) == len(entries) and f"{''.join(fields)}{''.join(fields.values())}".isprintable():
                 return UploadSlot(url, fields, uri)
         case _:
             pass

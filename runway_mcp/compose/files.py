@@ -52,7 +52,7 @@ async def open_files(
 def _theirs(root: Path, caller: Caller) -> Path:
     """A folder for one of several callers, which bears their name as far as a folder can; made where it is missing."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", caller.subject)[:LONGEST_NAME].strip("-").lower()
-    digest = sha256(f"{caller.issuer} {caller.subject}".encode()).hexdigest()[:12]
+    digest = sha256(f"{caller.issuer} {caller.subject}".encode()).hexdigest()[:32]
     folder = root / "-".join(filter(None, (name, digest)))
     with suppress(OSError):  # using it will tell
         folder.mkdir(mode=0o700, exist_ok=True)

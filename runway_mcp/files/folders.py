@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 from runway_mcp.api.errors import quote
 from runway_mcp.files.directories import THIS_SYSTEM, Abilities, Directory
 from runway_mcp.files.parts import Part, check_name, remove_stale
-from runway_mcp.files.paths import parse_path
+from runway_mcp.files.paths import LONGEST, is_encodable, parse_path
 
 HOW_TO_ALLOW = "Start this server with --files-root FOLDER to allow one."
 NAMED = 5
@@ -101,12 +101,15 @@ class Folders:
 
     Args:
         roots: The folders; the first is where relative paths begin and where is saved if nothing else is said.
+        of_host: Whether the host has named them, and not the operator.
         abilities: What the operating system can do.
     """
 
-    def __init__(self, roots: Iterable[Path], *, abilities: Abilities = THIS_SYSTEM) -> None:
+    def __init__(self, roots: Iterable[Path], *, of_host: bool = False, abilities: Abilities = THIS_SYSTEM) -> None:
         given = [Path(os.path.abspath(root)) for root in roots]  # noqa: PTH100 - Path.resolve would follow links
-        self._roots = tuple((path, Path(os.path.realpath(path))) for path in given)
+        real = [(path, Path(os.path.realpath(path))) for path in given]
+        self._roots = tuple(pair for pair in real if is_encodable(str(pair[1])))
+        self._more = "--files-root sets others instead." if of_host else "--files-root FOLDER allows a further one."
         self._abilities = abilities
 
     def __bool__(self) -> bool:
@@ -127,7 +130,7 @@ class Folders:
             NotAllowedError: It does not lie inside.
             UnusableFileError: It is missing, no regular file, or can't be read.
         """
-        with _explained(path, "nothing was read"):
+        with self._explained(path, "nothing was read"):
             root, names = self._locate(path)
             with self._descend(root, names[:-1], make=False) as directory:
                 return _input(directory, names[-1] if names else ".")
@@ -142,11 +145,23 @@ class Folders:
             NotAllowedError: It does not lie inside.
             UnusableFileError: An allowed folder is missing, or the system does not let us.
         """
-        with _explained(directory or str(next(iter(self.paths), "")), "nothing was saved"):
+        with self._explained(directory or ".", "nothing was saved"):
             root, names = self._locate("." if directory is None else directory)
             opened = self._descend(root, names, make=True)
             remove_stale(opened)
             return Folder(opened)
+
+    @contextmanager
+    def _explained(self, path: str, undone: str) -> Generator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            first = "" if not self._roots or path.startswith(("/", "file:")) else f" in {self.paths[0]}"
+            raise UnusableFileError(f"{quote(path)} does not exist{first}, so {undone}.") from None
+        except NotADirectoryError:
+            raise UnusableFileError(f"{quote(path)} leads through something that is no folder, so {undone}.") from None
+        except OSError as error:
+            raise UnusableFileError(f"{quote(path)} can't be used, so {undone}: {error.strerror}.") from None
 
     def _descend(self, root: Path, names: Iterable[str], *, make: bool) -> Directory:
         return Directory.descend(root, names, make=make, abilities=self._abilities)
@@ -167,6 +182,8 @@ class Folders:
         raise self._outside(text)
 
     def _inside(self, text: str, path: Path) -> tuple[Path, tuple[str, ...]]:
+        if not is_encodable(str(path)) or len(str(path)) > LONGEST:
+            raise NotAllowedError(f"{quote(text)} leads to a name that can't be told or used. {self._allowed()}")
         for _, real in self._roots:
             if path.is_relative_to(real):
                 return real, path.relative_to(real).parts
@@ -178,21 +195,9 @@ class Folders:
     def _allowed(self) -> str:
         named = ", ".join(str(path) for path in self.paths[:NAMED])
         more = f" and {len(self._roots) - NAMED} more" if len(self._roots) > NAMED else ""
-        return f"Allowed: {named}{more}. A further one is allowed by --files-root FOLDER. Nothing was read or written."
+        return f"Allowed: {named}{more}; {self._more} Nothing was read or written."
 
 
 def _input(directory: Directory, name: str) -> InputFile:
     descriptor = directory.open_file(name, os.O_RDONLY)
     return InputFile(name, os.fstat(descriptor).st_size, os.fdopen(descriptor, "rb"))
-
-
-@contextmanager
-def _explained(path: str, undone: str) -> Generator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise UnusableFileError(f"{quote(path)} does not exist, so {undone}.") from None
-    except NotADirectoryError:
-        raise UnusableFileError(f"{quote(path)} leads through something that is no folder, so {undone}.") from None
-    except OSError as error:
-        raise UnusableFileError(f"{quote(path)} can't be used, so {undone}: {error.strerror}.") from None

@@ -9,10 +9,13 @@ import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote_to_bytes, urlsplit
 
-LONGEST = 4096
-"""Characters of a path."""
+LONGEST = 3500
+"""Characters of a path, so that a name can still follow it."""
+DEEPEST = 32
+"""Names of a path."""
 
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _WINDOWS_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 _WINDOWS_REFUSED = re.compile(r'[<>:"|?*]|[. ]$')
@@ -30,19 +33,24 @@ def parse_path(text: str, *, windows: bool = os.name == "nt") -> PurePath:
     """
     if not text or len(text) > LONGEST:
         raise ValueError(f"a path has 1 to {LONGEST} characters")
-    if _CONTROL.search(text) or not _is_encodable(text):
+    if _CONTROL.search(text) or not is_encodable(text):
         raise ValueError("it holds characters that no path can have")
     if text[:5].lower() == "file:":
         text = _path_of_uri(text, windows=windows)
+    elif _URL.match(text):
+        raise ValueError("it is a URL, which an input takes as it is")
     if text.startswith("~"):
         raise ValueError("~ is not replaced by a home folder: give the whole path")
     path = _windows_path(text) if windows else _posix_path(text)
     if ".." in path.parts:
         raise ValueError('it holds ".."')
+    if len(path.parts) > DEEPEST:
+        raise ValueError(f"it is over {DEEPEST} folders deep")
     return path
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8, as names on some disks can't."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -99,9 +99,7 @@ async def upload(
                     await sleep(retry.delay(attempt, random))
     except TimeoutError:
         raise UploadError(
-            f"{quote(file.name)} was not uploaded within {within:g} s: {sending.furthest:,} of its {file.size:,} "
-            "bytes had gone. Nothing was charged. A smaller file goes faster; one that is on the web can be named as "
-            "an input by its https URL instead."
+            f"{quote(file.name)} was not uploaded within {within:g} s: {sending.late()} Nothing was charged."
         ) from None
     raise UploadError(
         f"{quote(file.name)} could not be uploaded, in {retry.RETRIES + 1} attempts: {failure} Nothing was charged; "
@@ -140,6 +138,19 @@ class _Sending:
         """What Runway is told it is called: its own name in plain letters, with the extension of what it is."""
         stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:LONGEST_NAME].strip("_")
         return f"{stem or 'file'}.{self.content_type.extension}"
+
+    def late(self) -> str:
+        """Say what it was that took too long."""
+        match self.furthest:
+            case 0:
+                return "Runway or its storage did not answer. Calling again starts anew."
+            case self.file.size:
+                return "all of it had gone, but the storage did not answer. Calling again starts anew."
+            case gone:
+                return (
+                    f"{gone:,} of its {self.file.size:,} bytes had gone. A smaller file goes faster; one that is on "
+                    "the web can be named as an input by its https URL instead."
+                )
 
     async def send(self, transfers: Transfers, slot: UploadSlot, within: float) -> str | None:
         """Put the file into one place; return why that failed, or None."""

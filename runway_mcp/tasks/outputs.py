@@ -2,13 +2,17 @@
 
 from typing import cast
 
+import anyio
+
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.files.downloads import Failed, Report, Saved, download
 from runway_mcp.files.folders import Folder
 from runway_mcp.tasks.service import TaskService
 
-SAVING_SECONDS = 40.0
-"""How long the outputs of one call may take, after the task itself was read; below a host's 60 s."""
+WITHIN = 45.0
+"""Seconds for everything: below the 60 s after which common MCP hosts give up on a tool call."""
+LEAST = 5.0
+"""Seconds that saving has, however long the task took to be read."""
 
 
 class NoOutputError(Exception):
@@ -38,17 +42,18 @@ async def save_outputs(
         RunwayError: The task could not be read.
         NoOutputError: It has not succeeded, or has no outputs.
     """
+    until = anyio.current_time() + WITHIN
     task = await service.get(task_id)
     match task.data.get("output"):
-        case [str(), *_] as urls if task.status == "SUCCEEDED":
+        case [_, *_] as urls if task.status == "SUCCEEDED":
             pass
         case _:
             raise NoOutputError(task)
     return await download(
         (await service.files()).transfers,
         folder,
-        [url for url in cast("list[object]", urls) if isinstance(url, str)],
+        [url if isinstance(url, str) else None for url in cast("list[object]", urls)],
         stem=task_id,
-        within=SAVING_SECONDS,
+        within=max(until - anyio.current_time(), LEAST),
         report=report,
     )

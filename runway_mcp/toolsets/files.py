@@ -7,11 +7,12 @@ from typing import Annotated
 
 from mcp.server.mcpserver import Context, ListRoots, Resolve
 from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import OptionalText, Tool, Toolset
-from runway_mcp.toolsets.hosts import can_tell_roots
+from runway_mcp.toolsets.hosts import ask_for_roots, can_tell_roots
 from runway_mcp.toolsets.tasks import Output, TaskIdArgument
 
 
@@ -33,9 +34,9 @@ class DownloadOutput(Output):
 async def host_roots(ctx: Context[TaskService]) -> ListRoots | ListRootsResult:
     """Ask the host for its folders, where they are what is allowed and it can tell them."""
     files = await ctx.request_context.lifespan_context.files()
-    if files.takes_roots and not files.folders and can_tell_roots(ctx):
-        return ListRoots()
-    return ListRootsResult(roots=[])
+    if not files.takes_roots or files.folders or not can_tell_roots(ctx):
+        return ListRootsResult(roots=[])
+    return ListRoots() if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else await ask_for_roots(ctx)
 
 
 RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]

@@ -1,9 +1,19 @@
 """What the host on the other side can be asked, in either generation of the protocol."""
 
+from contextlib import suppress
+
+import anyio
 from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import ListRootsRequest, ListRootsResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from runway_mcp.tasks.service import TaskService
+
+ANSWER_SECONDS = 10.0
+"""How long a host may take to name its folders, which asks nobody."""
 
 
 def can_ask_person(ctx: Context[TaskService]) -> bool:
@@ -15,6 +25,14 @@ def can_ask_person(ctx: Context[TaskService]) -> bool:
 def can_tell_roots(ctx: Context[TaskService]) -> bool:
     """Whether the host has said that it can name its folders, and can be reached to do so."""
     return ctx.client_capabilities is not None and ctx.client_capabilities.roots is not None and _is_reachable(ctx)
+
+
+async def ask_for_roots(ctx: Context[TaskService]) -> ListRootsResult:
+    """Ask a host of the older protocol for its folders; one that does not tell them, or not in time, has none."""
+    with anyio.move_on_after(ANSWER_SECONDS), suppress(MCPError, ValidationError):
+        related = ServerMessageMetadata(related_request_id=ctx.request_id)
+        return await ctx.session.send_request(ListRootsRequest(), ListRootsResult, metadata=related)
+    return ListRootsResult(roots=[])
 
 
 def _is_reachable(ctx: Context[TaskService]) -> bool:

@@ -10,7 +10,7 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, ListRootsResul
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, Task, parse_task_id
 from runway_mcp.files.allowed import AllowedFiles
 from runway_mcp.files.downloads import Failed, Report, Saved
 from runway_mcp.files.folders import FilesError, Folder, Folders
@@ -56,13 +56,19 @@ async def download_to(
     except (FilesError, InvalidTaskIdError) as error:
         return results.error_result(str(error))
     except NoOutputError as error:
-        return results.error_result(
-            f"Nothing was saved: the task is {results.describe(error.task)}. Only one that has SUCCEEDED has outputs; "
-            "runway_waitForTask waits for it."
-        )
+        return results.error_result(_no_output(error.task))
     except RunwayError as error:
         return results.read_error(error)
     return _downloaded(task_id, outputs, shown, unshown)
+
+
+def _no_output(task: Task) -> str:
+    if task.status == "SUCCEEDED":
+        return "Nothing was saved: the task has SUCCEEDED, but Runway names no output of it."
+    return (
+        f"Nothing was saved: the task is {results.describe(task)}. Only one that has SUCCEEDED has outputs; "
+        "runway_waitForTask waits for it."
+    )
 
 
 def _folders(files: AllowedFiles, roots: ListRootsResult) -> Folders:
@@ -71,7 +77,7 @@ def _folders(files: AllowedFiles, roots: ListRootsResult) -> Folders:
     for root in roots.roots:
         with suppress(ValueError):
             given.append(Path(parse_path(str(root.uri))))
-    return files.folders or Folders(given)
+    return files.folders or Folders(given, of_host=True)
 
 
 def _reporter(ctx: Context[TaskService]) -> Report:
@@ -91,8 +97,12 @@ def _images(folder: Folder, outputs: list[Saved | Failed]) -> tuple[list[Content
         if not output.content_type.startswith("image/") or output.size > room:
             unshown.append(output.index)
             continue
-        with folder.open_file(output.path.name) as file:
-            data = file.file.read(room)
+        try:
+            with folder.open_file(output.path.name) as file:
+                data = file.file.read(room)
+        except OSError:
+            unshown.append(output.index)
+            continue
         room -= len(data)
         shown.append(ImageContent(data=b64encode(data).decode(), mime_type=output.content_type))
     return shown, unshown

@@ -91,6 +91,8 @@ async def test_a_failure_that_stays_says_that_nothing_was_done(
         {"fields": None},
         {"fields": ["key"]},
         {"fields": {"key": 1}},
+        {"fields": {"key": "a\r\nb"}},
+        {"fields": {"key\n": "a"}},
         {"runwayUri": None},
         {"runwayUri": "https://a.example/1"},
         {"runwayUri": "runway://"},

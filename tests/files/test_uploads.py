@@ -209,11 +209,25 @@ async def test_a_storage_that_takes_nothing_is_told_as_such(tmp_path: Path, fail
 
 
 async def test_an_upload_has_a_deadline(tmp_path: Path) -> None:
-    """However often the storage lets it begin anew: told how far it came and what goes instead."""
+    """However often the storage lets it begin anew: told how far it came, and whose silence it was."""
     with anyio.fail_after(5):
         _, _, error = await failing(tmp_path, HANG, content=LONG, within=0.3)
-    assert f"within 0.3 s: {len(LONG):,} of its {len(LONG):,} bytes" in error
-    assert "https URL" in error
+    assert "within 0.3 s: all of it had gone, but the storage did not answer" in error
+    assert "Nothing was charged" in error
+
+
+async def test_a_line_that_is_too_slow_is_told_what_goes_instead(tmp_path: Path) -> None:
+    """Part of the file had gone, or nothing at all where no place was given."""
+
+    async def wait(gone: int, size: int) -> None:  # noqa: ARG001 - told of each piece
+        await anyio.sleep(1)
+
+    async with storage() as (_, client, transfers):
+        with given(tmp_path, LONG) as file, pytest.raises(UploadError, match=r"bytes had gone.*https URL"):
+            await upload(client, transfers, file, within=0.3, report=wait)
+    async with upstream([HANG]) as server, clients(server.url) as (client, transfers):
+        with given(tmp_path, PNG) as file, pytest.raises(UploadError, match="Runway or its storage did not answer"):
+            await upload(client, transfers, file, within=0.3)
 
 
 async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Inputs from the disk and outputs to it: as a model sees them, and where they may lie."""
 
 import json
+import os
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.context import ClientRequestContext
-from mcp_types import CallToolResult, ImageContent, ListRootsResult, ResourceLink, Root, TextContent
-from pydantic import FileUrl
+from mcp_types import CallToolResult, ErrorData, ImageContent, ListRootsResult, ResourceLink, Root, TextContent
+from pydantic import FileUrl, JsonValue
 from support.faulty import FaultyWire, faulty_client
+from support.scripted import ID, Script, scripted_client, task
+from support.scripted import reply as scripted
 from support.serving import authorized, served
 from support.upstream import reply, upstream
+from support.waiting import until
 
 from runway_mcp.access import scope_of
 from runway_mcp.compose.files import open_files
@@ -190,6 +195,42 @@ async def test_the_hosts_own_folders_are_allowed_where_the_operator_names_none(f
     assert host.asked == 2
 
 
+class Workspace:
+    """A host of the older protocol that answers as it likes."""
+
+    def __init__(self, answer: ListRootsResult | ErrorData | None) -> None:
+        self._answer = answer
+
+    async def __call__(self, context: ClientRequestContext) -> ListRootsResult | ErrorData:  # noqa: ARG002 - the SDK's names
+        """Answer, or fail."""
+        if self._answer is None:
+            raise RuntimeError("a fault of the host's")
+        return self._answer
+
+
+@pytest.mark.parametrize("answer", ["remote", "refused", "broken", "nothing"])
+async def test_a_host_that_tells_no_usable_folder_is_one_without(answer: str, folder: Path) -> None:
+    """An error of the host's, or a remote workspace, with which the SDK refuses all, is not the call's."""
+    remote = Root.model_construct(uri="vscode-vfs://github/a/b")
+    answers = {
+        "remote": ListRootsResult.model_construct(roots=[remote, Root(uri=FileUrl(folder.as_uri()))]),
+        "refused": ErrorData(code=-32601, message="Method not found"),
+        "broken": None,
+        "nothing": ListRootsResult(roots=[]),
+    }
+    host = Workspace(answers[answer])
+    async with connected(takes_roots=True, mode="legacy", list_roots_callback=host) as (client, _):
+        result = await upload(client)
+    assert result.is_error
+    assert "--files-root FOLDER" in text(result)
+
+
+async def test_what_is_refused_in_a_folder_of_the_hosts_says_that_the_flag_replaces_it(folder: Path) -> None:
+    """It would not be allowed beside it."""
+    async with connected(takes_roots=True, list_roots_callback=Host(folder.as_uri())) as (client, _):
+        assert "--files-root sets others instead" in text(await upload(client, "/etc/hostname"))
+
+
 @pytest.mark.parametrize("takes_roots", [True, False])
 async def test_the_operators_folders_stand_against_the_hosts(folder: Path, tmp_path: Path, takes_roots: bool) -> None:
     """The host is not even asked; nor where only the operator may allow folders."""
@@ -254,6 +295,49 @@ async def test_only_what_succeeded_is_saved(sample: str, words: str, folder: Pat
     assert names_in(folder) == {"kite.png"}
 
 
+@pytest.mark.parametrize("output", [[], None, "https://outputs.example/a.png"])
+async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(output: JsonValue, folder: Path) -> None:
+    """It is said as it is."""
+    script = Script(scripted(200, task("SUCCEEDED", output=output)))
+    services = Services(lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]})))
+    async with Client(build_server(services)) as client:
+        result = await client.call_tool("runway_downloadOutput", {"taskId": ID})
+    assert result.is_error
+    assert "has SUCCEEDED, but Runway names no output of it" in text(result)
+
+
+async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path) -> None:
+    """That it was saved is told all the same."""
+
+    class Removing(Storage):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.url.path.endswith("/1.png"):
+                first = folder / f"{SAMPLES['succeeded_images'].id}-1.png"
+                await until(first.exists, "the first image to be saved")
+                await anyio.Path(first).unlink()
+            return await super().handle_async_request(request)
+
+    async with connected(folder, wire=Removing([])) as (client, _):
+        result = await save(client, "succeeded_images", inline=True)
+    assert not result.is_error
+    assert "Not inline: 1." in text(result)
+    assert len([block for block in result.content if isinstance(block, ImageContent)]) == 1
+
+
+async def test_a_name_that_no_text_can_hold_ends_in_an_error_and_nothing_else(folder: Path) -> None:
+    """The server goes on: such a name could not be told to anybody."""
+    odd = os.fsencode(folder) + b"/caf\xe9"
+    os.mkdir(odd)  # noqa: PTH102 - a Path can't be made of it
+    (folder / "link").symlink_to(os.fsdecode(odd))
+    async with connected(folder) as (client, _):
+        result = await save(client, directory="link")
+        assert result.is_error
+        assert "can't be told or used" in text(result)
+        assert not (await save(client)).is_error
+    async with connected(Path(os.fsdecode(odd))) as (client, _):
+        assert "No folder is allowed" in text(await save(client))
+
+
 async def test_what_can_not_be_read_or_uploaded_is_an_error(folder: Path) -> None:
     """A wrong id, a task that is gone, a file of no use, a key that is refused."""
     (folder / "notes.txt").write_text("a" * 1000)
@@ -262,7 +346,10 @@ async def test_what_can_not_be_read_or_uploaded_is_an_error(folder: Path) -> Non
         assert "UUID" in text(wrong)
         wire.faults["GET"].append(404)
         assert "removed task can't be brought back" in text(await save(client))
-        assert "not" in text(await upload(client, "notes.txt"))
+        assert "is by its content no image" in text(await upload(client, "notes.txt"))
+        assert f"does not exist in {folder}" in text(await upload(client, "none.png"))
+        for url in ("https://a.example/b.png", "runway://17f20503", "data:image/png;base64,aa"):
+            assert "it is a URL, which an input takes as it is" in text(await upload(client, url))
         wire.faults["POST"].append(401)
         refused = await upload(client)
         assert refused.is_error
@@ -389,6 +476,9 @@ async def test_an_api_on_this_machine_may_keep_files_there(is_own: bool) -> None
 
 def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
     """A slip in a host's configuration is seen at once; a home folder may be written as ~."""
-    with pytest.raises(SettingsError, match=r"--files-root.*must be a folder that exists"):
-        load({"files_root": [str(tmp_path / "none")]})
+    with pytest.raises(SettingsError, match=r"--files-root.*the 2\. is no folder that exists"):
+        load({"files_root": [str(tmp_path), str(tmp_path / "none")]})
+    for relative in ("", ".", "folder"):
+        with pytest.raises(SettingsError, match="not a whole path"):
+            load({"files_root": [relative]})
     assert load({"files_root": ["~"]}).files_root == (Path.home(),)
