@@ -124,8 +124,8 @@ async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
             case ["", "storage"]:
                 return reply(403, f"<Error><Code>AccessDenied</Code>{_ECHO}</Error>".encode())
             case ["", "v1", "uploads"]:
-                place = {"uploadUrl": f"http://{where}/storage?_jwt={JWT}", "fields": {"policy": JWT}}
-                return reply(200, {**place, "runwayUri": "runway://1"})
+                url, fields = f"http://{where}/storage?_jwt={JWT}", {"policy": JWT}
+                return reply(200, {"uploadUrl": url, "fields": dict[str, JsonValue](fields), "runwayUri": "runway://1"})
             case _:
                 links: list[JsonValue] = [f"http://{where}/outputs/{n}?_jwt={JWT}" for n in range(len(LINKED))]
                 return reply(200, task("SUCCEEDED", SUCCEEDED, output=links))

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from runway_mcp.settings import SANDBOX_URL, Settings, is_loopback
 from runway_mcp.tasks.callers import Caller
@@ -33,13 +34,16 @@ async def open_files(
     """
     from runway_mcp.files.allowed import AllowedFiles
     from runway_mcp.files.folders import Folders
-    from runway_mcp.files.transfers import open_transfers
+    from runway_mcp.files.transfers import Transfers, open_transfers
+
+    clients = WeakValueDictionary[tuple[str, str], Transfers]()
 
     def allowed(caller: Caller) -> AllowedFiles:
         roots = settings.files_root
         if settings.auth != "none":
             roots = tuple(_theirs(root, caller) for root in roots)
-        return AllowedFiles(Folders(roots), settings.transport == "stdio", transfers)
+        theirs = clients.setdefault((caller.issuer, caller.subject), transfers.for_another())
+        return AllowedFiles(Folders(roots), settings.transport == "stdio", theirs)
 
     base = urlsplit(settings.base_url)
     own = f"{base.scheme}://{base.netloc}" if is_loopback(base.hostname or "") else None

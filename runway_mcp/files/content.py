@@ -2,14 +2,11 @@
 
 A table of our own: of real files, `filetype` took a video in Ogg for sound and a text that begins with
 "ID3" for an MP3, `puremagic` missed an MP3 and took M4A for a video; both name types as Runway does not.
-Only what Runway takes or gives is here, so that everything else is nothing, text and archives included.
+Only what Runway takes or gives is here, so that everything else is nothing, text and programs included.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Literal
-
-Kind = Literal["image", "video", "audio"]
 
 HEAD = 1024
 """Bytes of a file that tell its type."""
@@ -26,11 +23,6 @@ class ContentType:
 
     name: str
     extension: str
-
-    @property
-    def kind(self) -> Kind:
-        """Whether one sees or hears it."""
-        return "image" if self.name.startswith("image/") else "video" if self.name.startswith("video/") else "audio"
 
 
 _TYPES = tuple(
@@ -54,6 +46,8 @@ _TYPES = tuple(
     )
 )
 
+_ARCHIVE = ContentType("application/zip", "zip")
+
 
 def detect(head: bytes) -> ContentType | None:
     """Return what a file is that begins with `head`, its first `HEAD` bytes or all that it has.
@@ -62,3 +56,8 @@ def detect(head: bytes) -> ContentType | None:
     video or sound of the kinds that Runway takes or gives.
     """
     return next((found for signature, found in _TYPES if signature.match(head)), None)
+
+
+def detect_output(head: bytes) -> ContentType | None:
+    """Return the same of an output of Runway's, which may also be a ZIP archive: a video as a sequence of images."""
+    return _ARCHIVE if head.startswith(b"PK\3\4") else detect(head)

@@ -7,7 +7,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from runway_mcp.files.content import HEAD, ContentType, detect
+from runway_mcp.files.content import HEAD, ContentType, detect_output
 from runway_mcp.files.folders import Folder
 from runway_mcp.files.parts import CHUNK
 
@@ -41,7 +41,7 @@ class Copy:
     @property
     def content_type(self) -> ContentType | None:
         """What its bytes are; None where they tell nothing."""
-        return detect(self._head)
+        return detect_output(self._head)
 
     def add(self, data: bytes) -> None:
         """Write what comes next; OSError where the disk does not take it."""
@@ -54,11 +54,12 @@ class Copy:
         self._digest = hashlib.sha256()
         self._head = b""
 
-    def publish(self, stem: str) -> tuple[Path, bool]:
+    def publish(self, stem: str, extension: str) -> tuple[Path, bool]:
         """Give it the first name that is free, or find the same bytes under one that is not.
 
         Args:
-            stem: What the name begins with; a number, where it is taken, and the extension follow.
+            stem: What the name begins with; a number follows where it is taken.
+            extension: What it ends in, after a dot.
 
         Returns:
             Where it is, and whether it was there before.
@@ -66,7 +67,6 @@ class Copy:
         Raises:
             OSError: It can't be done.
         """
-        extension = self.content_type.extension if self.content_type else "bin"
         number, name = 1, f"{stem}.{extension}"
         while True:
             try:

@@ -21,6 +21,11 @@ STALE_SECONDS = 24 * 3600.0
 """Age from which on an unfinished file is removed."""
 
 _PREFIX, _KEPT, _OPEN = ".runway-", ".part", ".writing"
+_MARK = "[0-9a-f]{16}"
+_OURS = re.compile(
+    rf"\.runway-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}-[0-9]+-{_MARK}(\.part|\.{_MARK}\.writing)",
+    re.IGNORECASE,
+)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}(?<!\.)")
 
 
@@ -36,9 +41,9 @@ def check_name(name: str) -> str:
 
 
 def remove_stale(directory: Directory) -> None:
-    """Remove what was left unfinished longer than a day ago."""
+    """Remove what was left unfinished longer than a day ago: parts of a task's outputs, by the whole of their names."""
     for name in directory.names():
-        if name.startswith(_PREFIX) and name.endswith((_KEPT, _OPEN)):
+        if _OURS.fullmatch(name):
             with suppress(OSError):  # another may have removed it first
                 if directory.status(name).st_mtime < time() - STALE_SECONDS:
                     directory.unlink(name)
@@ -49,6 +54,11 @@ class Part:
 
     Once it has ended, `keep` and `discard` do nothing. Not for two threads at once.
 
+    Args:
+        directory: Where it is.
+        name: What it is kept under; where it ends in a hyphen and 16 hexadecimal digits, they tell versions of
+            the same output apart, and what was kept of the others is removed.
+
     Attributes:
         size: Bytes that it holds.
     """
@@ -58,6 +68,7 @@ class Part:
         self._kept = f"{_PREFIX}{check_name(name)}{_KEPT}"
         self._name = _unknown(name)
         descriptor = self._claim()
+        self._remove_other_versions(name)
         if descriptor is None:
             self._name = _unknown(name)
             descriptor = directory.open_file(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -101,8 +112,7 @@ class Part:
         """
         check_name(name)
         if not self._file.closed:
-            os.fsync(self._file.fileno())
-            self._file.close()
+            self._settle()
         try:
             self._directory.link(self._name, name)
         except FileExistsError:
@@ -116,23 +126,40 @@ class Part:
         return self._directory.path / name
 
     def keep(self) -> None:
-        """Leave what it holds for a later call to go on with."""
-        if self._end() and self.size:
-            self._directory.replace(self._name, self._kept)
-        else:
+        """Leave what it holds for a later call to go on with, once the disk has it.
+
+        Raises:
+            OSError: It can't be done; nothing is left.
+        """
+        try:
+            if self.size and not self._has_ended:
+                if not self._file.closed:
+                    self._settle()
+                self._directory.replace(self._name, self._kept)
+        finally:
             self.discard()
 
     def discard(self) -> None:
         """Remove it."""
-        self._end()
+        self._has_ended = True
+        self._file.close()
         with suppress(OSError):
             self._directory.unlink(self._name)
 
-    def _end(self) -> bool:
-        """Close the file; return whether it had not ended yet."""
+    def _settle(self) -> None:
+        """Have its bytes survive a loss of power, and close the file."""
+        os.fsync(self._file.fileno())
         self._file.close()
-        had_ended, self._has_ended = self._has_ended, True
-        return not had_ended
+
+    def _remove_other_versions(self, name: str) -> None:
+        output, _, mark = name.rpartition("-")
+        if re.fullmatch(_MARK, mark) is None:
+            return
+        version = re.compile(re.escape(f"{_PREFIX}{output}-") + _MARK + re.escape(_KEPT))
+        with suppress(OSError):  # what is not removed now is after a day
+            for other in self._directory.names():
+                if version.fullmatch(other) and other != self._kept:
+                    self._directory.unlink(other)
 
     def _claim(self) -> int | None:
         """Take over what an earlier call left, and return its descriptor; None where there is nothing to trust."""

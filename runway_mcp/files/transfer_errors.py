@@ -1,14 +1,16 @@
 """What can go wrong on a file's way, as one small tree.
 
     TransferError
-    ├── RefusedError   nothing was sent: no https, or an address that is not public
+    ├── RefusedError   nothing was sent: no https, an address that is not public, no certificate that is trusted
     ├── StatusError    the host answered, but not with the file
+    ├── UnwantedError  what the host sends is not what is saved here
     └── BrokenError    no connection, or no whole answer: a moment later it may go better
         └── LateError  the time was up
 
 What is said of a failure names the host, never the URL, whose query is a signature.
 """
 
+import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -23,7 +25,13 @@ _DIRECT = " No proxy is used for files."
 
 
 class TransferError(Exception):
-    """A file did not come, or did not go."""
+    """A file did not come, or did not go.
+
+    Attributes:
+        may_pass: Whether it may go better later, by a fresh link, with nothing else changed.
+    """
+
+    may_pass = False
 
 
 class RefusedError(TransferError):
@@ -40,10 +48,26 @@ class StatusError(TransferError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+        self.may_pass = self.is_busy or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the host is overloaded or ails, so that it may answer the same request better in a moment."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class UnwantedError(TransferError):
+    """What the host sends is not what is saved here."""
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class BrokenError(TransferError):
     """There was no connection, or no whole answer came over it."""
+
+    may_pass = True
 
 
 class LateError(BrokenError):
@@ -79,6 +103,11 @@ def typed_errors(host: str) -> Generator[None]:
     except httpcore2.ConnectTimeout:
         raise BrokenError(f"{host} could not be reached: the connection was not made in time.{_DIRECT}") from None
     except httpcore2.ConnectError as error:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
+            raise RefusedError(
+                f"{host} has no certificate that is trusted here, so nothing was sent: {quote(str(error))}. "
+                "--ca-file (PEM) names a further authority."
+            ) from None
         raise BrokenError(f"{host} could not be reached: {quote(str(error))}.{_DIRECT}") from None
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError):
         raise BrokenError(f"The connection to {host} broke before everything had come.") from None

@@ -23,7 +23,10 @@ from runway_mcp.files.transfer_errors import LateError, RefusedError, StatusErro
 
 LONGEST_TEXT = 4096
 """Bytes of an answer to a POST that are kept."""
-MOST_CONNECTIONS = 16
+AT_ONCE = 4
+"""Files that come to one caller at once, and files that go from them; the others wait for their turn."""
+MOST_CONNECTIONS = 128
+"""Connections of all callers together."""
 HIGHEST_PORT = 0xFFFF
 
 _TIMEOUTS = {"connect": 10.0, "read": 20.0, "write": 20.0}
@@ -52,24 +55,36 @@ class Incoming:
 
     Attributes:
         start: Bytes of the file before the first that comes: what was asked for, or 0.
+        end: Bytes of the file up to the last that comes; as `total`, or fewer where the host sends a part at a time.
         total: Bytes of the whole file, or None where the host does not say.
         etag: Its strong validator, which only the same bytes have; None where the host gives none.
         chunks: What comes, as it comes; ends in a `BrokenError` where it ends too early.
     """
 
     start: int
+    end: int | None
     total: int | None
     etag: str | None
     chunks: AsyncGenerator[bytes] = field(repr=False)
 
 
 class Transfers:
-    """The client. Made by `open_transfers`."""
+    """The client of one caller. Made by `open_transfers`, those of further callers by `for_another`."""
 
-    def __init__(self, own_origin: str | None, connect: Callable[[bool], httpx2.AsyncBaseTransport]) -> None:
+    def __init__(
+        self,
+        own_origin: str | None,
+        connect: Callable[[bool], httpx2.AsyncBaseTransport],
+        transports: dict[bool, httpx2.AsyncBaseTransport],
+    ) -> None:
         self._own_origin = own_origin and _origin(httpx2.URL(own_origin))
         self._connect = connect
-        self._transports = dict[bool, httpx2.AsyncBaseTransport]()
+        self._transports = transports
+        self._places = {method: anyio.Semaphore(AT_ONCE) for method in ("GET", "POST")}
+
+    def for_another(self) -> "Transfers":
+        """Return a client for another caller: over the same connections, but neither waits for the other's files."""
+        return Transfers(self._own_origin, self._connect, self._transports)
 
     @asynccontextmanager
     async def get(
@@ -80,13 +95,14 @@ class Transfers:
         Args:
             url: Where it is.
             start: Bytes that are there already.
-            etag: The validator of the file that they are of; another one comes whole, from 0.
-            within: Seconds that everything may take, up to the end of the context.
+            etag: The strong validator of the file that they are of; another one comes whole, from 0. Without it
+                nothing tells what the rest would be of, so the whole is asked for.
+            within: Seconds that everything may take, the wait for a turn included, up to the end of the context.
 
         Raises:
             TransferError: It does not come; LateError also where the time ends within the context.
         """
-        headers = {**_HEADERS, "Range": f"bytes={start}-", "If-Range": etag or ""} if start else _HEADERS
+        headers = {**_HEADERS, "Range": f"bytes={start}-", "If-Range": etag} if start and etag else _HEADERS
         async with self._exchange("GET", url, headers, None, within) as (host, response):
             yield _incoming(host, response, start, etag)
 
@@ -99,7 +115,7 @@ class Transfers:
             url: Where it goes.
             content: The body.
             headers: Its type and, where known, its length.
-            within: Seconds that everything may take.
+            within: Seconds that everything may take, the wait for a turn included.
 
         Returns:
             The answer, whatever its status.
@@ -133,13 +149,14 @@ class Transfers:
         transport, request = self._request(method, url, headers, content)
         host = quote(request.url.host, 80)
         with anyio.move_on_after(within) as scope:
-            with typed_errors(host):
-                response = await transport.handle_async_request(request)
-            try:
-                yield host, response
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
+            async with self._places[method]:
+                with typed_errors(host):
+                    response = await transport.handle_async_request(request)
+                try:
+                    yield host, response
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await response.aclose()
         if scope.cancelled_caught:
             raise LateError(f"The time was up before the exchange with {host} was over.") from None
 
@@ -197,7 +214,7 @@ async def open_transfers(
             )
         )
 
-    transfers = Transfers(own_origin, connect)
+    transfers = Transfers(own_origin, connect, {})
     try:
         yield transfers
     finally:
@@ -264,9 +281,9 @@ def _incoming(host: str, response: httpx2.Response, start: int, etag: str | None
         total = int(length) if _NUMBER.fullmatch(length) else None
         if total is None and "Transfer-Encoding" not in headers:
             raise StatusError(f"{host} does not say how long the file is, so a part could be taken for it.", status)
-        return Incoming(0, total, strong, chunks)
+        return Incoming(0, total, total, strong, chunks)
     match = _RANGE.fullmatch(headers.get("Content-Range", ""))
     first, last, total = map(int, match.groups()) if match else (0, 0, 0)
-    if not start or (first, last) != (start, total - 1) or strong not in {None, etag}:
+    if etag is None or strong != etag or not 0 < start == first <= last < total:
         raise StatusError(f"{host} sends another part of the file than was asked for.", status)
-    return Incoming(start, total, etag, chunks)
+    return Incoming(start, last + 1, total, etag, chunks)

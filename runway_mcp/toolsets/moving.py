@@ -113,8 +113,11 @@ def _downloaded(
 ) -> CallToolResult:
     saved = [output for output in outputs if isinstance(output, Saved)]
     notes = list[str]()
-    if len(saved) < len(outputs):
-        notes.append(f"{len(outputs) - len(saved)} of {len(outputs)} not saved; the same call goes on with them.")
+    failed = [output for output in outputs if isinstance(output, Failed)]
+    if failed:
+        notes.append(f"Not saved: {', '.join(str(output.index) for output in failed)}.")
+    if any(output.may_pass for output in failed):
+        notes.append("The same call may bring what is missing.")
     if unshown:
         numbers = ", ".join(map(str, unshown))
         notes.append(f"Not inline: {numbers}. Only images are, of {LARGEST_INLINE:,} bytes together at most.")

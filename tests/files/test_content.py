@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runway_mcp.files.content import detect
+from runway_mcp.files.content import detect, detect_output
 from runway_mcp.sandbox.media import FORMATS, Kind, render
 
 WEBM = bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d4287810442858102")
@@ -85,7 +85,7 @@ def test_a_file_is_what_it_begins_with(name: str, head: bytes) -> None:
         found = detect(head + more)
         assert found
         assert found.name == name
-        assert name.startswith(found.kind)
+        assert detect_output(head + more) == found
 
 
 def test_each_type_has_an_extension_of_its_own() -> None:
@@ -99,13 +99,22 @@ def test_what_the_sandbox_gives_is_known(kind: Kind) -> None:
     """A video, an image, a sound."""
     found = detect(render(kind, 0))
     assert found
-    assert (found.name, found.extension, found.kind) == (FORMATS[kind].content_type, FORMATS[kind].suffix, kind)
+    assert (found.name, found.extension) == (FORMATS[kind].content_type, FORMATS[kind].suffix)
 
 
 @pytest.mark.parametrize("head", NOT_MEDIA, ids=repr)
 def test_anything_else_is_nothing(head: bytes) -> None:
     """Text, pages, errors, archives, programs, and pictures and films that Runway does not take."""
     assert detect(head) is None
+
+
+def test_an_archive_is_an_output_but_no_input() -> None:
+    """Runway gives the images of a video so, and takes none."""
+    archive = b"PK\3\4\x14\0\0\0"
+    found = detect_output(archive)
+    assert found
+    assert (found.name, found.extension) == ("application/zip", "zip")
+    assert detect(archive) is None
 
 
 @given(st.text())

@@ -20,6 +20,7 @@ MODES = [
     for hard_links in (True, False)
 ]
 DAY = 24 * 3600
+OUTPUT = ".runway-08388106-1b46-4f5c-bd46-1c1d7ee86892-1"
 
 
 @pytest.fixture(params=MODES, ids=str)
@@ -181,23 +182,43 @@ def test_what_can_not_be_published_takes_no_name(folder: Folder) -> None:
 
 def test_what_was_left_for_a_day_is_removed(folder: Folder) -> None:
     """With the next opening of the folder: parts of killed processes too, but nothing else."""
-    for name, age in {
-        ".runway-old.part": DAY + 60,
-        ".runway-old.0123456789abcdef.writing": DAY + 60,
-        ".runway-young.part": DAY - 60,
-        ".runway-young.0123456789abcdef.writing": 0,
-        ".other.part": DAY + 60,
-        ".runway-notes.txt": DAY + 60,
-        "old.part": DAY + 60,
-    }.items():
+    stale = (f"{OUTPUT}-{'1' * 16}.part", f"{OUTPUT}-{'1' * 16}.0123456789abcdef.writing")
+    others = (
+        ".runway-notes.part",
+        ".runway-notes.writing",
+        f".runway-notes-{'1' * 16}.part",
+        f"{OUTPUT}.part",
+        f"{OUTPUT}-{'1' * 16}.part.txt",
+        f"{OUTPUT}-{'1' * 16}.writing",
+        f"{OUTPUT}-{'1' * 16}.part"[1:],
+    )
+    young = (f"{OUTPUT}-{'2' * 16}.part", f"{OUTPUT}-{'2' * 16}.0123456789abcdef.writing")
+    for name in stale + others + young:
         (folder.path / name).touch()
-        os.utime(folder.path / name, (time() - age, time() - age))
-    (folder.path / ".runway-folder.part").mkdir()
-    os.utime(folder.path / ".runway-folder.part", (0, 0))
+        if name not in young:
+            os.utime(folder.path / name, (time() - DAY - 60, time() - DAY - 60))
+    (folder.path / f"{OUTPUT}-{'3' * 16}.part").mkdir()
+    os.utime(folder.path / f"{OUTPUT}-{'3' * 16}.part", (0, 0))
     with Folders([folder.path]).folder(None):
         pass
-    assert not [name for name in names(folder) if name.startswith(".runway-old")]
-    assert len(names(folder)) == 6
+    assert names(folder) == sorted((*others, *young, f"{OUTPUT}-{'3' * 16}.part"))
+
+
+def test_of_the_versions_of_an_output_one_is_kept(folder: Folder) -> None:
+    """What is begun of another replaces it; other outputs, files of the user's and what is written stay."""
+    first, second, other = (f"{OUTPUT[8:]}-{mark * 16}" for mark in "abc")
+    sibling = f"{OUTPUT[8:-1]}11-{'a' * 16}"
+    written(folder, first, b"1").keep()
+    written(folder, sibling, b"2").keep()
+    (folder.path / f"{OUTPUT}-notes.part").write_bytes(b"mine")
+    busy = written(folder, other, b"3")
+    written(folder, second, b"4").keep()
+    for name, size in ((sibling, 1), (second, 1), (first, 0)):
+        part = folder.open_part(name)
+        assert part.size == size
+        part.discard()
+    assert (folder.path / f"{OUTPUT}-notes.part").read_bytes() == b"mine"
+    assert busy.publish("a.bin").read_bytes() == b"3"
 
 
 @pytest.mark.parametrize(

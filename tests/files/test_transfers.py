@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -13,12 +13,12 @@ import httpcore2
 import httpx2
 import pytest
 import trustme
-from support.upstream import HANG, RESET, Reply, Upstream, reply, upstream
+from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, upstream
 from support.waiting import together
 
 from runway_mcp.files.addresses import PublicNetwork
 from runway_mcp.files.transfer_errors import BrokenError, LateError, RefusedError, StatusError, TransferError
-from runway_mcp.files.transfers import LONGEST_TEXT, Transfers, open_transfers
+from runway_mcp.files.transfers import AT_ONCE, LONGEST_TEXT, Transfers, open_transfers
 
 QUERY = "?_jwt=eyJ.marked-signature&x=marked-query"
 CONTENT = bytes(range(256)) * 40
@@ -37,10 +37,11 @@ async def transfers_to(api: Upstream) -> AsyncGenerator[Transfers]:
 async def get(
     transfers: Transfers, url: str, *, start: int = 0, etag: str | None = None, within: float = 10
 ) -> tuple[int, int | None, str | None, bytes]:
-    """Fetch a file: its start, total and mark, and what came."""
+    """Fetch a file, or all the rest of it: its start, total and mark, and what came."""
     async with transfers.get(f"{url}/outputs/1.mp4{QUERY}", start=start, etag=etag, within=within) as incoming:
         content = b"".join([chunk async for chunk in incoming.chunks])
         assert "marked" not in repr(incoming)
+    assert incoming.end == incoming.total
     return incoming.start, incoming.total, incoming.etag, content
 
 
@@ -80,12 +81,35 @@ async def test_a_host_that_knows_no_ranges_sends_the_whole_file() -> None:
         assert await get(files, api.url, start=9_000, etag='"older"') == (0, len(CONTENT), ETAG, CONTENT)
 
 
+async def test_a_part_may_come_in_parts() -> None:
+    """How far it reaches is told, so that the next can be asked for."""
+    part = reply(206, CONTENT[9_000:9_500], ETag=ETAG, Content_Range=f"bytes 9000-9499/{len(CONTENT)}")
+    async with (
+        upstream([part]) as api,
+        transfers_to(api) as files,
+        files.get(api.url, start=9_000, etag=ETAG, within=10) as incoming,
+    ):
+        assert (incoming.start, incoming.end, incoming.total) == (9_000, 9_500, len(CONTENT))
+        assert b"".join([chunk async for chunk in incoming.chunks]) == CONTENT[9_000:9_500]
+
+
+async def test_without_a_mark_the_whole_is_asked_for() -> None:
+    """For nothing tells which file the rest would be of."""
+    async with upstream([WHOLE]) as api, transfers_to(api) as files:
+        assert await get(files, api.url, start=9_000) == (0, len(CONTENT), ETAG, CONTENT)
+        assert not {"range", "if-range"} & set(api.requests[0].headers)
+
+
+REST = "bytes 9000-10239/10240"
 WRONG_PARTS = {
-    "another start": {"Content_Range": "bytes 100-10239/10240"},
-    "an end too early": {"Content_Range": "bytes 9000-10000/10240"},
-    "no total": {"Content_Range": "bytes 9000-10239/*"},
-    "no range": {},
-    "another file": {"Content_Range": "bytes 9000-10239/10240", "ETag": '"version-2"'},
+    "another start": {"Content_Range": "bytes 100-10239/10240", "ETag": ETAG},
+    "an end before the start": {"Content_Range": "bytes 9000-8999/10240", "ETag": ETAG},
+    "an end beyond the file's": {"Content_Range": "bytes 9000-10240/10240", "ETag": ETAG},
+    "no total": {"Content_Range": "bytes 9000-10239/*", "ETag": ETAG},
+    "no range": {"ETag": ETAG},
+    "another file": {"Content_Range": REST, "ETag": '"version-2"'},
+    "a file like it": {"Content_Range": REST, "ETag": f"W/{ETAG}"},
+    "any file": {"Content_Range": REST},
 }
 
 
@@ -265,6 +289,37 @@ async def test_each_byte_that_drips_in_brings_the_end_no_later() -> None:
         assert len(silent.requests) == 1
 
 
+async def test_one_caller_does_not_make_another_wait() -> None:
+    """Each has a few files that come and a few that go at once; more wait for their turn, no longer than they may."""
+
+    async def nothing() -> AsyncGenerator[bytes]:
+        yield b""
+
+    async def send(transfers: Transfers, url: str) -> None:
+        async with aclosing(nothing()) as content:
+            await transfers.post(url, content=content, headers={"Content-Length": "0"}, within=10)
+
+    def hang(request: Request) -> Reply:
+        return WHOLE if "outputs" in request.path else HANG
+
+    async with upstream(hang) as api, transfers_to(api) as files, anyio.create_task_group() as calls:
+
+        async def fetch() -> None:
+            async with files.get(f"{api.url}/slow", within=10):
+                pass
+
+        for _ in range(AT_ONCE + 1):
+            calls.start_soon(fetch)
+            calls.start_soon(send, files, api.url)
+        await api.asked("GET", AT_ONCE)
+        await api.asked("POST", AT_ONCE)
+        async with refused(LateError, "The time was up"):
+            await get(files, api.url, within=0.05)
+        assert (api.count("GET"), api.count("POST")) == (AT_ONCE, AT_ONCE)
+        assert (await get(files.for_another(), api.url))[3] == CONTENT
+        calls.cancel_scope.cancel()
+
+
 async def test_what_fails_within_is_not_taken_for_the_networks_failure() -> None:
     """A full disk is told as such, and the connection is closed."""
     async with upstream([Reply(WHOLE.data[:100], then="hang")]) as api, transfers_to(api) as files:
@@ -371,11 +426,13 @@ async def test_a_checked_address_still_has_to_be_the_hosts(tmp_path: Path) -> No
         network = PublicNetwork(resolve, Rerouted(int(host.url.rpartition(":")[2])))
         async with open_transfers(ca_file=file, network=network) as files:
             assert (await get(files, "https://files.example"))[3] == CONTENT
-            async with refused(BrokenError, "Hostname mismatch"):
+            async with refused(
+                RefusedError, "no certificate that is trusted here, so nothing was sent: .*Hostname mismatch"
+            ):
                 await get(files, "https://other.example")
         async with open_transfers(ca_file=file, own_origin=host.url) as files:
             assert (await get(files, host.url))[3] == CONTENT
-        async with open_transfers(network=network) as strange, refused(BrokenError, "certificate verify failed"):
+        async with open_transfers(network=network) as strange, refused(RefusedError, "certificate verify failed"):
             await get(strange, "https://files.example")
         assert [request.headers["host"] for request in host.requests] == ["files.example", host.url[8:]]
 

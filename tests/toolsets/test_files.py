@@ -278,7 +278,8 @@ async def test_an_output_that_does_not_come_is_told_beside_the_others(
     assert result.is_error is is_error
     assert "403" in files[0]["error"]
     assert ("path" in files[1]) is not is_error
-    assert "the same call goes on with them" in text(result)
+    assert "Not saved: 1" in text(result)
+    assert "The same call may bring what is missing." in text(result)
     assert "_jwt" not in text(result)
 
 
