@@ -9,6 +9,7 @@ likely that of one with the same settings.
 """
 
 import logging
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,6 @@ from runway_mcp.api.requests import Prepared
 from runway_mcp.tasks.likeness import fingerprint, settings
 from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
 from runway_mcp.tasks.store import (
-    NO_LIMITS,
     SENDING_SECONDS,
     BusyError,
     DayLimitError,
@@ -130,7 +130,7 @@ class Starter:
         Args:
             prepared: What is sent.
             client_token: The caller's name for this start: within 24 hours it stands for one task.
-            leave: Credits up to which a person has agreed to this start.
+            leave: Credits up to which a person has agreed to this start; infinite where its price was not known.
 
         Raises:
             RunwayError: It was refused; nothing was bought.
@@ -255,7 +255,10 @@ class Starter:
         """Which limit is broken by what became known only now, or can't be held for want of it; empty for none."""
         limits = self._limits
         if price is None:
-            return "" if limits == NO_LIMITS else "Runway tells no price, so this server's limits can't be kept."
+            is_agreed = limits.unasked is None or leave == math.inf
+            if limits.task is None and limits.day is None and is_agreed:
+                return ""
+            return "Runway tells no price, so this server's limits can't be kept."
         if limits.task is not None and price > limits.task:
             return f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task."
         if limits.day is not None:

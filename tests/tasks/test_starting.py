@@ -1,5 +1,6 @@
 """Starting a task: sent once, within the limits, and once only for a client token."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -258,7 +259,7 @@ async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue)
 @pytest.mark.parametrize("price", [None, -5, 1e10, "60", True])
 @pytest.mark.parametrize("limits", [Limits(task=5), Limits(day=5), Limits(unasked=5)])
 async def test_without_a_price_no_limit_can_be_kept_so_the_task_is_taken_back(limits: Limits, price: JsonValue) -> None:
-    """What is no price counts as none. Where nothing is limited the task stands."""
+    """What is no price counts as none. Where nothing is limited, or a person agreed to any price, the task stands."""
     created = reply(200, {"id": ID, "estimatedCost": {"credits": price}})
     steps = [reply(200, task("PENDING")), reply(200, task("PENDING")), DELETED, FREE]
     async with starting(created, *steps, limits=limits) as (_, service):
@@ -268,6 +269,8 @@ async def test_without_a_price_no_limit_can_be_kept_so_the_task_is_taken_back(li
         assert (await Starter(service).start(wanted())).credits is None
     async with starting(created, reply(401, {"error": "no"})) as (_, service):
         assert (await Starter(service).start(wanted())).credits is None
+    async with starting(created, *steps, limits=Limits(unasked=5)) as (_, service):
+        assert (await Starter(service).start(wanted(), leave=math.inf)).credits is None
 
 
 async def test_a_token_is_free_again_after_its_task_was_taken_back() -> None:
