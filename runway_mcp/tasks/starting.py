@@ -233,7 +233,8 @@ class Starter:
             ) from error
         price = created.credits if created.credits is not None else await self._price(created.id)
         trouble = await _kept(history.settle(number, task_id=created.id, cost=price))
-        if over := await self._over(price, number, leave):
+        over = self._without_price(leave) if price is None else await self._over(price, number, leave)
+        if over:
             raise OverLimitError(f"{over} {await self._take_back(created.id, number, price)}")
         return Started(created.id, price, trouble=trouble)
 
@@ -251,14 +252,17 @@ class Starter:
         except RunwayError:
             return None
 
-    async def _over(self, price: float | None, number: int, leave: float) -> str:
-        """Which limit is broken by what became known only now, or can't be held for want of it; empty for none."""
+    def _without_price(self, leave: float) -> str:
+        """Whether a limit can't be kept for want of a price; empty where there is none to keep."""
         limits = self._limits
-        if price is None:
-            is_agreed = limits.unasked is None or leave == math.inf
-            if limits.task is None and limits.day is None and is_agreed:
-                return ""
-            return "Runway tells no price, so this server's limits can't be kept."
+        is_agreed = limits.unasked is None or leave == math.inf
+        if limits.task is None and limits.day is None and is_agreed:
+            return ""
+        return "Runway tells no price, so this server's limits can't be kept."
+
+    async def _over(self, price: float, number: int, leave: float) -> str:
+        """Which limit is broken by a price that became known only now; empty for none."""
+        limits = self._limits
         if limits.task is not None and price > limits.task:
             return f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task."
         if limits.day is not None:
