@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_METAVARS = {
+    "max_credits_per_task": "CREDITS",
+    "max_credits_per_day": "CREDITS",
+    "confirm_over": "CREDITS",
+    "files_root": "FOLDER",
+    "state_dir": "FOLDER",
+    "oauth_issuer": "URL",
+    "oauth_audience": "URL",
+    "oauth_introspection": "URL",
+    "max_requests": "N",
+    "max_waits": "N",
+}
+"""What stands for a value in the help where the last word of the setting's name does not say it."""
+
 
 class UsageError(Exception):
     """The command line or a setting can't be used; told in one line."""
@@ -101,9 +115,8 @@ def parse_settings(
             text = f"{field.description} [{variables(name)[0]}; default: {field.default or 'none'}]"
             action = "append" if field.default == () else "store"
             choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
-            parser.add_argument(
-                given_as, dest=name, action=action, metavar=choices or name.rsplit("_")[-1].upper(), help=text
-            )
+            metavar = choices or _METAVARS.get(name) or name.rpartition("_")[2].upper()
+            parser.add_argument(given_as, dest=name, action=action, metavar=metavar, help=text)
     options = vars(parser.parse(arguments))
     return _load({name: value for name, value in options.items() if value is not None})
 

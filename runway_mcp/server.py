@@ -28,7 +28,7 @@ from runway_mcp.tasks.service import TaskService
 from runway_mcp.toolsets import Toolset, results
 from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.capability import CAPABILITY
-from runway_mcp.toolsets.consent import RefusedError
+from runway_mcp.toolsets.consent import Answers, RefusedError
 from runway_mcp.toolsets.files import FILES
 from runway_mcp.toolsets.generation import GENERATION
 from runway_mcp.toolsets.tasks import TASKS
@@ -84,11 +84,13 @@ class RunwayServer(MCPServer[TaskService]):
         """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
         try:
             return await super().call_tool(name, arguments, context)
+        except MCPError:
+            return _no_answer(name)
         except UnexpectedToolError as error:
             logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
             return results.error_result(
-                f"{name} failed through a fault of this server; its log says more. If the call was to change the "
-                "task, that may have happened or not: reading the task shows how it stands."
+                f"{name} failed through a fault of this server; its log says more. What the call was to start or "
+                "change may have happened or not: the task, or the account, shows how it stands."
             )
         except ToolError as error:
             match error.__cause__:
@@ -97,9 +99,7 @@ class RunwayServer(MCPServer[TaskService]):
                 case RefusedError() as refusal:
                     return results.error_result(str(refusal))
                 case ToolError():
-                    return results.error_result(
-                        f"The host's answer to what {name} asked can't be read. Nothing was done or charged."
-                    )
+                    return _no_answer(name)
                 case _:
                     pass
             raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
@@ -161,7 +161,9 @@ def build_server(
         website_url=WEBSITE,
         version=__version__,
         lifespan=lifespan,
-        request_state_security=RequestStateSecurity(keys=[question_key or token_bytes()], bind_principal=_who_asks),
+        request_state_security=RequestStateSecurity(
+            codec=Answers([question_key or token_bytes()]), bind_principal=_who_asks
+        ),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
@@ -172,6 +174,13 @@ def build_server(
         toolset.register(server, read_only=read_only)
     prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
     return server
+
+
+def _no_answer(name: str) -> CallToolResult:
+    """What is said where a tool asked the host something, and an error came, or what can't be read."""
+    return results.error_result(
+        f"The host could not answer what {name} asked, or not so that it can be read. Nothing was done or charged."
+    )
 
 
 def _who_asks(ctx: ServerRequestContext[Any, Any]) -> str | None:

@@ -218,7 +218,8 @@ class Settings(BaseSettings):
         folders = tuple(map(_expanded, folders))
         for number, folder in enumerate(folders, 1):
             if not (folder.is_absolute() and folder.is_dir()):
-                raise ValueError(f"the {number}. is no folder that exists, or not a whole path (/… or ~/…)")
+                which = f"number {number} of {len(folders)}" if len(folders) > 1 else "it"
+                raise ValueError(f"{which} is no folder that exists, or not a whole path (/… or ~/…)")
         return folders
 
     @field_validator("allowed_host")
@@ -287,11 +288,13 @@ class Settings(BaseSettings):
         needed = {"token": ("tokens_file",), "oauth": ("oauth_issuer", "oauth_audience")}
         for mode, names in needed.items():
             for name in names:
-                if (getattr(self, name) is None) == (self.auth == mode):
-                    raise ValueError(f"{place(name)}: it goes with --auth {mode}, and --auth {mode} with it")
-        for name in ("oauth_introspection", "tenants_file"):
-            if getattr(self, name) is not None and self.auth != "oauth":
-                raise ValueError(f"{place(name)}: it goes with --auth oauth")
+                if self.auth == mode and getattr(self, name) is None:
+                    raise ValueError(f"{place('auth')}: {mode} needs {place(name)}")
+        of_mode = {**needed, "oauth": (*needed["oauth"], "oauth_introspection", "tenants_file")}
+        for mode, names in of_mode.items():
+            for name in names:
+                if self.auth != mode and getattr(self, name) is not None:
+                    raise ValueError(f"{place(name)}: it goes with --auth {mode}")
         return self
 
     @model_validator(mode="after")

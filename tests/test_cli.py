@@ -25,6 +25,13 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
         assert flag(name) is None or f"{flag(name)} " in shown
     assert "default: https://api.dev.runwayml.com" in shown
     assert "--env-file PATH" in shown
+    for option in (
+        "--max-credits-per-task CREDITS",
+        "--confirm-over CREDITS",
+        "--max-waits N",
+        "--api-version VERSION",
+    ):
+        assert f"{option} " in shown
     assert all(command in shown for command in COMMANDS)
 
 

@@ -243,8 +243,8 @@ def test_with_authentication_other_addresses_may_be_served() -> None:
     ],
 )
 def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, object], missing: str) -> None:
-    """The message names what is missing."""
-    with pytest.raises(SettingsError, match=f"^{missing} / "):
+    """The message names the mode and what is missing."""
+    with pytest.raises(SettingsError, match=f"^--auth / RUNWAY_MCP_AUTH: {flags['auth']} needs {missing} / "):
         load(HTTP | flags)
 
 

@@ -2,7 +2,7 @@
 
     RunwayError
     ├── AuthenticationError   no key, or 401 / 403
-    ├── NotFoundError         404: never existed, cancelled or deleted
+    ├── NotFoundError         404: never existed, cancelled, deleted, or not this key's
     ├── BadRequestError       any other 4xx, with the API's `issues`
     ├── TransientError        the same request may succeed a little later
     │   ├── RateLimitedError  429, with the wait that was asked for
@@ -76,7 +76,7 @@ class AuthenticationError(RunwayError):
 
 
 class NotFoundError(RunwayError):
-    """The API has no such task: it never existed, or it was cancelled or deleted."""
+    """The API has no such task: it never existed, is gone, or belongs to another key's organization."""
 
 
 class BadRequestError(RunwayError):

@@ -84,6 +84,8 @@ def likely_value(given: JsonValue, fits: Callable[[JsonValue], bool]) -> str | N
             attempts.append((int(value) if value.is_integer() else value, plain(value)))
         if (switch := _SWITCHES.get(short)) is not None:
             attempts.append((switch, str(switch).lower()))
+        if given.lower().startswith("http://"):
+            attempts.append((f"https{given[4:]}", "https://…"))
         attempts.append(({"uri": given}, '{"uri": …}'))
         attempts.append(([{"uri": given}], '[{"uri": …}]'))
     if isinstance(given, list) and len(given) == 1:

@@ -183,7 +183,7 @@ def parse_cost(task: Task) -> float | None:
 def _credits(cost: JsonValue) -> float | None:
     match cost:
         case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= DEAREST:
-            return float(number)
+            return number
         case _:
             return None
 

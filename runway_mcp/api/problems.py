@@ -21,6 +21,10 @@ SHOWN = 40
 LISTED = 100
 """Characters that a sentence spends on listing what is allowed."""
 
+UPLOAD_FIRST = "a file on disk has to be uploaded first"
+"""What is said of a path that stands in the place of a URL."""
+
+_ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
@@ -165,7 +169,10 @@ def _sentence(fault: _Wrong | _Missing, definitions: Schema) -> str:
     else:
         whole = {**schema, "$defs": definitions}
         likely = likely_value(value, lambda other: fits(other, whole))
-    return f": {shown(value)} is not allowed; it must be {allowed}{f'; did you mean {likely}?' if likely else '.'}"
+    end = f"; did you mean {likely}?" if likely else "."
+    if isinstance(value, str) and "format" in schema and _ON_DISK.match(value):
+        end = f"; {UPLOAD_FIRST}."
+    return f": {shown(value)} is not allowed; it must be {allowed}{end}"
 
 
 def _allowed(schema: Schema, definitions: Schema) -> str:
@@ -174,9 +181,11 @@ def _allowed(schema: Schema, definitions: Schema) -> str:
         case {"$ref": reference}:
             allowed = _allowed(definitions[reference.rpartition("/")[2]], definitions)
         case {"format": "uri", "anyOf": forms}:
-            starts = " or ".join(f"{form['pattern'][1:]}…" for form in forms)
-            most = ", ".join(str(form["maxLength"]) for form in forms)
-            allowed = f"{starts} with a domain name, of at most {most} characters"
+            starts = [(form["pattern"][1:], form["maxLength"]) for form in forms]
+            allowed = " or ".join(
+                f"{start}…{' with a domain name' if start == 'https://' else ''} (at most {most} characters)"
+                for start, most in starts
+            )
         case {"anyOf": branches}:
             allowed = " or ".join(dict.fromkeys(_allowed(branch, definitions) for branch in branches))
         case {"const": value}:

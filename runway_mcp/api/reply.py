@@ -173,7 +173,9 @@ def raise_for(reply: Reply, *, may_repeat: bool) -> NoReturn:
             )
         case 404 if reply.is_from_the_api:
             raise NotFoundError(
-                "Runway has no such task: it never existed, or it was cancelled or deleted.", status=404
+                "Runway has no such task: it was cancelled or deleted, never existed, or belongs to another key's "
+                "organization.",
+                status=404,
             )
         case 429:
             raise RateLimitedError(

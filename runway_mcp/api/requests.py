@@ -107,14 +107,14 @@ def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool
     if given is None and "model" not in body:
         raise InvalidRequestError([f"model is missing; it must be one of {listed(names)}."])
     if not isinstance(given, str) or (given not in kind.models and not allow_unknown):
-        raise InvalidRequestError([_not_one_of("model", given, names)])
+        raise InvalidRequestError([_not_one_of("model", given, names, f"is no model of {kind.name}")])
     return kind.models.get(given)
 
 
-def _not_one_of(field: str, given: JsonValue, names: list[str]) -> str:
+def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is not known") -> str:
     likely = likely_choice(given, names) if isinstance(given, str) else None
     hint = f"; did you mean {likely}?" if likely else "."
-    return f"{field}: {shown(given)} is not known; it must be one of {listed(names, room=LISTED_NAMES)}{hint}"
+    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=LISTED_NAMES)}{hint}"
 
 
 class _Copy:

@@ -109,7 +109,8 @@ def _history_file(settings: Settings) -> Path | None:
 
 def _question_key(settings: Settings) -> bytes | None:
     """The secret by which a replica, or this one after a restart, knows an answer to another's question."""
-    if settings.confirm_over is None or settings.transport == "stdio":
+    is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
+    if settings.confirm_over is None or is_alone:
         return None
     folder = _state_dir(settings)
     try:
@@ -134,7 +135,8 @@ def extra(name: str) -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"--{name} needs the package {error.name}, which is not installed: pip install 'runway-mcp[{name}]'"
+            f"--{name} needs the package {error.name}, which is not installed; in this server's checkout it comes "
+            "with: uv tool install '.[metrics,tracing]'"
         ) from None
 
 

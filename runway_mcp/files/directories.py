@@ -157,7 +157,7 @@ class Directory:
 
     def _check_file(self, name: str, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "It is no ordinary file")
+            raise OSError(errno.EINVAL, "it is no ordinary file")
         self._check()
         if self._descriptor is None and not os.path.samestat(found, self.status(name)):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))

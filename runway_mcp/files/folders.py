@@ -156,8 +156,12 @@ class Folders:
         try:
             yield
         except FileNotFoundError:
-            first = "" if not self._roots or path.startswith(("/", "file:")) else f" in {self.paths[0]}"
-            raise UnusableFileError(f"{quote(path)} does not exist{first}, so {undone}.") from None
+            if parse_path(path).is_absolute():
+                raise UnusableFileError(f"{quote(path)} does not exist, so {undone}.") from None
+            first = self.paths[0]
+            if not first.is_dir():
+                raise UnusableFileError(f"The allowed folder {first} does not exist, so {undone}.") from None
+            raise UnusableFileError(f"{quote(path)} does not exist in {first}, so {undone}.") from None
         except NotADirectoryError:
             raise UnusableFileError(f"{quote(path)} leads through something that is no folder, so {undone}.") from None
         except OSError as error:

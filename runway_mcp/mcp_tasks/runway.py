@@ -102,7 +102,10 @@ class RunwayMcpTasks:
         with _translated():
             change = await self._service.cancel(parse_task_id(task_id))
             if change.before is None:
-                raise UnknownMcpTaskError(f"Runway has no task {change.task_id}: it is gone, or never existed.")
+                raise UnknownMcpTaskError(
+                    f"Runway has no task {change.task_id}: it is gone, never existed, or belongs to another key's "
+                    "organization."
+                )
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
         """Yield the task as it stands and each change of it; transient failures of the API are ridden out."""

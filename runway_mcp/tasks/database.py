@@ -43,6 +43,7 @@ def open_database(
     if file is None:
         return _connect(":memory:", migrations, busy_seconds)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_RDONLY | os.O_CREAT, 0o600))
     deadline = monotonic() + busy_seconds
     while True:
         try:

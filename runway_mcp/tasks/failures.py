@@ -6,7 +6,16 @@ prefixes count. Source: Runway's documentation of task failures.
 
 _A_NEW_TASK = "Starting it again is a new task with its own price."
 
+_ON_THEIR_SIDE = "This is a failure on Runway's side. A retry may succeed after a delay. " + _A_NEW_TASK
+_UNKNOWN = "The code is not known here; the failure text says more. " + _A_NEW_TASK
+_MODERATED = "Moderation refused this. Never start it again unchanged: change it first. " + _A_NEW_TASK
+
 _ADVICE = {
+    "": _ON_THEIR_SIDE,
+    "INTERNAL": _ON_THEIR_SIDE,
+    "INPUT_PREPROCESSING.INTERNAL": _ON_THEIR_SIDE,
+    "SAFETY": _MODERATED,
+    "INPUT_PREPROCESSING.SAFETY": _MODERATED,
     "SAFETY.INPUT": (
         "Moderation refused an input. It is not refunded, and the same input will be refused again; "
         "repeated refusals can get the account suspended. Change the input before anything is started anew."
@@ -31,8 +40,6 @@ _ADVICE = {
     ),
 }
 
-_OTHERWISE = "This is a failure on Runway's side. A retry may succeed after a delay. " + _A_NEW_TASK
-
 
 def advice(failure_code: str | None) -> str:
     """Return what to do about a failure, in sentences of our own.
@@ -45,4 +52,4 @@ def advice(failure_code: str | None) -> str:
         found = _ADVICE.get(".".join(parts[:length]))
         if found is not None:
             return found
-    return _OTHERWISE
+    return _UNKNOWN

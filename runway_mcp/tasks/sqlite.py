@@ -66,7 +66,7 @@ _PRICES = (
 )
 _FOUND = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
 _SPENT = """
-SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL AND state IN ('starting', 'unclear'))
+SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL)
 FROM starts WHERE account = ? AND begun >= ? AND number <= ?
 """
 _LAST = 2**63 - 1
@@ -166,15 +166,21 @@ class SqliteHistory:
         return Written(cursor.lastrowid, is_new=True, state="starting", fingerprint=start.fingerprint)
 
     def _check_day(self, start: Start, limit: float) -> None:
-        if self._one(
-            "account = ? AND state = 'starting' AND begun > ?", start.account, self._clock() - SENDING_SECONDS
-        ):
+        now = self._clock()
+        under_way = "account = ? AND state = 'starting' AND begun > ? AND begun < ?"
+        if self._one(under_way, start.account, now - SENDING_SECONDS, now + SENDING_SECONDS):
             raise BusyError
         spent = self._spent(start.account)
         if spent.unclear:
-            raise DayLimitError(f"of {spent.unclear} started today nobody knows the outcome, nor what it cost")
-        if spent.credits >= limit or (start.is_certain and spent.credits + (start.credits or 0) > limit):
+            raise DayLimitError(
+                f"of {spent.unclear} started today it is not known what they cost, until the day is over"
+            )
+        if spent.credits >= limit:
             raise DayLimitError(f"{plain(spent.credits)} credits were spent today")
+        if start.is_certain and start.credits is not None and spent.credits + start.credits > limit:
+            raise DayLimitError(
+                f"{plain(spent.credits)} credits were spent today, and the same was estimated at {plain(start.credits)}"
+            )
 
     def _earlier(self, start: Start) -> Written | None:
         if start.client_token is None:
@@ -188,13 +194,14 @@ class SqliteHistory:
         if row is None:
             return None
         number, state, fingerprint, task_id, cost, begun = row
-        age = max(0.0, self._clock() - begun)
+        age = abs(self._clock() - begun)
         return Written(number, False, state, fingerprint, task_id, cost, age)
 
     def _spent(self, account: str, up_to: int | None = None) -> Spent:
         now = self._clock()
         if up_to is not None:
-            (now,) = self._connection.execute("SELECT begun FROM starts WHERE number = ?", (up_to,)).fetchone()
+            row = self._connection.execute("SELECT begun FROM starts WHERE number = ?", (up_to,)).fetchone()
+            now = row[0] if row else now
         return Spent(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or _LAST)).fetchone())
 
     async def _change(self, statement: str, *values: object) -> None:

@@ -11,13 +11,14 @@ likely that of one with the same settings.
 import logging
 import math
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import TaskId, parse_cost, parse_estimate, plain
+from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate, plain
 from runway_mcp.api.requests import Prepared
 from runway_mcp.tasks.likeness import fingerprint, settings
 from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
@@ -38,8 +39,10 @@ LOOK_SECONDS = 0.2
 """How often it is looked whether a start that is in the way, sent by somebody else, has its answer."""
 ANSWER_SECONDS = 40.0
 """How long the answer to a start of the same token is waited for, below a host's 60 s."""
-QUEUE_SECONDS = 15.0
+QUEUE_SECONDS = 10.0
 """How long a start waits for those before it, where a day's limit lets them go one after another only."""
+PRICE_SECONDS = 5.0
+"""How long a look at a task may take that is to tell what it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Starter:
     async def question(self, prepared: Prepared, *, client_token: str | None = None) -> Question | None:
         """Return what a person has to be asked before a start, or None where it needs nobody's leave.
 
-        What buys nothing needs none: a start that the token already stands for, or one over the limit of a task.
+        What buys nothing needs none: a start that the token already stands for, or one over a limit.
 
         Raises:
             StoreError: The history can't be read.
@@ -118,9 +121,11 @@ class Starter:
         start = self._start(prepared, client_token)
         if await history.earlier(start) is not None:
             return None
+        spent = await history.spent(self._ledger.account)
+        is_spent = self._limits.day is not None and (spent.unclear or spent.credits >= self._limits.day)
         prices = await history.prices(start)
         likely = prices.likely
-        if self._too_dear(prices) or (likely is not None and likely <= limit):
+        if is_spent or self._too_dear(prices) or (likely is not None and likely <= limit):
             return None
         return Question(likely, is_certain=prices.same is not None, limit=limit)
 
@@ -140,7 +145,7 @@ class Starter:
             StoreError: The history can't be written, so nothing was sent.
         """
         start = self._start(prepared, client_token)
-        written = await self._begin(start)
+        written = await self._begin(start, leave)
         if written.is_new:
             return await self._service.changes.run(
                 partial(self._send, prepared, written.number, leave), name=f"start of {prepared.type}"
@@ -163,25 +168,25 @@ class Starter:
             client_token=client_token or None,
         )
 
-    async def _begin(self, start: Start) -> Written:
+    async def _begin(self, start: Start, leave: float) -> Written:
         """Write a start down, unless its token has one already or a limit forbids it."""
         history = await self._ledger.history()
         if (earlier := await history.earlier(start)) is not None:
             return earlier
-        prices = await history.prices(start)
-        if self._too_dear(prices):
-            raise OverLimitError(
-                f"Nothing was sent: the same was estimated at {plain(prices.same or 0)} credits before, and this "
-                f"server may spend {plain(self._limits.task or 0)} on a task."
-            )
-        start = replace(start, credits=prices.likely, is_certain=prices.same is not None)
         deadline = anyio.current_time() + self._queue_seconds
         while True:
+            prices = await history.prices(start)
+            if over := self._known_to_be_over(prices, leave):
+                raise OverLimitError(
+                    f"Nothing was sent: the same was estimated at {plain(prices.same or 0)} credits before, and {over}"
+                )
+            start = replace(start, credits=prices.likely, is_certain=prices.same is not None)
             try:
                 return await history.begin(start, day_limit=self._limits.day)
             except DayLimitError as error:
                 raise OverLimitError(
-                    f"Nothing was sent: {error}, and this server may spend {plain(self._limits.day or 0)} a day (UTC)."
+                    f"Nothing was sent: {error}, and this server may spend {plain(self._limits.day or 0)} credits a "
+                    "day (UTC, --max-credits-per-day)."
                 ) from None
             except BusyError:
                 if anyio.current_time() > deadline:
@@ -190,6 +195,15 @@ class Starter:
                         "whether this one keeps within the day's limit. It can be called again."
                     ) from None
             await anyio.sleep(LOOK_SECONDS)
+
+    def _known_to_be_over(self, prices: Prices, leave: float) -> str:
+        """Which limit the price of the same start before is over; empty for none."""
+        limits = self._limits
+        if self._too_dear(prices):
+            return f"this server may spend {plain(limits.task or 0)} on a task (--max-credits-per-task)."
+        if limits.unasked is not None and prices.same is not None and prices.same > max(limits.unasked, leave):
+            return f"a person is asked before more than {plain(limits.unasked)} are spent. Starting it again asks."
+        return ""
 
     def _too_dear(self, prices: Prices) -> bool:
         return self._limits.task is not None and prices.same is not None and prices.same > self._limits.task
@@ -231,8 +245,10 @@ class Starter:
             raise UnclearStartError(
                 f"{error} The start was sent, so the task may exist and be charged. {_WHAT_SETTLES}"
             ) from error
-        price = created.credits if created.credits is not None else await self._price(created.id)
+        price = created.credits
         trouble = await _kept(history.settle(number, task_id=created.id, cost=price))
+        if price is None and (price := await self._price(created.id)) is not None:
+            trouble = await _kept(history.settle(number, task_id=created.id, cost=price))
         over = self._without_price(leave) if price is None else await self._over(price, number, leave)
         if over:
             raise OverLimitError(f"{over} {await self._take_back(created.id, number, price)}")
@@ -240,17 +256,18 @@ class Starter:
 
     async def _price(self, task_id: TaskId) -> float | None:
         """What a task is estimated at, where the reply to its start did not say it."""
-        try:
-            return parse_estimate(dict((await self._service.get(task_id)).data))
-        except RunwayError:
-            return None
+        task = await self._look(task_id)
+        return None if task is None else parse_estimate(dict(task.data))
 
     async def _charged(self, task_id: TaskId) -> float | None:
         """What a task that was cancelled did cost, where Runway says so already."""
-        try:
-            return parse_cost(await self._service.get(task_id))
-        except RunwayError:
-            return None
+        task = await self._look(task_id)
+        return None if task is None else parse_cost(task)
+
+    async def _look(self, task_id: TaskId) -> Task | None:
+        with anyio.move_on_after(PRICE_SECONDS), suppress(RunwayError):
+            return await self._service.get(task_id)
+        return None
 
     def _without_price(self, leave: float) -> str:
         """Whether a limit can't be kept for want of a price; empty where there is none to keep."""
@@ -264,7 +281,10 @@ class Starter:
         """Which limit is broken by a price that became known only now; empty for none."""
         limits = self._limits
         if limits.task is not None and price > limits.task:
-            return f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task."
+            return (
+                f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task "
+                "(--max-credits-per-task)."
+            )
         if limits.day is not None:
             try:
                 spent = await (await self._ledger.history()).spent(self._ledger.account, up_to=number)
@@ -273,7 +293,7 @@ class Starter:
             if spent.credits > limits.day:
                 return (
                     f"Runway estimates {plain(price)} credits, which makes {plain(spent.credits)} today; this server "
-                    f"may spend {plain(limits.day)} a day (UTC)."
+                    f"may spend {plain(limits.day)} a day (UTC, --max-credits-per-day)."
                 )
         if limits.unasked is not None and price > max(limits.unasked, leave):
             return (
@@ -291,17 +311,17 @@ class Starter:
         if change.outcome != "cancelled":
             return f"Task {task_id} could not be cancelled any more: it has finished or is gone, and may be charged."
         charged = await self._charged(task_id)
-        await _kept((await self._ledger.history()).take_back(number, cost=price if charged is None else charged))
-        cancelled = f"So task {task_id} was cancelled at once"
         match charged, change.before and change.before.status:
             case 0, _:
-                return f"{cancelled}: nothing is charged."
+                cost, words = 0, ": nothing is charged."
             case None, "PENDING" | "THROTTLED":
-                return f"{cancelled}, while it was waiting, which is not charged; Runway does not say so yet."
+                cost, words = 0, ", while it was waiting, which is not charged; Runway does not say so yet."
             case None, _:
-                return f"{cancelled}, but it was running already: its credits may be charged."
+                cost, words = price, ", but it was running already: its credits may be charged."
             case _:
-                return f"{cancelled}, but Runway charged {plain(charged or 0)} credits."
+                cost, words = charged, f", but Runway charged {plain(charged or 0)} credits."
+        await _kept((await self._ledger.history()).take_back(number, cost=cost))
+        return f"So task {task_id} was cancelled at once{words}"
 
 
 _WHAT_SETTLES = (

@@ -66,7 +66,7 @@ class Written:
         fingerprint: What was asked.
         task_id: The task that it brought, where it is known.
         credits: What it costs, as far as it is known.
-        age: Seconds since it was written.
+        age: Seconds since it was written; or till then, by a clock that was set back.
     """
 
     number: int
@@ -102,7 +102,7 @@ class Spent:
 
     Attributes:
         credits: As far as it is known.
-        unclear: How many there are beside, of which nobody knows whether they cost anything.
+        unclear: How many there are beside, of which it is not known what they cost, if anything.
     """
 
     credits: float

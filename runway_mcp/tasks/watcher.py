@@ -72,7 +72,9 @@ class Poll:
     @property
     def lost(self) -> RunwayError | None:
         """Why there is no telling how the task stands: it is gone, or it was never seen; None where there is."""
-        return self.trouble if self.ended or self.task is None else None
+        if self.task is None:
+            return self.trouble or TransientError("Runway has not answered yet.")
+        return self.trouble if self.ended else None
 
     async def next(self, seen: int) -> int:
         """Return the number of looks once it exceeds `seen`, or at once where no more will come."""

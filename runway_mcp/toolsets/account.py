@@ -40,7 +40,7 @@ async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, Ac
     try:
         found = await Starter(service).spent()
         spent = f"Tasks started through this server today (UTC) come to {plain(found.credits)} credits"
-        spent += f", and {found.unclear} of unknown outcome to more." if found.unclear else "."
+        spent += f", and {found.unclear} of unknown cost to more." if found.unclear else "."
     except StoreError as error:
         spent = f"What this server has spent today is not known: {error}"
     return results.json_result(account, spent)

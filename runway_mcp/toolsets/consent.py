@@ -5,14 +5,18 @@ generation of the protocol. Each refusal is an error whose text goes to the mode
 """
 
 import math
+from contextvars import ContextVar
+from hashlib import sha256
 from typing import Annotated, Any, cast
 
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.request_state import AESGCMRequestStateCodec
 from pydantic import BaseModel, Field, JsonValue
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import plain
+from runway_mcp.api.problems import UPLOAD_FIRST
 from runway_mcp.api.requests import InvalidRequestError, Prepared, prepare
 from runway_mcp.tasks.service import TaskService
 from runway_mcp.tasks.starting import Question, Starter
@@ -23,6 +27,24 @@ from runway_mcp.toolsets.hosts import can_ask_person
 LONGEST_INPUT = 500
 """Characters of the input that a person is shown."""
 NOT_WRITTEN = "So nothing was sent: a start has to be written down first."
+
+
+_ANSWER: ContextVar[str] = ContextVar("answer", default="")
+
+
+class Answers(AESGCMRequestStateCodec):
+    """The SDK's seal on a question, which also notes which question a call brings the answer to."""
+
+    def unseal(self, token: str) -> bytes:
+        """Open the seal."""
+        found = super().unseal(token)
+        _ANSWER.set(f"answer {sha256(token.encode()).hexdigest()}")
+        return found
+
+
+def answer_token(ctx: Context[TaskService]) -> str:
+    """Return a client token for the answer that a call brings, if it brings one: one answer buys one task."""
+    return _ANSWER.get() if ctx.request_state else ""
 
 
 class RefusedError(ToolError):
@@ -40,7 +62,8 @@ async def prepared(type: str, input: dict[str, Any], allowUnknown: bool) -> Prep
     try:
         return prepare(type, cast("dict[str, JsonValue]", input), allow_unknown=allowUnknown)
     except InvalidRequestError as error:
-        raise RefusedError(f"{error}\nrunway_listTaskTypes shows what a type and a model take.") from error
+        upload = "; runway_uploadFile makes a runway:// URI of a file" if UPLOAD_FIRST in str(error) else ""
+        raise RefusedError(f"{error}\nrunway_listTaskTypes shows what a type and a model take{upload}.") from error
 
 
 async def question(
@@ -50,7 +73,8 @@ async def question(
 ) -> Question | None:
     """Return what a person has to be asked, or None where there is nothing to ask."""
     try:
-        return await Starter(ctx.request_context.lifespan_context).question(request, client_token=clientToken or None)
+        token = clientToken or answer_token(ctx)
+        return await Starter(ctx.request_context.lifespan_context).question(request, client_token=token)
     except StoreError as error:
         raise RefusedError(f"{error} {NOT_WRITTEN}") from error
 
@@ -70,7 +94,8 @@ async def consent(
             "Tell the user; whoever runs this server can change --confirm-over."
         )
     named = f" with {request.model}" if request.model else ""
-    shown = quote(results.compact_json(request.body), LONGEST_INPUT)
+    short_first = dict(sorted(request.body.items(), key=lambda field: len(str(field[1]))))
+    shown = quote(results.compact_json(short_first), LONGEST_INPUT)
     return Elicit(f"Start {request.type}{named} at Runway? {_price(asked)} Input: {shown}", Consent)
 
 

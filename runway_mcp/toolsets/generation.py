@@ -20,7 +20,7 @@ from runway_mcp.tasks.service import TaskService, TooManyWaitsError
 from runway_mcp.tasks.starting import OverLimitError, Starter, TokenReusedError, UnclearStartError
 from runway_mcp.tasks.store import StoreError
 from runway_mcp.toolsets import OptionalText, Tool, Toolset, results
-from runway_mcp.toolsets.consent import NOT_WRITTEN, leave, prepared
+from runway_mcp.toolsets.consent import NOT_WRITTEN, answer_token, leave, prepared
 from runway_mcp.toolsets.tasks import TaskOutput
 from runway_mcp.toolsets.waiting import reporter
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 45.0
 """How long a start that waits takes with its wait, below a host's 60 s."""
+LATE = "Runway did not answer in time."
 NO_MODELS = "no models to choose"
 MOST_DATA = "A call takes 4 MiB: what is larger goes by URL or runway_uploadFile."
 LONGEST_TOKEN = 200
@@ -110,7 +111,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     service = ctx.request_context.lifespan_context
     until = anyio.current_time() + WAIT_SECONDS
     try:
-        started = await Starter(service).start(request, client_token=clientToken or None, leave=agreed)
+        token = clientToken or answer_token(ctx)
+        started = await Starter(service).start(request, client_token=token, leave=agreed)
     except TokenReusedError as error:
         return results.error_result(f"{error} Nothing was sent; take another token for another start.")
     except (OverLimitError, UnclearStartError) as error:
@@ -119,7 +121,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         return results.error_result(f"{error} {NOT_WRITTEN}")
     except RunwayError as error:
         return results.error_result(f"{error} Nothing was started, and nothing is charged.")
-    notes = ["An earlier call with this clientToken had started it: nothing new was bought."] * started.is_repeated
+    same = "clientToken" if clientToken else "answer of the user's"
+    notes = [f"An earlier call with this {same} had started it: nothing new was bought."] * started.is_repeated
     notes += [started.trouble] * bool(started.trouble)
     try:
         if wait and not _FOLLOWED.get():
@@ -128,18 +131,19 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             result = results.wait_result(waited)
         else:
             show = results.awaited_result if wait else results.task_result
-            result = show(await service.get(started.task_id))
-    except (RunwayError, TooManyWaitsError) as error:
+            with anyio.fail_after(max(until - anyio.current_time(), 1)):
+                result = show(await service.get(started.task_id))
+    except (RunwayError, TooManyWaitsError, TimeoutError) as error:
         if started.is_repeated and isinstance(error, NotFoundError):
             return results.error_result(
-                f"{error} An earlier call with this clientToken had started it, and it was cancelled or deleted since. "
+                f"{error} An earlier call with this {same} had started it, and it was cancelled or deleted since. "
                 "Nothing was sent; another clientToken starts another task."
             )
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
             data["estimatedCost"] = {"credits": started.credits}
         result = results.json_result(
-            data, f"It was started, but could not be looked at: {error} Reading it shows how it stands."
+            data, f"It was started, but could not be looked at: {str(error) or LATE} Reading it shows how it stands."
         )
     result.content.extend(TextContent(text=note) for note in notes)
     return result

@@ -65,10 +65,9 @@ async def download_to(
 def _no_output(task: Task) -> str:
     if task.status == "SUCCEEDED":
         return "Nothing was saved: the task has SUCCEEDED, but Runway names no output of it."
-    return (
-        f"Nothing was saved: the task is {results.describe(task)}. Only one that has SUCCEEDED has outputs; "
-        "runway_waitForTask waits for it."
-    )
+    advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
+    status = results.describe(task)
+    return f"Nothing was saved: the task is {status}, and only one that has SUCCEEDED has outputs. {advice}"
 
 
 def _folders(files: AllowedFiles, roots: ListRootsResult) -> Folders:
@@ -115,12 +114,12 @@ def _downloaded(
     notes = list[str]()
     failed = [output for output in outputs if isinstance(output, Failed)]
     if failed:
-        notes.append(f"Not saved: {', '.join(str(output.index) for output in failed)}.")
+        notes.append(f"Not saved: output {', '.join(str(output.index) for output in failed)}.")
     if any(output.may_pass for output in failed):
         notes.append("The same call may bring what is missing.")
     if unshown:
         numbers = ", ".join(map(str, unshown))
-        notes.append(f"Not inline: {numbers}. Only images are, of {LARGEST_INLINE:,} bytes together at most.")
+        notes.append(f"Not inline: output {numbers}. Only images are, of {LARGEST_INLINE:,} bytes together at most.")
     result = results.json_result({"id": task_id, "files": [_file(output) for output in outputs]}, *notes)
     result.content += shown
     result.content += [

@@ -63,9 +63,7 @@ def waits_result(waited: Waited) -> CallToolResult:
     """Several tasks as a JSON list in the order asked for; an error only where every one FAILED."""
     polls = [waited.polls[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = [
-        dict(poll.task.data)
-        if poll.task and not poll.lost
-        else {"id": task_id, "error": str(poll.lost or "It was not looked at yet.")}
+        dict(poll.task.data) if poll.task and not poll.lost else {"id": task_id, "error": str(poll.lost)}
         for task_id, poll in zip(waited.task_ids, polls, strict=True)
     ]
     text = compact_json(tasks)
@@ -197,7 +195,10 @@ def _sentence(change: Change, deleter: str) -> str:
         case "gone", "CANCELLED":
             text = "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
         case "gone", None:
-            text = "Nothing to do: Runway has no such task. It was cancelled or deleted before, or never existed."
+            text = (
+                "Nothing to do: Runway has no such task. It was cancelled or deleted before, never existed, or belongs "
+                "to another key's organization."
+            )
         case "gone", _:
             text = "Nothing to do: somebody else removed the task in the same moment."
         case _:

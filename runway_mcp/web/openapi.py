@@ -32,7 +32,7 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
         "Forbidden",
         "The token lacks the scope that `WWW-Authenticate` names, the caller has no Runway key, or a page may not ask.",
     ),
-    404: ("NotFound", "Runway has no such task: it never existed, or it was cancelled or deleted."),
+    404: ("NotFound", "Runway has no such task: it is gone, never existed, or belongs to another key's organization."),
     408: ("Late", "The request's body did not come in time."),
     409: ("Finished", "The task finished while it was to be cancelled. It was left alone, and so was its output."),
     413: ("TooLarge", "The request's body is too large."),

@@ -136,7 +136,9 @@ async def _remove(service: TaskService, task_id: TaskId) -> Response:
     change = await service.remove(task_id)
     match change.outcome:
         case "gone":
-            return refused(404, "Runway has no such task: it never existed, or it was cancelled or deleted.")
+            return refused(
+                404, "Runway has no such task: it is gone, never existed, or belongs to another key's organization."
+            )
         case "finished":
             return refused(
                 409,

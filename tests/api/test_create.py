@@ -77,7 +77,7 @@ def test_what_is_sent_is_what_was_given(body: dict[str, JsonValue]) -> None:
     ("cost", "expected"),
     [
         ({"estimatedCost": {"credits": 12.5}}, 12.5),
-        ({"estimatedCost": {"credits": 0, "note": "free"}, "createdAt": "now"}, 0.0),
+        ({"estimatedCost": {"credits": 0, "note": "free"}, "createdAt": "now"}, 0),
         ({}, None),
         ({"estimatedCost": None}, None),
         ({"estimatedCost": {}}, None),
@@ -90,9 +90,9 @@ def test_what_is_sent_is_what_was_given(body: dict[str, JsonValue]) -> None:
 async def test_a_reply_without_a_usable_price_is_still_a_started_task(
     cost: dict[str, JsonValue], expected: float | None
 ) -> None:
-    """It has been bought: its id is worth more than its price; the id is in lower case."""
+    """It has been bought: its id is worth more than its price, a whole one stays whole; the id is in lower case."""
     _, _, created = await create(reply(201, {"id": ID.upper(), **cost}))
-    assert created == Created(ID, expected)
+    assert repr(created) == repr(Created(ID, expected))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
         async with (
             upstream([wire_reply(200, STARTED), LOST[how], wire_reply(200, STARTED)]) as api,
             open_client(
-                api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(create=0.3)
+                api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(create=1)
             ) as client,
         ):
             await client.create_task(ENDPOINT, BODY)

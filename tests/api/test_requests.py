@@ -59,6 +59,7 @@ def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
 @pytest.mark.parametrize(
     ("kind", "model", "end"),
     [
+        ("text_to_video", "gen4_turbo", "gemini_omni_flash, seedance2_5."),
         ("text_to_video", "gen45", "did you mean gen4.5?"),
         ("text_to_video", "Veo 3.1 fast", "did you mean veo3.1_fast?"),
         ("text_to_speech", "eleven-v3", "did you mean eleven_v3?"),
@@ -70,6 +71,7 @@ def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: 
     """With those it has, and the likely one."""
     (problem,) = problems(kind, {"model": model})
     assert problem.startswith("model: ")
+    assert f" is no model of {kind}; it must be one of " in problem
     assert problem.endswith(end)
 
 

@@ -20,7 +20,11 @@ from runway_mcp.tasks.failures import advice
         ("INTERNAL", "after a delay"),
         ("INTERNAL.SOMETHING", "after a delay"),
         ("THIRD_PARTY.UNAVAILABLE.X", "later, not at once"),
-        ("NEVER.HEARD.OF", "after a delay"),
+        ("SAFETY", "Never start it again unchanged"),
+        ("SAFETY.NEW", "Never start it again unchanged"),
+        ("INPUT_PREPROCESSING.SAFETY.IMAGE", "Never start it again unchanged"),
+        ("INPUT_PREPROCESSING.NEW", "not known here; the failure text says more"),
+        ("NEVER.HEARD.OF", "not known here; the failure text says more"),
         ("", "after a delay"),
         (None, "after a delay"),
     ],
@@ -31,7 +35,7 @@ def test_advice_goes_by_the_longest_known_prefix(code: str | None, words: str) -
 
 
 @pytest.mark.parametrize(
-    "code", ["SAFETY.OUTPUT", "ASSET.INVALID", "INTERNAL.BAD_OUTPUT", "THIRD_PARTY.UNAVAILABLE", None]
+    "code", ["SAFETY.OUTPUT", "SAFETY", "ASSET.INVALID", "INTERNAL.BAD_OUTPUT", "THIRD_PARTY.UNAVAILABLE", "NEW", None]
 )
 def test_where_a_retry_may_help_its_price_is_told(code: str | None) -> None:
     """No advice leads to a second purchase unsaid."""

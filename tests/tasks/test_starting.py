@@ -141,7 +141,7 @@ async def test_who_waits_for_the_same_start_learns_that_it_came_to_nothing(state
     ("limits", "words"),
     [
         (Limits(task=59), "the same was estimated at 60 credits before.*may spend 59 on a task"),
-        (Limits(day=119), "119 a day"),
+        (Limits(day=119), "119 credits a day"),
     ],
 )
 async def test_a_price_that_is_known_beforehand_is_held_to_the_limit_unsent(
@@ -215,7 +215,7 @@ GONE = reply(404, {"error": "gone"})
         (Limits(day=50), [PENDING, DELETED, FREE], "makes 60 today.*nothing is charged", 0),
         (Limits(unasked=50), [PENDING, DELETED, FREE], "Starting it again asks.*nothing is charged", 0),
         (Limits(task=50), [PENDING, DELETED, CHARGED], "but Runway charged 60 credits", 60),
-        (Limits(task=50), [PENDING, DELETED, GONE], "which is not charged; Runway does not say so yet", 60),
+        (Limits(task=50), [PENDING, DELETED, GONE], "which is not charged; Runway does not say so yet", 0),
         (Limits(task=50), [reply(200, task("RUNNING")), DELETED, GONE], "running already: its credits may be", 60),
         (Limits(task=50), [reply(200, task("SUCCEEDED"))], "could not be cancelled any more", 60),
         (Limits(task=50), [GONE], "could not be cancelled any more", 60),
@@ -346,7 +346,7 @@ async def test_where_an_outcome_is_not_known_a_days_limit_lets_nothing_more_be_s
         with pytest.raises(UnclearStartError):
             await Starter(service).start(wanted())
         assert await Starter(service).spent() == Spent(0, 1)
-        with pytest.raises(OverLimitError, match="Nothing was sent: of 1 started today nobody knows the outcome"):
+        with pytest.raises(OverLimitError, match="Nothing was sent: of 1 started today it is not known what they cost"):
             await Starter(service).start(wanted())
         assert script.methods == ["POST"]
     async with starting(CREATED, LOST, CREATED, limits=Limits(day=500)) as (script, service):
@@ -356,6 +356,61 @@ async def test_where_an_outcome_is_not_known_a_days_limit_lets_nothing_more_be_s
         assert await Starter(service).spent() == Spent(120, 0)
         await Starter(service).start(wanted())
         assert await Starter(service).spent() == Spent(180, 0)
+
+
+async def test_a_price_that_was_learned_in_the_line_counts() -> None:
+    """Of several of the same at once the first one's price is known to those behind it, which are not sent."""
+    came: list[str] = []
+    script = Script(CREATED, PENDING, DELETED, FREE)
+    limits = Limits(day=500, unasked=50)
+    async with scripted_client(script) as client, service_of(client, limits=limits) as service:
+
+        async def start() -> None:
+            with pytest.raises(OverLimitError) as caught:
+                await Starter(service).start(wanted())
+            came.append(str(caught.value))
+
+        async with anyio.create_task_group() as starts:
+            for _ in range(3):
+                starts.start_soon(start)
+    assert script.methods.count("POST") == 1
+    assert sum("Nothing was sent: the same was estimated at 60" in text for text in came) == 2
+
+
+async def test_the_id_is_written_down_before_the_price_is_looked_for() -> None:
+    """Whoever is stopped in between has not lost the task."""
+    asked = anyio.Event()
+
+    class Silent(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "GET":
+                asked.set()
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    script = Silent(reply(200, {"id": ID}))
+    async with (
+        scripted_client(script) as client,
+        service_of(client) as service,
+        anyio.create_task_group() as starts,
+    ):
+
+        async def start() -> None:
+            await Starter(service).start(wanted(), client_token="mine")
+
+        starts.start_soon(start)
+        await asked.wait()
+        again = await Starter(service).start(wanted(), client_token="mine")
+        assert (again.task_id, again.is_repeated) == (ID, True)
+        starts.cancel_scope.cancel()
+    assert script.methods == ["POST"]
+
+
+async def test_where_the_day_is_spent_nobody_is_asked() -> None:
+    """Nothing would come of a yes."""
+    async with starting(CREATED, limits=Limits(day=60, unasked=0)) as (_, service):
+        await Starter(service).start(wanted(), leave=60)
+        assert await Starter(service).question(prepare("text_to_video", INPUT | {"duration": 8})) is None
 
 
 class Breaking:

@@ -195,7 +195,7 @@ async def test_within_a_days_limit_one_start_is_under_way_at_a_time() -> None:
             await one.begin(unpriced, day_limit=100)
         assert (await one.begin(replace(unpriced, account="other"), day_limit=100)).is_new
         clock.now += SENDING_SECONDS
-        with pytest.raises(DayLimitError, match="of 2 started today nobody knows the outcome"):
+        with pytest.raises(DayLimitError, match="of 2 started today it is not known what they cost"):
             await one.begin(unpriced, day_limit=100)
         assert await one.spent("account") == Spent(0, 2)
 
@@ -210,6 +210,27 @@ async def test_a_start_counts_for_the_day_it_was_begun_on() -> None:
         await one.begin(replace(START, client_token="b"))
         assert await one.spent("account", up_to=begun.number) == Spent(60, 0)
         assert await one.spent("account") == Spent(60, 0)
+
+
+async def test_what_stands_far_ahead_by_a_clock_that_was_set_back_blocks_nothing() -> None:
+    """It was cut off long ago, whatever the clock says now."""
+    clock = Clock()
+    async with history(clock=clock) as one:
+        begun = await one.begin(START)
+        clock.now -= 3600
+        assert (await one.begin(replace(START, client_token="b"), day_limit=100)).is_new
+        found = await one.find(begun.number)
+        assert found is not None
+        assert found.age == 3600
+
+
+async def test_a_start_that_nobody_has_a_price_of_counts_as_one_of_unknown_cost() -> None:
+    """Also where its task is known; one that is not there any more counts for today."""
+    async with history() as one:
+        begun = await one.begin(replace(START, credits=None))
+        await one.settle(begun.number, task_id="task", cost=None)
+        assert await one.spent("account") == Spent(0, 1)
+        assert await one.spent("account", up_to=begun.number + 7) == Spent(0, 1)
 
 
 async def test_a_file_that_was_replaced_or_removed_is_not_written_to(file: Path) -> None:

@@ -14,6 +14,7 @@ from mcp_types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
     ElicitResult,
+    ErrorData,
     InputRequiredResult,
     TextContent,
 )
@@ -79,6 +80,18 @@ def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() -> None:
+    """What is wrong in another way is not."""
+    wire = FaultyWire()
+    async with connected(wire, None) as client:
+        for image, is_told in (("/home/me/a.png", True), ("kite", False)):
+            request = {"type": "image_to_video", "input": {"promptImage": image, "ratio": "1280:720"}}
+            refused = await client.call_tool("runway_startTask", request)
+            assert refused.is_error
+            assert ("runway_uploadFile makes a runway:// URI of a file." in text(refused)) is is_told
+    assert wire.methods == []
+
+
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_person_is_asked_with_the_price_as_far_as_it_is_known(mode: str) -> None:
     """At first it is not; then it is that of the same start, or of one with the same settings."""
@@ -123,7 +136,22 @@ async def test_an_answer_that_can_not_be_read_is_no_yes(mode: str, content: Mapp
     async with connected(wire, person, mode=mode) as client:
         result = await start(client)
     assert result.is_error
-    assert "can't be read. Nothing was done or charged." in text(result)
+    assert "or not so that it can be read. Nothing was done or charged." in text(result)
+    assert wire.methods == []
+
+
+async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool() -> None:
+    """Its error is not the call's."""
+
+    async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ErrorData:  # noqa: ARG001 - the SDK's names
+        return ErrorData(code=-32601, message="Method not found")
+
+    wire = FaultyWire()
+    services = Services(lambda _: faulty_client(wire), limits=Limits(unasked=0))
+    async with Client(build_server(services), mode="legacy", elicitation_callback=fail) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "The host could not answer what runway_startTask asked" in text(result)
     assert wire.methods == []
 
 
@@ -193,7 +221,7 @@ class Names:
 
 
 async def test_over_http_only_who_was_asked_can_answer() -> None:
-    """Another caller who shows the same question's state is refused; a host of the older protocol can't be asked."""
+    """And one answer buys one task, however often it is sent; a host of the older protocol can't be asked."""
     wire = FaultyWire()
     services = Services(lambda _: faulty_client(wire), limits=Limits(unasked=0))
     app = build_app(
@@ -219,7 +247,10 @@ async def test_over_http_only_who_was_asked_can_answer() -> None:
         with pytest.raises(MCPError, match="Invalid or expired requestState"):
             await bob.session.call_tool("runway_startTask", GOOD, **answer)
         assert "POST" not in wire.methods
-        assert not (await ann.session.call_tool("runway_startTask", GOOD, **answer)).is_error
+        first, again = [await ann.session.call_tool("runway_startTask", GOOD, **answer) for _ in range(2)]
+        assert not first.is_error
+        assert (again.structured_content or {})["id"] == (first.structured_content or {})["id"]
+        assert "An earlier call with this answer of the user's had started it" in text(again)
         assert "no way to ask" in text(await older.call_tool("runway_startTask", GOOD))
     assert wire.methods.count("POST") == 1
 

@@ -250,7 +250,7 @@ async def test_small_images_come_inline_too(folder: Path) -> None:
         for image, file in zip(images, files, strict=True):
             assert b64decode(image.data) == await anyio.Path(file["path"]).read_bytes()
         result = await save(client, inline=True)
-        assert f"Not inline: 1. Only images are, of {LARGEST_INLINE:,} bytes" in text(result)
+        assert f"Not inline: output 1. Only images are, of {LARGEST_INLINE:,} bytes" in text(result)
         assert not any(isinstance(block, ImageContent) for block in result.content)
 
 
@@ -278,14 +278,18 @@ async def test_an_output_that_does_not_come_is_told_beside_the_others(
     assert result.is_error is is_error
     assert "403" in files[0]["error"]
     assert ("path" in files[1]) is not is_error
-    assert "Not saved: 1" in text(result)
+    assert "Not saved: output 1" in text(result)
     assert "The same call may bring what is missing." in text(result)
     assert "_jwt" not in text(result)
 
 
 @pytest.mark.parametrize(
     ("sample", "words"),
-    [(FAILED, "the task is FAILED"), (RUNNING, "the task is RUNNING"), ("cancelled", "the task is CANCELLED")],
+    [
+        (FAILED, "the task is FAILED, and only one that has SUCCEEDED has outputs. runway_getTask says why."),
+        (RUNNING, "the task is RUNNING"),
+        ("cancelled", "the task is CANCELLED"),
+    ],
 )
 async def test_only_what_succeeded_is_saved(sample: str, words: str, folder: Path) -> None:
     """Otherwise it is said how the task stands."""
@@ -321,8 +325,14 @@ async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path
     async with connected(folder, wire=Removing([])) as (client, _):
         result = await save(client, "succeeded_images", inline=True)
     assert not result.is_error
-    assert "Not inline: 1." in text(result)
+    assert "Not inline: output 1." in text(result)
     assert len([block for block in result.content if isinstance(block, ImageContent)]) == 1
+
+
+async def test_a_folder_that_went_away_is_named(folder: Path) -> None:
+    """Not the "." that nobody has typed."""
+    async with connected(folder / "gone") as (client, _):
+        assert f"The allowed folder {folder / 'gone'} does not exist, so nothing was saved" in text(await save(client))
 
 
 async def test_a_name_that_no_text_can_hold_ends_in_an_error_and_nothing_else(folder: Path) -> None:
@@ -477,9 +487,9 @@ async def test_an_api_on_this_machine_may_keep_files_there(is_own: bool) -> None
 
 def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
     """A slip in a host's configuration is seen at once; a home folder may be written as ~."""
-    with pytest.raises(SettingsError, match=r"--files-root.*the 2\. is no folder that exists"):
+    with pytest.raises(SettingsError, match=r"--files-root.*number 2 of 2 is no folder that exists"):
         load({"files_root": [str(tmp_path), str(tmp_path / "none")]})
     for relative in ("", ".", "folder"):
-        with pytest.raises(SettingsError, match="not a whole path"):
+        with pytest.raises(SettingsError, match="ROOT: it is no folder that exists, or not a whole path"):
             load({"files_root": [relative]})
     assert load({"files_root": ["~"]}).files_root == (Path.home(),)

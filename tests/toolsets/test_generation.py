@@ -25,6 +25,7 @@ from runway_mcp.mcp_tasks.wire import EXTENSION_ID
 from runway_mcp.server import build_server
 from runway_mcp.tasks.callers import READ, WRITE, Services
 from runway_mcp.tasks.store import NO_LIMITS, Limits
+from runway_mcp.toolsets import generation
 from runway_mcp.toolsets.account import ACCOUNT
 from runway_mcp.toolsets.generation import GENERATION
 
@@ -302,6 +303,24 @@ async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(statu
     assert result.is_error is (status == "FAILED")
     assert (result.structured_content or {})["status"] == status
     assert follower.created == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bool, monkeypatch: Any) -> None:
+    """Runway took the start and then fell silent: what was bought must not be lost, nor the host's patience."""
+    monkeypatch.setattr(generation, "WAIT_SECONDS", 0.3)
+
+    class Silent(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "GET":
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    async with connected(Silent(CREATED)) as client:
+        result = await start(client, wait=wait)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "could not be looked at: Runway" in texts(result)[1]
 
 
 async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:

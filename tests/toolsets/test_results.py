@@ -107,7 +107,7 @@ def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
         (Change(ID, "deleted", made("SUCCEEDED", cost={"credits": 5})), "deleted", "Nothing is refunded"),
         (Change(ID, "finished", made("SUCCEEDED")), "nothing", "call runway_deleteTask"),
         (Change(ID, "finished", made("CANCELLED")), "nothing", "already cancelled"),
-        (Change(ID, "gone", None), "nothing", "Nothing to do"),
+        (Change(ID, "gone", None), "nothing", "or belongs to another key's organization"),
         (Change(ID, "gone", made("CANCELLED")), "nothing", "keeps no output of it"),
         (Change(ID, "gone", made("RUNNING")), "nothing", "in the same moment"),
     ],
