@@ -167,7 +167,7 @@ def test_what_is_no_ordinary_file_is_refused_at_once(root: Path, abilities: Abil
 def test_what_can_not_be_read_says_why(root: Path, abilities: Abilities, path: str, said: str) -> None:
     """Missing, in a file's place, a folder, refused by the system."""
     (root / "loop").symlink_to("loop")
-    with pytest.raises(UnusableFileError, match='none.png" does not exist, so nothing was read'):
+    with pytest.raises(UnusableFileError, match=r'none\.png" does not exist, so nothing was read'):
         Folders([root], abilities=abilities).open_input(str(root / "none.png"))
     with pytest.raises(UnusableFileError, match=f"(?i){said}") as caught, opened_descriptors():
         Folders([root], abilities=abilities).open_input(path)
