@@ -13,7 +13,14 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+)
 from pydantic import ValidationError
 
 from runway_mcp import __version__, prompts
@@ -84,7 +91,9 @@ class RunwayServer(MCPServer[TaskService]):
         """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
         try:
             return await super().call_tool(name, arguments, context)
-        except MCPError:
+        except MCPError as error:
+            if error.code == MISSING_REQUIRED_CLIENT_CAPABILITY:
+                raise
             return _no_answer(name)
         except UnexpectedToolError as error:
             logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
+from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult, TextContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 
@@ -264,3 +264,17 @@ async def test_requests_over_the_limit_are_refused_and_the_rest_go_on() -> None:
             gate.set()
         async with Client(server) as client:
             assert not (await call(client, "runway_getTask", taskId=SAMPLES["pending"].id)).is_error
+
+
+async def test_a_capability_that_a_tool_wants_of_the_client_is_named_as_the_protocol_has_it() -> None:
+    """Other errors that a host gives a tool are the tool's own; this one is about the request."""
+    server = build_server(Services(lambda _: faulty_client(FaultyWire())))
+
+    @server.tool(name="asks")
+    async def asks() -> str:  # pyright: ignore[reportUnusedFunction] - the server calls it
+        raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "It wants sampling.")
+
+    async with Client(server) as client:
+        with pytest.raises(MCPError, match="It wants sampling") as caught:
+            await client.call_tool("asks", {})
+    assert caught.value.code == MISSING_REQUIRED_CLIENT_CAPABILITY
