@@ -18,7 +18,8 @@ from runway_mcp.api.requests import prepare
 )
 def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
     """By https and a domain name, as an upload, or as data."""
-    prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri.ljust(13, "/")})
+    uri = uri.ljust(13, "/")
+    assert prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri}).body["promptImage"] == uri
 
 
 @pytest.mark.parametrize(

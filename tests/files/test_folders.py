@@ -132,7 +132,7 @@ def test_without_a_folder_it_is_told_how_to_allow_one() -> None:
 
 def test_of_many_folders_some_are_named(root: Path) -> None:
     """An error stays short."""
-    with pytest.raises(NotAllowedError, match="/root/4 and 2 more"):
+    with pytest.raises(NotAllowedError, match=r"4 and 2 more; "):
         Folders(root / str(number) for number in range(7)).open_input("/etc/passwd")
 
 

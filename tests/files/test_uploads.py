@@ -303,6 +303,7 @@ async def test_a_cancelled_upload_ends_at_once(tmp_path: Path) -> None:
                 await found.server.asked("POST", 2)
                 tasks.cancel_scope.cancel()
             await until(lambda: found.server.connections == 1, "the connection to the storage to be closed")
+        assert found.server.count("POST") == 2
 
 
 def test_what_runway_gives_but_does_not_take_is_known() -> None:
