@@ -121,11 +121,13 @@ class Starter:
         start = self._start(prepared, client_token)
         if await history.earlier(start) is not None:
             return None
-        spent = await history.spent(self._ledger.account)
-        is_spent = self._limits.day is not None and (spent.unclear or spent.credits >= self._limits.day)
+        if self._limits.day is not None:
+            spent = await self.spent()
+            if spent.unclear or spent.credits >= self._limits.day:
+                return None
         prices = await history.prices(start)
         likely = prices.likely
-        if is_spent or self._too_dear(prices) or (likely is not None and likely <= limit):
+        if self._too_dear(prices) or (likely is not None and likely <= limit):
             return None
         return Question(likely, is_certain=prices.same is not None, limit=limit)
 

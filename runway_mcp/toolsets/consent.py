@@ -89,8 +89,9 @@ async def consent(
         return Consent(start=True)
     if not can_ask_person(ctx):
         raise RefusedError(
-            f"Nothing was sent. {_price(asked)} A person is to be asked before over {plain(asked.limit)} are spent, "
-            "but this host has no way to ask (it did not declare elicitation, or speaks an older protocol over HTTP). "
+            f"Nothing was sent. {_price(asked)} A person is to be asked before more than {plain(asked.limit)} credits "
+            "are spent, but this host has no way to ask (it did not declare elicitation, or speaks an older protocol "
+            "over HTTP). "
             "Tell the user; whoever runs this server can change --confirm-over."
         )
     named = f" with {request.model}" if request.model else ""

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from mcp.server.mcpserver import Context, ListRoots, Resolve
 from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
 from runway_mcp.tasks.service import TaskService
@@ -36,7 +35,7 @@ async def host_roots(ctx: Context[TaskService]) -> ListRoots | ListRootsResult:
     files = await ctx.request_context.lifespan_context.files()
     if not files.takes_roots or files.folders or not can_tell_roots(ctx):
         return ListRootsResult(roots=[])
-    return ListRoots() if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else await ask_for_roots(ctx)
+    return await ask_for_roots(ctx)
 
 
 RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import anyio
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, ListRoots
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types import ListRootsRequest, ListRootsResult
@@ -27,8 +27,13 @@ def can_tell_roots(ctx: Context[TaskService]) -> bool:
     return ctx.client_capabilities is not None and ctx.client_capabilities.roots is not None and _is_reachable(ctx)
 
 
-async def ask_for_roots(ctx: Context[TaskService]) -> ListRootsResult:
-    """Ask a host of the older protocol for its folders; one that does not tell them, or not in time, has none."""
+async def ask_for_roots(ctx: Context[TaskService]) -> ListRoots | ListRootsResult:
+    """Ask the host for its folders, by the SDK where the protocol has that as part of an answer.
+
+    A host of the older protocol that does not tell them, or not in time, has none.
+    """
+    if _is_modern(ctx):
+        return ListRoots()
     with anyio.move_on_after(ANSWER_SECONDS), suppress(MCPError, ValidationError):
         related = ServerMessageMetadata(related_request_id=ctx.request_id)
         return await ctx.session.send_request(ListRootsRequest(), ListRootsResult, metadata=related)
@@ -37,4 +42,8 @@ async def ask_for_roots(ctx: Context[TaskService]) -> ListRootsResult:
 
 def _is_reachable(ctx: Context[TaskService]) -> bool:
     """Whether a question reaches the host: as part of an answer, or, in the older protocol, while the call goes on."""
-    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
+    return _is_modern(ctx) or ctx.session.can_send_request
+
+
+def _is_modern(ctx: Context[TaskService]) -> bool:
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS

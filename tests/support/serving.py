@@ -14,6 +14,17 @@ from mcp.client.streamable_http import streamable_http_client
 from starlette.types import ASGIApp
 from support.waiting import until
 
+from runway_mcp.tasks.callers import Caller
+from runway_mcp.web.auth import CallerToken
+
+
+class Names:
+    """Access tokens that are their callers' names."""
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Whose the token is."""
+        return CallerToken.of(Caller(token))
+
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncGenerator[str]:

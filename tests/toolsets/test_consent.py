@@ -21,13 +21,13 @@ from mcp_types import (
 from support.faulty import FaultyWire, faulty_client
 from support.process import running
 from support.served import Served, free_port
-from support.serving import authorized, served
+from support.serving import Names, authorized, served
 
 from runway_mcp.server import build_server
 from runway_mcp.tasks.callers import Caller, Services
 from runway_mcp.tasks.store import Limits
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.auth import Authentication
 from runway_mcp.web.edge import Edge
 
 ERAS = ("auto", "legacy")
@@ -210,14 +210,6 @@ async def test_what_turns_out_dearer_than_its_like_is_taken_back() -> None:
             assert words in text(started)
     assert len(person.asked) == 2
     assert "The same was estimated at 18 credits" in person.asked[1]
-
-
-class Names:
-    """Access tokens that are their callers' names."""
-
-    async def verify_token(self, token: str) -> CallerToken | None:
-        """Whose the token is."""
-        return CallerToken.of(Caller(token))
 
 
 async def test_over_http_only_who_was_asked_can_answer() -> None:

@@ -21,7 +21,7 @@ from pydantic import FileUrl, JsonValue
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, scripted_client, task
 from support.scripted import reply as scripted
-from support.serving import authorized, served
+from support.serving import Names, authorized, served
 from support.upstream import reply, upstream
 from support.waiting import until
 
@@ -39,7 +39,7 @@ from runway_mcp.tasks.callers import NOBODY, WRITE, Caller, Services
 from runway_mcp.toolsets.files import FILES
 from runway_mcp.toolsets.moving import LARGEST_INLINE
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.auth import Authentication
 from runway_mcp.web.edge import Edge
 
 ERAS = ("auto", "legacy")
@@ -412,14 +412,6 @@ async def test_each_of_several_callers_has_a_folder_of_their_own(folder: Path, t
     assert len(set(paths)) == 4
     assert paths[0].name.startswith("ann-lee-")
     assert all(path.is_dir() for path in paths)
-
-
-class Names:
-    """Access tokens that are their callers' names."""
-
-    async def verify_token(self, token: str) -> CallerToken | None:
-        """Whose the token is."""
-        return CallerToken.of(Caller(token))
 
 
 async def test_over_http_nobody_reaches_what_was_not_allowed_to_them(folder: Path, tmp_path: Path) -> None:

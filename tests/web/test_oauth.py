@@ -5,7 +5,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse
-from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer, authority
+from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer
 from support.waiting import together, until
 
 from runway_mcp.api.connection import trust
@@ -66,20 +66,6 @@ async def caller(verifier: OAuthVerifier, token: str) -> Caller | None:
 def anyio_backend() -> str:
     """Let one event loop serve the module, so that its tests can share a server."""
     return "asyncio"
-
-
-@pytest.fixture(scope="module", name="shared")
-async def shared_authority() -> AsyncGenerator[AuthorizationServer]:
-    """The server of all tests."""
-    async with authority() as server:
-        yield server
-
-
-@pytest.fixture(name="server")
-def authority_that_begins_anew(shared: AuthorizationServer) -> AuthorizationServer:
-    """The server for a test that changes it."""
-    shared.begin_anew()
-    return shared
 
 
 @pytest.mark.parametrize(("key", "alg"), [(RSA, "RS256"), (RSA, "PS512"), (EC, "ES256")])

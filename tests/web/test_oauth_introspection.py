@@ -2,14 +2,13 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
-from support.authority import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, authority
+from support.authority import CLIENT_ID, CLIENT_SECRET, AuthorizationServer
 from support.waiting import together, until
 
 from runway_mcp.api.connection import trust
@@ -54,20 +53,6 @@ def introspection_of(
 def anyio_backend() -> str:
     """Let one event loop serve the module, so that its tests can share a server."""
     return "asyncio"
-
-
-@pytest.fixture(scope="module", name="shared")
-async def shared_authority() -> AsyncGenerator[AuthorizationServer]:
-    """The server of all tests."""
-    async with authority() as server:
-        yield server
-
-
-@pytest.fixture(name="server")
-def authority_that_begins_anew(shared: AuthorizationServer) -> AuthorizationServer:
-    """The server for a test that changes it."""
-    shared.begin_anew()
-    return shared
 
 
 async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer) -> None:
