@@ -26,7 +26,6 @@ from runway_mcp.tasks.store import (
     SENDING_SECONDS,
     BusyError,
     DayLimitError,
-    Prices,
     Spent,
     Start,
     StoreError,
@@ -127,7 +126,7 @@ class Starter:
                 return None
         prices = await history.prices(start)
         likely = prices.likely
-        if self._too_dear(prices) or (likely is not None and likely <= limit):
+        if self._limits.task_rule(prices.same) or (likely is not None and likely <= limit):
             return None
         return Question(likely, is_certain=prices.same is not None, limit=limit)
 
@@ -178,7 +177,7 @@ class Starter:
         deadline = anyio.current_time() + self._queue_seconds
         while True:
             prices = await history.prices(start)
-            if over := self._known_to_be_over(prices, leave):
+            if over := self._limits.task_rule(prices.same) or self._limits.person_rule(prices.same, leave):
                 raise OverLimitError(
                     f"Nothing was sent: the same was estimated at {plain(prices.same or 0)} credits before, and {over}"
                 )
@@ -197,18 +196,6 @@ class Starter:
                         "whether this one keeps within the day's limit. It can be called again."
                     ) from None
             await anyio.sleep(LOOK_SECONDS)
-
-    def _known_to_be_over(self, prices: Prices, leave: float) -> str:
-        """Which limit the price of the same start before is over; empty for none."""
-        limits = self._limits
-        if self._too_dear(prices):
-            return f"this server may spend {plain(limits.task or 0)} on a task (--max-credits-per-task)."
-        if limits.unasked is not None and prices.same is not None and prices.same > max(limits.unasked, leave):
-            return f"a person is asked before more than {plain(limits.unasked)} are spent. Starting it again asks."
-        return ""
-
-    def _too_dear(self, prices: Prices) -> bool:
-        return self._limits.task is not None and prices.same is not None and prices.same > self._limits.task
 
     async def _repeated(self, written: Written) -> Started:
         """What the start with the same token has brought, once it has its answer."""
@@ -282,11 +269,8 @@ class Starter:
     async def _over(self, price: float, number: int, leave: float) -> str:
         """Which limit is broken by a price that became known only now; empty for none."""
         limits = self._limits
-        if limits.task is not None and price > limits.task:
-            return (
-                f"Runway estimates {plain(price)} credits; this server may spend {plain(limits.task)} on a task "
-                "(--max-credits-per-task)."
-            )
+        if rule := limits.task_rule(price):
+            return f"Runway estimates {plain(price)} credits; {rule}"
         if limits.day is not None:
             try:
                 spent = await (await self._ledger.history()).spent(self._ledger.account, up_to=number)
@@ -297,11 +281,8 @@ class Starter:
                     f"Runway estimates {plain(price)} credits, which makes {plain(spent.credits)} today; this server "
                     f"may spend {plain(limits.day)} a day (UTC, --max-credits-per-day)."
                 )
-        if limits.unasked is not None and price > max(limits.unasked, leave):
-            return (
-                f"Runway estimates {plain(price)} credits, which was not known before, and a person is asked before "
-                f"more than {plain(limits.unasked)} are spent. Starting it again asks."
-            )
+        if rule := limits.person_rule(price, leave):
+            return f"Runway estimates {plain(price)} credits, which was not known before, and {rule}"
         return ""
 
     async def _take_back(self, task_id: TaskId, number: int, price: float | None) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from runway_mcp.api.models import plain
+
 State = Literal["starting", "started", "unclear", "taken back"]
 """How far a start has come: on its way, answered with a task's id, of unknown outcome, or cancelled by us at once."""
 
@@ -122,6 +124,18 @@ class Limits:
     task: float | None = None
     day: float | None = None
     unasked: float | None = None
+
+    def task_rule(self, price: float | None) -> str:
+        """Return the rule that forbids a start of a price, as the end of a sentence; empty where none does."""
+        if self.task is None or price is None or price <= self.task:
+            return ""
+        return f"this server may spend {plain(self.task)} on a task (--max-credits-per-task)."
+
+    def person_rule(self, price: float | None, leave: float) -> str:
+        """Return the rule that demands a person, who has agreed to `leave` credits; empty where none does."""
+        if self.unasked is None or price is None or price <= max(self.unasked, leave):
+            return ""
+        return f"a person is asked before more than {plain(self.unasked)} are spent. Starting it again asks."
 
 
 NO_LIMITS = Limits()

@@ -407,10 +407,13 @@ async def test_the_id_is_written_down_before_the_price_is_looked_for() -> None:
 
 
 async def test_where_the_day_is_spent_nobody_is_asked() -> None:
-    """Nothing would come of a yes."""
+    """Nothing would come of a yes; where something is left of it, it may."""
     async with starting(CREATED, limits=Limits(day=60, unasked=0)) as (_, service):
         await Starter(service).start(wanted(), leave=60)
         assert await Starter(service).question(prepare("text_to_video", INPUT | {"duration": 8})) is None
+    async with starting(CREATED, limits=Limits(day=61, unasked=0)) as (_, service):
+        await Starter(service).start(wanted(), leave=60)
+        assert await Starter(service).question(prepare("text_to_video", INPUT | {"duration": 8})) is not None
 
 
 class Breaking:
