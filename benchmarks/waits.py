@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from runway_mcp.api.client import open_client
 from runway_mcp.api.models import TaskId, parse_task_id
-from runway_mcp.tasks.watcher import Watcher
+from runway_mcp.tasks.poller import TaskPoller
 
 POLL_SECONDS = 5.0
 INTERVALS = 3
@@ -45,13 +45,13 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
     answers: list[float] = []
     network = Counting()
 
-    async def wait(watcher: Watcher, task_id: TaskId) -> None:
+    async def wait(watcher: TaskPoller, task_id: TaskId) -> None:
         async with watcher.watch(task_id) as poll:
             while not poll.ended:
                 await poll.next(poll.looks)
         delays.append(anyio.current_time() - ended[task_id])
 
-    async def end_all(upstream: httpx2.AsyncClient, watcher: Watcher, other: TaskId) -> None:
+    async def end_all(upstream: httpx2.AsyncClient, watcher: TaskPoller, other: TaskId) -> None:
         for _ in range(INTERVALS * 10):
             await anyio.sleep(POLL_SECONDS / 10)
             asked = anyio.current_time()
@@ -74,7 +74,7 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
             anyio.create_task_group() as loops,
             anyio.create_task_group() as running_waits,
         ):
-            watcher = Watcher(client, loops, poll_seconds=POLL_SECONDS)
+            watcher = TaskPoller(client, loops, poll_seconds=POLL_SECONDS)
             for task_id in task_ids:
                 for _ in range(waiters):
                     running_waits.start_soon(wait, watcher, task_id)

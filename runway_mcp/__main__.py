@@ -1,5 +1,5 @@
 """`python -m runway_mcp` is `runway-mcp`."""
 
-from runway_mcp.cli import run
+from runway_mcp.cli.main import run
 
 run()

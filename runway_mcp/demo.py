@@ -18,9 +18,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, Request, Result, TextContent
 from pydantic import JsonValue
 
-from runway_mcp.mcp_tasks.wire import EXTENSION_ID
+from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.operations import TaskService
 
 SPEED = 40
 WIDTH = 110

@@ -1,6 +1,6 @@
 """Makes the catalogue of task types from the API's OpenAPI document, or checks that it still is what it would make.
 
-    uv run python scripts/update_catalogue.py OPENAPI_FILE          writes runway_mcp/api/catalogue.json
+    uv run python scripts/update_catalogue.py OPENAPI_FILE          writes runway_mcp/catalogue/catalogue.json
     uv run python scripts/update_catalogue.py --check OPENAPI_FILE  exits 1 and shows what differs
 
 Figures and names are the document's, words are ours (catalogue_words.toml). What it can't place, be
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-CATALOGUE = Path(__file__).parents[1] / "runway_mcp" / "api" / "catalogue.json"
+CATALOGUE = Path(__file__).parents[1] / "runway_mcp" / "catalogue" / "catalogue.json"
 WORDS = Path(__file__).with_name("catalogue_words.toml")
 
 Schema = dict[str, Any]

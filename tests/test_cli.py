@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from runway_mcp import __version__
-from runway_mcp.cli import COMMANDS, main
-from runway_mcp.settings import Settings, flag, variables
+from runway_mcp.cli.main import COMMANDS, main
+from runway_mcp.config.settings import Settings, flag, variables
 
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ def test_arguments_come_from_the_process_by_default(
 def test_importing_the_package_does_nothing_and_loads_little() -> None:
     """The package's own import brings none of the heavy libraries."""
     code = (
-        "import sys, runway_mcp.cli; "
+        "import sys, runway_mcp.cli.main; "
         "print(*sorted({'mcp', 'httpx2', 'pydantic', 'uvicorn', 'asyncio'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())

@@ -9,8 +9,8 @@ import anyio
 from mcp import Client
 from support.faulty import FaultyWire, faulty_client
 
-from runway_mcp.server import build_server
-from runway_mcp.tasks.callers import Services
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.tasks.callers import CallerRegistry
 
 PAGE = (Path(__file__).parents[1] / "docs/compared.md").read_text(encoding="utf-8")
 THEIRS = [
@@ -74,7 +74,7 @@ async def test_every_call_of_the_page_does_what_its_row_says() -> None:
     """Each tool of theirs has its row; what is started is real, fresh URLs are fresh, and nothing is mistaken."""
     assert list(ROWS) == THEIRS
     sandbox = Sandbox()
-    server = build_server(Services(lambda _: faulty_client(sandbox), poll_seconds=0.01))
+    server = build_server(CallerRegistry(lambda _: faulty_client(sandbox), poll_seconds=0.01))
     results: dict[str, list[dict[str, Any]]] = {}
     with anyio.fail_after(20):
         async with Client(server) as client:

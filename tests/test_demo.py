@@ -19,8 +19,8 @@ from runway_mcp.demo import run_demo
 from runway_mcp.files.allowed import AllowedFiles
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.transfers import open_transfers
-from runway_mcp.server import build_server
-from runway_mcp.tasks.callers import Caller, Services
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.tasks.callers import Caller, CallerRegistry
 
 
 def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ class Simulated:
         self._wire = FaultyWire()
         self._carrier = files or self._wire
         self._wire.between = self._pass_time
-        services = Services(lambda _: faulty_client(self._wire), poll_seconds=0.02, files=self._files)
+        services = CallerRegistry(lambda _: faulty_client(self._wire), poll_seconds=0.02, files=self._files)
         self.server = build_server(services)
 
     def _pass_time(self, _: int) -> None:
@@ -95,7 +95,7 @@ class Unkept(httpx2.AsyncBaseTransport):
 async def test_the_demo_says_what_did_not_go_as_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With a server that knows no task, or that can't save, the exit code is 1 and the broken promises are named."""
     with anyio.fail_after(15):
-        server = build_server(Services(lambda _: scripted_client(Script(reply(404, {"error": "gone"})))))
+        server = build_server(CallerRegistry(lambda _: scripted_client(Script(reply(404, {"error": "gone"})))))
         assert await run_demo(server) == 1
         assert "Not as promised: runway_startTask, runway_waitForTask" in capsys.readouterr().err
         assert await run_demo(Simulated(tmp_path, Unkept()).server) == 1

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from runway_mcp.cli import main
-from runway_mcp.environment import load
-from runway_mcp.settings import Settings, flag
-from runway_mcp.web.auth.keys import RunwayKeys
+from runway_mcp.cli.main import main
+from runway_mcp.config.settings import Settings, flag
+from runway_mcp.config.sources import load
+from runway_mcp.web.auth.runway_keys import RunwayKeys
 from runway_mcp.web.auth.tenants import Tenants
 from runway_mcp.web.auth.tokens import TokensFile
 

@@ -11,12 +11,12 @@ import pytest
 from mcp import Client
 from support.faulty import FaultyWire, faulty_client
 
-from runway_mcp.cli import main
-from runway_mcp.options import parse_settings
+from runway_mcp.cli.main import main
+from runway_mcp.config.options import parse_settings
+from runway_mcp.config.settings import Settings, flag, variables
+from runway_mcp.mcp_server.server import build_server
 from runway_mcp.sandbox import SAMPLES, Fault
-from runway_mcp.server import build_server
-from runway_mcp.settings import Settings, flag, variables
-from runway_mcp.tasks.callers import Services
+from runway_mcp.tasks.callers import CallerRegistry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def test_the_settings_table_is_the_settings() -> None:
 async def test_the_tools_table_is_the_tools() -> None:
     """Each tool in order, and whether it reads or changes."""
     with anyio.fail_after(10):
-        async with Client(build_server(Services(lambda _: faulty_client(FaultyWire())))) as client:
+        async with Client(build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())))) as client:
             tools = (await client.list_tools()).tools
     expected = [
         [f"`{tool.name}`", "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"]
@@ -66,7 +66,7 @@ async def test_the_tools_table_is_the_tools() -> None:
 
 async def test_the_prompts_table_is_the_prompts() -> None:
     """Each prompt in order, and what `--read-only` leaves of them."""
-    services = Services(lambda _: faulty_client(FaultyWire()))
+    services = CallerRegistry(lambda _: faulty_client(FaultyWire()))
     offered = dict[bool, list[str]]()
     with anyio.fail_after(10):
         for read_only in (False, True):

@@ -160,7 +160,7 @@ async def test_a_client_that_goes_away_cancels_its_call(
     before = api.count("GET")
     async with served.under_way(call(1, tool, TASK_ID), era):
         await api.asked("GET", times=before + 1)
-    await api.left(within=1)
+    await api.left(timeout=1)
     assert (await served.post(request(1, "tools/list"))).status_code == 200
     assert api.count("DELETE") == 0
 
@@ -180,7 +180,7 @@ async def test_an_address_others_can_reach_is_refused() -> None:
 
     async def check(host: str) -> None:
         async with running("--sandbox", "--transport", "streamable-http", "--host", host) as server:
-            assert await server.ends(within=5) == 2
+            assert await server.ends(timeout=5) == 2
             assert len(lines(server.stderr)) == 1
             assert "without authentication" in server.stderr
 
@@ -192,7 +192,7 @@ async def test_a_port_in_use_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         async with running("--sandbox", "--transport", "streamable-http", "--port", port, measured=True) as server:
-            assert await server.ends(within=5) == 1
+            assert await server.ends(timeout=5) == 1
             assert len(lines(server.stderr)) == 1
             assert f"127.0.0.1:{port}" in server.stderr
 

@@ -22,10 +22,10 @@ from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import TaskId, parse_task_id
-from runway_mcp.environment import load
-from runway_mcp.server import build_server
-from runway_mcp.settings import SettingsError
-from runway_mcp.tasks.callers import Caller, Services
+from runway_mcp.config.settings import SettingsError
+from runway_mcp.config.sources import load
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.tasks.callers import Caller, CallerRegistry
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJtYXJrZWQiOiI5ZmUxMjM0NTY3ODkwIn0.5igna7ure"
 LINK = f"https://cdn.example/0.mp4?_jwt={JWT}"
@@ -222,7 +222,7 @@ async def test_a_network_that_is_set_up_wrongly_shows_no_secret() -> None:
             result = await server.ask(call(1, "runway_getTask", SUCCEEDED))
             assert result["isError"]
             await server.stop("eof")
-            await server.ends_quietly(within=2)
+            await server.ends_quietly(timeout=2)
             assert marks_in(server.stdout.decode(), server.stderr) == []
 
     await together(check, WRONG_NETWORKS)
@@ -299,7 +299,7 @@ async def test_no_span_shows_a_secret(spans: Spans, api: Upstream) -> None:
             tool, task_id = case
             await client.call_tool(tool, {"taskId": task_id})
 
-        async with Client(build_server(Services(opened)), mode=mode) as client:
+        async with Client(build_server(CallerRegistry(opened)), mode=mode) as client:
             await together(use, product(TOOLS, (*IDS.values(), SUCCEEDED, KEY)))
             with pytest.raises(MCPError):
                 await client.get_prompt("none", {KEY: LINK})
@@ -325,5 +325,5 @@ async def test_a_stop_in_the_middle_of_failures_shows_no_secret() -> None:
         await server.send(*(call(task_id, TOOLS[number % 3], task_id) for number, task_id in enumerate(ids)))
         await api.asked("GET", times=20)
         await server.stop("SIGTERM")
-        await server.ends_quietly(within=2)
+        await server.ends_quietly(timeout=2)
         assert marks_in(server.stdout.decode(), server.stderr) == []

@@ -6,8 +6,8 @@ import socket
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from runway_mcp.web.errors import ShortErrors
 from runway_mcp.web.serving import listen
+from runway_mcp.web.short_errors import ShortErrors
 
 SCOPE: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": []}
 

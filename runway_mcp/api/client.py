@@ -43,7 +43,7 @@ UPLOADS = "/v1/uploads"
 NO_TASK = TaskId("00000000-0000-0000-0000-000000000000")
 """An id that no task has."""
 
-Observe = Callable[[str, int | None, float], None]
+OnApiResponse = Callable[[str, int | None, float], None]
 """Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
 
 
@@ -62,7 +62,7 @@ class RunwayClient:
         timeouts: Timeouts = TIMEOUTS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
-        observe: Observe | None = None,
+        observe: OnApiResponse | None = None,
     ) -> None:
         self._observe = observe
         self._connect = connect
@@ -73,18 +73,18 @@ class RunwayClient:
         self._sleep = sleep
         self._random = random
 
-    async def get_task(self, task_id: TaskId, *, within: float | None = None) -> Task:
+    async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
         """Return a task as it stands, by `GET /v1/tasks/{id}`.
 
         Args:
             task_id: The task.
-            within: Seconds that the read may take with its retries; the client's total where not given.
+            timeout: Seconds that the read may take with its retries; the client's total where not given.
 
         Raises:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
-        reply = await self._read(TASK, task_id, within or self._timeouts.total)
+        reply = await self._read(TASK, task_id, timeout or self._timeouts.total)
         try:
             return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
@@ -103,7 +103,7 @@ class RunwayClient:
             NotFoundError: It is already gone.
             RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
         """
-        reply = await self._send("DELETE", TASK, task_id, within=self._timeouts.delete)
+        reply = await self._send("DELETE", TASK, task_id, timeout=self._timeouts.delete)
         if not reply.is_from_the_api:
             raise foreign(reply)
 
@@ -132,7 +132,7 @@ class RunwayClient:
             raise UnexpectedReplyError(
                 f"Runway answered {reply.status}, but not with a started task: {error} ({reply.content_type}).",
                 status=reply.status,
-                applied=True,
+                may_have_taken_effect=True,
             ) from error
 
     async def create_upload(self, filename: str) -> UploadSlot:
@@ -155,7 +155,7 @@ class RunwayClient:
         except NotFoundError:
             raise UnexpectedReplyError(f"Runway does not know {UPLOADS} (404).", status=404) from None
         except RunwayError as error:
-            error.applied = False
+            error.may_have_taken_effect = False
             raise
         except ValueError as error:
             raise UnexpectedReplyError(f"Runway answered, but not with a place to upload to: {error}.") from None
@@ -182,15 +182,15 @@ class RunwayClient:
             RunwayError: It does not; with a `status` it was reached all the same.
         """
         with suppress(NotFoundError):
-            await self._send("GET", TASK, NO_TASK, within=self._timeouts.reach)
+            await self._send("GET", TASK, NO_TASK, timeout=self._timeouts.reach)
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _read(self, endpoint: str, task_id: TaskId | None, within: float) -> Reply:
-        return await self._send_with_retries("GET", endpoint, task_id, attempt=self._timeouts.attempt, total=within)
+    async def _read(self, endpoint: str, task_id: TaskId | None, timeout: float) -> Reply:
+        return await self._send_with_retries("GET", endpoint, task_id, attempt=self._timeouts.attempt, total=timeout)
 
     async def _send_with_retries(
         self,
@@ -217,14 +217,14 @@ class RunwayClient:
         deadline = monotonic() + total
         sent = 0
         while True:
-            within = min(attempt, deadline - monotonic())
+            timeout = min(attempt, deadline - monotonic())
             try:
-                return await self._send(method, endpoint, task_id, within=within, body=body, resends=sent)
+                return await self._send(method, endpoint, task_id, timeout=timeout, body=body, resends=sent)
             except TransientError as error:
                 sent += 1
                 error.attempts = sent
                 wait = self._wait_before_retry(error, sent)
-                if wait is None or (once and error.applied):
+                if wait is None or (once and error.may_have_taken_effect):
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
@@ -235,7 +235,7 @@ class RunwayClient:
             return None
         if error.retry_after is None:
             return retry.delay(attempt, self._random)
-        return error.retry_after if error.retry_after <= retry.LONGEST_RETRY_AFTER else None
+        return error.retry_after if error.retry_after <= retry.MAX_RETRY_AFTER else None
 
     async def _send(
         self,
@@ -243,7 +243,7 @@ class RunwayClient:
         endpoint: str,
         task_id: TaskId | None = None,
         *,
-        within: float,
+        timeout: float,
         body: Mapping[str, JsonValue] | None = None,
         resends: int = 0,
     ) -> Reply:
@@ -254,7 +254,7 @@ class RunwayClient:
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
                 url = self._base + endpoint.format(id=task_id)
-                reply = await fetch(self._pool, method, url, body, within=within, redact=self._redact)
+                reply = await fetch(self._pool, method, url, body, timeout=timeout, redact=self._redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
@@ -275,7 +275,7 @@ async def open_client(
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = TIMEOUTS,
     missing_key: str | None = MISSING_KEY,
-    observe: Observe | None = None,
+    observe: OnApiResponse | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
 

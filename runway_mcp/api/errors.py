@@ -60,10 +60,10 @@ class RunwayError(Exception):
         attempts: How many times it was sent.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, applied: bool = False) -> None:
+    def __init__(self, message: str, *, status: int | None = None, may_have_taken_effect: bool = False) -> None:
         super().__init__(message)
         self.status = status
-        self.applied = applied
+        self.may_have_taken_effect = may_have_taken_effect
         self.attempts = 1
 
     def __str__(self) -> str:
@@ -103,10 +103,10 @@ class TransientError(RunwayError):
         message: str,
         *,
         status: int | None = None,
-        applied: bool = False,
+        may_have_taken_effect: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, applied=applied)
+        super().__init__(message, status=status, may_have_taken_effect=may_have_taken_effect)
         self.retry_after = retry_after
 
 

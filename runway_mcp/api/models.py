@@ -25,7 +25,7 @@ DEEPEST = 64
 DEAREST = 1e9
 """Credits of an estimate; more is none."""
 
-LONGEST_STATUS = 100
+MAX_STATUS = 100
 """Characters of a status; a longer text is none."""
 
 _CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
@@ -132,7 +132,7 @@ def parse_task(value: JsonValue, task_id: TaskId) -> Task:
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
     status = value.get("status")
-    if not isinstance(status, str) or not 0 < len(status) <= LONGEST_STATUS:
+    if not isinstance(status, str) or not 0 < len(status) <= MAX_STATUS:
         raise ValueError("it has no status")
     found = value.get("id")
     if not isinstance(found, str) or found.lower() != task_id:

@@ -29,7 +29,7 @@ from runway_mcp.api.errors import (
 from runway_mcp.api.models import parse_json
 from runway_mcp.api.retry import parse_retry_after
 
-LARGEST_BODY = 4 * 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
 
 _NOT_SENT = (
@@ -75,30 +75,30 @@ async def fetch(
     url: str,
     sent: Mapping[str, JsonValue] | None,
     *,
-    within: float,
+    timeout: float,
     redact: Callable[[str], str],
 ) -> Reply:
     """Send one request, with `sent` as JSON where there is any, and return the whole of a reply that is a success.
 
-    A POST waits all of `within` for it: it can't be sent again for a reply that was only slow.
+    A POST waits all of `timeout` for it: it can't be sent again for a reply that was only slow.
 
     Raises:
         RunwayError: There was none within so many seconds.
     """
-    timeout = pool.timeout
+    limits = pool.timeout
     if method == "POST":
-        timeout = httpx2.Timeout(within, connect=timeout.connect, pool=timeout.pool)
-    with typed_errors(within):
-        with anyio.fail_after(within):
-            async with pool.stream(method, url, json=sent, timeout=timeout) as response:
+        limits = httpx2.Timeout(timeout, connect=limits.connect, pool=limits.pool)
+    with typed_errors(timeout):
+        with anyio.fail_after(timeout):
+            async with pool.stream(method, url, json=sent, timeout=limits) as response:
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
-                    if len(body) > LARGEST_BODY:
+                    if len(body) > MAX_BODY:
                         raise UnexpectedReplyError(
-                            f"Runway's reply is over {LARGEST_BODY // 1024**2} MiB and was not read on.",
+                            f"Runway's reply is over {MAX_BODY // 1024**2} MiB and was not read on.",
                             status=response.status_code,
-                            applied=True,
+                            may_have_taken_effect=True,
                         )
     reply = Reply(response.status_code, response.headers, bytes(body), redact)
     if not response.is_success:
@@ -112,12 +112,12 @@ def foreign(reply: Reply, note: str = "") -> UnexpectedReplyError:
         f"The reply is not Runway's ({reply.status}, {reply.content_type}): a proxy or a wrong base URL "
         f"answered in its place.{note}",
         status=reply.status,
-        applied=True,
+        may_have_taken_effect=True,
     )
 
 
 @contextmanager
-def typed_errors(within: float) -> Generator[None]:
+def typed_errors(timeout: float) -> Generator[None]:
     """Turn every error of the layers below into one of ours.
 
     They are not chained: their text may hold what upstream said, and a traceback would show it.
@@ -127,12 +127,14 @@ def typed_errors(within: float) -> Generator[None]:
     except RunwayError:
         raise
     except TimeoutError:
-        raise UnreachableError(f"Runway sent no whole reply within {within:.0f} s.", applied=True) from None
+        raise UnreachableError(
+            f"Runway sent no whole reply within {timeout:.0f} s.", may_have_taken_effect=True
+        ) from None
     except httpx2.DecodingError:
-        raise UnexpectedReplyError("Runway's reply could not be decompressed.", applied=True) from None
+        raise UnexpectedReplyError("Runway's reply could not be decompressed.", may_have_taken_effect=True) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
-        applied = not isinstance(error, _NOT_SENT)
-        raise UnreachableError(_describe(error), applied=applied) from None
+        may_have_taken_effect = not isinstance(error, _NOT_SENT)
+        raise UnreachableError(_describe(error), may_have_taken_effect=may_have_taken_effect) from None
 
 
 def _describe(error: Exception) -> str:
@@ -187,7 +189,7 @@ def raise_for(reply: Reply, *, may_repeat: bool) -> NoReturn:
             raise UnavailableError(
                 f"Runway is unavailable ({status}{said}).{wait if may_repeat else ''}",
                 status=status,
-                applied=True,
+                may_have_taken_effect=True,
                 retry_after=retry_after,
             )
         case _ if status >= 400 and reply.is_from_the_api:  # noqa: PLR2004 - HTTP's client errors

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 
 RETRIES = 2
 FIRST_DELAY = 0.5
-LONGEST_DELAY = 8.0
-LONGEST_RETRY_AFTER = 60.0
+MAX_DELAY = 8.0
+MAX_RETRY_AFTER = 60.0
 
 
 def delay(attempt: int, random: Callable[[], float]) -> float:
@@ -19,7 +19,7 @@ def delay(attempt: int, random: Callable[[], float]) -> float:
 
     `random` returns a number from 0 to 1.
     """
-    return min(FIRST_DELAY * 2.0 ** (attempt - 1), LONGEST_DELAY) * (1 - random() / 2)
+    return min(FIRST_DELAY * 2.0 ** (attempt - 1), MAX_DELAY) * (1 - random() / 2)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -17,10 +17,10 @@ import anyio
 from anyio import to_thread
 
 from runway_mcp.api import retry
-from runway_mcp.files.content import ContentType
 from runway_mcp.files.copies import Copy
+from runway_mcp.files.file_errors import BrokenError, StatusError, TransferError, UnwantedError
 from runway_mcp.files.folders import Folder
-from runway_mcp.files.transfer_errors import BrokenError, StatusError, TransferError, UnwantedError
+from runway_mcp.files.media_types import ContentType
 from runway_mcp.files.transfers import Incoming, Transfers
 
 RESUMES = 3
@@ -130,7 +130,7 @@ class Arrival:
         start = self._copy.size if self._copy and self._etag and self._in_parts else 0
         left = self._rules.deadline - anyio.current_time()
         try:
-            async with self._rules.transfers.get(self._url, start=start, etag=self._etag, within=left) as incoming:
+            async with self._rules.transfers.get(self._url, start=start, etag=self._etag, timeout=left) as incoming:
                 return await self._take(incoming)
         except StatusError as error:
             if not start or error.is_busy:
@@ -201,11 +201,11 @@ class Arrival:
 
 def _type_of(copy: Copy) -> ContentType:
     if not copy.size:
-        raise UnwantedError("The host sends an empty file. The same call asks for it by a fresh link.", may_pass=True)
+        raise UnwantedError("The host sends an empty file. The same call asks for it by a fresh link.", retryable=True)
     if copy.content_type is None:
         raise UnwantedError(
             "What came is no image, video, sound or ZIP archive. The same call asks for it by a fresh link.",
-            may_pass=True,
+            retryable=True,
         )
     return copy.content_type
 

@@ -7,8 +7,8 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from runway_mcp.files.content import HEAD, ContentType, detect_output
 from runway_mcp.files.folders import Folder
+from runway_mcp.files.media_types import HEAD, ContentType, detect_output
 from runway_mcp.files.parts import CHUNK
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import anyio
 
 from runway_mcp.files.arrivals import Arrival, Rules
+from runway_mcp.files.file_errors import TransferError, UnwantedError
 from runway_mcp.files.folders import Folder
-from runway_mcp.files.transfer_errors import TransferError, UnwantedError
 from runway_mcp.files.transfers import Transfers
 
 LARGEST = 2 * 1024**3
@@ -58,7 +58,7 @@ class Failed:
 
     index: int
     error: str
-    may_pass: bool
+    retryable: bool
 
 
 async def download(
@@ -67,7 +67,7 @@ async def download(
     urls: Sequence[str | None],
     *,
     stem: str,
-    within: float,
+    timeout: float,
     largest: int = LARGEST,
     report: Report | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -80,12 +80,12 @@ async def download(
         urls: Where they are, None for one without a link. Those beyond the first `MOST` are left out, which the
             last of what is returned tells.
         stem: What their names begin with, safe as a file's name: the id of their task.
-        within: Seconds that it may take; what is unfinished then is kept, and gone on with by the same call.
+        timeout: Seconds that it may take; what is unfinished then is kept, and gone on with by the same call.
         largest: Bytes that one output may have.
         report: Hears how it goes.
         sleep: Waits before something is tried anew.
     """
-    rules = Rules(transfers, folder, anyio.current_time() + within, largest, sleep)
+    rules = Rules(transfers, folder, anyio.current_time() + timeout, largest, sleep)
     few = urls[:MOST]
     progress = _Progress(report, sum(url is not None for url in few))
     ended = dict[int, Saved | Failed]()
@@ -97,14 +97,14 @@ async def download(
     async with anyio.create_task_group() as tasks:
         for index, url in enumerate(few, 1):
             if url is None:
-                ended[index] = Failed(index, "The task names no link here, so nothing was asked for.", may_pass=False)
+                ended[index] = Failed(index, "The task names no link here, so nothing was asked for.", retryable=False)
             else:
                 tasks.start_soon(save, index, url)
     if len(urls) > MOST:
         left = (
             f"Outputs {MOST + 1} to {len(urls)} were left out: a call saves {MOST} at most. Their links are the task's."
         )
-        ended[MOST + 1] = Failed(MOST + 1, left, may_pass=False)
+        ended[MOST + 1] = Failed(MOST + 1, left, retryable=False)
     return [ended[index] for index in sorted(ended)]
 
 
@@ -114,13 +114,13 @@ async def _save(arrival: Arrival, index: int) -> Saved | Failed:
         copy, content_type = await arrival.fetch()
         path, was_there = await arrival.publish(copy, content_type)
     except TransferError as error:
-        if error.may_pass and not isinstance(error, UnwantedError):
-            return Failed(index, f"{error}{arrival.describe_rest()}", may_pass=True)
+        if error.retryable and not isinstance(error, UnwantedError):
+            return Failed(index, f"{error}{arrival.describe_rest()}", retryable=True)
         left = " Nothing of it is kept." if await arrival.drop() else ""
-        return Failed(index, f"{error}{left}", error.may_pass)
+        return Failed(index, f"{error}{left}", error.retryable)
     except OSError as error:
         await arrival.drop()
-        return Failed(index, f"It could not be saved: {_describe(error)}. Nothing of it is kept.", may_pass=False)
+        return Failed(index, f"It could not be saved: {_describe(error)}. Nothing of it is kept.", retryable=False)
     else:
         return Saved(index, path, copy.size, content_type.name, copy.sha256, was_there)
     finally:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from runway_mcp.api.errors import quote
-from runway_mcp.files.directories import THIS_SYSTEM, Abilities, Directory
 from runway_mcp.files.parts import Part, check_name, remove_stale
 from runway_mcp.files.paths import LONGEST, is_encodable, parse_path
+from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
 
 HOW_TO_ALLOW = "Start this server with --files-root FOLDER to allow one."
 NAMED = 5

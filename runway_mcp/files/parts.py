@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import time
 
-from runway_mcp.files.directories import Directory
+from runway_mcp.files.safe_open import Directory
 
 CHUNK = 1024 * 1024
 """Bytes that are read back at a time."""

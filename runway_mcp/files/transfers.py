@@ -18,14 +18,14 @@ import httpx2
 
 from runway_mcp.api.connection import USER_AGENT, trust
 from runway_mcp.api.errors import quote
-from runway_mcp.files.addresses import PublicNetwork
-from runway_mcp.files.transfer_errors import LateError, RefusedError, StatusError, describe_status, typed_errors
+from runway_mcp.files.file_errors import LateError, RefusedError, StatusError, describe_status, typed_errors
+from runway_mcp.files.public_addresses import PublicNetwork
 
-LONGEST_TEXT = 4096
+MAX_TEXT = 4096
 """Bytes of an answer to a POST that are kept."""
 AT_ONCE = 4
 """Files that come to one caller at once, and files that go from them; the others wait for their turn."""
-MOST_CONNECTIONS = 128
+MAX_CONNECTIONS = 128
 """Connections of all callers together."""
 HIGHEST_PORT = 0xFFFF
 
@@ -88,7 +88,7 @@ class Transfers:
 
     @asynccontextmanager
     async def get(
-        self, url: str, *, start: int = 0, etag: str | None = None, within: float
+        self, url: str, *, start: int = 0, etag: str | None = None, timeout: float
     ) -> AsyncGenerator[Incoming]:
         """Ask for a file, or for the rest of it.
 
@@ -97,17 +97,17 @@ class Transfers:
             start: Bytes that are there already.
             etag: The strong validator of the file that they are of; another one comes whole, from 0. Without it
                 nothing tells what the rest would be of, so the whole is asked for.
-            within: Seconds that everything may take, the wait for a turn included, up to the end of the context.
+            timeout: Seconds that everything may take, the wait for a turn included, up to the end of the context.
 
         Raises:
             TransferError: It does not come; LateError also where the time ends within the context.
         """
         headers = {**_HEADERS, "Range": f"bytes={start}-", "If-Range": etag} if start and etag else _HEADERS
-        async with self._exchange("GET", url, headers, None, within) as (host, response):
+        async with self._exchange("GET", url, headers, None, timeout) as (host, response):
             yield _incoming(host, response, start, etag)
 
     async def post(
-        self, url: str, *, content: AsyncIterator[bytes], headers: Mapping[str, str], within: float
+        self, url: str, *, content: AsyncIterator[bytes], headers: Mapping[str, str], timeout: float
     ) -> Answer:
         """Send a file.
 
@@ -115,7 +115,7 @@ class Transfers:
             url: Where it goes.
             content: The body.
             headers: Its type and, where known, its length.
-            within: Seconds that everything may take, the wait for a turn included.
+            timeout: Seconds that everything may take, the wait for a turn included.
 
         Returns:
             The answer, whatever its status.
@@ -123,14 +123,14 @@ class Transfers:
         Raises:
             TransferError: There was none.
         """
-        async with self._exchange("POST", url, {**_HEADERS, **headers}, content, within) as (host, response):
+        async with self._exchange("POST", url, {**_HEADERS, **headers}, content, timeout) as (host, response):
             text = b""
             async with aclosing(_chunks(host, response)) as chunks:
                 async for chunk in chunks:
                     text += chunk
-                    if len(text) > LONGEST_TEXT:
+                    if len(text) > MAX_TEXT:
                         break
-        return Answer(response.status_code, text[:LONGEST_TEXT].decode(errors="replace"))
+        return Answer(response.status_code, text[:MAX_TEXT].decode(errors="replace"))
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
@@ -144,11 +144,11 @@ class Transfers:
         url: str,
         headers: Mapping[str, str],
         content: AsyncIterator[bytes] | None,
-        within: float,
+        timeout: float,
     ) -> AsyncGenerator[tuple[str, httpx2.Response]]:
         transport, request = self._request(method, url, headers, content)
         host = quote(request.url.host, 80)
-        with anyio.move_on_after(within) as scope:
+        with anyio.move_on_after(timeout) as scope:
             async with self._places[method]:
                 with typed_errors(host):
                     response = await transport.handle_async_request(request)
@@ -208,7 +208,7 @@ async def open_transfers(
         return _Pool(
             httpcore2.AsyncConnectionPool(
                 ssl_context=None if plain else trust(ca_file),
-                max_connections=MOST_CONNECTIONS,
+                max_connections=MAX_CONNECTIONS,
                 keepalive_expiry=10,
                 network_backend=None if own else network or PublicNetwork(),
             )

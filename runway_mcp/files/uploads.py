@@ -19,9 +19,9 @@ from runway_mcp.api import retry
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import UploadSlot
-from runway_mcp.files.content import HEAD, ContentType, detect
+from runway_mcp.files.file_errors import RefusedError, TransferError
 from runway_mcp.files.folders import InputFile
-from runway_mcp.files.transfer_errors import RefusedError, TransferError
+from runway_mcp.files.media_types import HEAD, ContentType, detect
 from runway_mcp.files.transfers import Transfers
 
 SMALLEST = 512
@@ -31,7 +31,7 @@ WITHIN = 45.0
 """Seconds for everything: below the 60 s after which common MCP hosts give up on a tool call."""
 CHUNK = 256 * 1024
 """Bytes that are read and sent at a time."""
-LONGEST_NAME = 100
+MAX_NAME = 100
 
 NOT_TAKEN = frozenset({"image/gif"})
 """Types that Runway gives but does not take."""
@@ -66,7 +66,7 @@ async def upload(
     transfers: Transfers,
     file: InputFile,
     *,
-    within: float = WITHIN,
+    timeout: float = WITHIN,
     report: Report | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     random: Callable[[], float] = system_random,
@@ -77,7 +77,7 @@ async def upload(
         client: Whose account gets it.
         transfers: What carries it.
         file: What is uploaded; not closed.
-        within: Seconds for everything.
+        timeout: Seconds for everything.
         report: Hears how far it has come.
         sleep: Waits before another attempt.
         random: Returns a number from 0 to 1, for the length of that wait.
@@ -89,17 +89,17 @@ async def upload(
     sending = _Sending(file, await _check(file), report)
     failure: str | None = None
     try:
-        with anyio.fail_after(within):
+        with anyio.fail_after(timeout):
             for attempt in range(1, retry.RETRIES + 2):
                 slot = await client.create_upload(sending.name)
-                failure = await sending.send(transfers, slot, within)
+                failure = await sending.send(transfers, slot, timeout)
                 if failure is None:
                     return Uploaded(slot.uri, file.size, sending.content_type.name)
                 if attempt <= retry.RETRIES:
                     await sleep(retry.delay(attempt, random))
     except TimeoutError:
         raise UploadError(
-            f"{quote(file.name)} was not uploaded within {within:g} s: {sending.late()} Nothing was charged."
+            f"{quote(file.name)} was not uploaded within {timeout:g} s: {sending.late()} Nothing was charged."
         ) from None
     raise UploadError(
         f"{quote(file.name)} could not be uploaded, in {retry.RETRIES + 1} attempts: {failure} Nothing was charged; "
@@ -136,7 +136,7 @@ class _Sending:
     @property
     def name(self) -> str:
         """What Runway is told it is called: its own name in plain letters, with the extension of what it is."""
-        stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:LONGEST_NAME].strip("_")
+        stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:MAX_NAME].strip("_")
         return f"{stem or 'file'}.{self.content_type.extension}"
 
     def late(self) -> str:
@@ -152,13 +152,13 @@ class _Sending:
                     "the web can be named as an input by its https URL instead."
                 )
 
-    async def send(self, transfers: Transfers, slot: UploadSlot, within: float) -> str | None:
+    async def send(self, transfers: Transfers, slot: UploadSlot, timeout: float) -> str | None:
         """Put the file into one place; return why that failed, or None."""
         head, tail, form_type = self._form(slot)
         headers = {"Content-Type": form_type, "Content-Length": str(len(head) + self.file.size + len(tail))}
         try:
             async with aclosing(self._body(head, tail)) as body:
-                answer = await transfers.post(slot.url, content=body, headers=headers, within=within)
+                answer = await transfers.post(slot.url, content=body, headers=headers, timeout=timeout)
         except RefusedError as error:
             raise UploadError(f"{quote(self.file.name)} was not uploaded, and nothing was charged. {error}") from None
         except TransferError as error:

@@ -12,7 +12,7 @@ Price = Callable[[Settings], float]
 
 _USUAL_SECONDS = 5
 _MOST = 100  # of a number in a field that the rules do not know and let through
-_MOST_FILES = 10
+_MAX_FILES = 10
 _MASTER_SURCHARGE = 5  # per second, for ProRes or a sequence of PNGs
 
 
@@ -24,7 +24,7 @@ def credits_for(model: str, settings: Settings) -> int:
 def files_of(model: str, settings: Settings) -> int:
     """How many files a valid request for a model makes."""
     usual = 4 if model == "marketing_stock_image" else 1
-    return int(min(max(_number(settings, "outputCount", usual), 1), _MOST_FILES))
+    return int(min(max(_number(settings, "outputCount", usual), 1), _MAX_FILES))
 
 
 def _number(settings: Settings, name: str, usual: float) -> float:

@@ -12,7 +12,7 @@ from runway_mcp.sandbox.lifecycle import Entry
 
 _EPOCH = date(1970, 1, 1)
 _DAY = 86_400
-_USUAL_DAYS, _MOST_DAYS = 30, 90
+_USUAL_DAYS, _MAX_DAYS = 30, 90
 _FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -35,8 +35,8 @@ def read_days(body: object, now: float) -> tuple[date, date] | list[Issue]:
     days = cast("Mapping[str, str]", body)
     start = _parse(days.get("startDate", "")) or _day(now) - timedelta(days=_USUAL_DAYS)
     before = _parse(days.get("beforeDate", "")) or start + min(timedelta(days=_USUAL_DAYS), date.max - start)
-    if before - start > timedelta(days=_MOST_DAYS):
-        return [{"code": "custom", "path": ["beforeDate"], "message": f"More than {_MOST_DAYS} days after startDate"}]
+    if before - start > timedelta(days=_MAX_DAYS):
+        return [{"code": "custom", "path": ["beforeDate"], "message": f"More than {_MAX_DAYS} days after startDate"}]
     return start, before
 
 

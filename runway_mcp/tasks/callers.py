@@ -18,23 +18,23 @@ import anyio
 from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
-from runway_mcp.tasks.changes import SHUTDOWN_SECONDS, open_changes
-from runway_mcp.tasks.service import TaskService
-from runway_mcp.tasks.store import NO_LIMITS, History, Ledger, Limits
-from runway_mcp.tasks.usage import Usage
-from runway_mcp.tasks.watcher import POLL_SECONDS, Watcher
+from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
+from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, open_background_tasks
+from runway_mcp.tasks.counters import Counters
+from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.poller import POLL_SECONDS, TaskPoller
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.files.allowed import AllowedFiles
-    from runway_mcp.tasks.changes import Changes
+    from runway_mcp.tasks.background_tasks import BackgroundTasks
 
 READ = "runway:read"
 WRITE = "runway:write"
 SCOPES = (READ, WRITE)
 """What a caller may be allowed: to read tasks, and to change them."""
-MOST_IDLE_CALLERS = 1_000
+MAX_IDLE_CALLERS = 1_000
 """Callers whose state is kept though nothing of theirs is under way, the latest ones."""
 
 
@@ -61,7 +61,7 @@ class Caller:
         object.__setattr__(self, "identity", (self.issuer, self.subject, digest))
 
 
-NOBODY = Caller("nobody", scopes=frozenset())
+ANONYMOUS = Caller("nobody", scopes=frozenset())
 """Whose a request is before anyone has said whose."""
 
 
@@ -69,7 +69,7 @@ OpenFiles = Callable[[], AbstractAsyncContextManager[Callable[[Caller], "Allowed
 """Opens what tells of a caller which files they may use."""
 
 
-class Services:
+class CallerRegistry:
     """The use cases of a task, for each caller their own.
 
     Attributes:
@@ -99,7 +99,7 @@ class Services:
             files: Opens what tells of a caller which files they may use; called with the first. None where not given.
             api: Where Runway's API is: a key at another place is another account.
         """
-        self.usage = Usage()
+        self.usage = Counters()
         self.poll_seconds = poll_seconds
         self.shutdown_seconds = SHUTDOWN_SECONDS
         self._connect = connect
@@ -114,14 +114,14 @@ class Services:
         self._history: History | None = None
         self._open_files = files or _no_files
         self._files: Callable[[Caller], AllowedFiles] | None = None
-        self._open: tuple[AsyncExitStack, TaskGroup, Changes] | None = None
+        self._open: tuple[AsyncExitStack, TaskGroup, BackgroundTasks] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Serve callers while the context lasts; its end ends all waits, and lets changes come to theirs."""
         async with AsyncExitStack() as clients, anyio.create_task_group() as loops:
             try:
-                async with open_changes(self.shutdown_seconds) as changes:
+                async with open_background_tasks(self.shutdown_seconds) as changes:
                     self._open = clients, loops, changes
                     yield
             finally:
@@ -137,7 +137,7 @@ class Services:
             async with self._opening:
                 service = self._services.get(caller.identity) or await self._make(caller)
             self._latest[caller.identity] = service
-            if len(self._latest) > MOST_IDLE_CALLERS:
+            if len(self._latest) > MAX_IDLE_CALLERS:
                 self._latest.popitem(last=False)
         self._latest.move_to_end(caller.identity)
         return service
@@ -153,7 +153,7 @@ class Services:
         return sum(service.open_waits for service in self._services.values())
 
     @property
-    def open_changes(self) -> int:
+    def open_background_tasks(self) -> int:
         """How many changes are under way, with a caller who waits for them or without."""
         return self._open[2].under_way if self._open else 0
 
@@ -167,8 +167,8 @@ class Services:
         service = self._services[caller.identity] = TaskService(
             client,
             changes,
-            Watcher(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
-            Ledger(
+            TaskPoller(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
+            CallerLedger(
                 partial(self._open_history, clients),
                 account=_digest(f"{self._api} {caller.key.get_secret_value() if caller.key else ''}"),
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
@@ -182,7 +182,7 @@ class Services:
     async def _open_history(self, open_things: AsyncExitStack) -> History:
         async with self._opening:
             if self._history is None:
-                from runway_mcp.tasks.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
+                from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
 
                 self._history = await open_things.enter_async_context(open_history(self._history_file))
             return self._history

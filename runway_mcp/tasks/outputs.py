@@ -7,7 +7,7 @@ import anyio
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.files.downloads import Failed, Report, Saved, download
 from runway_mcp.files.folders import Folder
-from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.operations import TaskService
 
 WITHIN = 45.0
 """Seconds for everything: below the 60 s after which common MCP hosts give up on a tool call."""
@@ -54,6 +54,6 @@ async def save_outputs(
         folder,
         [url if isinstance(url, str) else None for url in cast("list[object]", urls)],
         stem=task_id,
-        within=max(until - anyio.current_time(), LEAST),
+        timeout=max(until - anyio.current_time(), LEAST),
         report=report,
     )

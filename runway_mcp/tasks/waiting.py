@@ -9,7 +9,7 @@ import anyio
 
 from runway_mcp.api.errors import AuthenticationError
 from runway_mcp.api.models import TaskId
-from runway_mcp.tasks.watcher import Poll, Watcher
+from runway_mcp.tasks.poller import Poll, TaskPoller
 
 REPORT_SECONDS = 9.0
 """Seconds after which a wait reports even where nothing was looked at: hosts extend on progress."""
@@ -39,7 +39,7 @@ class Waited:
 
 
 async def wait(
-    watcher: Watcher,
+    watcher: TaskPoller,
     task_ids: Sequence[TaskId],
     *,
     seconds: float,
@@ -104,7 +104,7 @@ async def wait(
 
 
 @asynccontextmanager
-async def _watching(watcher: Watcher, waited: Waited) -> AsyncGenerator[None]:
+async def _watching(watcher: TaskPoller, waited: Waited) -> AsyncGenerator[None]:
     """Hold the poll loop of each of the tasks."""
     async with AsyncExitStack() as stack:
         waited.polls = {task_id: await stack.enter_async_context(watcher.watch(task_id)) for task_id in waited.task_ids}

@@ -16,33 +16,33 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
-from runway_mcp.calls import Tell
+from runway_mcp.observability.http_middleware import HttpRequestMiddleware
+from runway_mcp.observability.request_record import OnRequestEnd
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.auth import Authenticated, Authentication, Forbidding
+from runway_mcp.web.auth import Authenticated, Authentication, ScopeChallengeMiddleware
 from runway_mcp.web.deadlines import BodyDeadline
-from runway_mcp.web.edge import Edge, Guarded
-from runway_mcp.web.errors import ShortErrors
+from runway_mcp.web.error_response import unserved
 from runway_mcp.web.limits import RequestLimit
-from runway_mcp.web.recording import Recorded
-from runway_mcp.web.refusals import unserved
-from runway_mcp.web.stopping import Stop
+from runway_mcp.web.origin_policy import Guarded, OriginPolicy
+from runway_mcp.web.short_errors import ShortErrors
+from runway_mcp.web.shutdown import GracefulShutdown
 
-MOST_REQUESTS = 100
+MAX_REQUESTS = 100
 """Requests that one caller may have under way."""
 
 
 def build_app(
     server: MCPServer[Any],
     *,
-    edge: Edge,
+    edge: OriginPolicy,
     path: str,
     caller: Caller,
     authentication: Authentication | None = None,
     routes: Sequence[BaseRoute] = (),
     health: Sequence[BaseRoute] = (),
-    most_requests: int = MOST_REQUESTS,
-    stop: Stop | None = None,
-    tell: Sequence[Tell] = (),
+    most_requests: int = MAX_REQUESTS,
+    stop: GracefulShutdown | None = None,
+    tell: Sequence[OnRequestEnd] = (),
 ) -> ASGIApp:
     """Return the ASGI app that serves `server` at `path`.
 
@@ -70,7 +70,7 @@ def build_app(
     assert isinstance(route, Route)  # noqa: S101 - the endpoint, which our own routes lead to
     endpoint: ASGIApp = ShortErrors(route.app)
     if authentication is not None:
-        endpoint = authentication.required(Forbidding(endpoint, authentication))
+        endpoint = authentication.required(ScopeChallengeMiddleware(endpoint, authentication))
     app: ASGIApp = Starlette(
         routes=[
             Route(path, endpoint=endpoint),
@@ -87,7 +87,7 @@ def build_app(
         stop.also(_listen_streams(server).close)
         app = stop.guard(app)
     app = Router(health, default=app, lifespan=mcp.router.lifespan_context, redirect_slashes=False)
-    return Recorded(Guarded(app, edge), caller, tell)
+    return HttpRequestMiddleware(Guarded(app, edge), caller, tell)
 
 
 def _listen_streams(server: MCPServer[Any]) -> ListenHandler:

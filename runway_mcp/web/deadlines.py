@@ -7,19 +7,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runway_mcp.calls import Call
-from runway_mcp.tasks.callers import NOBODY
-from runway_mcp.web.refusals import refused
+from runway_mcp.observability.request_record import RequestRecord
+from runway_mcp.tasks.callers import ANONYMOUS
+from runway_mcp.web.error_response import refused
 
 HEADER_SECONDS = 20.0
 READING_SECONDS = 20.0
 BODY_SECONDS = 20.0
 LEAST_READ = 16 * 1024
 """Bytes of what is ready for it that a client has to read in `READING_SECONDS`."""
-LARGEST_BODY = 4 * 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request's body."""
 
-_too_large = refused(413, f"The request's body is over {LARGEST_BODY // 1024**2} MiB; nothing was done.")
+_too_large = refused(413, f"The request's body is over {MAX_BODY // 1024**2} MiB; nothing was done.")
 _stalled = refused(408, "The request's body did not come in time; nothing was done.", retry=True)
 _stalled.headers["Connection"] = "close"
 
@@ -105,23 +105,23 @@ class BodyDeadline:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        if int(declared[:20]) > LARGEST_BODY:  # digits only: the HTTP parser refuses anything else
+        if int(declared[:20]) > MAX_BODY:  # digits only: the HTTP parser refuses anything else
             await _too_large(scope, receive, send)
             return
-        if Call.within(scope).caller is NOBODY:
+        if RequestRecord.from_scope(scope).caller is ANONYMOUS:
             await self._app(scope, receive, send)
             return
         body = bytearray()
         more = True
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
-                while more and len(body) <= LARGEST_BODY:
+                while more and len(body) <= MAX_BODY:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY:
             await _too_large(scope, receive, send)
             return
         if more:

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, request_response
 
 from runway_mcp.api.errors import AuthenticationError, RunwayError
-from runway_mcp.web.stopping import Stop
+from runway_mcp.observability.request_record import RequestRecord
+from runway_mcp.tasks.callers import READ
+from runway_mcp.web.auth import Authentication
+from runway_mcp.web.shutdown import GracefulShutdown
 
 FRESH_SECONDS = 60.0
 """How long a reply of Runway's proves that it is reached, and how long no second attempt is made."""
@@ -21,12 +24,25 @@ REFUSED = {401, 403}
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
+def metrics_route(page: Callable[[], Response], authentication: Authentication | None) -> BaseRoute:
+    """`GET /metrics`, for whoever may read."""
+
+    async def show(request: Request) -> Response:
+        if authentication is not None and READ not in RequestRecord.from_scope(request.scope).caller.scopes:
+            return authentication.forbidden(READ)
+        return page()
+
+    if authentication is None:
+        return Route("/metrics", show, methods=["GET"])
+    return Route("/metrics", authentication.required(request_response(show)), methods=["GET"])
+
+
 class Health:
     """The answers to `GET /healthz` and `GET /readyz`; both for anybody, so they tell nothing of callers or keys."""
 
     def __init__(
         self,
-        stop: Stop,
+        stop: GracefulShutdown,
         *,
         missing: str | None = None,
         probe: Callable[[], Awaitable[object]] | None = None,

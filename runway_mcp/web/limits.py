@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runway_mcp.calls import Call
-from runway_mcp.tasks.callers import NOBODY
-from runway_mcp.web.refusals import refused
+from runway_mcp.observability.request_record import RequestRecord
+from runway_mcp.tasks.callers import ANONYMOUS
+from runway_mcp.web.error_response import refused
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -48,5 +48,5 @@ class RequestLimit:
 
 
 def _who(scope: Scope) -> "Hashable":
-    caller = Call.within(scope).caller
-    return (scope["client"] or ("",))[0] if caller is NOBODY else caller.identity
+    caller = RequestRecord.from_scope(scope).caller
+    return (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity

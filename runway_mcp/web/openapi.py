@@ -13,7 +13,7 @@ from starlette.routing import Route
 from runway_mcp import __version__
 from runway_mcp.api.client import TASK
 from runway_mcp.web.docs import CONTENT_SECURITY_POLICY, page
-from runway_mcp.web.refusals import Refusal, optional
+from runway_mcp.web.error_response import Refusal, optional
 
 Document = dict[str, Any]
 

@@ -27,12 +27,12 @@ from runway_mcp.api.errors import (
     UnreachableError,
 )
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
-from runway_mcp.api.retry import LONGEST_RETRY_AFTER
-from runway_mcp.calls import Call
-from runway_mcp.tasks.callers import Services
-from runway_mcp.tasks.service import TaskService, UnclearOutcomeError
+from runway_mcp.api.retry import MAX_RETRY_AFTER
+from runway_mcp.observability.request_record import RequestRecord
+from runway_mcp.tasks.callers import CallerRegistry
+from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
 from runway_mcp.web.auth import Authentication
-from runway_mcp.web.refusals import NO_STORE, Issue, refused
+from runway_mcp.web.error_response import NO_STORE, Issue, refused
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ _INVALID_ID = Issue.model_validate(
 _SETTLES = "GET of the task, which changes nothing, shows how it stands."
 
 
-def task_route(services: Services, scopes: Mapping[str, str], authentication: Authentication | None = None) -> Route:
+def task_route(
+    services: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
+) -> Route:
     """Return the route of a task.
 
     Args:
@@ -73,13 +75,13 @@ class _Named:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _meant(scope) in self._methods:
-            Call.within(scope).method = f"{_meant(scope)} {TASK}"
+            RequestRecord.from_scope(scope).method = f"{_meant(scope)} {TASK}"
         await self._app(scope, receive, send)
 
 
 class _TaskEndpoint:
     def __init__(
-        self, services: Services, scopes: Mapping[str, str], authentication: Authentication | None = None
+        self, services: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
     ) -> None:
         self._services = services
         self._scopes = scopes
@@ -97,7 +99,7 @@ class _TaskEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        method, call = _meant(request.scope), Call.within(request.scope)
+        method, call = _meant(request.scope), RequestRecord.from_scope(request.scope)
         needed = self._scopes.get(method)
         if needed is None:
             return self._unserved(method)
@@ -107,7 +109,7 @@ class _TaskEndpoint:
         return await self._served(request, is_change=method == "DELETE")
 
     async def _served(self, request: Request, *, is_change: bool) -> Response:
-        call = Call.within(request.scope)
+        call = RequestRecord.from_scope(request.scope)
         try:
             task_id = parse_task_id(request.path_params["id"])
             service = await self._services.of(call.caller)
@@ -174,7 +176,7 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
             status = 500
     after = "The task was not changed." if is_change else "Nothing was changed."
     retry_after = error.retry_after if isinstance(error, TransientError) else None
-    may_help = isinstance(error, TransientError) and (retry_after or 0) <= LONGEST_RETRY_AFTER
+    may_help = isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
     return refused(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=may_help and not is_change)
 
 

@@ -11,9 +11,9 @@ from starlette.types import ASGIApp
 
 from runway_mcp.signals import on_stop_signal
 from runway_mcp.web.deadlines import DeadlineProtocol
-from runway_mcp.web.stopping import Stop
+from runway_mcp.web.shutdown import GracefulShutdown
 
-MOST_CONNECTIONS = 1_000
+MAX_CONNECTIONS = 1_000
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle: longer than a proxy keeps one, lest it sends a request into the close."""
 CLOSING_SECONDS = 0.5
@@ -23,7 +23,7 @@ CLOSING_SECONDS = 0.5
 class _Server(uvicorn.Server):
     """Uvicorn that takes a stop signal as a wish to stop, not as a reason to die of it afterwards."""
 
-    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+    def __init__(self, config: uvicorn.Config, stop: GracefulShutdown) -> None:
         super().__init__(config)
         self._stop = stop
         self._finishing: asyncio.Task[None] | None = None
@@ -62,7 +62,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve_http(
-    app: ASGIApp, listener: socket.socket, stop: Stop | None = None, *, proxies: Sequence[str] = ()
+    app: ASGIApp, listener: socket.socket, stop: GracefulShutdown | None = None, *, proxies: Sequence[str] = ()
 ) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM comes.
 
@@ -73,7 +73,7 @@ async def serve_http(
         proxies: Addresses and networks whose X-Forwarded-For and -Proto are believed.
     """
     if stop is None:
-        stop = Stop()
+        stop = GracefulShutdown()
         app = stop.guard(app)
     config = uvicorn.Config(
         app,
@@ -85,7 +85,7 @@ async def serve_http(
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )

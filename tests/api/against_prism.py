@@ -13,10 +13,10 @@ import httpx2
 from pydantic import JsonValue, SecretStr
 from support.catalogue_script import MODELS, full_input
 
-from runway_mcp.api.catalogue import Model
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import BadRequestError, RunwayError
-from runway_mcp.api.requests import prepare
+from runway_mcp.catalogue.lookup import Model
+from runway_mcp.catalogue.validation import prepare
 
 LONGEST = 60
 """Seconds that all of it may take."""

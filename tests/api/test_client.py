@@ -31,7 +31,7 @@ from runway_mcp.api.errors import (
     UnexpectedReplyError,
     UnreachableError,
 )
-from runway_mcp.api.reply import LARGEST_BODY
+from runway_mcp.api.reply import MAX_BODY
 
 RUNNING = reply(200, task("RUNNING", progress=0.5))
 
@@ -149,8 +149,8 @@ async def test_an_extra_ca_file_is_trusted_beside_the_systems(tmp_path: Path) ->
         (reply(200, [1, 2]), UnexpectedReplyError, 1),
         (reply(200, b"\xff\xfe\x00"), UnexpectedReplyError, 1),
         (reply(200, b"x" * 100, Content_Encoding="gzip"), UnexpectedReplyError, 1),
-        (reply(200, b" " * (LARGEST_BODY + 1)), UnexpectedReplyError, 1),
-        (reply(200, gzip.compress(b" " * (LARGEST_BODY * 4)), Content_Encoding="gzip"), UnexpectedReplyError, 1),
+        (reply(200, b" " * (MAX_BODY + 1)), UnexpectedReplyError, 1),
+        (reply(200, gzip.compress(b" " * (MAX_BODY * 4)), Content_Encoding="gzip"), UnexpectedReplyError, 1),
         (reply(200, gzip.compress(gzip.compress(b"{}")), Content_Encoding="gzip"), UnexpectedReplyError, 1),
     ],
 )
@@ -188,7 +188,7 @@ async def test_every_lower_error_is_mapped(lower: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lower", "applied"),
+    ("lower", "may_have_taken_effect"),
     [
         (httpx2.ConnectError("refused"), False),
         (httpx2.ConnectTimeout("slow"), False),
@@ -202,11 +202,13 @@ async def test_every_lower_error_is_mapped(lower: Exception) -> None:
     ],
     ids=repr,
 )
-async def test_an_error_says_whether_the_request_may_have_taken_effect(lower: Exception, *, applied: bool) -> None:
+async def test_an_error_says_whether_the_request_may_have_taken_effect(
+    lower: Exception, *, may_have_taken_effect: bool
+) -> None:
     """Only what certainly never left counts as not applied; a DELETE is sent once in either case."""
     script, error = await delete(lower)
     assert isinstance(error, UnreachableError)
-    assert error.applied is applied
+    assert error.may_have_taken_effect is may_have_taken_effect
     assert script.methods == ["DELETE"]
 
 
@@ -217,7 +219,7 @@ async def test_a_delete_succeeds_with_any_2xx(status: int) -> None:
     assert error is None
     _, error = await delete(reply(status, b"<html>Log in to this network</html>"))
     assert isinstance(error, UnexpectedReplyError)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert script.calls == [f"DELETE /v1/tasks/{ID}"]
 
 
@@ -226,7 +228,7 @@ async def test_a_delete_is_never_repeated_by_the_client(status: int) -> None:
     """A failed DELETE comes back at once; only a 429 certainly changed nothing."""
     script, error = await delete(reply(status))
     assert isinstance(error, TransientError)
-    assert error.applied is (status != 429)
+    assert error.may_have_taken_effect is (status != 429)
     assert script.methods == ["DELETE"]
 
 
@@ -340,19 +342,19 @@ async def test_a_reply_that_drips_is_cut_off_at_the_total_deadline() -> None:
         with anyio.fail_after(5):
             with pytest.raises(UnreachableError, match="no whole reply") as caught:
                 await client.get_task(ID)
-            assert caught.value.applied
+            assert caught.value.may_have_taken_effect
             with pytest.raises(UnreachableError, match="no whole reply"):
                 await client.delete_task(ID)
 
 
-@pytest.mark.parametrize("within", [0.2, math.inf])
-async def test_a_caller_may_bound_a_read_more_tightly(within: float) -> None:
-    """`within` replaces the total: a wait that does not fit into it is not made."""
+@pytest.mark.parametrize("timeout", [0.2, math.inf])
+async def test_a_caller_may_bound_a_read_more_tightly(timeout: float) -> None:
+    """`timeout` replaces the total: a wait that does not fit into it is not made."""
     script, sleeper = Script(reply(503, Retry_After="1"), RUNNING), Sleeper()
     async with scripted_client(script, sleep=sleeper) as client:
-        if within == math.inf:
-            await client.get_task(ID, within=within)
+        if timeout == math.inf:
+            await client.get_task(ID, timeout=timeout)
         else:
             with pytest.raises(UnavailableError):
-                await client.get_task(ID, within=within)
-    assert sleeper.slept == ([1.0] if within == math.inf else [])
+                await client.get_task(ID, timeout=timeout)
+    assert sleeper.slept == ([1.0] if timeout == math.inf else [])

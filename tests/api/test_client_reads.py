@@ -13,7 +13,7 @@ from runway_mcp.api.errors import (
     UnexpectedReplyError,
     UnreachableError,
 )
-from runway_mcp.api.reply import LARGEST_BODY
+from runway_mcp.api.reply import MAX_BODY
 
 
 async def test_the_account_is_the_apis_own_object() -> None:
@@ -34,7 +34,7 @@ async def test_the_account_is_the_apis_own_object() -> None:
         (reply(200, b"<html>hello</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
         (reply(200, b'{"creditBalance": Infinity}'), UnexpectedReplyError, 1),
         (reply(200, [1]), UnexpectedReplyError, 1),
-        (reply(200, b" " * (LARGEST_BODY + 1)), UnexpectedReplyError, 1),
+        (reply(200, b" " * (MAX_BODY + 1)), UnexpectedReplyError, 1),
         (reply(302, Location="/login"), UnexpectedReplyError, 1),
         (reply(400, {"error": "version"}), BadRequestError, 1),
         (reply(401, {"error": "bad key"}), AuthenticationError, 1),

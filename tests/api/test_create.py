@@ -27,7 +27,7 @@ from runway_mcp.api.errors import (
     UnreachableError,
 )
 from runway_mcp.api.models import Created
-from runway_mcp.api.reply import LARGEST_BODY
+from runway_mcp.api.reply import MAX_BODY
 
 ENDPOINT = "/v1/text_to_video"
 BODY: dict[str, JsonValue] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}
@@ -114,7 +114,7 @@ async def test_a_lost_reply_is_never_followed_by_a_second_create(lower: Exceptio
     """The task may exist and be charged: sent once, and told so."""
     script, sleeper, error = await create(lower, OK)
     assert isinstance(error, UnreachableError)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert error.attempts == len(script.requests) == 1
     assert sleeper.slept == []
 
@@ -125,7 +125,7 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
     """Sent once, even where it asks to be tried again; told that the task may exist."""
     script, sleeper, error = await create(reply(status, {"error": "busy"}, **retry_after), OK)
     assert isinstance(error, UnavailableError)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert error.status == status
     assert len(script.requests) == 1
     assert sleeper.slept == []
@@ -150,8 +150,8 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
         reply(200, {"id": "../organization"}),
         reply(200, {"id": f"{ID}\n"}),
         reply(200, b"x" * 100, Content_Encoding="gzip"),
-        reply(200, b" " * (LARGEST_BODY + 1)),
-        reply(200, gzip.compress(b" " * (LARGEST_BODY * 4)), Content_Encoding="gzip"),
+        reply(200, b" " * (MAX_BODY + 1)),
+        reply(200, gzip.compress(b" " * (MAX_BODY * 4)), Content_Encoding="gzip"),
         reply(403, b"<html>Denied by a firewall</html>", Content_Type="text/html"),
         reply(404, b"<html>not here</html>", Content_Type="text/html"),
         *(reply(status, Location="/v2/text_to_video") for status in (301, 302, 303, 307, 308)),
@@ -161,7 +161,7 @@ async def test_a_reply_that_names_no_task_may_have_started_one(step: Step) -> No
     """Nobody's page, no JSON, no id, too much of it, or a redirect, which is not followed: sent once, and told so."""
     script, _, error = await create(step, OK)
     assert isinstance(error, UnexpectedReplyError)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert len(script.requests) == 1
     assert len(str(error)) < 1000
 
@@ -184,7 +184,7 @@ async def test_what_never_left_is_sent_again(lower: Exception) -> None:
     assert sleeper.slept == [0.5, 1.0]
     script, _, error = await create(lower)
     assert isinstance(error, UnreachableError)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert error.attempts == len(script.requests) == 3
 
 
@@ -195,7 +195,7 @@ async def test_too_many_requests_is_sent_again_twice_at_most() -> None:
     assert sleeper.slept == [0.5, 1.0]
     script, sleeper, error = await create(reply(429, {"error": "daily quota"}))
     assert isinstance(error, RateLimitedError)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert error.attempts == len(script.requests) == 3
     assert "daily quota" in str(error)
     assert str(error).endswith("(3 attempts)")
@@ -244,7 +244,7 @@ async def test_a_resend_whose_reply_is_lost_is_the_last(last: Step, kind: type[R
     """What certainly did not arrive before does not make certain what came after."""
     script, _, error = await create(httpx2.ConnectError("refused"), last, OK)
     assert isinstance(error, kind)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert error.attempts == len(script.requests) == 2
 
 
@@ -253,7 +253,7 @@ async def test_a_refusal_names_what_is_wrong() -> None:
     issues = [{"code": "invalid", "path": ["ratio"], "message": f"Not for {KEY}"}]
     script, _, error = await create(reply(400, {"error": "Validation failed", "issues": issues}), OK)
     assert isinstance(error, BadRequestError)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert [str(issue) for issue in error.issues] == ['"ratio": "Not for [API key]"']
     assert "Validation failed" in str(error)
     assert len(script.requests) == 1
@@ -264,7 +264,7 @@ async def test_a_key_that_is_not_accepted_starts_nothing(status: int) -> None:
     """Sent once."""
     script, _, error = await create(reply(status, {"error": "bad key"}), OK)
     assert isinstance(error, AuthenticationError)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert len(script.requests) == 1
 
 
@@ -274,7 +274,7 @@ async def test_a_404_starts_nothing(body: JsonValue) -> None:
     script, _, error = await create(reply(404, body), OK)
     assert isinstance(error, BadRequestError)
     assert str(error) == f"Runway does not know {ENDPOINT}, or something that the input names (404)."
-    assert (error.status, error.applied, error.__cause__) == (404, False, None)
+    assert (error.status, error.may_have_taken_effect, error.__cause__) == (404, False, None)
     assert len(script.requests) == 1
 
 
@@ -283,7 +283,7 @@ async def test_any_other_refusal_starts_nothing(status: int) -> None:
     """Sent once."""
     script, _, error = await create(reply(status, {"error": "no"}), OK)
     assert isinstance(error, BadRequestError)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert len(script.requests) == 1
 
 
@@ -301,7 +301,7 @@ async def test_a_reply_that_drips_is_cut_off() -> None:
             lambda _: httpx2.Response(200, stream=Drip()), OK, timeouts=Timeouts(create=0.05)
         )
     assert isinstance(error, UnreachableError)
-    assert error.applied
+    assert error.may_have_taken_effect
     assert len(script.requests) == 1
 
 
@@ -319,7 +319,7 @@ def test_any_body_under_any_status_is_a_typed_error_and_one_create(body: bytes, 
     script, error = anyio.run(start)
     assert isinstance(error, RunwayError)
     assert len(script.requests) == (3 if status == 429 else 1)
-    assert error.applied or 400 <= status < 500
+    assert error.may_have_taken_effect or 400 <= status < 500
 
 
 LOST = {
@@ -343,7 +343,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
             await client.create_task(ENDPOINT, BODY)
             with pytest.raises(UnreachableError) as caught:
                 await client.create_task(ENDPOINT, BODY)
-            assert caught.value.applied
+            assert caught.value.may_have_taken_effect
             assert api.count("POST") == 2
             assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
 
@@ -384,5 +384,5 @@ async def test_without_a_key_nothing_is_sent() -> None:
     ) as client:
         with pytest.raises(AuthenticationError, match="RUNWAYML_API_SECRET") as caught:
             await client.create_task(ENDPOINT, BODY)
-    assert not caught.value.applied
+    assert not caught.value.may_have_taken_effect
     assert script.requests == []

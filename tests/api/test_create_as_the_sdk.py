@@ -10,7 +10,7 @@ from support.scripted import KEY
 from support.upstream import TASK_ID, reply, upstream
 
 from runway_mcp.api.client import open_client
-from runway_mcp.api.requests import prepare
+from runway_mcp.catalogue.validation import prepare
 
 IMAGE = "https://example.com/image.jpg"
 CLIP = "https://example.com/video.mp4"

@@ -79,7 +79,7 @@ async def test_a_failure_that_stays_says_that_nothing_was_done(
     """Typed as everywhere; never as something that may have been charged."""
     script, _, error = await ask(step)
     assert isinstance(error, kind)
-    assert not error.applied
+    assert not error.may_have_taken_effect
     assert len(script.requests) == error.attempts == attempts
 
 

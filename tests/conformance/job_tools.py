@@ -14,7 +14,7 @@ from mcp_types import (
     TextContent,
 )
 
-from runway_mcp.mcp_tasks.wire import EXTENSION_ID
+from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 
 
 def said(text: str, *, is_error: bool = False) -> CallToolResult:

@@ -16,9 +16,9 @@ from mcp.server.context import HandlerResult
 from mcp_types import CallToolRequestParams, CallToolResult, ElicitRequest, ErrorData
 from pydantic import JsonValue
 
-from runway_mcp.mcp_tasks import UnknownMcpTaskError
-from runway_mcp.mcp_tasks.contract import RunTool
-from runway_mcp.mcp_tasks.wire import (
+from runway_mcp.mcp_server.tasks_extension import UnknownMcpTaskError
+from runway_mcp.mcp_server.tasks_extension.contract import RunTool
+from runway_mcp.mcp_server.tasks_extension.wire import (
     CancelledMcpTask,
     CompletedMcpTask,
     FailedMcpTask,

@@ -19,10 +19,10 @@ from mcp_memory import MemoryMcpTasks
 from mcp_types import EmptyResult, SetLevelRequestParams, SubscribeRequestParams, UnsubscribeRequestParams
 from replay import MemoryEvents
 
-from runway_mcp.mcp_tasks import McpTasksExtension
-from runway_mcp.server import LOCAL, MOST_IN_FLIGHT, InFlightLimit, RunwayServer
+from runway_mcp.mcp_server.server import LOCAL, MAX_IN_FLIGHT, InFlightLimit, RunwayServer
+from runway_mcp.mcp_server.tasks_extension import McpTasksExtension
 from runway_mcp.web.app import build_app
-from runway_mcp.web.edge import Edge
+from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.serving import listen, serve_http
 
 HOST = "127.0.0.1"
@@ -41,7 +41,7 @@ def fixture() -> MCPServer[Any]:
         tools=[content.schema_tool()],
         subscriptions=InMemorySubscriptionBus(),
         extensions=[extension],
-        middleware=[InFlightLimit(MOST_IN_FLIGHT), extension.subscriptions],
+        middleware=[InFlightLimit(MAX_IN_FLIGHT), extension.subscriptions],
     )
     for name, run in (content.TOOLS | asking_tools.TOOLS | job_tools.TOOLS).items():
         server.add_tool(run, name=name, structured_output=False)
@@ -76,7 +76,7 @@ def main() -> None:
             streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=RETRY_MS
         )
         if options.sessions
-        else build_app(server, edge=Edge(), path=PATH, caller=LOCAL)
+        else build_app(server, edge=OriginPolicy(), path=PATH, caller=LOCAL)
     )
     asyncio.run(serve_http(app, listen(HOST, options.port)))
 

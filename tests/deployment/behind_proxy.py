@@ -105,7 +105,7 @@ async def moving_wait(deployment: Deployment, stack: AsyncExitStack) -> str:
             first, second = second, first
         before = second.served("tools/call")
         await first.server.stop("SIGTERM")
-        await first.server.ends_quietly(within=10)
+        await first.server.ends_quietly(timeout=10)
         await until(lambda: results, "the wait to return", 5)
         await wait()
         first.server = await stack.enter_async_context(deployment.serving(first.port))

@@ -209,7 +209,7 @@ async def test_the_time_that_is_up_keeps_what_has_come(tmp_path: Path) -> None:
     host = Host(VIDEO, cuts=[1_000])
     host.stuck = True
     async with saving(host, tmp_path) as (api, save):
-        said = failed((await save(within=0.5))[0])
+        said = failed((await save(timeout=0.5))[0])
         assert "The time was up" in said
         assert f"1000 of {len(VIDEO)} bytes are kept" in said
         saved((await save())[0])
@@ -257,7 +257,7 @@ async def test_an_output_of_unknown_length_is_kept_all_the_same(tmp_path: Path) 
     chunked = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n'
     endless = Reply(chunked + b"5\r\nhello\r\n", then="hang")
     async with saving([endless], tmp_path) as (_, save):
-        assert failed((await save(within=0.4))[0]).endswith(" 5 bytes are kept: the same call goes on from there.")
+        assert failed((await save(timeout=0.4))[0]).endswith(" 5 bytes are kept: the same call goes on from there.")
     picture = b"%x\r\n" % len(PICTURE) + PICTURE + b"\r\n0\r\n\r\n"
     async with saving([Reply(chunked.replace(b'"1"', b'"2"') + picture)], tmp_path) as (_, save):
         assert saved((await save())[0]).path.read_bytes() == PICTURE

@@ -12,10 +12,10 @@ from support.scripted import Sleeper
 from support.upstream import HANG, Reply, Request, reply, upstream
 
 from runway_mcp.files.arrivals import RESUMES
-from runway_mcp.files.directories import THIS_SYSTEM, Directory
 from runway_mcp.files.downloads import MOST, Failed, Saved, download
 from runway_mcp.files.folders import Folder, Folders
 from runway_mcp.files.parts import Part
+from runway_mcp.files.safe_open import THIS_SYSTEM, Directory
 from runway_mcp.files.transfers import AT_ONCE, open_transfers
 
 ARCHIVE = b"PK\3\4\x14\0\0\0" + bytes(100)
@@ -57,7 +57,7 @@ async def test_an_output_without_a_link_keeps_its_place(tmp_path: Path) -> None:
     """The others are saved under the numbers that they have in the task."""
     async with upstream(Host(PICTURE)) as api, open_transfers(own_origin=api.url) as transfers:
         first, second = await save_to(tmp_path, transfers, [None, f"{api.url}/1.exe?_jwt=secret"])
-    assert failed(first, may_pass=False) == "The task names no link here, so nothing was asked for."
+    assert failed(first, retryable=False) == "The task names no link here, so nothing was asked for."
     assert (first.index, saved(second).index, saved(second).path.name) == (1, 2, f"{STEM}-2.png")
 
 
@@ -68,7 +68,7 @@ async def test_a_call_saves_so_many_outputs_and_tells_of_the_others(tmp_path: Pa
         *found, last = await save_to(tmp_path, transfers, urls)
         assert api.count("GET") == MOST
     assert [saved(one).index for one in found] == list(range(1, MOST + 1))
-    assert failed(last, may_pass=False).startswith(f"Outputs {MOST + 1} to {MOST + 20} were left out")
+    assert failed(last, retryable=False).startswith(f"Outputs {MOST + 1} to {MOST + 20} were left out")
     assert last.index == MOST + 1
 
 
@@ -123,7 +123,7 @@ async def test_a_host_that_is_overloaded_is_asked_again(tmp_path: Path) -> None:
     async with upstream(replies) as api, open_transfers(own_origin=api.url) as transfers:
         with Folders([tmp_path]).folder(None) as folder:
             sleep = Sleeper()
-            (found,) = await download(transfers, folder, [api.url], stem=STEM, within=20, sleep=sleep)
+            (found,) = await download(transfers, folder, [api.url], stem=STEM, timeout=20, sleep=sleep)
     saved(found)
     assert len(sleep.slept) == 3
     assert sleep.slept == sorted(sleep.slept)
@@ -136,13 +136,13 @@ async def test_an_output_that_is_too_large_is_not_saved(tmp_path: Path) -> None:
     """Neither one that says so nor one that does not; nothing of it stays."""
     async with saving(Host(VIDEO), tmp_path) as (_, save):
         limit = len(VIDEO) - 1
-        said = failed((await save(largest=limit))[0], may_pass=False)
+        said = failed((await save(largest=limit))[0], retryable=False)
         assert said == f"It has {len(VIDEO)} bytes, which is over the limit of {limit}."
         assert names(tmp_path) == []
     chunk = b"%x\r\n" % len(VIDEO) + VIDEO + b"\r\n"
     endless = Reply(b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n' + chunk, then="hang")
     async with saving([endless], tmp_path) as (_, save):
-        assert failed((await save(largest=limit))[0], may_pass=False) == (
+        assert failed((await save(largest=limit))[0], retryable=False) == (
             f"More than {limit} bytes came, so it was given up. Nothing of it is kept."
         )
     assert names(tmp_path) == []
@@ -173,7 +173,7 @@ async def test_a_body_is_as_long_as_was_said(tmp_path: Path) -> None:
         async with open_transfers(own_origin=origin, own_transport=Liar(length)) as transfers:
             (found,) = await save_to(tmp_path, transfers, [origin])
             if said:
-                assert said in failed(found, may_pass=length > size)
+                assert said in failed(found, retryable=length > size)
             else:
                 assert saved(found).size == size
 
@@ -218,8 +218,8 @@ async def test_a_disk_that_takes_nothing_more_is_told(tmp_path: Path, error: int
     async with upstream(Host(VIDEO)) as api, open_transfers(own_origin=api.url) as transfers:
         with FullFolder(tmp_path, error) as folder:
             url = f"{api.url}/1.exe?_jwt=secret"
-            (found,) = await download(transfers, folder, [url], stem=STEM, within=20)
-    assert failed(found, may_pass=False) == f"It could not be saved: {said}. Nothing of it is kept."
+            (found,) = await download(transfers, folder, [url], stem=STEM, timeout=20)
+    assert failed(found, retryable=False) == f"It could not be saved: {said}. Nothing of it is kept."
     assert names(tmp_path) == []
 
 
@@ -235,14 +235,14 @@ NEVER = {
 async def test_what_can_never_come_is_told_as_such(tmp_path: Path, what: str) -> None:
     """It is asked for once, and what had come of it is removed."""
     async with saving([NEVER[what]], tmp_path) as (api, save):
-        failed((await save())[0], may_pass=False)
+        failed((await save())[0], retryable=False)
         assert api.count("GET") == 1
     host = Host(VIDEO, cuts=[1_000])
     async with saving(lambda request: NEVER[what] if host.cuts != deque([1_000]) else host(request), tmp_path) as (
         _,
         save,
     ):
-        assert failed((await save())[0], may_pass=False).endswith(" Nothing of it is kept.")
+        assert failed((await save())[0], retryable=False).endswith(" Nothing of it is kept.")
     assert names(tmp_path) == []
 
 
@@ -250,7 +250,7 @@ async def test_a_link_that_leads_nowhere_allowed_is_told_as_such(tmp_path: Path)
     """Nothing was sent, and nothing will be."""
     async with open_transfers() as transfers:
         for found in await save_to(tmp_path, transfers, ["http://files.example/1", "https://127.0.0.1/1", ""]):
-            assert "nothing was sent" in failed(found, may_pass=False)
+            assert "nothing was sent" in failed(found, retryable=False)
 
 
 async def test_only_a_few_are_fetched_at_once(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runway_mcp.files.directories import Abilities
 from runway_mcp.files.folders import FilesError, Folders, NotAllowedError, UnusableFileError
+from runway_mcp.files.safe_open import Abilities
 
 MODES = sorted({os.open in os.supports_dir_fd, False})
 Open = Callable[[Folders, str], object]

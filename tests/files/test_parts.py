@@ -10,9 +10,9 @@ from time import time
 
 import pytest
 
-from runway_mcp.files.directories import Abilities
 from runway_mcp.files.folders import Folder, Folders
 from runway_mcp.files.parts import Part
+from runway_mcp.files.safe_open import Abilities
 
 MODES = [
     Abilities(descriptors=descriptors, hard_links=hard_links)

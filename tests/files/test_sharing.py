@@ -1,8 +1,8 @@
 """Who waits for whose files: each caller for their own alone."""
 
-from runway_mcp.compose.files import open_files
-from runway_mcp.environment import load
+from runway_mcp.config.sources import load
 from runway_mcp.tasks.callers import READ, Caller
+from runway_mcp.wiring.file_access import open_files
 
 
 async def test_a_caller_has_a_client_of_their_own_in_all_calls() -> None:

@@ -16,9 +16,9 @@ import trustme
 from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, upstream
 from support.waiting import together
 
-from runway_mcp.files.addresses import PublicNetwork
-from runway_mcp.files.transfer_errors import BrokenError, LateError, RefusedError, StatusError, TransferError
-from runway_mcp.files.transfers import AT_ONCE, LONGEST_TEXT, Transfers, open_transfers
+from runway_mcp.files.file_errors import BrokenError, LateError, RefusedError, StatusError, TransferError
+from runway_mcp.files.public_addresses import PublicNetwork
+from runway_mcp.files.transfers import AT_ONCE, MAX_TEXT, Transfers, open_transfers
 
 QUERY = "?_jwt=eyJ.marked-signature&x=marked-query"
 CONTENT = bytes(range(256)) * 40
@@ -35,10 +35,10 @@ async def transfers_to(api: Upstream) -> AsyncGenerator[Transfers]:
 
 
 async def get(
-    transfers: Transfers, url: str, *, start: int = 0, etag: str | None = None, within: float = 10
+    transfers: Transfers, url: str, *, start: int = 0, etag: str | None = None, timeout: float = 10
 ) -> tuple[int, int | None, str | None, bytes]:
     """Fetch a file, or all the rest of it: its start, total and mark, and what came."""
-    async with transfers.get(f"{url}/outputs/1.mp4{QUERY}", start=start, etag=etag, within=within) as incoming:
+    async with transfers.get(f"{url}/outputs/1.mp4{QUERY}", start=start, etag=etag, timeout=timeout) as incoming:
         content = b"".join([chunk async for chunk in incoming.chunks])
         assert "marked" not in repr(incoming)
     assert incoming.end == incoming.total
@@ -87,7 +87,7 @@ async def test_a_part_may_come_in_parts() -> None:
     async with (
         upstream([part]) as api,
         transfers_to(api) as files,
-        files.get(api.url, start=9_000, etag=ETAG, within=10) as incoming,
+        files.get(api.url, start=9_000, etag=ETAG, timeout=10) as incoming,
     ):
         assert (incoming.start, incoming.end, incoming.total) == (9_000, 9_500, len(CONTENT))
         assert b"".join([chunk async for chunk in incoming.chunks]) == CONTENT[9_000:9_500]
@@ -233,7 +233,7 @@ class Silent(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -277,7 +277,7 @@ async def test_each_byte_that_drips_in_brings_the_end_no_later() -> None:
         async def check(origin: str) -> None:
             started = anyio.current_time()
             async with open_transfers(own_origin=origin) as files, refused(LateError, "The time was up"):
-                await get(files, origin, within=0.2)
+                await get(files, origin, timeout=0.2)
             assert anyio.current_time() - started < 2
 
         await together(check, [url, silent.url, stuck.url])
@@ -285,7 +285,7 @@ async def test_each_byte_that_drips_in_brings_the_end_no_later() -> None:
         await silent.left()
         await stuck.left()
         async with transfers_to(silent) as files, refused(LateError, "The time was up"):
-            await get(files, silent.url, within=0)
+            await get(files, silent.url, timeout=0)
         assert len(silent.requests) == 1
 
 
@@ -297,7 +297,7 @@ async def test_one_caller_does_not_make_another_wait() -> None:
 
     async def send(transfers: Transfers, url: str) -> None:
         async with aclosing(nothing()) as content:
-            await transfers.post(url, content=content, headers={"Content-Length": "0"}, within=10)
+            await transfers.post(url, content=content, headers={"Content-Length": "0"}, timeout=10)
 
     def hang(request: Request) -> Reply:
         return WHOLE if "outputs" in request.path else HANG
@@ -305,7 +305,7 @@ async def test_one_caller_does_not_make_another_wait() -> None:
     async with upstream(hang) as api, transfers_to(api) as files, anyio.create_task_group() as calls:
 
         async def fetch() -> None:
-            async with files.get(f"{api.url}/slow", within=10):
+            async with files.get(f"{api.url}/slow", timeout=10):
                 pass
 
         for _ in range(AT_ONCE + 1):
@@ -314,7 +314,7 @@ async def test_one_caller_does_not_make_another_wait() -> None:
         await api.asked("GET", AT_ONCE)
         await api.asked("POST", AT_ONCE)
         async with refused(LateError, "The time was up"):
-            await get(files, api.url, within=0.05)
+            await get(files, api.url, timeout=0.05)
         assert (api.count("GET"), api.count("POST")) == (AT_ONCE, AT_ONCE)
         assert (await get(files.for_another(), api.url))[3] == CONTENT
         calls.cancel_scope.cancel()
@@ -324,7 +324,7 @@ async def test_what_fails_within_is_not_taken_for_the_networks_failure() -> None
     """A full disk is told as such, and the connection is closed."""
     async with upstream([Reply(WHOLE.data[:100], then="hang")]) as api, transfers_to(api) as files:
         with pytest.raises(OSError, match="full"):
-            async with files.get(api.url, within=10):
+            async with files.get(api.url, timeout=10):
                 raise OSError("the disk is full")
         await api.left()
 
@@ -352,7 +352,7 @@ async def test_a_link_that_is_not_https_is_not_followed(url: str) -> None:
     async with (
         open_transfers(own_origin="http://127.0.0.1:1", network=network) as files,
         refused(RefusedError, "nothing was sent"),
-        files.get(url + QUERY, within=10),
+        files.get(url + QUERY, timeout=10),
     ):
         pass
 
@@ -397,7 +397,7 @@ class Rerouted(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the library's signature
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -492,9 +492,9 @@ async def test_a_file_is_sent_as_it_is_made_and_the_answer_is_told() -> None:
         upstream([reply(201, b"<PostResponse/>"), reply(403, b"x" * 100_000)]) as api,
         transfers_to(api) as files,
     ):
-        for status, text in ((201, "<PostResponse/>"), (403, "x" * LONGEST_TEXT)):
+        for status, text in ((201, "<PostResponse/>"), (403, "x" * MAX_TEXT)):
             headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": "6"}
-            answer = await files.post(f"{api.url}/{QUERY}", content=body(b"abc", b"def"), headers=headers, within=10)
+            answer = await files.post(f"{api.url}/{QUERY}", content=body(b"abc", b"def"), headers=headers, timeout=10)
             assert (answer.status, answer.text) == (status, text)
             assert repr(answer) == f"Answer(status={status})"
         (first, second) = api.requests
@@ -509,6 +509,6 @@ async def test_a_file_goes_only_where_one_may_come_from() -> None:
     async with upstream([HANG]) as api, transfers_to(api) as files:
         for url in ("http://files.example", "https://127.0.0.1:9", "nowhere"):
             with pytest.raises(RefusedError):
-                await files.post(url, content=body(b"abc"), headers={}, within=10)
+                await files.post(url, content=body(b"abc"), headers={}, timeout=10)
         async with refused(LateError, "The time was up"):
-            await files.post(api.url, content=body(b"abc"), headers={"Content-Length": "3"}, within=0.1)
+            await files.post(api.url, content=body(b"abc"), headers={"Content-Length": "3"}, timeout=0.1)

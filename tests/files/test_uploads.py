@@ -91,13 +91,13 @@ def given(folder: Path, content: bytes, name: str = "a.png") -> InputFile:
 
 
 async def failing(
-    folder: Path, *replies: Reply, content: bytes = PNG, within: float = 20
+    folder: Path, *replies: Reply, content: bytes = PNG, timeout: float = 20
 ) -> tuple[Storage, Sleeper, str]:
     """Upload a file that the storage does not take in the end; return what is said of it."""
     sleeper = Sleeper()
     async with storage(*replies) as (found, client, transfers):
         with given(folder, content) as file, pytest.raises(UploadError) as caught:
-            await upload(client, transfers, file, within=within, sleep=sleeper, random=lambda: 0.0)
+            await upload(client, transfers, file, timeout=timeout, sleep=sleeper, random=lambda: 0.0)
     said = str(caught.value)
     assert len(said) < 500
     assert "s3cret" not in said
@@ -211,7 +211,7 @@ async def test_a_storage_that_takes_nothing_is_told_as_such(tmp_path: Path, fail
 async def test_an_upload_has_a_deadline(tmp_path: Path) -> None:
     """However often the storage lets it begin anew: told how far it came, and whose silence it was."""
     with anyio.fail_after(5):
-        _, _, error = await failing(tmp_path, HANG, content=LONG, within=0.3)
+        _, _, error = await failing(tmp_path, HANG, content=LONG, timeout=0.3)
     assert "within 0.3 s: all of it had gone, but the storage did not answer" in error
     assert "Nothing was charged" in error
 
@@ -224,10 +224,10 @@ async def test_a_line_that_is_too_slow_is_told_what_goes_instead(tmp_path: Path)
 
     async with storage() as (_, client, transfers):
         with given(tmp_path, LONG) as file, pytest.raises(UploadError, match=r"bytes had gone.*https URL"):
-            await upload(client, transfers, file, within=0.3, report=wait)
+            await upload(client, transfers, file, timeout=0.3, report=wait)
     async with upstream([HANG]) as server, clients(server.url) as (client, transfers):
         with given(tmp_path, PNG) as file, pytest.raises(UploadError, match="Runway or its storage did not answer"):
-            await upload(client, transfers, file, within=0.3)
+            await upload(client, transfers, file, timeout=0.3)
 
 
 async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:

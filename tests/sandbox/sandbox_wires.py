@@ -16,7 +16,7 @@ from support.waiting import until
 
 from runway_mcp.sandbox import Fault, create_app
 from runway_mcp.web.deadlines import DeadlineProtocol
-from runway_mcp.web.stopping import Stop
+from runway_mcp.web.shutdown import GracefulShutdown
 
 Wire = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -25,7 +25,11 @@ Wire = Callable[..., AbstractAsyncContextManager[Client]]
 async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
     """Serve an app in this event loop as the package serves it; gives its URL and the server."""
     config = uvicorn.Config(
-        Stop().guard(app), http=DeadlineProtocol, lifespan="on", log_config=None, timeout_graceful_shutdown=1
+        GracefulShutdown().guard(app),
+        http=DeadlineProtocol,
+        lifespan="on",
+        log_config=None,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -89,7 +89,7 @@ async def test_a_slow_download_ends_when_the_client_leaves() -> None:
         async with client_of(url) as client, client.http.stream("GET", await _link(client)) as answer:
             assert answer.status_code == 200
             assert server.server_state.tasks
-        await until(lambda: not server.server_state.tasks, "the slow answer to end", within=5)
+        await until(lambda: not server.server_state.tasks, "the slow answer to end", timeout=5)
 
 
 async def test_a_file_arrives_whole_behind_a_fault_for_another_path() -> None:

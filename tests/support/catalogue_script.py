@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from runway_mcp.api.catalogue import Model, task_types
+from runway_mcp.catalogue.lookup import Model, task_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

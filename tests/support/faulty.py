@@ -12,7 +12,7 @@ from support.scripted import Sleeper, service_of
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.sandbox import create_app
-from runway_mcp.tasks.service import TaskService
+from runway_mcp.tasks.operations import TaskService
 
 Fault = int | Literal["lost before", "lost after"]
 """A status in the API's place, or a connection that breaks before or after the API has acted."""

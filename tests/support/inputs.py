@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from runway_mcp.api.requests import InvalidRequestError, prepare
+from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 IMAGE = "https://example.com/image.jpg"
 CLIP = "https://example.com/video.mp4"

@@ -54,19 +54,19 @@ class Host:
         return Reply(answer.data[:end], then="hang" if self.stuck else "close")
 
 
-Call = Callable[..., Coroutine[object, object, list[Saved | Failed]]]
+RequestRecord = Callable[..., Coroutine[object, object, list[Saved | Failed]]]
 
 
 @asynccontextmanager
-async def saving(script: Script, path: Path, outputs: int = 1) -> AsyncGenerator[tuple[Upstream, Call]]:
+async def saving(script: Script, path: Path, outputs: int = 1) -> AsyncGenerator[tuple[Upstream, RequestRecord]]:
     """A host, and what saves its outputs to `path`."""
     async with upstream(script) as api, open_transfers(own_origin=api.url) as transfers:
         urls = [f"{api.url}/{number}.exe?_jwt=secret" for number in range(1, outputs + 1)]
 
         async def save(
-            within: float = 20, largest: int = LARGEST, report: Report | None = None
+            timeout: float = 20, largest: int = LARGEST, report: Report | None = None
         ) -> list[Saved | Failed]:
-            return await save_to(path, transfers, urls, within=within, largest=largest, report=report)
+            return await save_to(path, transfers, urls, timeout=timeout, largest=largest, report=report)
 
         with anyio.fail_after(20):
             yield api, save
@@ -77,14 +77,14 @@ async def save_to(
     transfers: Transfers,
     urls: Sequence[str | None],
     *,
-    within: float = 20,
+    timeout: float = 20,
     largest: int = LARGEST,
     report: Report | None = None,
 ) -> list[Saved | Failed]:
     """Save to a folder, without waiting before what is tried anew."""
     with Folders([path]).folder(None) as folder:
         return await download(
-            transfers, folder, urls, stem=STEM, within=within, largest=largest, report=report, sleep=Sleeper()
+            transfers, folder, urls, stem=STEM, timeout=timeout, largest=largest, report=report, sleep=Sleeper()
         )
 
 
@@ -101,10 +101,10 @@ def saved(found: Saved | Failed) -> Saved:
     return found
 
 
-def failed(found: Saved | Failed, *, may_pass: bool = True) -> str:
+def failed(found: Saved | Failed, *, retryable: bool = True) -> str:
     """Why it was not saved, and whether the same call may help; nothing of a link is told."""
     assert isinstance(found, Failed), found
     assert "secret" not in found.error
-    assert found.may_pass is may_pass, found.error
+    assert found.retryable is retryable, found.error
     assert found.error.endswith(".")
     return found.error

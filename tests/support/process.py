@@ -35,8 +35,8 @@ ENVIRONMENT = {
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 """What has coverage, where it runs, measure a process too: it then starts in double the time."""
 
-Stop = Literal["eof", "SIGINT", "SIGTERM"]
-STOPS: tuple[Stop, ...] = ("eof", "SIGINT", "SIGTERM")
+GracefulShutdown = Literal["eof", "SIGINT", "SIGTERM"]
+STOPS: tuple[GracefulShutdown, ...] = ("eof", "SIGINT", "SIGTERM")
 
 Message = dict[str, Any]
 
@@ -97,7 +97,7 @@ class Server:
         answer = await self.answer(message["id"])
         return cast("Message", answer["result"])
 
-    async def stop(self, how: Stop) -> None:
+    async def stop(self, how: GracefulShutdown) -> None:
         """Close stdin, or send a signal."""
         if how == "eof":
             assert self.process.stdin is not None
@@ -105,21 +105,21 @@ class Server:
         else:
             os.kill(self.process.pid, signal.Signals[how])  # the child watcher alone may reap the process
 
-    async def ends(self, within: float) -> int:
-        """Return the exit code, which must be there `within` so many seconds; all of stdout is read by then."""
+    async def ends(self, timeout: float) -> int:
+        """Return the exit code, which must be there `timeout` so many seconds; all of stdout is read by then."""
         started = anyio.current_time()
-        with anyio.move_on_after(within), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
+        with anyio.move_on_after(timeout), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
             while self._lines is not None:
                 await self._receive()
         await until(
-            lambda: self.process.returncode is not None, "the process to end", within - anyio.current_time() + started
+            lambda: self.process.returncode is not None, "the process to end", timeout - anyio.current_time() + started
         )
         assert self.process.returncode is not None
         return self.process.returncode
 
-    async def ends_quietly(self, within: float) -> None:
+    async def ends_quietly(self, timeout: float) -> None:
         """Check that the process ends in time, with exit code 0 and without a traceback."""
-        code = await self.ends(within)
+        code = await self.ends(timeout)
         assert (code, "Traceback" in self.stderr) == (0, False), self.stderr
 
     async def _receive(self) -> None:

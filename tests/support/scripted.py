@@ -16,11 +16,11 @@ from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.files.allowed import AllowedFiles
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.transfers import open_transfers
-from runway_mcp.tasks.changes import open_changes
-from runway_mcp.tasks.service import TaskService
-from runway_mcp.tasks.sqlite import open_history
-from runway_mcp.tasks.store import NO_LIMITS, History, Ledger, Limits
-from runway_mcp.tasks.watcher import Watcher
+from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
+from runway_mcp.history.sqlite import open_history
+from runway_mcp.tasks.background_tasks import open_background_tasks
+from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.poller import TaskPoller
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 ID: TaskId = parse_task_id("08388106-1b46-4f5c-bd46-1c1d7ee86892")
@@ -95,10 +95,10 @@ async def scripted_client(
 
 
 @asynccontextmanager
-async def watcher_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[Watcher]:
+async def watcher_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[TaskPoller]:
     """A watcher over a client, without jitter."""
     async with anyio.create_task_group() as loops:
-        yield Watcher(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
+        yield TaskPoller(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
         loops.cancel_scope.cancel()
 
 
@@ -114,7 +114,7 @@ async def service_of(
     """The use cases over a client, without jitter."""
     async with (
         watcher_of(client, poll_seconds=0.05) as watcher,
-        open_changes() as changes,
+        open_background_tasks() as changes,
         open_history(history) as opened,
         open_transfers() as transfers,
     ):
@@ -125,7 +125,7 @@ async def service_of(
         async def no_files() -> AllowedFiles:
             return AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
 
-        ledger = Ledger(ledger_history, account="account", caller="caller", limits=limits)
+        ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
         yield TaskService(
             client, changes, watcher, ledger, no_files, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
         )

@@ -85,9 +85,9 @@ class Upstream:
         """Return once so many requests of this method have come."""
         await until(lambda: self.count(method) >= times, f"{times} {method}")
 
-    async def left(self, within: float = 5.0) -> None:
+    async def left(self, timeout: float = 5.0) -> None:
         """Return once no connection is open any more."""
-        await until(lambda: not self._writers, "every connection to be closed", within)
+        await until(lambda: not self._writers, "every connection to be closed", timeout)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""

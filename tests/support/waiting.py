@@ -8,11 +8,11 @@ import anyio
 Case = TypeVar("Case")
 
 
-async def until(condition: Callable[[], object], what: str, within: float = 30.0) -> None:
-    """Return once `condition` holds; fail after `within` seconds, naming `what` was waited for."""
-    deadline = anyio.current_time() + within
+async def until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+    """Return once `condition` holds; fail after `timeout` seconds, naming `what` was waited for."""
+    deadline = anyio.current_time() + timeout
     while not condition():
-        assert anyio.current_time() < deadline, f"waited {within} s for {what}"
+        assert anyio.current_time() < deadline, f"waited {timeout} s for {what}"
         await anyio.sleep(0.005)
 
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from support.scripted import ID, Script, reply, scripted_client, task
 
 from runway_mcp.api.client import RunwayClient
-from runway_mcp.tasks.callers import MOST_IDLE_CALLERS, READ, Caller, Services
-from runway_mcp.tasks.service import TooManyWaitsError
+from runway_mcp.tasks.callers import MAX_IDLE_CALLERS, READ, Caller, CallerRegistry
+from runway_mcp.tasks.operations import TooManyWaitsError
 from runway_mcp.tasks.waiting import Waited
 
 ONE_KEY, OTHER_KEY = SecretStr("key_one_0123456789"), SecretStr("key_other_0123456789")
@@ -37,9 +37,9 @@ class Accounts:
 
 
 @asynccontextmanager
-async def serving(accounts: Accounts | None = None, *, most_waits: int | None = None) -> AsyncGenerator[Services]:
+async def serving(accounts: Accounts | None = None, *, most_waits: int | None = None) -> AsyncGenerator[CallerRegistry]:
     """The use cases of callers, under way."""
-    services = Services((accounts or Accounts()).connect, poll_seconds=30, most_waits=most_waits)
+    services = CallerRegistry((accounts or Accounts()).connect, poll_seconds=30, most_waits=most_waits)
     with anyio.fail_after(10):
         async with services.running():
             yield services
@@ -102,7 +102,7 @@ async def test_callers_who_come_at_once_get_one_and_the_same() -> None:
 
 async def test_an_idle_caller_is_forgotten_once_many_others_have_come() -> None:
     """Who is being served is not."""
-    others = [Caller(f"other {number}", key=ONE_KEY) for number in range(MOST_IDLE_CALLERS)]
+    others = [Caller(f"other {number}", key=ONE_KEY) for number in range(MAX_IDLE_CALLERS)]
     async with serving() as services:
         kept = await services.of(Caller("a", key=ONE_KEY))
         await kept.get(ID)
@@ -143,7 +143,7 @@ async def test_waits_are_counted_limited_and_ended_for_each_caller() -> None:
 async def test_nobody_is_served_before_or_after() -> None:
     """Use cases exist while `running` only; afterwards it may run again, and remembers nothing."""
     accounts = Accounts()
-    services = Services(accounts.connect)
+    services = CallerRegistry(accounts.connect)
     with pytest.raises(RuntimeError, match="running"):
         await services.of(Caller("a"))
     for _ in range(2):

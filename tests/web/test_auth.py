@@ -15,14 +15,20 @@ from support.process import call
 from support.served import headers_of
 from support.serving import authorized, served
 
-from runway_mcp.calls import SCOPE_KEY, Call
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.server import build_server
-from runway_mcp.tasks.callers import NOBODY, READ, WRITE, Caller, Services
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authenticated, Authentication, CallerToken, Forbidding, VerifierUnavailableError
-from runway_mcp.web.auth.bearer import MOST_LOOKED_AT
-from runway_mcp.web.edge import Edge
+from runway_mcp.web.auth import (
+    Authenticated,
+    Authentication,
+    CallerToken,
+    ScopeChallengeMiddleware,
+    VerifierUnavailableError,
+)
+from runway_mcp.web.auth.bearer import MAX_LOOKED_AT
+from runway_mcp.web.origin_policy import OriginPolicy
 
 RUNNING = SAMPLES["running"].id
 ISSUER = "https://id.example"
@@ -56,14 +62,14 @@ async def url() -> AsyncGenerator[str]:
     """One server for the module, without a path."""
 
     async def who(request: Request) -> Response:
-        return PlainTextResponse(Call.within(request.scope).caller.subject)
+        return PlainTextResponse(RequestRecord.from_scope(request.scope).caller.subject)
 
-    services = Services(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
+    services = CallerRegistry(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
     app = build_app(
-        build_server(services, local=NOBODY),
-        edge=Edge(),
+        build_server(services, local=ANONYMOUS),
+        edge=OriginPolicy(),
         path="/mcp",
-        caller=NOBODY,
+        caller=ANONYMOUS,
         authentication=AUTHENTICATION,
         routes=[Route("/who", who)],
     )
@@ -179,7 +185,7 @@ async def forbidding(app: ASGIApp, scopes: frozenset[str], method: str = "POST")
         "method": method,
         "path": "/",
         "headers": [],
-        SCOPE_KEY: Call(id="1", caller=Caller("ann", scopes=scopes)),
+        SCOPE_KEY: RequestRecord(id="1", caller=Caller("ann", scopes=scopes)),
     }
     status, body = 0, b""
 
@@ -192,7 +198,7 @@ async def forbidding(app: ASGIApp, scopes: frozenset[str], method: str = "POST")
         status = message.get("status", status)
         body += message.get("body", b"")
 
-    await Forbidding(app, AUTHENTICATION)(scope, receive, send)
+    await ScopeChallengeMiddleware(app, AUTHENTICATION)(scope, receive, send)
     return status, body
 
 
@@ -200,7 +206,7 @@ async def test_only_where_a_scope_is_missing_is_the_answer_replaced() -> None:
     """Whoever has every scope gets each answer as it is."""
 
     async def refused(scope: Scope, receive: Receive, send: Send) -> None:
-        Call.within(scope).missing_scope = WRITE
+        RequestRecord.from_scope(scope).missing_scope = WRITE
         await PlainTextResponse("what was asked for")(scope, receive, send)
 
     served_whole = PlainTextResponse("what was asked for")
@@ -245,18 +251,18 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
 
         headers = [(b"authorization", f"Bearer {token}".encode())]
         scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": (address, 1)}
-        await guarded(scope | {SCOPE_KEY: Call(id="1", caller=NOBODY)}, receive, send)
+        await guarded(scope | {SCOPE_KEY: RequestRecord(id="1", caller=ANONYMOUS)}, receive, send)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as asking:
-            for _ in range(MOST_LOOKED_AT):
+            for _ in range(MAX_LOOKED_AT):
                 asking.start_soon(ask, "10.0.0.1", "slow")
             await anyio.wait_all_tasks_blocked()
             await ask("10.0.0.1", "other")
             await ask("10.0.0.2", "other")
             assert answered == [("10.0.0.1", 429), ("10.0.0.2", 200)]
             release.set()
-    assert answered[2:] == [("10.0.0.1", 200)] * MOST_LOOKED_AT
+    assert answered[2:] == [("10.0.0.1", 200)] * MAX_LOOKED_AT
 
 
 async def test_an_answer_in_parts_stays_in_parts() -> None:
@@ -267,7 +273,7 @@ async def test_an_answer_in_parts_stays_in_parts() -> None:
         yield b"two"
 
     async def refused(scope: Scope, receive: Receive, send: Send) -> None:
-        Call.within(scope).missing_scope = WRITE
+        RequestRecord.from_scope(scope).missing_scope = WRITE
         await StreamingResponse(parts(), 200)(scope, receive, send)
 
     assert await forbidding(StreamingResponse(parts(), 200), frozenset({READ})) == (200, b"one two")

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from support.served import connection
 from support.waiting import together, until
 
+from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.deadlines import LARGEST_BODY, BodyDeadline, DeadlineProtocol
-from runway_mcp.web.recording import Recorded
+from runway_mcp.web.deadlines import MAX_BODY, BodyDeadline, DeadlineProtocol
 
 DEADLINE = 0.3
 LOCAL = Caller("local")
@@ -45,7 +45,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 async def hasty(app: ASGIApp, protocol: type[DeadlineProtocol] = Hasty) -> AsyncGenerator[int]:
     """Serve `app` in this event loop with short deadlines; gives the port."""
     config = uvicorn.Config(
-        Recorded(app, LOCAL, ()),
+        HttpRequestMiddleware(app, LOCAL, ()),
         http=protocol,
         ws="none",
         lifespan="off",
@@ -187,7 +187,7 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end() -> None:
     chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     start = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with hasty(BodyDeadline(echo)) as port, connection(port) as (reader, writer):
-        writer.write(start + chunk * (LARGEST_BODY // 65_536 + 1))
+        writer.write(start + chunk * (MAX_BODY // 65_536 + 1))
         with anyio.fail_after(5):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413")
 
@@ -258,7 +258,7 @@ async def test_a_client_that_stops_reading_is_cut_off() -> None:
     """Its call is told that it has gone, and its connection is freed."""
     feed = Feed(_MUCH)
     async with hasty(feed) as port, narrow(port):
-        await until(lambda: feed.gone, "the app to be told", within=5)
+        await until(lambda: feed.gone, "the app to be told", timeout=5)
 
 
 async def test_a_client_that_reads_in_drops_is_cut_off() -> None:

@@ -16,7 +16,7 @@ from support.waiting import together
 from runway_mcp.api.client import open_client
 from runway_mcp.api.errors import AuthenticationError, RunwayError, UnavailableError, UnreachableError
 from runway_mcp.web.health import Health
-from runway_mcp.web.stopping import Stop
+from runway_mcp.web.shutdown import GracefulShutdown
 
 MINUTE = 60.0
 
@@ -105,7 +105,7 @@ class Runway:
         self.error: RunwayError | None = None
         self.answers = anyio.Event()
         self.answers.set()
-        self.stop = Stop()
+        self.stop = GracefulShutdown()
         self.health = Health(self.stop, probe=self.probe, clock=lambda: self.now)
 
     async def probe(self) -> None:
@@ -124,8 +124,8 @@ def runway() -> Runway:
 
 async def test_without_a_key_there_is_nothing_to_ask_with() -> None:
     """Where one is needed the server is not ready; where each caller brings their own, it is."""
-    assert await Health(Stop(), missing="No Runway API key is set.").reason() == "No Runway API key is set."
-    assert await Health(Stop()).reason() is None
+    assert await Health(GracefulShutdown(), missing="No Runway API key is set.").reason() == "No Runway API key is set."
+    assert await Health(GracefulShutdown()).reason() is None
 
 
 async def test_ordinary_calls_make_the_question_free(runway: Runway) -> None:

@@ -15,14 +15,14 @@ from support.served import ERAS, Served, connection, headers_of, serving_http
 from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
-from runway_mcp.tasks.callers import NOBODY
+from runway_mcp.observability.http_middleware import HttpRequestMiddleware
+from runway_mcp.tasks.callers import ANONYMOUS
 from runway_mcp.web.limits import RequestLimit
-from runway_mcp.web.recording import Recorded
 
 LIMIT = 4 * 1024 * 1024
 PAGE = "https://app.example.com"
-MOST_REQUESTS = 3
-MOST_WAITS = 1
+MAX_REQUESTS = 3
+MAX_WAITS = 1
 TOKENS = {name: f"an-access-token-of-{name}" for name in ("ana", "ben")}
 OTHER_ID = "00000000-0000-4000-8000-000000000002"
 
@@ -40,11 +40,11 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
     write_tokens(tokens)
     arguments = ("--auth", "token", "--tokens-file", str(tokens), "--share-key")
     page = ("--allowed-origin", PAGE)
-    limits = ("--max-requests", str(MOST_REQUESTS), "--max-waits", str(MOST_WAITS))
+    limits = ("--max-requests", str(MAX_REQUESTS), "--max-waits", str(MAX_WAITS))
     async with upstream([HANG]) as api, serving_http(api, *arguments, *page, *limits) as served:
         yield api, served
         await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(within=5)
+        await served.server.ends_quietly(timeout=5)
 
 
 def write_tokens(path: Path) -> None:
@@ -67,14 +67,14 @@ async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, 
     api, served = limited
     before = api.count("GET")
     async with AsyncExitStack() as stack:
-        for number in range(MOST_REQUESTS):
+        for number in range(MAX_REQUESTS):
             asked = call(1, "runway_getTask", f"00000000-0000-4000-8000-1{number:011}")
             await stack.enter_async_context(served.under_way(asked, ERAS[0], **bearer("ana")))
-        await api.asked("GET", times=before + MOST_REQUESTS)
+        await api.asked("GET", times=before + MAX_REQUESTS)
         refused = await served.post(request(1, "tools/list"), **bearer("ana"))
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
-        assert f"{MOST_REQUESTS} requests of yours" in refused.json()["error"]
+        assert f"{MAX_REQUESTS} requests of yours" in refused.json()["error"]
         assert "nothing was changed" in refused.json()["error"]
         assert (await served.ask("GET", f"/v1/tasks/{TASK_ID}", *bearer("ana").items())).status_code == 429
         assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 200
@@ -95,7 +95,7 @@ async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Up
     _, served = limited
     listen = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
     async with AsyncExitStack() as stack:
-        for _ in range(MOST_REQUESTS):
+        for _ in range(MAX_REQUESTS):
             stream = await stack.enter_async_context(served.stream(listen, **bearer("ben")))
             assert (await stream.readline()).startswith(b"HTTP/1.1 200")
         assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 429
@@ -112,7 +112,7 @@ async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Ups
             await api.asked("GET", times=before + 2)
     result: dict[str, Any] = answer.json()["result"]
     assert result["isError"]
-    assert f"{MOST_WAITS} waits of yours are under way" in result["content"][0]["text"]
+    assert f"{MAX_WAITS} waits of yours are under way" in result["content"][0]["text"]
 
 
 async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) -> None:
@@ -172,7 +172,7 @@ async def test_strangers_are_told_apart_by_their_address() -> None:
     async def receive() -> Message:
         raise AssertionError
 
-    limit = Recorded(RequestLimit(app, 1), NOBODY, ())
+    limit = HttpRequestMiddleware(RequestLimit(app, 1), ANONYMOUS, ())
     async with anyio.create_task_group() as tasks:
         for client in (("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 1), None):
             scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": client}

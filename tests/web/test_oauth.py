@@ -25,10 +25,10 @@ from support.waiting import together, until
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import VerifierUnavailableError
-from runway_mcp.web.auth.authority import LARGEST_REPLY, Authority, AuthorityError
-from runway_mcp.web.auth.grants import Audience
 from runway_mcp.web.auth.jwks import FRESH_SECONDS, RENEW_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
-from runway_mcp.web.auth.oauth import LONGEST_TOKEN, OAuthVerifier
+from runway_mcp.web.auth.oauth import MAX_TOKEN, OAuthVerifier
+from runway_mcp.web.auth.oidc_discovery import MAX_REPLY, OidcDiscovery, OidcDiscoveryError
+from runway_mcp.web.auth.token_claims import Audience
 
 US = "https://mcp.example/mcp"
 KEY = SecretStr("key_of_alice")
@@ -48,7 +48,7 @@ class Clock:
 def verifier_of(server: AuthorizationServer, clock: Clock | None = None, audience: str = US) -> OAuthVerifier:
     """A verifier of the server's tokens, with a Runway key for alice alone."""
     keys = {(server.issuer, "alice"): KEY}
-    jwks = Jwks(Authority(server.issuer, trust=lambda: trust(None)), clock=clock or Clock())
+    jwks = Jwks(OidcDiscovery(server.issuer, trust=lambda: trust(None)), clock=clock or Clock())
 
     def key_of(issuer: str, subject: str) -> SecretStr | None:
         return keys.get((issuer, subject))
@@ -181,7 +181,7 @@ async def test_what_does_not_hold_is_refused(server: AuthorizationServer) -> Non
         "spaces": f" {good}",
         "not ASCII": "é" * 40,
         "enormous": server.token(aud=US, more="x" * 100_000),
-        "a little too long": "x" * (LONGEST_TOKEN + 1),
+        "a little too long": "x" * (MAX_TOKEN + 1),
     }
     verifier = verifier_of(server)
     assert await caller(verifier, good)
@@ -333,7 +333,7 @@ async def test_a_renewal_keeps_nobody_waiting_whose_key_is_known(server: Authori
         ("/jwks", PlainTextResponse("down", 503)),
         ("/jwks", PlainTextResponse("[" * 100_000)),
         ("/jwks", JSONResponse({"keys": "none"})),
-        ("/jwks", JSONResponse({"keys": [], "more": "x" * LARGEST_REPLY})),
+        ("/jwks", JSONResponse({"keys": [], "more": "x" * MAX_REPLY})),
     ],
 )
 async def test_without_keys_no_token_is_let_in(server: AuthorizationServer, path: str, reply: Any) -> None:
@@ -383,7 +383,7 @@ async def test_metadata_is_looked_for_where_each_standard_puts_it(server: Author
     issuer = f"{server.issuer}/realms/one/"
     found = JSONResponse({"issuer": issuer, "jwks_uri": f"{server.issuer}/jwks"})
     server.replies["/realms/one/.well-known/openid-configuration"] = found
-    assert await Authority(issuer, trust=lambda: trust(None)).key_set() == server.keys
+    assert await OidcDiscovery(issuer, trust=lambda: trust(None)).key_set() == server.keys
     assert server.asked == [
         "/.well-known/oauth-authorization-server/realms/one",
         "/.well-known/openid-configuration/realms/one",
@@ -396,25 +396,25 @@ async def test_an_issuer_that_never_answers_is_given_up(server: AuthorizationSer
     """All its documents together have one deadline."""
     server.replies["/.well-known/oauth-authorization-server"] = PlainTextResponse("none", 404)
     server.replies["/.well-known/openid-configuration"] = never = anyio.Event()
-    with pytest.raises(AuthorityError, match="did not answer in time"):
-        await Authority(server.issuer, trust=lambda: trust(None), seconds=0.2).key_set()
+    with pytest.raises(OidcDiscoveryError, match="did not answer in time"):
+        await OidcDiscovery(server.issuer, trust=lambda: trust(None), seconds=0.2).key_set()
     never.set()
 
 
 async def test_an_issuer_that_cannot_be_reached_is_named_with_the_reason() -> None:
     """No connection, no certificate store, no TLS there: each is one error for the log."""
-    nobody = Authority("http://127.0.0.1:1", trust=lambda: trust(None))
-    with pytest.raises(AuthorityError, match=r"127\.0\.0\.1:1/.* was not reached \(ConnectError\)"):
+    nobody = OidcDiscovery("http://127.0.0.1:1", trust=lambda: trust(None))
+    with pytest.raises(OidcDiscoveryError, match=r"127\.0\.0\.1:1/.* was not reached \(ConnectError\)"):
         await nobody.key_set()
 
     def no_store() -> Any:
         raise FileNotFoundError
 
-    with pytest.raises(AuthorityError, match=r"was not reached \(FileNotFoundError\)"):
-        await Authority("https://127.0.0.1:1", trust=no_store).key_set()
-    encrypted = Authority("https://127.0.0.1:1", trust=lambda: trust(None))
+    with pytest.raises(OidcDiscoveryError, match=r"was not reached \(FileNotFoundError\)"):
+        await OidcDiscovery("https://127.0.0.1:1", trust=no_store).key_set()
+    encrypted = OidcDiscovery("https://127.0.0.1:1", trust=lambda: trust(None))
     for _ in range(2):
-        with pytest.raises(AuthorityError, match="ConnectError"):
+        with pytest.raises(OidcDiscoveryError, match="ConnectError"):
             await encrypted.key_set()
 
 

@@ -14,11 +14,11 @@ from support.waiting import together, until
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES
 from runway_mcp.web.auth import VerifierUnavailableError
-from runway_mcp.web.auth.authority import Authority
-from runway_mcp.web.auth.grants import Audience, Grant
-from runway_mcp.web.auth.introspection import LONGEST_SECONDS, MOST_AT_ONCE, REFUSAL_SECONDS, Introspection
+from runway_mcp.web.auth.introspection import MAX_AT_ONCE, MAX_SECONDS, REFUSAL_SECONDS, Introspection
 from runway_mcp.web.auth.jwks import Jwks
 from runway_mcp.web.auth.oauth import OAuthVerifier
+from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
+from runway_mcp.web.auth.token_claims import Audience, TokenClaims
 
 US = "https://mcp.example/mcp"
 
@@ -39,7 +39,7 @@ def introspection_of(
 ) -> Introspection:
     """What asks the server."""
     return Introspection(
-        Authority(server.issuer, trust=lambda: trust(None)),
+        OidcDiscovery(server.issuer, trust=lambda: trust(None)),
         server.introspection,
         Audience(US),
         client_id=CLIENT_ID,
@@ -60,7 +60,7 @@ async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer
     verifier = OAuthVerifier(
         server.issuer,
         Audience(US),
-        jwks=Jwks(Authority(server.issuer, trust=lambda: trust(None))),
+        jwks=Jwks(OidcDiscovery(server.issuer, trust=lambda: trust(None))),
         key_of=lambda _issuer, _subject: None,
         introspection=introspection_of(server),
     )
@@ -109,10 +109,10 @@ async def test_an_answer_counts_for_a_minute_at_most(server: AuthorizationServer
     looked_up = introspection_of(server, clock)
     token = server.opaque(aud=US)
     for _ in range(3):
-        assert await looked_up.grant(token) == Grant(sub="alice", scope=" ".join(SCOPES))
+        assert await looked_up.grant(token) == TokenClaims(sub="alice", scope=" ".join(SCOPES))
     assert server.count("/introspect") == 1
     server.introspected[token]["active"] = False
-    clock.now += LONGEST_SECONDS
+    clock.now += MAX_SECONDS
     for _ in range(3):
         assert await looked_up.grant(token) is None
     assert server.count("/introspect") == 2
@@ -155,13 +155,13 @@ async def test_many_unknown_tokens_do_not_flood_the_server(server: Authorization
     looked_up = introspection_of(server)
     server.replies["/introspect"] = answer = anyio.Event()
     async with anyio.create_task_group() as calls:
-        for number in range(MOST_AT_ONCE * 2):
+        for number in range(MAX_AT_ONCE * 2):
             calls.start_soon(looked_up.grant, f"unknown{number}")
-        await until(lambda: server.count("/introspect") == MOST_AT_ONCE, "the looks")
+        await until(lambda: server.count("/introspect") == MAX_AT_ONCE, "the looks")
         await anyio.wait_all_tasks_blocked()
-        assert server.count("/introspect") == MOST_AT_ONCE
+        assert server.count("/introspect") == MAX_AT_ONCE
         answer.set()
-    assert server.count("/introspect") == MOST_AT_ONCE * 2
+    assert server.count("/introspect") == MAX_AT_ONCE * 2
 
 
 async def test_only_so_many_answers_are_kept(server: AuthorizationServer) -> None:

@@ -10,9 +10,9 @@ from support.described import assert_described
 from support.served import Served, serving_http
 
 from runway_mcp import __version__
+from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import READ, WRITE
-from runway_mcp.toolsets.tasks import TaskOutput
 from runway_mcp.web.docs import page
 from runway_mcp.web.openapi import EXAMPLES, document
 
@@ -51,7 +51,7 @@ async def server() -> AsyncGenerator[Served]:
     async with serving_http(None, "--toolsets", "capability") as one:
         yield one
         await one.server.stop("SIGTERM")
-        await one.server.ends_quietly(within=10)
+        await one.server.ends_quietly(timeout=10)
 
 
 async def test_the_document_describes_what_is_served(server: Served) -> None:

@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from support.process import KEY, META, Message, Server, running
 from support.served import NO_TRUST, Served, free_port
 
-from runway_mcp.mcp_tasks.wire import EXTENSION_ID
+from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Re
         with anyio.fail_after(5):
             await seen.wait()
         await stopped.server.stop("SIGTERM")
-        await stopped.server.ends_quietly(within=5)
+        await stopped.server.ends_quietly(timeout=5)
     await wait(other)
     first, second = results
     assert (first.structured_content or {})["status"] in {"PENDING", "RUNNING"}

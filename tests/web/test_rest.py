@@ -22,16 +22,16 @@ from support.waiting import until
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.calls import SCOPE_KEY, Call
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
+from runway_mcp.mcp_server.tools.tasks import TaskOutput
+from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.server import build_server
-from runway_mcp.tasks.callers import NOBODY, READ, WRITE, Caller, Services
-from runway_mcp.toolsets.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
-from runway_mcp.toolsets.tasks import TaskOutput
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication, CallerToken
-from runway_mcp.web.edge import Edge
 from runway_mcp.web.openapi import document
+from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.rest import task_route
 
 RUNNING = SAMPLES["running"].id
@@ -88,13 +88,13 @@ class Desk:
 async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[Desk]:
     """Serve these methods on a socket, and note what is heard of each request."""
     desk = Desk()
-    services = Services(desk.connect, poll_seconds=0.05)
+    services = CallerRegistry(desk.connect, poll_seconds=0.05)
     authentication = Authentication(Names())
     app = build_app(
-        build_server(services, toolsets=[CAPABILITY], local=NOBODY),
-        edge=Edge(),
+        build_server(services, toolsets=[CAPABILITY], local=ANONYMOUS),
+        edge=OriginPolicy(),
         path="/mcp",
-        caller=NOBODY,
+        caller=ANONYMOUS,
         authentication=authentication,
         routes=[task_route(services, scopes, authentication)],
         tell=[lambda call: heard.append(call.method)],
@@ -371,7 +371,7 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
             return await super().handle_async_request(request)
 
     wire, sent = Slow(), list[Any]()
-    services = Services(lambda _: faulty_client(wire))
+    services = CallerRegistry(lambda _: faulty_client(wire))
     route = task_route(services, SCOPES)
     scope: dict[str, Any] = {
         "type": "http",
@@ -379,7 +379,7 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
         "path": f"/v1/tasks/{RUNNING}",
         "path_params": {"id": RUNNING},
         "headers": [],
-        SCOPE_KEY: Call(id="1", caller=Caller("local")),
+        SCOPE_KEY: RequestRecord(id="1", caller=Caller("local")),
     }
 
     async def send(message: Any) -> None:

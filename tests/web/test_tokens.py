@@ -19,10 +19,10 @@ from support.serving import authorized
 from support.upstream import TASK_ID, Upstream, reply, task, upstream
 from support.waiting import until
 
-from runway_mcp.cli import main
+from runway_mcp.cli.main import main
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
-from runway_mcp.web.auth.entries import LOOK_SECONDS, EntriesError
-from runway_mcp.web.auth.keys import RunwayKeys
+from runway_mcp.web.auth.reloading_file import LOOK_SECONDS, ReloadingFileError
+from runway_mcp.web.auth.runway_keys import RunwayKeys
 from runway_mcp.web.auth.tenants import Tenants
 from runway_mcp.web.auth.tokens import PREFIX, TokensFile, new_token
 
@@ -167,7 +167,7 @@ def test_a_file_that_can_not_be_used_says_where_and_shows_nothing(tmp_path: Path
     """One line that names the entry and the field, and repeats neither token nor hash nor key."""
     path = tmp_path / "tokens.toml"
     write(path, text)
-    with pytest.raises(EntriesError) as raised:
+    with pytest.raises(ReloadingFileError) as raised:
         TokensFile(path, RunwayKeys(find))
     said = str(raised.value)
     assert words in said
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
     path = tmp_path / "tokens.toml"
     for data in (b"\xff\xfe", b"a = " + b"[" * 100_000):
         path.write_bytes(data)
-        with pytest.raises(EntriesError, match=r"it can't be read|it is no TOML"):
+        with pytest.raises(ReloadingFileError, match=r"it can't be read|it is no TOML"):
             TokensFile(path, RunwayKeys(find))
 
 
@@ -215,7 +215,7 @@ def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
         (tenant("https://one.example", "", "ALICE_KEY"), "[[tenant]] 1: subject: must be 1 to 255 characters"),
     ):
         write(path, text)
-        with pytest.raises(EntriesError) as raised:
+        with pytest.raises(ReloadingFileError) as raised:
             Tenants(path, RunwayKeys(find))
         assert words in str(raised.value)
 

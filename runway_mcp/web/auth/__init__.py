@@ -4,8 +4,8 @@ from runway_mcp.web.auth.bearer import (
     Authenticated,
     Authentication,
     CallerToken,
-    Forbidding,
+    ScopeChallengeMiddleware,
     VerifierUnavailableError,
 )
 
-__all__ = ["Authenticated", "Authentication", "CallerToken", "Forbidding", "VerifierUnavailableError"]
+__all__ = ["Authenticated", "Authentication", "CallerToken", "ScopeChallengeMiddleware", "VerifierUnavailableError"]

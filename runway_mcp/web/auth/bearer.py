@@ -19,11 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runway_mcp.calls import Call
+from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import SCOPES, Caller
 
 RETRY_SECONDS = 5
-MOST_LOOKED_AT = 10
+MAX_LOOKED_AT = 10
 """Tokens from one address that are looked at at once."""
 _URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 """A URL as it was written: an issuer is compared letter by letter, and a slash more is another issuer."""
@@ -132,7 +132,7 @@ class _Backend(BearerAuthBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> Any:
         address = conn.client.host if conn.client else ""
-        if self._looking[address] >= MOST_LOOKED_AT:
+        if self._looking[address] >= MAX_LOOKED_AT:
             raise _TooManyStrangersError
         self._looking[address] += 1
         try:
@@ -173,11 +173,11 @@ class _Known:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = getattr(scope.get("user"), "access_token", None)
         if isinstance(token, CallerToken):
-            Call.within(scope).caller = token.caller
+            RequestRecord.from_scope(scope).caller = token.caller
         await self._app(scope, receive, send)
 
 
-class Forbidding:
+class ScopeChallengeMiddleware:
     """Answers 403 where the MCP server found that a scope is missing.
 
     Only it knows what a message asks for, so its answer's head is held back until it has looked.
@@ -189,7 +189,7 @@ class Forbidding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        call = Call.within(scope)
+        call = RequestRecord.from_scope(scope)
         if scope["method"] != "POST" or call.caller.scopes.issuperset(SCOPES):
             await self._app(scope, receive, send)
             return

@@ -12,19 +12,19 @@ from weakref import WeakValueDictionary
 import anyio
 from pydantic import BaseModel, ConfigDict, FiniteFloat, SecretStr, StrictBool, ValidationError
 
-from runway_mcp.web.auth.authority import Authority, AuthorityError
 from runway_mcp.web.auth.bearer import VerifierUnavailableError
-from runway_mcp.web.auth.grants import LEEWAY_SECONDS, Audience, Grant
 from runway_mcp.web.auth.jwks import UNAVAILABLE
+from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 """How long an answer counts, at most: that long a withdrawn token may go on being accepted."""
 REFUSAL_SECONDS = 5.0
 """How long a token that does not hold is not asked about again, nor any while the server is down."""
-MOST_KEPT = 10_000
-MOST_AT_ONCE = 20
+MAX_KEPT = 10_000
+MAX_AT_ONCE = 20
 """Requests to the authorization server at once; what comes beyond waits."""
 
 
@@ -43,7 +43,7 @@ class _Finding:
     """What is known of a token, and until when (by the clock that only grows)."""
 
     until: float
-    grant: Grant | None
+    grant: TokenClaims | None
     is_unavailable: bool = False
 
 
@@ -62,13 +62,13 @@ class Introspection:
 
     def __init__(
         self,
-        authority: Authority,
+        authority: OidcDiscovery,
         url: str,
         audience: Audience,
         *,
         client_id: str,
         client_secret: SecretStr,
-        most_kept: int = MOST_KEPT,
+        most_kept: int = MAX_KEPT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._authority = authority
@@ -80,9 +80,9 @@ class Introspection:
         self._clock = clock
         self._found: OrderedDict[bytes, _Finding] = OrderedDict()
         self._turns: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
-        self._at_once = anyio.Semaphore(MOST_AT_ONCE)
+        self._at_once = anyio.Semaphore(MAX_AT_ONCE)
 
-    async def grant(self, token: str) -> Grant | None:
+    async def grant(self, token: str) -> TokenClaims | None:
         """Return what a token says, or None where it does not hold here.
 
         Raises:
@@ -109,11 +109,11 @@ class Introspection:
                 async with self._at_once:
                     body = await self._authority.ask("POST", self._url, form=form, auth=self._credentials())
             answer = _Answer.model_validate_json(body)
-        except (AuthorityError, ValidationError, TimeoutError) as error:
-            reason = error if isinstance(error, AuthorityError) else type(error).__name__
+        except (OidcDiscoveryError, ValidationError, TimeoutError) as error:
+            reason = error if isinstance(error, OidcDiscoveryError) else type(error).__name__
             logger.warning("A token could not be introspected: %s", reason)
             return _Finding(self._clock() + REFUSAL_SECONDS, None, is_unavailable=True)
-        left = LONGEST_SECONDS if answer.exp is None else min(LONGEST_SECONDS, answer.exp - time.time())
+        left = MAX_SECONDS if answer.exp is None else min(MAX_SECONDS, answer.exp - time.time())
         grant = self._grant(answer, body) if left > 0 else None
         return _Finding(self._clock() + (left if grant else REFUSAL_SECONDS), grant)
 
@@ -121,7 +121,7 @@ class Introspection:
         """User name and password as RFC 6749 (2.3.1) has them encoded."""
         return quote(self._client_id, safe=""), quote(self._client_secret.get_secret_value(), safe="")
 
-    def _grant(self, answer: _Answer, body: bytes) -> Grant | None:
+    def _grant(self, answer: _Answer, body: bytes) -> TokenClaims | None:
         holds = (
             answer.active
             and answer.iss in {None, self._authority.issuer}
@@ -129,6 +129,6 @@ class Introspection:
             and (answer.nbf is None or answer.nbf <= time.time() + LEEWAY_SECONDS)
         )
         try:
-            return Grant.model_validate_json(body) if holds else None
+            return TokenClaims.model_validate_json(body) if holds else None
         except ValidationError:
             return None

@@ -11,8 +11,8 @@ import jwt
 from jwt.algorithms import AllowedPublicKeys
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from runway_mcp.web.auth.authority import Authority, AuthorityError
 from runway_mcp.web.auth.bearer import VerifierUnavailableError
+from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Jwks:
         clock: Seconds that only grow.
     """
 
-    def __init__(self, authority: Authority, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, authority: OidcDiscovery, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._authority = authority
         self._clock = clock
         self._lock = anyio.Lock()
@@ -98,7 +98,7 @@ class Jwks:
     async def _renew(self) -> None:
         try:
             found = await self._authority.key_set()
-        except AuthorityError as error:
+        except OidcDiscoveryError as error:
             logger.warning("The keys of %s could not be fetched: %s", self._authority.issuer, error)
             self._has_failed = True
             self._next = self._clock() + (RENEW_SECONDS if self._keys else RETRY_SECONDS)

@@ -13,13 +13,13 @@ from pydantic import SecretStr, ValidationError
 
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth.bearer import CallerToken
-from runway_mcp.web.auth.grants import LEEWAY_SECONDS, Audience, Grant
 from runway_mcp.web.auth.introspection import Introspection
 from runway_mcp.web.auth.jwks import Jwks
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
 
 logger = logging.getLogger(__name__)
 
-LONGEST_TOKEN = 16_384
+MAX_TOKEN = 16_384
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 """The `typ` that access tokens have; a JWT that was made for something else names another."""
 
@@ -58,7 +58,7 @@ class OAuthVerifier:
         Raises:
             VerifierUnavailableError: The authorization server can't be asked.
         """
-        if len(token) > LONGEST_TOKEN or _B64TOKEN.fullmatch(token) is None:
+        if len(token) > MAX_TOKEN or _B64TOKEN.fullmatch(token) is None:
             return None
         try:
             header = jwt.get_unverified_header(token)
@@ -71,7 +71,7 @@ class OAuthVerifier:
         key = self._key_of(self._issuer, grant.sub)
         return CallerToken.of(Caller(grant.sub, issuer=self._issuer, scopes=grant.scopes, key=key))
 
-    async def _signed(self, token: str, header: dict[str, object]) -> Grant | None:
+    async def _signed(self, token: str, header: dict[str, object]) -> TokenClaims | None:
         """What a JWT says; its header chooses among the issuer's keys, and nothing else."""
         kid, kind = header.get("kid"), header.get("typ") or ""
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in TYPES:
@@ -89,7 +89,7 @@ class OAuthVerifier:
                 audience=self._audience.spellings,
                 leeway=LEEWAY_SECONDS,
             )
-            return Grant.model_validate(claims)
+            return TokenClaims.model_validate(claims)
         except (jwt.PyJWTError, ValidationError) as error:
             logger.info("An access token was refused: %s", type(error).__name__)
             return None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from runway_mcp.web.auth.entries import EntriesError, EntriesFile, matching, read_entries
-from runway_mcp.web.auth.keys import RunwayKeys, VariableName
+from runway_mcp.web.auth.reloading_file import ReloadingFile, ReloadingFileError, matching, read_entries
+from runway_mcp.web.auth.runway_keys import RunwayKeys, VariableName
 
 TABLE = "tenant"
 
@@ -45,7 +45,7 @@ class Tenants:
 
     def __init__(self, path: Path | None, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
-        self._file = EntriesFile(path, self._read, clock=clock) if path else None
+        self._file = ReloadingFile(path, self._read, clock=clock) if path else None
 
     def key_of(self, issuer: str, subject: str) -> SecretStr | None:
         """Return the key that a caller uses: their own, else the shared one, if there is one."""
@@ -63,7 +63,7 @@ class Tenants:
         def take(entry: TenantEntry) -> None:
             who = entry.issuer, entry.subject
             if who in found:
-                raise EntriesError("subject: another entry has it")
+                raise ReloadingFileError("subject: another entry has it")
             found[who] = self._keys.of(entry.runway_key_env)
 
         read_entries(path, TABLE, TenantEntry, take)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.tasks.callers import SCOPES, Caller
 from runway_mcp.web.auth.bearer import CallerToken
-from runway_mcp.web.auth.entries import EntriesError, EntriesFile, matching, read_entries
-from runway_mcp.web.auth.keys import RunwayKeys, VariableName
+from runway_mcp.web.auth.reloading_file import ReloadingFile, ReloadingFileError, matching, read_entries
+from runway_mcp.web.auth.runway_keys import RunwayKeys, VariableName
 
 TABLE = "token"
 PREFIX = "rwmcp_"
@@ -64,7 +64,7 @@ class TokensFile:
 
     def __init__(self, path: Path, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
-        self._file = EntriesFile(path, self._read, clock=clock)
+        self._file = ReloadingFile(path, self._read, clock=clock)
         self.reread = self._file.reread
 
     async def verify_token(self, token: str) -> CallerToken | None:
@@ -83,9 +83,9 @@ class TokensFile:
         def take(entry: TokenEntry) -> None:
             digest = bytes.fromhex(entry.sha256)
             if digest in callers:
-                raise EntriesError("sha256: another entry has it")
+                raise ReloadingFileError("sha256: another entry has it")
             if entry.name in names:
-                raise EntriesError("name: another entry has it")
+                raise ReloadingFileError("name: another entry has it")
             key = self._keys.of(entry.runway_key_env)
             names.add(entry.name)
             callers[digest] = Caller(entry.name, scopes=frozenset(entry.scopes), key=key)

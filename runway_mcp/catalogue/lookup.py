@@ -1,0 +1,79 @@
+"""The task types that can be started: their models, and what each takes.
+
+What it says is data: catalogue.json, made from the API's OpenAPI document by
+scripts/update_catalogue.py. It is read when first asked for. The document states no prices.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What one model takes for one task type.
+
+    Attributes:
+        name: The model's name; None where the task type lets nobody choose one.
+        schema: The body of the request as JSON Schema (2020-12), with its definitions; no object
+            in it takes a property that it does not name.
+        example: A body with little more than the fields that it demands.
+        documented: Whether the API's document has it; else its fields are known by name alone.
+    """
+
+    name: str | None
+    schema: Mapping[str, JsonValue]
+    example: Mapping[str, JsonValue]
+    documented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """A kind of task.
+
+    Attributes:
+        name: The end of its endpoint's path, such as text_to_video or recipes/product_ad.
+        endpoint: The path to POST to.
+        summary: What it makes, in a few words.
+        recommended: The model to take where none is named, if there is one.
+        models: The models by name; a single one named None where nobody chooses.
+    """
+
+    name: str
+    endpoint: str
+    summary: str
+    recommended: str | None
+    models: Mapping[str | None, Model]
+
+
+@cache
+def task_types() -> Mapping[str, TaskType]:
+    """Return every task type by its name."""
+    catalogue = json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+    return {
+        name: TaskType(
+            name=name,
+            endpoint=entry["endpoint"],
+            summary=entry["summary"],
+            recommended=entry["recommended"],
+            models={one["name"]: _model(one, catalogue["definitions"]) for one in entry["models"]},
+        )
+        for name, entry in catalogue["types"].items()
+    }
+
+
+def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:
+    schema = entry["schema"]
+    text = json.dumps(schema)
+    used = {name: definition for name, definition in definitions.items() if f'"#/$defs/{name}"' in text}
+    return Model(
+        name=entry["name"],
+        schema={**schema, "$defs": used} if used else schema,
+        example=entry["example"],
+        documented=entry.get("documented", True),
+    )

@@ -1,0 +1,155 @@
+"""What a request to start a task may hold: the input, checked before anything is sent.
+
+A request that is refused here has cost nothing. What is sent is the input as it came and the model's
+name, nothing else; a likely meaning is suggested, never assumed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import JsonValue
+
+from runway_mcp.catalogue.json_schema import Place
+from runway_mcp.catalogue.lookup import Model, TaskType, task_types
+from runway_mcp.catalogue.problems import describe, listed, path_of, shown
+from runway_mcp.catalogue.suggestions import likely_choice
+
+MAX_PROBLEMS = 5
+LONGEST = 900
+"""Bytes that the problems of one error take together."""
+
+LISTED_NAMES = 500
+"""Characters that a sentence spends on listing task types or models."""
+
+DEEPEST = 32
+"""Levels of nesting that an input may have; the deepest that the API takes has six."""
+
+MAX_VALUES = 1_000
+MAX_TEXT = 32 * 1024**2
+"""Characters of all texts together: two videos as data URIs."""
+
+_MAX_NUMBER = 2**53 - 1  # beyond it JavaScript, and so the API, has no exact numbers
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class InvalidRequestError(ValueError):
+    """An input that the API would not take; nothing was sent.
+
+    Attributes:
+        problems: What is wrong, a sentence each, the first five at most.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        kept = problems[:MAX_PROBLEMS]
+        while len("\n".join(kept).encode()) > LONGEST:
+            kept.pop()
+        more = len(problems) - len(kept)
+        self.problems = tuple(kept)
+        rest = [f"Problems not shown: {more}."] if more else []
+        super().__init__("\n".join(["Nothing was sent to Runway.", *kept, *rest]))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that may be sent.
+
+    Attributes:
+        type: The task type's name.
+        endpoint: The path to POST to.
+        model: The model, given or recommended; None where the task type lets nobody choose.
+        body: What to send: the input and the model.
+    """
+
+    type: str
+    endpoint: str
+    model: str | None
+    body: dict[str, JsonValue]
+
+
+def prepare(type: str, input: Mapping[str, JsonValue], *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
+    """Return the request that starts a task.
+
+    Args:
+        type: The task type's name.
+        input: The request's body; `model` may be left out where one is recommended.
+        allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the
+            API may be newer. What it knows is checked all the same; an unknown model's input is not.
+
+    Raises:
+        InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
+    """
+    kind = task_types().get(type)
+    if kind is None:
+        raise InvalidRequestError([_not_one_of("type", type, list(task_types()))])
+    body = _Copy().of(input)
+    if not isinstance(body, dict):
+        raise InvalidRequestError([f"input: {shown(body)} is not allowed; it must be an object."])
+    model = _model(kind, body, allow_unknown=allow_unknown)
+    if model is None:
+        name = str(body["model"])
+    else:
+        name = model.name
+        if name is not None:
+            body = {"model": name, **body}
+        if problems := list(describe(body, model.schema, allow_unknown=allow_unknown)):
+            raise InvalidRequestError(problems)
+    return Prepared(type=kind.name, endpoint=kind.endpoint, model=name, body=body)
+
+
+def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool) -> Model | None:
+    """Return the model that a body names or leaves to us; None for one that is not known but allowed."""
+    if None in kind.models:
+        return kind.models[None]
+    names = [name for name in kind.models if name is not None]
+    given = body.get("model", kind.recommended)
+    if given is None and "model" not in body:
+        raise InvalidRequestError([f"model is missing; it must be one of {listed(names)}."])
+    if not isinstance(given, str) or (given not in kind.models and not allow_unknown):
+        raise InvalidRequestError([_not_one_of("model", given, names, f"is no model of {kind.name}")])
+    return kind.models.get(given)
+
+
+def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is not known") -> str:
+    likely = likely_choice(given, names) if isinstance(given, str) else None
+    hint = f"; did you mean {likely}?" if likely else "."
+    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=LISTED_NAMES)}{hint}"
+
+
+class _Copy:
+    """A copy of what claims to be JSON, made only of what JSON can say, and of a decent size."""
+
+    def __init__(self) -> None:
+        self._values = 0
+        self._characters = 0
+
+    def of(self, value: object, *place: str | int) -> JsonValue:
+        """Return a copy of the value at a place."""
+        self._values += 1
+        if len(place) > DEEPEST or self._values > MAX_VALUES:
+            raise InvalidRequestError([f"input is nested over {DEEPEST} deep or holds over {MAX_VALUES} values."])
+        match value:
+            case str():
+                return self._text(value, place)
+            case None | bool():
+                return value
+            case int() | float() if abs(value) <= _MAX_NUMBER:
+                return value
+            case int() | float():
+                raise InvalidRequestError([f"{path_of(place)} is a number that JSON or the API can't hold."])
+            case list():
+                return [self.of(item, *place, index) for index, item in enumerate(cast("list[object]", value))]
+            case dict():
+                items = cast("dict[object, object]", value).items()
+                return {self._text(name, place): self.of(item, *place, str(name)) for name, item in items}
+            case _:
+                raise InvalidRequestError([f"{path_of(place)} is not JSON."])
+
+    def _text(self, text: object, place: Place) -> str:
+        if not isinstance(text, str) or not (text.isascii() or _SURROGATE.search(text) is None):
+            raise InvalidRequestError([f"{path_of(place)} holds a name or a text that is not Unicode."])
+        self._characters += len(text)
+        if self._characters > MAX_TEXT:
+            raise InvalidRequestError([f"input holds over {MAX_TEXT // 1024**2} MiB of text."])
+        return text

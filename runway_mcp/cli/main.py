@@ -1,0 +1,227 @@
+"""The command line: parse, compose, run. With the demo, the only place that prints.
+
+Imports stand where a mode needs them, and the garbage collector rests until everything is
+built: collecting while the SDK's models are made costs about a fifth of the start.
+"""
+
+import gc
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+from runway_mcp.config.options import Parser, UsageError, option, parse_settings
+from runway_mcp.signals import end_on_stop_signal, ignore_stop_signals, on_hangup
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from runway_mcp.web.shutdown import GracefulShutdown
+
+COMMANDS = {
+    "demo": "show the main job in a few seconds: no key, no network, no cost",
+    "token": "make an access token for someone, and its entry for the file of --tokens-file",
+    "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
+}
+
+
+def run() -> NoReturn:
+    """Be the process `runway-mcp`: from its first moment, a stop signal ends it with exit code 0."""
+    end_on_stop_signal()
+    _open_standard_descriptors()
+    code = main()
+    ignore_stop_signals()
+    sys.exit(code)
+
+
+def _open_standard_descriptors() -> None:
+    """Give 0, 1 and 2 to the null device where they are closed, lest something else gets their numbers."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
+
+    0: ended as it should. 1: the address could not be listened on, or the demo did not succeed.
+    2: the command line or a setting is not usable; one line on stderr says which.
+    """
+    gc.disable()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command, arguments = (
+        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in COMMANDS else ("", arguments)
+    )
+    try:
+        match command:
+            case "demo":
+                return _demo(arguments)
+            case "token":
+                return _token(arguments)
+            case "sandbox":
+                return _sandbox(arguments)
+            case _:
+                return _serve(arguments)
+    except UsageError as error:
+        return _fail(2, str(error))
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    settings, find_key = parse_settings(arguments, COMMANDS)
+    from runway_mcp.config.settings import SettingsError
+    from runway_mcp.observability import logs
+    from runway_mcp.observability.request_record import current_id
+
+    secrets = [secret.get_secret_value() for secret in (settings.api_key, settings.oauth_client_secret) if secret]
+    redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets, request_id=current_id)
+    from runway_mcp.wiring.core import build_core, extra
+
+    finish = _nothing
+    try:
+        if settings.tracing:
+            with extra("tracing"):
+                from runway_mcp.observability.tracing import start_tracing
+            finish = start_tracing()
+        core = build_core(settings, redaction.hide)
+        if settings.transport == "stdio":
+            from runway_mcp.mcp_server.stdio import serve_stdio
+
+            return _run(partial(serve_stdio, core.server))
+        from runway_mcp.wiring.http import build_http
+
+        served = build_http(settings, find_key, core)
+        return _serve_http(
+            served.app,
+            settings.host,
+            settings.port,
+            f"MCP over streamable HTTP at {{}}{settings.path}",
+            stop=served.stop,
+            proxies=settings.trusted_proxy,
+            as_json=settings.log_format == "json",
+            reread=served.reread,
+        )
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        finish()
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _token(arguments: Sequence[str]) -> int:
+    from runway_mcp.tasks.callers import SCOPES
+    from runway_mcp.web.auth import tokens
+    from runway_mcp.web.auth.runway_keys import VARIABLE
+
+    parser = Parser(prog="runway-mcp token", description=f"runway-mcp token: {COMMANDS['token']}.")
+    name = option(str, tokens.NAME_RULE, lambda text: bool(re.fullmatch(tokens.NAME, text, re.ASCII)))
+    variable = option(
+        str, "must be the name of a variable, never the key", lambda text: bool(re.fullmatch(VARIABLE, text, re.ASCII))
+    )
+    parser.add_argument("name", type=name, metavar="NAME", help="whose it is: their name in the file and in the log")
+    scope = option(str, f"must be {' or '.join(SCOPES)}", SCOPES.__contains__)
+    parser.add_argument("--scope", type=scope, action="append", help="what it allows (repeatable; default: all)")
+    parser.add_argument(
+        "--runway-key-env",
+        type=variable,
+        metavar="VAR",
+        help="the environment variable that holds their own Runway key",
+    )
+    options = parser.parse(arguments)
+    token, digest = tokens.new_token()
+    entry = tokens.TokenEntry(
+        name=options.name,
+        sha256=digest,
+        scopes=list(dict.fromkeys(options.scope or SCOPES)),
+        runway_key_env=options.runway_key_env,
+    )
+    print(f"{token}\n\nThis access token is not shown again. Its entry in the tokens file:\n\n{entry.lines()}")
+    return 0
+
+
+def _sandbox(arguments: Sequence[str]) -> int:
+    from runway_mcp.config.settings import is_loopback
+    from runway_mcp.observability import logs
+    from runway_mcp.sandbox import Fault, create_app
+
+    parser = Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
+    host = option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
+    port = option(int, "must be a port from 1 to 65535", lambda port: 1 <= port <= 65535)  # noqa: PLR2004 - TCP's ports
+    speed = option(float, "must be a positive number", lambda speed: 0 < speed < math.inf)
+    fault = option(
+        Fault.parse, "reads METHOD [/PATH] WHAT [@N], such as GET 503 @2, DELETE lost or GET /outputs 1000B @1"
+    )
+    parser.add_argument("--host", type=host, default="127.0.0.1", help="a loopback host (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8790, help="the port (default: %(default)s)")
+    parser.add_argument("--speed", type=speed, default=1.0, help="how many times faster tasks run (default: 1)")
+    parser.add_argument(
+        "--fault", type=fault, action="append", default=[], help=f"make requests fail (repeatable): {Fault.GRAMMAR}"
+    )
+    options = parser.parse(arguments)
+    logs.configure("warning")
+    app = create_app(speed=options.speed, faults=options.fault)
+    return _serve_http(app, options.host, options.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    Parser(prog="runway-mcp demo", description=f"runway-mcp demo: {COMMANDS['demo']}.").parse(arguments)
+    import anyio
+
+    from runway_mcp.demo import run_demo
+
+    return anyio.run(run_demo)
+
+
+def _serve_http(
+    app: "ASGIApp",
+    host: str,
+    port: int,
+    announcement: str,
+    *,
+    stop: "GracefulShutdown | None" = None,
+    proxies: Sequence[str] = (),
+    as_json: bool = False,
+    reread: Callable[[], object] | None = None,
+) -> int:
+    from runway_mcp.web.serving import listen, serve_http
+
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        return _fail(1, f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}")
+    name = f"[{host}]" if ":" in host else host
+    where = announcement.format(f"http://{name}:{port}")
+    if as_json:
+        from runway_mcp.observability.logs import announce
+
+        announce(where)
+    else:
+        print(f"runway-mcp: {where}", file=sys.stderr)
+    serve = partial(serve_http, app, listener, stop, proxies=proxies)
+    return _run(serve if reread is None else partial(_rereading, reread, serve))
+
+
+async def _rereading(reread: Callable[[], object], serve: Callable[[], Coroutine[object, object, None]]) -> None:
+    with on_hangup(reread):
+        await serve()
+
+
+def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:
+    import anyio
+
+    gc.freeze()
+    gc.enable()
+    anyio.run(serve)
+    return 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"runway-mcp: {message}", file=sys.stderr)
+    return code

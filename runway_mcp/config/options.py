@@ -1,0 +1,133 @@
+"""The command line's options: what they may be, and errors of one line that repeat no value."""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args, get_origin
+
+from runway_mcp import __version__
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from runway_mcp.config.settings import Settings
+
+T = TypeVar("T")
+
+_METAVARS = {
+    "max_credits_per_task": "CREDITS",
+    "max_credits_per_day": "CREDITS",
+    "confirm_over": "CREDITS",
+    "files_root": "FOLDER",
+    "state_dir": "FOLDER",
+    "oauth_issuer": "URL",
+    "oauth_audience": "URL",
+    "oauth_introspection": "URL",
+    "max_requests": "N",
+    "max_waits": "N",
+}
+"""What stands for a value in the help where the last word of the setting's name does not say it."""
+
+
+class UsageError(Exception):
+    """The command line or a setting can't be used; told in one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and repeat no value, which might be a key."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options in `arguments`, or raise `UsageError`."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            raise UsageError(f"unknown {'option ' + flags[0] if flags else 'command'}; see {self.prog} --help")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` with argparse's message, less the value that it may repeat."""
+        message = re.sub(r"ignored explicit argument.*", "takes no value", message)
+        raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
+
+
+def option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], bool] = bool) -> Callable[[str], T]:
+    """A type of option: what `convert` makes of its text and `holds` for it; anything else is told as `otherwise`."""
+
+    def read(text: str) -> T:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(otherwise) from None
+        if not holds(value):
+            raise argparse.ArgumentTypeError(otherwise)
+        return value
+
+    return read
+
+
+def parse_settings(
+    arguments: Sequence[str], commands: Mapping[str, str]
+) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
+    """Return the settings that the command line and the environment make, and what finds further keys there.
+
+    Every field but a secret is a flag; `commands` stand in the help.
+    """
+    from runway_mcp.config.settings import Settings, flag, variables
+
+    parser = Parser(
+        prog="runway-mcp",
+        description="MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
+        epilog="\n".join(
+            [
+                "commands:",
+                *(f"  {name:<9}{what}" for name, what in commands.items()),
+                "",
+                "environment only, since a process's arguments can be read by others:",
+                *(
+                    f"  {', else '.join(variables(name))}\n  {field.description}"
+                    for name, field in Settings.model_fields.items()
+                    if flag(name) is None
+                ),
+            ]
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
+    parser.add_argument(
+        "--env-file", type=Path, metavar="PATH", help="A file of NAME=value lines; no .env is read unless named here."
+    )
+    for name, field in Settings.model_fields.items():
+        if (given_as := flag(name)) is None:
+            continue
+        if field.annotation is bool:
+            text = f"{field.description} [{variables(name)[0]}; default: off]"
+            parser.add_argument(given_as, dest=name, action="store_true", default=None, help=text)
+        else:
+            text = f"{field.description} [{variables(name)[0]}; default: {field.default or 'none'}]"
+            action = "append" if field.default == () else "store"
+            choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
+            metavar = choices or _METAVARS.get(name) or name.rpartition("_")[2].upper()
+            parser.add_argument(given_as, dest=name, action=action, metavar=metavar, help=text)
+    options = vars(parser.parse(arguments))
+    return _load({name: value for name, value in options.items() if value is not None})
+
+
+def _load(flags: dict[str, object]) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
+    from runway_mcp.config.settings import SettingsError
+    from runway_mcp.config.sources import keys, load
+
+    env_file = flags.pop("env_file", None)
+    file = env_file if isinstance(env_file, Path) else None
+    try:
+        return load(flags, file), keys(file)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None

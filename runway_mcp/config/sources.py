@@ -1,0 +1,69 @@
+"""Where settings come from: flags, the environment, and a file that `--env-file` names.
+
+A flag wins over a variable, a variable over the file; no `.env` is ever looked for.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import SecretStr, ValidationError
+
+from runway_mcp.config.settings import Settings, SettingsError, fitting_a_header, place, variables
+
+_ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
+
+
+def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
+    """Return the settings that `flags`, the environment and `env_file` together make.
+
+    Args:
+        flags: What the command line gave, by field name; only what was really given.
+        env_file: A file of `NAME=value` lines that count where the environment has no such variable.
+
+    Raises:
+        SettingsError: A value is not usable, or the file can't be read.
+    """
+    if env_file is not None:
+        _check_env_file(env_file)
+    aliased = {
+        variables(name)[0] if Settings.model_fields[name].validation_alias else name: flags[name] for name in flags
+    }
+    try:
+        return Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = f"{place(str(first['loc'][0]))}: " if first["loc"] else ""
+        raise SettingsError(at + first["msg"].removeprefix("Value error, ")) from None
+
+
+def keys(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
+    """Return what finds the Runway key in the environment variable of a given name, or None where there is none.
+
+    Args:
+        env_file: A file whose lines count where the environment has no such variable.
+
+    What is returned raises `ValueError` for a key that can't be one.
+    """
+    in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
+
+    def find(variable: str) -> SecretStr | None:
+        text = os.environ.get(variable) or in_file.get(variable)
+        return fitting_a_header(SecretStr(text)) if text else None
+
+    return find
+
+
+def _check_env_file(file: Path) -> None:
+    """Refuse a file that would be read only in part: a key that is left out is missed much later."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise SettingsError("--env-file: there is no such file") from None
+    except (OSError, ValueError):
+        raise SettingsError("--env-file: it can't be read as UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
+        if _ENV_LINE.fullmatch(line.strip()) is None:
+            raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")

@@ -1,0 +1,204 @@
+"""Builds the MCP server: its identity, its tools and the one client they share. Wiring only."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from secrets import token_bytes
+from typing import Any
+
+from mcp.server import ServerRequestContext
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.request_state import RequestStateSecurity
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+)
+from pydantic import ValidationError
+
+from runway_mcp import __version__
+from runway_mcp.api.errors import quote
+from runway_mcp.mcp_server import prompts, results
+from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.resources import TaskResources
+from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
+from runway_mcp.mcp_server.tools.account import ACCOUNT
+from runway_mcp.mcp_server.tools.capability import CAPABILITY
+from runway_mcp.mcp_server.tools.confirmation import Answers, RefusedError
+from runway_mcp.mcp_server.tools.files import FILES
+from runway_mcp.mcp_server.tools.generation import GENERATION
+from runway_mcp.mcp_server.tools.tasks import TASKS
+from runway_mcp.mcp_server.tools.toolset import Toolset
+from runway_mcp.mcp_server.tools.wait import WAITING
+from runway_mcp.observability.mcp_middleware import McpRequestMiddleware
+from runway_mcp.observability.request_record import OnRequestEnd, RequestRecord
+from runway_mcp.tasks.callers import Caller, CallerRegistry
+from runway_mcp.tasks.operations import TaskService
+
+logger = logging.getLogger(__name__)
+
+WEBSITE = "https://docs.dev.runwayml.com/"
+OURS = (TASKS, WAITING, GENERATION, ACCOUNT, FILES)
+"""The toolsets that are offered unless others are asked for."""
+TOOLSETS = {toolset.name: toolset for toolset in (*OURS, CAPABILITY)}
+LOCAL = Caller("local")
+"""Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
+CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    "resources/read": CacheHint(ttl_ms=5_000),
+    **dict.fromkeys(("tools/list", "resources/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
+}
+"""A task is fresh for as long as Runway does not update it; what the server offers, for as long as it runs."""
+MAX_IN_FLIGHT = 5_000
+"""Messages handled at once over one process; at 23 KB each that is about 115 MB."""
+
+_SUBJECT = "Runway generation tasks: video, image, audio."
+_READ_ONLY = "This server is read-only: it can't cancel or delete."
+_SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged."
+
+
+class InFlightLimit:
+    """Refuses requests while too many others are under way: the SDK itself sets no bound."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._in_flight = 0
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Handle one message, or refuse it."""
+        if self._in_flight >= self._most and ctx.request_id is not None:
+            raise MCPError(
+                code=INTERNAL_ERROR, message=f"{self._most} requests are under way; this one was not handled."
+            )
+        self._in_flight += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self._in_flight -= 1
+
+
+class RunwayServer(MCPServer[TaskService]):
+    """The SDK's server, with errors of its own made bounded and free of the caller's values."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[TaskService, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except MCPError as error:
+            if error.code == MISSING_REQUIRED_CLIENT_CAPABILITY:
+                raise
+            return _no_answer(name)
+        except UnexpectedToolError as error:
+            logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
+            return results.error_result(
+                f"{name} failed through a fault of this server; its log says more. What the call was to start or "
+                "change may have happened or not: the task, or the account, shows how it stands."
+            )
+        except ToolError as error:
+            match error.__cause__:
+                case ValidationError() as wrong:
+                    return results.error_result(results.argument_error(name, wrong))
+                case RefusedError() as refusal:
+                    return results.error_result(str(refusal))
+                case ToolError():
+                    return _no_answer(name)
+                case _:
+                    pass
+            raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[TaskService, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt; a wrong name becomes a protocol error."""
+        if name not in {prompt.name for prompt in await self.list_prompts()}:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt named {quote(name, 60)} here.")
+        return await super().get_prompt(name, arguments, context)
+
+
+def build_server(
+    services: CallerRegistry,
+    *,
+    toolsets: Sequence[Toolset] = OURS,
+    local: Caller = LOCAL,
+    read_only: bool = False,
+    sandbox: bool = False,
+    tell: Sequence[OnRequestEnd] = (),
+    question_key: bytes | None = None,
+) -> MCPServer[TaskService]:
+    """Return a server that is complete but not yet running.
+
+    Args:
+        services: The use cases, which run for as long as the server does.
+        toolsets: What a model can call.
+        local: Whose request it is where none says whose.
+        read_only: Register only the tools that change nothing.
+        sandbox: Say in the server's name and instructions that nothing here is real.
+        tell: What hears at its end of each request that does not come over HTTP, which tells of its own.
+        question_key: The secret, 32 bytes, with which a question that a call asks is sealed until its answer comes;
+            one of this process where not given.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[TaskService]) -> AsyncGenerator[TaskService]:
+        async with services.running():
+            yield await services.of(local)
+
+    tools = [tool for toolset in toolsets for tool in toolset.tools]
+    recording = McpRequestMiddleware(local, {tool.name for tool in tools}, tell)
+    access = Access(services, tools)
+    resources = TaskResources()
+    mcp_tasks = McpTasksExtension(
+        lambda ctx: RunwayMcpTasks(
+            ctx.lifespan_context,
+            read_only=read_only,
+            offers_waits=WAITING in toolsets,
+            poll_seconds=services.poll_seconds,
+        )
+    )
+    server = RunwayServer(
+        name="runway-mcp-sandbox" if sandbox else "runway-mcp",
+        title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
+        description="Start, wait for, save, cancel and delete Runway generation tasks.",
+        instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
+        website_url=WEBSITE,
+        version=__version__,
+        lifespan=lifespan,
+        request_state_security=RequestStateSecurity(
+            codec=Answers([question_key or token_bytes()]), bind_principal=_who_asks
+        ),
+        subscriptions=resources.bus,
+        cache_hints=CACHE_HINTS,
+        extensions=[mcp_tasks],
+        middleware=[recording, InFlightLimit(MAX_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
+    )
+    resources.register(server)
+    for toolset in toolsets:
+        toolset.register(server, read_only=read_only)
+    prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
+    return server
+
+
+def _no_answer(name: str) -> CallToolResult:
+    """What is said where a tool asked the host something, and an error came, or what can't be read."""
+    return results.error_result(
+        f"The host could not answer what {name} asked, or not so that it can be read. Nothing was done or charged."
+    )
+
+
+def _who_asks(ctx: ServerRequestContext[Any, Any]) -> str | None:
+    """Whose a question is, so that nobody else can answer it."""
+    return None if ctx.request is None else repr(RequestRecord.from_scope(ctx.request.scope).caller.identity)
+
+
+def _instructions(toolsets: Sequence[Toolset], *, read_only: bool, sandbox: bool) -> str:
+    guides = [toolset.guide for toolset in toolsets]
+    changes = [_READ_ONLY] if read_only else [toolset.guide_to_changes for toolset in toolsets]
+    return " ".join(filter(None, [_SANDBOX if sandbox else "", _SUBJECT, *guides, *changes]))

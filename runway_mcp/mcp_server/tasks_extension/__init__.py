@@ -1,0 +1,12 @@
+"""MCP tasks: the extension `io.modelcontextprotocol/tasks`, by which a tool call may outlive its request.
+
+Runway has tasks too; what the protocol calls a task is called an MCP task here, always. The
+protocol (`wire`, `extension`, `subscriptions`) knows nothing of Runway, and Runway's side
+(`runway`) nothing of the protocol but its shapes: `contract` stands between them.
+"""
+
+from runway_mcp.mcp_server.tasks_extension.contract import McpTasks, UnknownMcpTaskError
+from runway_mcp.mcp_server.tasks_extension.extension import McpTasksExtension
+from runway_mcp.mcp_server.tasks_extension.runway_tasks import RunwayMcpTasks
+
+__all__ = ["McpTasks", "McpTasksExtension", "RunwayMcpTasks", "UnknownMcpTaskError"]

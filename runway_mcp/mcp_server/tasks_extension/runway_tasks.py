@@ -1,0 +1,176 @@
+"""Runway tasks as MCP tasks.
+
+Runway's own store is durable, so nothing is kept here: an MCP task's id is the Runway task's id,
+any replica can answer for it, and a restart loses nothing.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from mcp.server.context import HandlerResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
+from pydantic import JsonValue
+
+from runway_mcp.api.errors import NotFoundError, RunwayError
+from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
+from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
+from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
+from runway_mcp.mcp_server.tools.generation import START_TASK, followed
+from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
+from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
+from runway_mcp.tasks.poller import POLL_SECONDS
+
+
+class RunwayMcpTasks:
+    """The contract over one caller's Runway tasks."""
+
+    def __init__(
+        self,
+        service: TaskService,
+        *,
+        read_only: bool = False,
+        offers_waits: bool = True,
+        poll_seconds: float = POLL_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the use cases of a Runway task.
+
+        Args:
+            service: The use cases.
+            read_only: Change nothing: a wish to cancel is noted, which the protocol allows, and not met.
+            offers_waits: Whether the server has the tool whose calls can become MCP tasks.
+            poll_seconds: How often it is worth asking for a task.
+            now: The time.
+        """
+        self._service = service
+        self._read_only = read_only
+        self._offers_waits = offers_waits
+        self._poll_ms = round(poll_seconds * 1000)
+        self._now = now
+
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
+        """Answer the wait for one task, and a start that is to wait, with an MCP task while the task is active."""
+        arguments = params.arguments or {}
+        match params.name:
+            case WAIT_FOR_TASK.name:
+                return await self._awaited(arguments) or await run()
+            case START_TASK.name if arguments.get("wait") is True:
+                with followed():
+                    answer = await run()
+                return self._started(answer) or answer
+            case _:
+                return await run()
+
+    async def _awaited(self, arguments: Mapping[str, Any]) -> McpTask | None:
+        text = arguments.get("taskId")
+        if not self._offers_waits or not isinstance(text, str) or "until" in arguments:
+            return None
+        try:
+            task = await self._service.get(parse_task_id(text))
+        except (InvalidTaskIdError, RunwayError):
+            return None
+        return self._mcp_task(task) if task.is_active else None
+
+    def _started(self, answer: HandlerResult) -> McpTask | None:
+        if not isinstance(answer, CallToolResult) or answer.is_error or answer.structured_content is None:
+            return None
+        task = parse_task(answer.structured_content, parse_task_id(answer.structured_content["id"]))
+        if not task.is_active:
+            return None
+        said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
+        known = self._mcp_task(task)
+        return known.model_copy(update={"status_message": ". ".join([results.describe(task), *said])})
+
+    async def get(self, task_id: str) -> McpTask:
+        """Return a Runway task as an MCP task."""
+        with _translated():
+            return self._mcp_task(await self._service.get(parse_task_id(task_id)))
+
+    async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
+        """Ignore the answers: a Runway task has no questions."""
+        await self.get(task_id)
+
+    async def cancel(self, task_id: str) -> None:
+        """Stop a task that has not finished; leave a finished one and its output alone."""
+        if self._read_only:
+            await self.get(task_id)
+            return
+        with _translated():
+            change = await self._service.cancel(parse_task_id(task_id))
+            if change.before is None:
+                raise UnknownMcpTaskError(
+                    f"Runway has no task {change.task_id}: it is gone, never existed, or belongs to another key's "
+                    "organization."
+                )
+
+    async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
+        """Yield the task as it stands and each change of it; transient failures of the API are ridden out."""
+        with _translated():
+            async with aclosing(self._states(parse_task_id(task_id))) as states:
+                async for task in states:
+                    yield self._mcp_task(task)
+
+    async def _states(self, task_id: TaskId) -> AsyncGenerator[Task]:
+        task = await self._service.get(task_id)
+        yield task
+        if not task.is_active:
+            return
+        async with self._service.watcher.watch(task_id) as poll:
+            seen = 0
+            while not poll.ended:
+                seen = await poll.next(seen)
+                if poll.task is not None and poll.task.data != task.data:
+                    task = poll.task
+                    yield task
+        if poll.trouble is not None:
+            raise poll.trouble.with_traceback(None)
+
+    def _mcp_task(self, task: Task) -> McpTask:
+        now = self._now()
+        known: dict[str, Any] = {
+            "task_id": task.id,
+            "created_at": _created_at(task) or now,
+            "last_updated_at": now,
+            "poll_interval_ms": self._poll_ms,
+        }
+        match task.status:
+            case "SUCCEEDED" | "FAILED":
+                return CompletedMcpTask(**known, status_message=task.status, result=_result(task))
+            case "CANCELLED":
+                return CancelledMcpTask(**known, status_message=task.status)
+            case _:
+                return WorkingMcpTask(**known, status_message=results.describe(task))
+
+
+def _result(task: Task) -> dict[str, JsonValue]:
+    """What the tool that waits returns for a finished task."""
+    return results.awaited_result(task).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _created_at(task: Task) -> datetime | None:
+    """When the task was created, where its text says so with a time zone."""
+    text = task.data.get("createdAt")
+    try:
+        created = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return created if created is not None and created.tzinfo is not None else None
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """From the errors of a Runway task to those of an MCP task."""
+    try:
+        yield
+    except (InvalidTaskIdError, NotFoundError) as error:
+        raise UnknownMcpTaskError(str(error)) from error
+    except RunwayError as error:
+        raise MCPError(INTERNAL_ERROR, str(error)) from error
+    except UnclearOutcomeError as error:
+        raise MCPError(
+            INTERNAL_ERROR, f"The task may be cancelled or not. {error} tasks/get shows how it stands."
+        ) from error

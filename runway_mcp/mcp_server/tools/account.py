@@ -1,0 +1,65 @@
+"""The tool that shows the account behind the key: what is left, what is allowed, what was used."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult
+from pydantic import BaseModel, ConfigDict, Field
+
+from runway_mcp.api.errors import RunwayError, TransientError
+from runway_mcp.api.models import plain
+from runway_mcp.history.records import StoreError
+from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
+from runway_mcp.spending.starter import Starter
+from runway_mcp.tasks.operations import TaskService
+
+
+class AccountOutput(BaseModel):
+    """The account, exactly as the API gives it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    creditBalance: object = Field(None, description="Credits left.")  # noqa: N815 - the API's name
+    tier: object = Field(None, description="What the account may do at once, a day and a month.")
+    usage: object = Field(None, description="What each model was used for today.")
+
+
+async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, AccountOutput]:
+    """Run `runway_getAccount`."""
+    service = ctx.request_context.lifespan_context
+    try:
+        account = dict(await service.client.get_organization())
+    except RunwayError as error:
+        later = " Reading it again later is free." if isinstance(error, TransientError) else ""
+        return results.error_result(f"{error} The account was not changed.{later}")
+    if (size := len(results.compact_json(account))) > results.MAX_JSON:
+        return results.error_result(
+            f"The account's JSON has {size:,} characters, more than MCP hosts accept, and is not shown. "
+            "Nothing was changed."
+        )
+    try:
+        found = await Starter(service).spent()
+        spent = f"Tasks started through this server today (UTC) come to {plain(found.credits)} credits"
+        spent += f", and {found.unclear} of unknown cost to more." if found.unclear else "."
+    except StoreError as error:
+        spent = f"What this server has spent today is not known: {error}"
+    return results.json_result(account, spent)
+
+
+ACCOUNT = Toolset(
+    name="account",
+    guide="runway_getAccount shows credits and limits.",
+    tools=(
+        Tool(
+            name="runway_getAccount",
+            title="Get the Runway account",
+            description=(
+                "Read the Runway account: credit balance, tier limits, today's use of each model, and what this "
+                "server has spent today. Changes nothing, costs nothing."
+            ),
+            annotations=READS,
+            run=get_account,
+        ),
+    ),
+)

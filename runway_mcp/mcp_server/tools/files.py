@@ -1,0 +1,109 @@
+"""The tools that move files: an input from this machine's disk to Runway, outputs from Runway to the disk.
+
+What runs is in `moving`, which is loaded with the first file: it would be added to every start.
+"""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Context, ListRoots, Resolve
+from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
+from pydantic import Field
+
+from runway_mcp.mcp_server.client_capabilities import ask_for_roots, can_tell_roots
+from runway_mcp.mcp_server.tools.tasks import Output, TaskIdArgument
+from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
+from runway_mcp.tasks.operations import TaskService
+
+
+class UploadOutput(Output):
+    """An upload."""
+
+    uri: str = Field(description="runway://…, which an input may name for 24 hours.")
+    size: int = Field(description="Bytes.")
+    content_type: str = Field(description="By its content.")
+
+
+class DownloadOutput(Output):
+    """The outputs of a task."""
+
+    id: str = Field(description="The task's id.")
+    files: object = Field(description="Of each output index, path, size, contentType, sha256, wasThere; or error.")
+
+
+async def host_roots(ctx: Context[TaskService]) -> ListRoots | ListRootsResult:
+    """Ask the host for its folders, where they are what is allowed and it can tell them."""
+    files = await ctx.request_context.lifespan_context.files()
+    if not files.takes_roots or files.folders or not can_tell_roots(ctx):
+        return ListRootsResult(roots=[])
+    return await ask_for_roots(ctx)
+
+
+RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]
+
+
+async def upload_file(
+    path: Annotated[
+        str, Field(title="Path", description="Absolute, or relative to the first allowed folder; a file:// URI too.")
+    ],
+    ctx: Context[TaskService],
+    roots: RootsArgument,
+) -> Annotated[CallToolResult, UploadOutput]:
+    """Run `runway_uploadFile`."""
+    from runway_mcp.mcp_server.tools.file_calls import upload_from  # noqa: PLC0415 - see the module's docstring
+
+    return await upload_from(path, ctx, roots)
+
+
+async def download_output(
+    taskId: TaskIdArgument,
+    ctx: Context[TaskService],
+    roots: RootsArgument,
+    directory: OptionalText[
+        Annotated[
+            str,
+            Field(title="Directory", description="Where to, within an allowed folder; the first one where left out."),
+        ]
+    ] = "",
+    inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
+) -> Annotated[CallToolResult, DownloadOutput]:
+    """Run `runway_downloadOutput`."""
+    from runway_mcp.mcp_server.tools.file_calls import download_to  # noqa: PLC0415 - see the module's docstring
+
+    return await download_to(taskId, directory or None, ctx, roots, inline=inline)
+
+
+UPLOAD_FILE = Tool(
+    name="runway_uploadFile",
+    title="Upload a file to Runway",
+    description=(
+        "Send an image, video or sound from this server's disk to Runway, and get a runway:// URI that an input of "
+        "runway_startTask takes in place of a URL, for 24 hours. For files that are not on the web. Reads allowed "
+        "folders only. Costs nothing."
+    ),
+    annotations=ToolAnnotations(
+        read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+    ),
+    run=upload_file,
+)
+DOWNLOAD_OUTPUT = Tool(
+    name="runway_downloadOutput",
+    title="Save a Runway task's output",
+    description=(
+        "Save the outputs of a task that SUCCEEDED to this server's disk, before their URLs expire. Writes to allowed "
+        "folders only, never over a file; called again it goes on, or tells where they are. Returns path, size, type "
+        "and SHA-256 of each. Costs nothing."
+    ),
+    annotations=ToolAnnotations(
+        read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+    ),
+    run=download_output,
+)
+
+FILES = Toolset(
+    name="files",
+    guide="",
+    guide_to_changes=(
+        "runway_uploadFile takes inputs from disk, runway_downloadOutput keeps outputs, whose URLs expire."
+    ),
+    tools=(UPLOAD_FILE, DOWNLOAD_OUTPUT),
+)

@@ -1,0 +1,111 @@
+"""The tool that waits for tasks, so that no model has to poll."""
+
+from typing import Annotated, Literal, cast
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult
+from pydantic import BeforeValidator, Field
+
+from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
+from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.tools.tasks import TaskOutput
+from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
+from runway_mcp.tasks.operations import TaskService, TooManyWaitsError
+from runway_mcp.tasks.waiting import Report, Waited
+
+MAX_TASKS = 50
+
+
+class WaitOutput(TaskOutput):
+    """The task waited for, or with several ids `tasks`, in the order asked for."""
+
+    id: object = Field(None, description="The task's id.")  # type: ignore[assignment] - absent with several ids
+    status: object = Field(None, description="Its status.")  # type: ignore[assignment] - absent with several ids
+    tasks: object = Field(None, description="With several ids: each task, or its id and why it could not be read.")
+
+
+def _as_sent(given: object) -> object:
+    """Return as a text what the SDK has read of a text as JSON; but lists, which some hosts send as text."""
+    return cast("object", given) if isinstance(given, list) else str(given)
+
+
+async def wait_for_task(
+    taskId: Annotated[
+        str | list[str],
+        Field(title="Task id", description=f"One task's id, or a list of up to {MAX_TASKS}."),
+        BeforeValidator(_as_sent),
+    ],
+    ctx: Context[TaskService],
+    timeoutSeconds: Annotated[
+        float,
+        Field(
+            title="Timeout",
+            description="Seconds to wait at most. Many hosts end a call after 60.",
+            ge=5,
+            le=3600,
+            allow_inf_nan=False,
+        ),
+    ] = 45,
+    until: Annotated[
+        Literal["all", "any"], Field(title="Until", description="With several ids: wait for all of them, or the first.")
+    ] = "all",
+) -> Annotated[CallToolResult, WaitOutput]:
+    """Run `runway_waitForTask`."""
+    service = ctx.request_context.lifespan_context
+    try:
+        task_ids = _parse(taskId)
+        waited = await service.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
+    except InvalidTaskIdError as error:
+        return results.error_result(str(error))
+    except TooManyWaitsError as error:
+        return results.error_result(f"{error} Nothing was sent to Runway. Call again when one of them has ended.")
+    except RunwayError as error:
+        return results.read_error(error)
+    return results.wait_result(waited) if isinstance(taskId, str) else results.waits_result(waited)
+
+
+def _parse(given: str | list[str]) -> list[TaskId]:
+    texts = [given] if isinstance(given, str) else given
+    if not 1 <= len(texts) <= MAX_TASKS:
+        raise InvalidTaskIdError(f"taskId must be one id or a list of 1 to {MAX_TASKS}. Nothing was sent to Runway.")
+    return [parse_task_id(text) for text in texts]
+
+
+def reporter(ctx: Context[TaskService]) -> Report:
+    """Return what sends a wait's progress to the host: percent of 100, strictly growing as the protocol demands."""
+    last = -1.0
+
+    async def report(waited: Waited) -> None:
+        nonlocal last
+        polls = list(waited.polls.values())
+        shares = [1.0 if poll.ended else (results.progress(poll.task) or 0.0 if poll.task else 0.0) for poll in polls]
+        last = max(100 * sum(shares) / len(shares), last + 0.001)
+        if len(polls) == 1:
+            state = results.describe(polls[0].task) if polls[0].task else "not reached yet"
+        else:
+            state = f"{sum(poll.ended for poll in polls)} of {len(polls)} finished"
+        await ctx.report_progress(last, 100, f"{state}, {waited.seconds:.0f} s")
+
+    return report
+
+
+WAIT_FOR_TASK = Tool(
+    name="runway_waitForTask",
+    title="Wait for Runway tasks",
+    description=(
+        "Wait until a Runway task has finished, then return it as runway_getTask does; use this instead of "
+        "reading it again and again. Changes nothing, costs nothing; cancelling the call stops the wait, never "
+        "the task. When timeoutSeconds are over it returns the task as it stands: call again to go on waiting. "
+        "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
+        'the first with until "any", and returns a list in the same order.'
+    ),
+    annotations=READS,
+    run=wait_for_task,
+)
+
+WAITING = Toolset(
+    name="waiting",
+    guide="runway_waitForTask waits until one or several have finished: prefer it to repeated reads.",
+    tools=(WAIT_FOR_TASK,),
+)

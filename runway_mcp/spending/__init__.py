@@ -1,0 +1,1 @@
+"""Starting a task: within the limits, and never bought twice."""

@@ -1,0 +1,281 @@
+"""Get, wait, cancel and delete: the use cases of a task that tools, REST and the command line share.
+
+The API has one DELETE, which cancels an active task and destroys a finished one with its
+output. Here they are two: both look first, and after a reply that was lost or failed they look
+again before anything is sent a second time.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import random as system_random
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
+
+import anyio
+
+from runway_mcp.api import retry
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    RunwayError,
+    TransientError,
+)
+from runway_mcp.api.models import Task, TaskId
+from runway_mcp.history.records import CallerLedger
+from runway_mcp.tasks.background_tasks import BackgroundTasks
+from runway_mcp.tasks.poller import TaskPoller
+from runway_mcp.tasks.waiting import Report, Until, Waited, wait
+
+if TYPE_CHECKING:
+    from runway_mcp.files.allowed import AllowedFiles
+
+LOOK_SECONDS = 15.0
+"""How long a look before a change may take, its retries included."""
+CHANGE_SECONDS = 30.0
+"""How long a change may take from its first DELETE on; with the look, below a host's 60 s."""
+
+Outcome = Literal["cancelled", "deleted", "finished", "gone"]
+"""What a change came to. `finished`: the task had ended by itself and was left alone. `gone`: somebody
+else had already removed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was asked of a task, and what came of it.
+
+    Attributes:
+        task_id: The task.
+        outcome: What was done, or found.
+        before: The task as it was last seen before, or None where it was already gone.
+    """
+
+    task_id: TaskId
+    outcome: Outcome
+    before: Task | None
+
+    def __str__(self) -> str:
+        return self.outcome
+
+
+class StillActiveError(Exception):
+    """A task that has not finished is not deleted.
+
+    Attributes:
+        task: The task as it was seen.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(f"Task {task.id} has not finished and was not deleted.")
+        self.task = task
+
+
+class UnclearOutcomeError(Exception):
+    """A DELETE was sent, but neither its reply nor a later look tells what it did.
+
+    Attributes:
+        before: The task as it was last seen before.
+    """
+
+    def __init__(self, before: Task, reason: str) -> None:
+        super().__init__(reason)
+        self.before = before
+
+
+class TooManyWaitsError(Exception):
+    """The caller has as many waits under way as one may have."""
+
+
+class TaskService:
+    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
+
+    Attributes:
+        client: What calls Runway for the caller.
+        changes: Where what must not be broken off runs.
+        watcher: The states of the tasks, for who follows one.
+        ledger: What the caller has started.
+        files: Opens the files that the caller may use.
+    """
+
+    def __init__(
+        self,
+        client: RunwayClient,
+        changes: BackgroundTasks,
+        watcher: TaskPoller,
+        ledger: CallerLedger,
+        files: "Callable[[], Awaitable[AllowedFiles]]",
+        *,
+        most_waits: int | None = None,
+        change_seconds: float = CHANGE_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        random: Callable[[], float] = system_random,
+    ) -> None:
+        self.client = client
+        self.changes = changes
+        self.watcher = watcher
+        self.ledger = ledger
+        self.files = files
+        self._waits: set[anyio.CancelScope] = set()
+        self._most_waits = most_waits
+        self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
+        self._change_seconds = change_seconds
+        self._sleep = sleep
+        self._random = random
+
+    async def get(self, task_id: TaskId) -> Task:
+        """Return the task as it stands, or stood less than a poll interval ago.
+
+        Raises:
+            RunwayError: It could not be read; `NotFoundError` where it is gone.
+        """
+        return await self.watcher.read(task_id)
+
+    async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
+        """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
+
+        Raises:
+            TooManyWaitsError: The caller has too many waits under way already.
+        """
+        if self._most_waits is not None and self.open_waits >= self._most_waits:
+            raise TooManyWaitsError(f"{self.open_waits} waits of yours are under way, as many as one caller may have.")
+        return await wait(self.watcher, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
+
+    @property
+    def open_waits(self) -> int:
+        """How many waits are under way."""
+        return len(self._waits)
+
+    def end_waits(self) -> None:
+        """Have every wait under way return now, with its tasks as they stand."""
+        for scope in self._waits:
+            scope.cancel()
+
+    async def cancel(self, task_id: TaskId) -> Change:
+        """Stop a task that has not finished; leave a finished one, and its output, alone.
+
+        Raises:
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be cancelled.
+        """
+        return await self._change(task_id, lambda before: "cancelled" if before.is_active else None)
+
+    async def delete(self, task_id: TaskId) -> Change:
+        """Delete a finished task together with its output.
+
+        Raises:
+            StillActiveError: It has not finished; nothing was changed.
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be deleted.
+        """
+
+        def wanted(before: Task) -> Outcome:
+            if before.is_active:
+                raise StillActiveError(before)
+            return "deleted"
+
+        return await self._change(task_id, wanted)
+
+    async def remove(self, task_id: TaskId) -> Change:
+        """Do what the API's own DELETE means: cancel a task that has not finished, delete a finished one.
+
+        One that finishes while it is being cancelled is left alone, as by `cancel`.
+
+        Raises:
+            RunwayError: Nothing was changed.
+            UnclearOutcomeError: It may or may not be removed.
+        """
+        return await self._change(task_id, lambda before: "cancelled" if before.is_active else "deleted")
+
+    async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
+        """Look at a task, and do what is then chosen for it, or nothing.
+
+        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as
+        the change itself, which outlives a caller who leaves.
+        """
+        turn = self._turns.setdefault(task_id, anyio.Semaphore(1))
+        await turn.acquire()
+        is_passed_on = False
+        try:
+            before = await self._look(task_id)
+            if before is None:
+                return Change(task_id, "gone", None)
+            wanted = choose(before)
+            if wanted is None:
+                return Change(task_id, "finished", before)
+            is_passed_on = True
+            name = f"{'cancel' if wanted == 'cancelled' else 'delete'} of {task_id}"
+            return await self.changes.run(partial(self._remove, before, wanted, turn), name=name)
+        finally:
+            if not is_passed_on:
+                turn.release()
+
+    async def _look(self, task_id: TaskId) -> Task | None:
+        try:
+            return await self.client.get_task(task_id, timeout=LOOK_SECONDS)
+        except NotFoundError:
+            return None
+
+    async def _remove(self, before: Task, wanted: Outcome, turn: anyio.Semaphore) -> Change:
+        """Send DELETE until the task is seen to be gone, looking again before each repetition."""
+        try:
+            return await self._try_to_remove(before, wanted)
+        finally:
+            self.watcher.changed(before.id)
+            turn.release()
+
+    async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
+        may_have_applied = False
+        with anyio.move_on_after(self._change_seconds):
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    await self.client.delete_task(before.id)
+                except NotFoundError:
+                    return Change(before.id, wanted if may_have_applied else "gone", before)
+                except (AuthenticationError, BadRequestError):
+                    raise
+                except RunwayError as error:
+                    may_have_applied |= error.may_have_taken_effect
+                    now = await self._look_again(before, error, may_have_applied=may_have_applied)
+                    outcome = _outcome(before, now, wanted)
+                    if outcome is not None:
+                        return Change(before.id, outcome, now if outcome == "finished" else before)
+                    wait = self._wait(error, attempt)
+                    if attempt > retry.RETRIES or wait > retry.MAX_DELAY:
+                        error.attempts = attempt
+                        if may_have_applied:
+                            raise UnclearOutcomeError(
+                                before, f"{error} The last look still showed it unchanged."
+                            ) from None
+                        raise
+                    await self._sleep(wait)
+                else:
+                    return Change(before.id, wanted, before)
+        raise UnclearOutcomeError(before, f"No clear answer came within {self._change_seconds:.0f} s.")
+
+    async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
+        try:
+            return await self._look(before.id)
+        except RunwayError as second:
+            if may_have_applied:
+                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from None
+            raise error from None
+
+    def _wait(self, error: RunwayError, attempt: int) -> float:
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            return error.retry_after
+        return retry.delay(attempt, self._random)
+
+
+def _outcome(before: Task, now: Task | None, wanted: Outcome) -> Outcome | None:
+    """What a look after a failed DELETE proves, or None where the DELETE may be sent again."""
+    if now is None:
+        return wanted
+    if now.status == "CANCELLED" and before.status != "CANCELLED":
+        return wanted
+    if wanted == "cancelled" and not now.is_active:
+        return "finished"
+    return None

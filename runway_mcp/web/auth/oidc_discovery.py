@@ -1,0 +1,151 @@
+"""What is asked of the authorization server itself: bounded in time and size, never redirected."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+from pydantic import BaseModel, JsonValue, ValidationError
+
+TOTAL_SECONDS = 8.0
+MAX_REPLY = 512 * 1024
+"""Bytes of an answer that are read before it is refused; the largest key sets have some tens of thousands."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class OidcDiscoveryError(Exception):
+    """The authorization server gave no usable answer; said for the log, without anything secret."""
+
+
+class _Metadata(BaseModel):
+    issuer: str
+    jwks_uri: str
+
+
+class _KeySet(BaseModel):
+    keys: list[JsonValue]
+
+
+class OidcDiscovery:
+    """The authorization server of an issuer.
+
+    Args:
+        issuer: Its issuer URL, exactly as it writes it.
+        trust: Makes the certificates that are trusted; called with the first request over https.
+        seconds: How long it may take to answer.
+    """
+
+    def __init__(self, issuer: str, *, trust: Callable[[], ssl.SSLContext], seconds: float = TOTAL_SECONDS) -> None:
+        self.issuer = issuer
+        self.seconds = seconds
+        self._make_trust = trust
+        self._trust: ssl.SSLContext | None = None
+
+    async def key_set(self) -> list[JsonValue]:
+        """Return its signing keys (RFC 7517), found by its metadata (RFC 8414, or OpenID Connect Discovery).
+
+        Raises:
+            AuthorityError: They can't be had.
+        """
+        try:
+            with anyio.fail_after(self.seconds):
+                return await self._discover()
+        except TimeoutError:
+            raise OidcDiscoveryError(f"{self.issuer} did not answer in time") from None
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> bytes:
+        """Return the body of a 200.
+
+        Args:
+            method: The request's method.
+            url: Where it goes; what the error names.
+            form: What it carries, never named in an error.
+            auth: User name and password for it.
+
+        Raises:
+            AuthorityError: There was no such reply in time.
+        """
+        encrypted = url.startswith("https:")
+        try:
+            with anyio.fail_after(self.seconds):
+                async with (
+                    httpx2.AsyncClient(
+                        follow_redirects=False,
+                        timeout=self.seconds,
+                        trust_env=encrypted,  # http is only for this machine: no proxy is asked for it
+                        verify=self._trusted() if encrypted else False,
+                        auth=auth,
+                        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                    ) as http,
+                    http.stream(method, url, data=form) as response,
+                ):
+                    body = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > MAX_REPLY:
+                            raise OidcDiscoveryError(f"{url} answered with more than {MAX_REPLY} bytes")
+        except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
+            raise OidcDiscoveryError(f"{url} was not reached ({type(error).__name__})") from None
+        if response.status_code != HTTPStatus.OK:
+            raise OidcDiscoveryError(f"{url} answered {response.status_code}")
+        return bytes(body)
+
+    async def _discover(self) -> list[JsonValue]:
+        reasons: list[str] = []
+        for url in _metadata_urls(self.issuer):
+            try:
+                metadata = _Metadata.model_validate_json(await self.ask("GET", url))
+            except OidcDiscoveryError as error:
+                reasons.append(str(error))
+            except ValidationError:
+                reasons.append(f"{url} is no metadata with issuer and jwks_uri")
+            else:
+                if metadata.issuer != self.issuer:
+                    reasons.append(f"{url} is the metadata of another issuer")
+                elif not _is_safe(metadata.jwks_uri):
+                    reasons.append(f"{url} names a jwks_uri that is not https")
+                else:
+                    return await self._keys(metadata.jwks_uri)
+        raise OidcDiscoveryError("; ".join(reasons))
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._trust is None:
+            self._trust = self._make_trust()
+        return self._trust
+
+    async def _keys(self, url: str) -> list[JsonValue]:
+        try:
+            return _KeySet.model_validate_json(await self.ask("GET", url)).keys
+        except ValidationError:
+            raise OidcDiscoveryError(f"{url} is no key set") from None
+
+
+def _metadata_urls(issuer: str) -> list[str]:
+    parts = urlsplit(issuer)
+    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    return list(
+        dict.fromkeys(
+            (
+                f"{origin}/.well-known/oauth-authorization-server{path}",
+                f"{origin}/.well-known/openid-configuration{path}",
+                f"{origin}{path}/.well-known/openid-configuration",
+            )
+        )
+    )
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))

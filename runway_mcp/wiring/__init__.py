@@ -1,0 +1,1 @@
+"""What the settings ask for, put together."""

@@ -1,0 +1,77 @@
+"""Who may call over HTTP, and with whose Runway key, as settings ask."""
+
+from collections.abc import Callable
+from functools import partial
+
+from pydantic import SecretStr
+
+from runway_mcp.api.connection import trust
+from runway_mcp.config.settings import SANDBOX_KEY, Settings, SettingsError
+from runway_mcp.web.auth import Authentication
+from runway_mcp.web.auth.reloading_file import ReloadingFileError
+from runway_mcp.web.auth.runway_keys import RunwayKeys
+
+FindKey = Callable[[str], SecretStr | None]
+
+
+def authentication_of(settings: Settings, find_key: FindKey) -> Authentication | None:
+    """Return how callers prove who they are, and whose Runway key each uses; None where nobody has to.
+
+    Raises:
+        SettingsError: A file of theirs can't be used.
+    """
+    if settings.auth == "none":
+        return None
+
+    if settings.share_key and settings.api_key is None and not settings.sandbox:
+        raise SettingsError("--share-key: there is no key to share; set RUNWAYML_API_SECRET")
+    shared = settings.api_key if settings.share_key else None
+    keys = RunwayKeys(lambda _: SANDBOX_KEY, SANDBOX_KEY) if settings.sandbox else RunwayKeys(find_key, shared)
+    try:
+        return _by_tokens(settings, keys) if settings.auth == "token" else _by_oauth(settings, keys)
+    except ReloadingFileError as error:
+        raise SettingsError(f"--{'tokens' if settings.auth == 'token' else 'tenants'}-file: {error}") from None
+
+
+def _by_tokens(settings: Settings, keys: RunwayKeys) -> Authentication:
+    from runway_mcp.web.auth.tokens import TokensFile
+
+    assert settings.tokens_file  # noqa: S101 - the settings see to it
+    tokens = TokensFile(settings.tokens_file, keys)
+    return Authentication(tokens, reread=tokens.reread)
+
+
+def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
+    from runway_mcp.web.auth.introspection import Introspection
+    from runway_mcp.web.auth.jwks import Jwks
+    from runway_mcp.web.auth.oauth import OAuthVerifier
+    from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
+    from runway_mcp.web.auth.tenants import Tenants
+    from runway_mcp.web.auth.token_claims import Audience
+
+    issuer, resource = settings.oauth_issuer, settings.oauth_audience
+    assert issuer and resource  # noqa: S101, PT018 - the settings see to it
+    authority = OidcDiscovery(issuer, trust=partial(trust, settings.ca_file))
+    audience = Audience(resource)
+    introspection = None
+    if settings.oauth_introspection:
+        if settings.oauth_client_id is None or settings.oauth_client_secret is None:
+            raise SettingsError(
+                "--oauth-introspection: it needs --oauth-client-id and the variable RUNWAY_MCP_OAUTH_CLIENT_SECRET"
+            )
+        introspection = Introspection(
+            authority,
+            settings.oauth_introspection,
+            audience,
+            client_id=settings.oauth_client_id,
+            client_secret=settings.oauth_client_secret,
+        )
+    tenants = Tenants(settings.tenants_file, keys)
+    verifier = OAuthVerifier(
+        issuer,
+        audience,
+        jwks=Jwks(authority),
+        key_of=tenants.key_of,
+        introspection=introspection,
+    )
+    return Authentication(verifier, issuer, resource, tenants.reread)

@@ -1,0 +1,199 @@
+"""What every transport serves: the use cases, and the MCP server over them."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcp.server.mcpserver import MCPServer
+
+from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
+from runway_mcp.api.connection import MISSING_KEY
+from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
+from runway_mcp.history.records import Limits
+from runway_mcp.mcp_server.server import TOOLSETS, build_server
+from runway_mcp.mcp_server.tools.toolset import Toolset
+from runway_mcp.observability.request_record import OnRequestEnd
+from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerRegistry
+from runway_mcp.tasks.operations import TaskService
+from runway_mcp.wiring.file_access import open_files
+from runway_mcp.wiring.shared_secret import shared_secret
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from runway_mcp.observability.metrics import Metrics
+
+Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
+
+HISTORY = "history.sqlite3"
+QUESTION_KEY = "questions.key"
+NO_KEY_OF_THEIRS = (
+    "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
+    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What runs, whatever it is served over.
+
+    Attributes:
+        services: The use cases of each caller.
+        server: The MCP server.
+        connect: Opens a caller's client.
+        local: Whose a request is that shows no access token.
+        tell: What hears of each request at its end.
+        observe: What hears of each request to Runway.
+        metrics: What is counted for Prometheus, where it is asked for.
+    """
+
+    services: CallerRegistry
+    server: MCPServer[TaskService]
+    connect: Connect
+    local: Caller
+    tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
+    observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
+    metrics: "Metrics | None" = None
+
+
+def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
+    """Return what runs, as `settings` ask; `hide` keeps a secret out of the log.
+
+    Raises:
+        SettingsError: A toolset or an extra that is asked for is not there.
+    """
+    tell: list[OnRequestEnd] = []
+    observe: list[OnApiResponse] = []
+    metrics = None
+    if settings.metrics:
+        with extra("metrics"):
+            from runway_mcp.observability.metrics import Metrics
+        metrics = Metrics()
+        tell.append(metrics.tell)
+        observe.append(metrics.observe)
+    if settings.log_level in {"debug", "info"}:
+        from runway_mcp.observability.access_log import log_request
+
+        tell.append(log_request)
+    sandbox = _sandbox(settings)
+    connect = _connect(settings, sandbox, hide, observe)
+    services = CallerRegistry(
+        connect,
+        poll_seconds=settings.poll_seconds,
+        most_waits=settings.max_waits if settings.transport == "streamable-http" else None,
+        history=_history_file(settings),
+        limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
+        files=partial(open_files, settings, sandbox),
+        api=settings.base_url,
+    )
+    local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
+    server = build_server(
+        services,
+        toolsets=_toolsets(settings.toolsets),
+        local=local,
+        read_only=settings.read_only,
+        sandbox=settings.sandbox,
+        tell=tell,
+        question_key=_question_key(settings),
+    )
+    return Core(services, server, connect, local, tell, observe, metrics)
+
+
+def _history_file(settings: Settings) -> Path | None:
+    """Where what is started is written down; what the sandbox in this process starts is gone with it."""
+    return None if settings.sandbox else _state_dir(settings) / HISTORY
+
+
+def _question_key(settings: Settings) -> bytes | None:
+    """The secret by which a replica, or this one after a restart, knows an answer to another's question."""
+    is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
+    if settings.confirm_over is None or is_alone:
+        return None
+    folder = _state_dir(settings)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return shared_secret(folder / QUESTION_KEY)
+    except OSError as error:
+        raise SettingsError(f"--confirm-over: the key of its questions can't be kept in {folder}: {error}") from None
+
+
+def _state_dir(settings: Settings) -> Path:
+    if settings.state_dir is not None:
+        return settings.state_dir
+    from platformdirs import user_state_path
+
+    return user_state_path("runway-mcp", appauthor=False)
+
+
+@contextmanager
+def extra(name: str) -> Generator[None]:
+    """Say what to install where what an option imports is not there; the extra bears the option's name."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--{name} needs the package {error.name}, which is not installed; in this server's checkout it comes "
+            "with: uv tool install '.[metrics,tracing]'"
+        ) from None
+
+
+def _toolsets(names: str) -> list[Toolset]:
+    """The toolsets that are named, each once and in that order."""
+    wanted = list(dict.fromkeys(filter(None, (name.strip() for name in names.split(",")))))
+    if not wanted or not TOOLSETS.keys() >= set(wanted):
+        raise SettingsError(
+            f"--toolsets / RUNWAY_MCP_TOOLSETS: there are {', '.join(TOOLSETS)}; name one, or several between commas"
+        )
+    return [TOOLSETS[name] for name in wanted]
+
+
+def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
+    """What carries requests to the sandbox inside this process, where it is asked for."""
+    if not settings.sandbox:
+        return None
+    import httpx2
+
+    from runway_mcp.sandbox import create_app
+
+    return httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
+
+
+def _connect(
+    settings: Settings,
+    sandbox: "httpx2.AsyncBaseTransport | None",
+    hide: Callable[[str], None],
+    observe: Sequence[OnApiResponse],
+) -> Connect:
+    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
+
+    The log is told to `hide` each key, and `observe` hears of each request.
+    """
+
+    def hear(endpoint: str, status: int | None, seconds: float) -> None:
+        for one in observe:
+            one(endpoint, status, seconds)
+
+    def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        if caller.key is not None:
+            hide(caller.key.get_secret_value())
+        return open_client(
+            api_key=caller.key,
+            base_url=settings.base_url,
+            api_version=settings.api_version,
+            ca_file=settings.ca_file,
+            missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
+            observe=hear if observe else None,
+        )
+
+    if sandbox is None:
+        return connect
+    return lambda _: open_client(
+        api_key=SANDBOX_KEY,
+        base_url=SANDBOX_URL,
+        api_version=settings.api_version,
+        transport=sandbox,
+        observe=hear if observe else None,
+    )

@@ -1,0 +1,109 @@
+"""The catalogue against the API's own document, and what it lets through; collected only where that is found."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import JsonValue
+from sandbox.sandbox_document import DOCUMENT
+from support.catalogue_script import MODELS, full_input, main
+from support.wrong_inputs import changed
+
+from runway_mcp.catalogue.lookup import Model, TaskType
+from runway_mcp.catalogue.validation import InvalidRequestError, prepare
+
+_PATHS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["paths"]
+_DOCUMENTED = [(kind, model) for kind, model in MODELS if model.documented]
+EVERY_MODEL = pytest.mark.parametrize(
+    ("kind", "model"), _DOCUMENTED, ids=[f"{k.name}-{m.name}" for k, m in _DOCUMENTED]
+)
+
+
+def _body(kind: TaskType) -> dict[str, Any]:
+    return _PATHS[kind.endpoint]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+
+def _is_valid(kind: TaskType, body: dict[str, JsonValue]) -> bool:
+    return cast("Any", Draft202012Validator(_body(kind))).is_valid(body)
+
+
+def _variants(kind: TaskType) -> list[dict[str, Any]]:
+    return _body(kind).get("oneOf", [_body(kind)])
+
+
+def test_the_catalogue_is_what_the_document_makes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The check that developers run finds nothing to change."""
+    assert main(["--check", str(DOCUMENT)]) == 0
+    assert not capsys.readouterr().out
+
+
+def test_a_difference_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A figure that has changed in the document is an exit code of 1 and a line."""
+    changed_document = DOCUMENT.read_text(encoding="utf-8").replace('"maximum": 4294967295', '"maximum": 7')
+    changed_document = changed_document.replace('"maximum":4294967295', '"maximum":7')
+    path = tmp_path / "openapi.json"
+    path.write_text(changed_document, encoding="utf-8")
+    assert main(["--check", str(path)]) == 1
+    assert '+       "seed": {"type": "integer", "minimum": 0, "maximum": 7' in capsys.readouterr().out
+
+
+def test_every_model_of_the_document_is_there() -> None:
+    """By endpoint and name, and no other is called documented."""
+    kinds = {kind.name: kind for kind, _ in _DOCUMENTED}
+    found = {
+        (kind.name, variant["properties"].get("model", {}).get("const"))
+        for kind in kinds.values()
+        for variant in _variants(kind)
+    }
+    assert found == {(kind.name, model.name) for kind, model in _DOCUMENTED}
+
+
+@EVERY_MODEL
+def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None:
+    """The least and the most that a model takes are valid by the document's own schema."""
+    for example in (dict(model.example), full_input(model)):
+        assert _is_valid(kind, prepare(kind.name, example).body)
+
+
+@EVERY_MODEL
+def test_the_full_example_has_every_field_of_the_document(kind: TaskType, model: Model) -> None:
+    """So no field was lost on the way."""
+    full = full_input(model)
+    assert any(set(variant["properties"]) == set(full) for variant in _variants(kind))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(_DOCUMENTED), st.data())
+def test_what_is_accepted_the_document_accepts(one: tuple[TaskType, Model], data: st.DataObject) -> None:
+    """However an input was changed, it is refused here or valid there."""
+    kind, model = one
+    given_input = data.draw(changed(full_input(model)))
+    try:
+        prepared = prepare(kind.name, given_input)
+    except InvalidRequestError:
+        return
+    assert _is_valid(kind, prepared.body)
+
+
+def _descriptions(text: str) -> set[str]:
+    """The prose of a JSON text's schemas, but for what is too short to be anybody's."""
+    found: set[str] = set()
+
+    def collect(value: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(words := value.get("description"), str) and len(words.split()) > 2:
+            found.add(" ".join(words.lower().rstrip(".").split()))
+        return value
+
+    json.loads(text, object_hook=collect)
+    return found
+
+
+def test_the_words_are_our_own() -> None:
+    """The document's prose is not ours to ship."""
+    ours = _descriptions(json.dumps([model.schema for _, model in MODELS]))
+    assert ours
+    assert not ours & _descriptions(DOCUMENT.read_text(encoding="utf-8"))

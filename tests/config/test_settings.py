@@ -1,0 +1,277 @@
+"""Settings: where they come from, which wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runway_mcp.config.settings import Settings, SettingsError, flag, is_loopback, variables
+from runway_mcp.config.sources import keys, load
+
+KEY = "key_0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the developer's own, and an empty working directory."""
+    for name in Settings.model_fields:
+        for variable in variables(name):
+            monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_is_needed() -> None:
+    """Without flag or variable every setting has its default, and there is no key."""
+    settings = load({})
+    assert settings.api_key is None
+    assert settings.base_url == "https://api.dev.runwayml.com"
+    assert settings.api_version == "2024-11-06"
+    assert (settings.transport, settings.host, settings.port, settings.path) == ("stdio", "127.0.0.1", 8000, "/mcp")
+    assert not settings.sandbox
+    assert not settings.read_only
+
+
+def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Flag, variable, file, default: in that order."""
+    file = tmp_path / "some.env"
+    file.write_text("RUNWAYML_BASE_URL=https://file.example\nRUNWAY_MCP_PORT=1111\nRUNWAY_MCP_LOG_LEVEL=debug\n")
+    monkeypatch.setenv("RUNWAYML_BASE_URL", "https://variable.example")
+    monkeypatch.setenv("RUNWAY_MCP_PORT", "2222")
+    settings = load({"base_url": "https://flag.example"}, file)
+    assert settings.base_url == "https://flag.example"
+    assert settings.port == 2222
+    assert settings.log_level == "debug"
+
+
+def test_the_key_comes_from_the_first_variable_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNWAYML_API_SECRET, else RUNWAY_API_KEY; an empty one counts as not set."""
+    monkeypatch.setenv("RUNWAY_API_KEY", "second_key")
+    monkeypatch.setenv("RUNWAYML_API_SECRET", "")
+    key = load({}).api_key
+    assert key is not None
+    assert key.get_secret_value() == "second_key"
+    monkeypatch.setenv("RUNWAYML_API_SECRET", "first_key")
+    key = load({}).api_key
+    assert key is not None
+    assert key.get_secret_value() == "first_key"
+
+
+def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
+    """A `.env` in the working directory is not read unless it is named."""
+    (tmp_path / ".env").write_text(f"RUNWAYML_API_SECRET={KEY}\n")
+    assert load({}).api_key is None
+    assert load({}, tmp_path / ".env").api_key is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"\xff\xfe\x00A=1", b"A=1\nRUNWAYML_API_SECRET='open\n", b"A=\x00", b"no assignment\n", b"1A=2\n"],
+)
+def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """A missing file, one that is no text, and a line that would be passed over are refused."""
+    file = tmp_path / "some.env"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^--env-file: "):
+        load({}, file)
+
+
+def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
+    """Comments, blank lines, quotes, `export`, spaces and nothing at all."""
+    file = tmp_path / "some.env"
+    file.write_text(
+        "# a comment\n\nexport RUNWAYML_API_SECRET='quoted_key'  # kept\n RUNWAY_MCP_PORT = 1234\nOTHER=\nX=\"a b\"\n"
+    )
+    settings = load({}, file)
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "quoted_key"
+    assert settings.port == 1234
+
+
+def test_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the key nor the base URL has a second name."""
+    monkeypatch.setenv("RUNWAY_MCP_API_KEY", KEY)
+    monkeypatch.setenv("RUNWAY_MCP_BASE_URL", "https://other.example")
+    assert load({}).api_key is None
+    assert load({}).base_url == "https://api.dev.runwayml.com"
+
+
+def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changes them later, and printing them shows no key."""
+    monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
+    settings = load({})
+    assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] - that it can't be is the test
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", "two words", "kéy", "key\x00", "key\x7f", "\tkey"])
+def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+    """Spaces, line breaks, controls and foreign characters: refused without showing the key."""
+    file = tmp_path / "some.env"
+    file.write_text(f'RUNWAYML_API_SECRET="{key}"\n', encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load({}, file) if "\x00" in key else (monkeypatch.setenv("RUNWAYML_API_SECRET", key), load({}))
+    message = str(caught.value)
+    assert message.startswith("RUNWAYML_API_SECRET / RUNWAY_API_KEY: ")
+    assert "\n" not in message
+    assert key not in message
+    assert KEY not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("base_url", "api.dev.runwayml.com", "must be a URL"),
+        ("base_url", "ftp://api.example", "must be a URL"),
+        ("base_url", "https://", "must be a URL"),
+        ("base_url", "http://api.example", "unencrypted"),
+        ("base_url", "https://user:secret@api.example", "no user name"),
+        ("base_url", "https://api.example/?a=b", "no user name"),
+        ("base_url", "https://api.example/v1/", "must not end with /v1"),
+        ("base_url", "https://[::1", "--base-url"),
+        ("base_url", "http://other.localhost", "unencrypted"),
+        ("base_url", "https://api.example:99999", "a port only from 1 to 65535"),
+        ("base_url", "https://api.example:0", "a port only from 1 to 65535"),
+        ("base_url", "https://api example", "no space"),
+        ("base_url", " https://api.example", "no space"),
+        ("base_url", "https://exämple.com", "must be a URL"),
+        ("base_url", "https://api.example/../..", "no . or .."),
+        ("ca_file", __file__, "no certificates"),
+        ("api_version", "latest", "must look like 2024-11-06"),
+        ("ca_file", "/nowhere/at/all.pem", "--ca-file"),
+        ("transport", "sse", "'stdio' or 'streamable-http'"),
+        ("host", "0.0.0.0", "without authentication"),
+        ("host", "example.com", "without authentication"),
+        ("port", "0", "--port"),
+        ("port", "http", "--port"),
+        ("path", "mcp", "must look like /mcp"),
+        ("path", "/a b", "must look like /mcp"),
+        ("path", "/../x", "must look like /mcp"),
+        ("log_level", "loud", "--log-level"),
+        ("sandbox_speed", "nan", "--sandbox-speed"),
+        ("sandbox_speed", "-1", "--sandbox-speed"),
+        ("read_only", "perhaps", "--read-only"),
+        ("auth", "password", "'none', 'token' or 'oauth'"),
+        ("auth", "token", "for --transport streamable-http"),
+        ("tokens_file", __file__, "it goes with --auth token"),
+        ("oauth_issuer", "https://id.example", "it goes with --auth oauth"),
+        ("oauth_audience", "https://mcp.example/mcp", "it goes with --auth oauth"),
+        ("oauth_introspection", "https://id.example/look", "it goes with --auth oauth"),
+        ("tenants_file", __file__, "it goes with --auth oauth"),
+        ("oauth_issuer", "http://id.example", "must be an https:// URL"),
+        ("oauth_issuer", "id.example", "must be an https:// URL"),
+        ("oauth_issuer", "https://id.example/?a=b", "no space, query or fragment"),
+        ("allowed_host", "https://mcp.example", "must look like mcp.example.com"),
+        ("allowed_origin", "mcp.example", "must look like https://app.example.com"),
+        ("allowed_origin", "https://app.example/path", "must look like https://app.example.com"),
+        ("trusted_proxy", "proxy.example", "must be an address or a network"),
+        ("max_requests", "0", "--max-requests"),
+        ("max_waits", "many", "--max-waits"),
+        ("log_format", "xml", "--log-format"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
+    """Each refusal names where the value came from and what is allowed, and does not repeat it."""
+    with pytest.raises(SettingsError) as caught:
+        load({name: value})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert words in message
+    assert message.startswith(f"{flag(name)} / {variables(name)[0]}: ")
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://gateway.example/runway",
+        "http://127.0.0.1:8790",
+        "http://localhost:1/",
+        "http://[::1]:9",
+    ],
+)
+def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
+    """HTTPS anywhere, HTTP to this machine only."""
+    assert load({"base_url": url}).base_url == url.rstrip("/")
+
+
+@given(st.text())
+def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> None:
+    """Any other text is not, and none breaks the check."""
+    assert is_loopback(host) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "a.localhost", "127.1", ""],
+)
+def test_look_alikes_are_not_loopback(host: str) -> None:
+    """Addresses of other machines, and names that only begin like this one."""
+    assert not is_loopback(host)
+
+
+HTTP: dict[str, object] = {"transport": "streamable-http"}
+
+
+def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several hosts, origins and proxies; a flag replaces the variable as a whole."""
+    monkeypatch.setenv("RUNWAY_MCP_ALLOWED_HOST", "mcp.example, [::1]:8000,,other.example:8443")
+    monkeypatch.setenv("RUNWAY_MCP_TRUSTED_PROXY", "10.0.0.0/8")
+    settings = load({"trusted_proxy": ["10.1.2.3", "fd00::/8"]})
+    assert settings.allowed_host == ("mcp.example", "[::1]:8000", "other.example:8443")
+    assert settings.trusted_proxy == ("10.1.2.3", "fd00::/8")
+    assert settings.allowed_origin == ()
+
+
+def test_with_authentication_other_addresses_may_be_served() -> None:
+    """On every address, the hosts that clients ask for have to be named."""
+    token = HTTP | {"auth": "token", "tokens_file": __file__}
+    assert load(token | {"host": "10.0.0.5"}).host == "10.0.0.5"
+    assert load(token | {"host": "0.0.0.0", "allowed_host": ["mcp.example"]}).allowed_host == ("mcp.example",)
+    with pytest.raises(SettingsError, match="--allowed-host must name the hosts"):
+        load(token | {"host": "::"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ({"auth": "token"}, "--tokens-file"),
+        ({"auth": "oauth", "oauth_audience": "https://mcp.example/mcp"}, "--oauth-issuer"),
+        ({"auth": "oauth", "oauth_issuer": "https://id.example"}, "--oauth-audience"),
+    ],
+)
+def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, object], missing: str) -> None:
+    """The message names the mode and what is missing."""
+    with pytest.raises(SettingsError, match=f"^--auth / RUNWAY_MCP_AUTH: {flags['auth']} needs {missing} / "):
+        load(HTTP | flags)
+
+
+def test_oauth_takes_https_and_for_trying_it_out_this_machine() -> None:
+    """Issuer, audience and introspection; the client's secret comes from its variable alone and is not shown."""
+    local = {"oauth_issuer": "http://127.0.0.1:9", "oauth_introspection": "http://localhost:9/introspect"}
+    settings = load(HTTP | local | {"auth": "oauth", "oauth_audience": "https://mcp.example/mcp"})
+    assert settings.oauth_issuer == "http://127.0.0.1:9"
+    assert flag("oauth_client_secret") is None
+
+
+def test_a_folder_may_be_told_from_home_on() -> None:
+    """Hosts start no shell that would put the home folder in the place of ~."""
+    assert load({"state_dir": Path("~/state")}).state_dir == Path.home() / "state"
+
+
+def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
+    file = tmp_path / "keys.env"
+    file.write_text("ANNS_KEY=from_file\nBOBS_KEY=from_file\nEVES_KEY='not a key'\n")
+    monkeypatch.setenv("ANNS_KEY", "from_environment")
+    monkeypatch.setenv("BOBS_KEY", "")
+    find = keys(file)
+    found = {name: key.get_secret_value() for name in ("ANNS_KEY", "BOBS_KEY") if (key := find(name))}
+    assert found == {"ANNS_KEY": "from_environment", "BOBS_KEY": "from_file"}
+    assert find("NO_SUCH_KEY") is None
+    assert keys()("EVES_KEY") is None
+    with pytest.raises(ValueError, match="holds a space") as caught:
+        find("EVES_KEY")
+    assert "not a key" not in str(caught.value)

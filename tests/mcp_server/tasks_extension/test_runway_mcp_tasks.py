@@ -1,0 +1,222 @@
+"""Runway tasks as MCP tasks: what each state becomes, and what is sent upstream for it."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import MCPError
+from mcp.server.context import HandlerResult
+from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
+from support.scripted import ID, Script, Step, reply, scripted_client, service_of, task
+
+from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.tasks_extension import RunwayMcpTasks, UnknownMcpTaskError, wire
+from runway_mcp.tasks.operations import TaskService
+
+NOW = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
+RUNNING = reply(200, task("RUNNING", progress=0.45))
+SUCCEEDED = reply(200, task("SUCCEEDED", output=["https://x.example/a.mp4"]))
+FAILED = reply(200, task("FAILED", failureCode="SAFETY.INPUT.IMAGE"))
+CANCELLED = reply(200, task("CANCELLED"))
+GONE = reply(404, {"error": "no"})
+DENIED = reply(401, {"error": "no"})
+
+
+@asynccontextmanager
+async def mcp_tasks(*steps: Step, **options: Any) -> AsyncGenerator[tuple[RunwayMcpTasks, Script, TaskService]]:
+    """Runway's MCP tasks over an API that answers from a script."""
+    script = Script(*steps)
+    with anyio.fail_after(10):
+        async with scripted_client(script) as client, service_of(client) as service:
+            yield RunwayMcpTasks(service, now=lambda: NOW, **options), script, service
+
+
+def wait_call(**arguments: Any) -> CallToolRequestParams:
+    """A call of the tool that waits."""
+    return CallToolRequestParams(name="runway_waitForTask", arguments=arguments)
+
+
+ANSWER = CallToolResult(content=[TextContent(text="the tool's")])
+
+
+async def answered() -> HandlerResult:
+    """What the tool says."""
+    return ANSWER
+
+
+async def states(tasks: RunwayMcpTasks) -> list[str]:
+    """The status and message of each state that a watch yields."""
+    async with aclosing(tasks.watch(ID)) as watch:
+        return [f"{state.status}: {state.status_message}" async for state in watch]
+
+
+async def test_an_active_task_is_working() -> None:
+    """With its status and progress in words, its age, and how often asking makes sense."""
+    async with mcp_tasks(RUNNING) as (tasks, _, _):
+        assert wire.get_result(await tasks.get(ID.upper())) == {
+            "resultType": "complete",
+            "taskId": ID,
+            "status": "working",
+            "statusMessage": "RUNNING, 45 %",
+            "createdAt": "2026-11-21T10:00:00Z",
+            "lastUpdatedAt": "2026-11-21T10:05:00Z",
+            "ttlMs": None,
+            "pollIntervalMs": 5_000,
+        }
+
+
+@pytest.mark.parametrize(("step", "is_error"), [(SUCCEEDED, False), (FAILED, True)])
+async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step: Step, *, is_error: bool) -> None:
+    """The same blocks and structured content; marked as an error where what was waited for did not come."""
+    async with mcp_tasks(step) as (tasks, _, service):
+        found = await tasks.get(ID)
+        returned = results.task_result(await service.get(ID)).model_copy(update={"is_error": is_error})
+    assert isinstance(found, wire.CompletedMcpTask)
+    assert found.result == returned.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+async def test_a_cancelled_task_is_cancelled() -> None:
+    """It has no result."""
+    async with mcp_tasks(CANCELLED) as (tasks, _, _):
+        assert (await tasks.get(ID)).status == "cancelled"
+
+
+@pytest.mark.parametrize("created", [None, 5, "yesterday", "2026-11-21T10:00:00"])
+async def test_an_age_that_is_not_told_is_counted_from_now(created: object) -> None:
+    """A time without a zone tells none either."""
+    fields = {"createdAt": created}
+    async with mcp_tasks(reply(200, task("RUNNING") | fields)) as (tasks, _, _):
+        assert (await tasks.get(ID)).created_at == NOW
+
+
+MALFORMED = {"path": "../organization", "empty": "", "line": ID + "\n", "megabyte": "x" * 1_000_000}
+METHODS: dict[str, Callable[[RunwayMcpTasks, str], Any]] = {
+    "get": lambda tasks, task_id: tasks.get(task_id),
+    "update": lambda tasks, task_id: tasks.update(task_id, {}),
+    "cancel": lambda tasks, task_id: tasks.cancel(task_id),
+    "watch": lambda tasks, task_id: anext(tasks.watch(task_id)),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("task_id", MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_id_is_unknown_and_nothing_is_sent(method: str, task_id: str) -> None:
+    """It reaches no URL, and the error does not repeat it."""
+    async with mcp_tasks(RUNNING) as (tasks, script, _):
+        with pytest.raises(UnknownMcpTaskError) as raised:
+            await METHODS[method](tasks, task_id)
+        assert script.calls == []
+    assert len(str(raised.value)) < 1_000
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_task_that_is_gone_is_unknown(method: str) -> None:
+    """Whatever is asked of it."""
+    async with mcp_tasks(GONE) as (tasks, _, _):
+        with pytest.raises(UnknownMcpTaskError):
+            await METHODS[method](tasks, ID)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_failure_of_the_api_is_an_internal_error_in_our_words(method: str) -> None:
+    """The client learns what happened, and may ask again."""
+    async with mcp_tasks(DENIED) as (tasks, _, _):
+        with pytest.raises(MCPError) as raised:
+            await METHODS[method](tasks, ID)
+    assert raised.value.code == INTERNAL_ERROR
+    assert raised.value.message
+
+
+async def test_cancelling_stops_an_active_task() -> None:
+    """It is looked at first."""
+    async with mcp_tasks(RUNNING, reply(204)) as (tasks, script, _):
+        await tasks.cancel(ID)
+        assert script.methods == ["GET", "DELETE"]
+
+
+@pytest.mark.parametrize("step", [SUCCEEDED, FAILED, CANCELLED])
+async def test_cancelling_leaves_a_finished_task_alone(step: Step) -> None:
+    """Its output is not destroyed."""
+    async with mcp_tasks(step) as (tasks, script, _):
+        await tasks.cancel(ID)
+        assert "DELETE" not in script.methods
+
+
+async def test_a_read_only_server_cancels_nothing() -> None:
+    """It acknowledges the wish, which the protocol lets it leave at that; an unknown id is still an error."""
+    async with mcp_tasks(RUNNING, read_only=True) as (tasks, script, _):
+        await tasks.cancel(ID)
+        assert script.methods == ["GET"]
+    async with mcp_tasks(GONE, read_only=True) as (tasks, _, _):
+        with pytest.raises(UnknownMcpTaskError):
+            await tasks.cancel(ID)
+
+
+async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
+    """The task may be cancelled or not."""
+    lost = httpx2.ReadError("lost")
+    async with mcp_tasks(RUNNING, lost, DENIED) as (tasks, _, _):
+        with pytest.raises(MCPError, match="may be cancelled or not") as raised:
+            await tasks.cancel(ID)
+    assert raised.value.code == INTERNAL_ERROR
+
+
+async def test_an_update_is_acknowledged_and_ignored() -> None:
+    """A Runway task asks nothing."""
+    async with mcp_tasks(RUNNING) as (tasks, script, _):
+        await tasks.update(ID, {"any": "thing"})
+        assert set(script.methods) == {"GET"}
+
+
+async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
+    """With the same id, in its first state."""
+    async with mcp_tasks(RUNNING) as (tasks, _, _):
+        created = await tasks.call(wait_call(taskId=ID, timeoutSeconds=60), answered)
+    assert isinstance(created, wire.WorkingMcpTask)
+    assert created.task_id == ID
+
+
+@pytest.mark.parametrize(
+    ("step", "params"),
+    [
+        (SUCCEEDED, wait_call(taskId=ID)),
+        (GONE, wait_call(taskId=ID)),
+        (DENIED, wait_call(taskId=ID)),
+        (RUNNING, wait_call(taskId="../organization")),
+        (RUNNING, wait_call(taskId=[ID])),
+        (RUNNING, wait_call(taskId=ID, until="any")),
+        (RUNNING, wait_call()),
+        (RUNNING, CallToolRequestParams(name="runway_waitForTask")),
+        (RUNNING, CallToolRequestParams(name="runway_getTask", arguments={"taskId": ID})),
+    ],
+)
+async def test_any_other_call_is_left_to_its_tool(step: Step, params: CallToolRequestParams) -> None:
+    """A finished task, an error, several ids, another tool: the tool answers as it does for everyone."""
+    async with mcp_tasks(step) as (tasks, _, _):
+        assert await tasks.call(params, answered) is ANSWER
+
+
+async def test_a_watch_yields_each_change_until_the_end() -> None:
+    """A look that brings nothing new yields nothing; one that fails for the moment is ridden out."""
+    later = reply(200, task("RUNNING", progress=0.9))
+    async with mcp_tasks(RUNNING, RUNNING, reply(500), later, SUCCEEDED) as (tasks, _, _):
+        assert await states(tasks) == ["working: RUNNING, 45 %", "working: RUNNING, 90 %", "completed: SUCCEEDED"]
+
+
+async def test_a_watch_of_a_finished_task_ends_at_once() -> None:
+    """After its one state."""
+    async with mcp_tasks(CANCELLED) as (tasks, script, _):
+        assert await states(tasks) == ["cancelled: CANCELLED"]
+        assert script.methods == ["GET"]
+
+
+@pytest.mark.parametrize(("step", "kind"), [(GONE, UnknownMcpTaskError), (DENIED, MCPError)])
+async def test_a_watch_ends_with_what_can_not_pass(step: Step, kind: type[Exception]) -> None:
+    """A task that is gone, or a key that is no longer accepted."""
+    async with mcp_tasks(RUNNING, step) as (tasks, _, _):
+        with pytest.raises(kind):
+            await states(tasks)

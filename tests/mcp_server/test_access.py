@@ -1,0 +1,218 @@
+"""Who may do what over HTTP: scopes from the tools' annotations, and to each caller what is theirs."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client, MCPError
+from mcp.client.extension import advertise
+from mcp_types import Request, ResourceTemplateReference, Result
+from pydantic import ConfigDict, SecretStr
+from support.faulty import FaultyWire, faulty_client
+from support.serving import authorized, served
+
+from runway_mcp.api.client import RunwayClient
+from runway_mcp.mcp_server.access import scope_of
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
+from runway_mcp.mcp_server.tools.tasks import TASKS
+from runway_mcp.mcp_server.tools.wait import WAITING
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
+from runway_mcp.web.app import build_app
+from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.origin_policy import OriginPolicy
+
+RUNNING = SAMPLES["running_long"].id
+PENDING = SAMPLES["pending"].id
+URI = f"runway://tasks/{RUNNING}"
+ERAS = ("auto", "legacy")
+
+Use = Callable[[Client], Awaitable[object]]
+
+
+class Names:
+    """A verifier for whom a token is its caller's name: `reader` may read, `nothing` nothing, others all."""
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Take a token for a name."""
+        scopes = {"reader": {READ}, "writer": {WRITE}, "nothing": set[str]()}.get(token, {READ, WRITE})
+        return CallerToken.of(Caller(token, scopes=frozenset(scopes), key=SecretStr(f"key_of_{token}")))
+
+
+class RawRequest(Request[dict[str, str], str]):
+    """A request of any method."""
+
+    name_param = "taskId"
+    method: str
+    params: dict[str, str]
+
+
+class Raw(Result):
+    """A result as it came."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Team:
+    """A server for several callers, each with a Runway account of their own.
+
+    Attributes:
+        url: Its endpoint.
+        wires: What carries each caller's requests, by key.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.wires: dict[str, FaultyWire] = {}
+
+    def connect(self, caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        """Open a caller's account: a sandbox of their own."""
+        key = caller.key.get_secret_value() if caller.key else "none"
+        self.wires[key] = FaultyWire()
+        return faulty_client(self.wires[key])
+
+    def sent(self, name: str) -> list[str]:
+        """The methods of what was sent to Runway for a caller."""
+        wire = self.wires.get(f"key_of_{name}")
+        return wire.methods if wire else []
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def team() -> AsyncGenerator[Team]:
+    """One server for the module."""
+    team = Team()
+    services = CallerRegistry(team.connect, poll_seconds=0.05)
+    server = build_server(services, local=ANONYMOUS)
+    app = build_app(server, edge=OriginPolicy(), path="/mcp", caller=ANONYMOUS, authentication=Authentication(Names()))
+    async with served(app) as url:
+        team.url = f"{url}/mcp"
+        yield team
+
+
+@asynccontextmanager
+async def calling(
+    team: Team, name: str, mode: str = "auto", answers: list[httpx2.Response] | None = None
+) -> AsyncGenerator[Client]:
+    """A caller's client, which knows MCP tasks."""
+    known = [advertise(EXTENSION_ID)]
+    with anyio.fail_after(20):
+        async with authorized(team.url, name, answers=answers, mode=mode, extensions=known) as client:
+            yield client
+
+
+def tool(name: str) -> Use:
+    """The call of a tool, for the running task."""
+    return lambda client: client.call_tool(name, {"taskId": RUNNING})
+
+
+def mcp_task(method: str) -> Use:
+    """A request about the running task as an MCP task."""
+    return lambda client: client.session.send_request(RawRequest(method=method, params={"taskId": RUNNING}), Raw)
+
+
+async def listen(client: Client) -> None:
+    """Open a stream of changes."""
+    async with client.listen(resource_subscriptions=[URI]):
+        pass
+
+
+def read(client: Client) -> Awaitable[object]:
+    """Read the running task as a resource."""
+    return client.read_resource(URI)
+
+
+def complete(client: Client) -> Awaitable[object]:
+    """Complete an id."""
+    reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
+    return client.complete(reference, {"name": "taskId", "value": ""})
+
+
+CASES: list[tuple[str, Use, str, str]] = [
+    *(("reader", tool(name), WRITE, mode) for name in ("runway_cancelTask", "runway_deleteTask") for mode in ERAS),
+    *(("writer", tool(name), READ, mode) for name in ("runway_getTask", "runway_waitForTask") for mode in ERAS),
+    *(("nothing", tool(name), READ, mode) for name in ("runway_getTask", "none_such") for mode in ERAS),
+    ("reader", mcp_task("tasks/cancel"), WRITE, "auto"),
+    ("writer", mcp_task("tasks/get"), READ, "auto"),
+    ("writer", mcp_task("tasks/unheard/of"), READ, "auto"),
+    *(("writer", read, READ, mode) for mode in ERAS),
+    *(("writer", complete, READ, mode) for mode in ERAS),
+    ("writer", listen, READ, "auto"),
+]
+
+
+def test_a_tools_scope_is_in_its_annotations() -> None:
+    """What only reads needs the one, all else the other."""
+    scopes = {tool.name: scope_of(tool) for tool in (*TASKS.tools, *WAITING.tools)}
+    assert {name for name, scope in scopes.items() if scope == READ} == {"runway_getTask", "runway_waitForTask"}
+    assert set(scopes.values()) == {READ, WRITE}
+
+
+@pytest.mark.parametrize(
+    ("name", "use", "needed", "mode"),
+    CASES,
+)
+async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, needed: str, mode: str, team: Team) -> None:
+    """By tool, MCP task, resource, completion and subscription, in both eras; and nothing is sent."""
+    answers: list[httpx2.Response] = []
+    async with calling(team, name, mode, answers) as client:
+        with pytest.raises(MCPError, match=f"needs the scope {needed}"):
+            await use(client)
+        refused = [answer for answer in answers if answer.status_code == 403]
+    assert f'error="insufficient_scope", scope="{needed}"' in refused[0].headers["WWW-Authenticate"]
+    assert team.sent(name) == []
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_what_tells_of_no_task_needs_no_scope(mode: str, team: Team) -> None:
+    """Connecting, and asking for what there is."""
+    async with calling(team, "nothing", mode) as client:
+        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_resource_templates()).resource_templates) == 1
+    assert team.sent("nothing") == []
+
+
+async def test_each_caller_has_an_account_and_a_state_of_their_own(team: Team) -> None:
+    """One cancels a task in theirs; the other's task of the same id runs on, and nobody completes the other's ids."""
+    async with calling(team, "ann") as ann, calling(team, "bob") as bob:
+        for client in (ann, bob):
+            await client.call_tool("runway_getTask", {"taskId": RUNNING})
+        await bob.call_tool("runway_getTask", {"taskId": PENDING})
+        await ann.call_tool("runway_cancelTask", {"taskId": RUNNING})
+        states = [await client.call_tool("runway_getTask", {"taskId": RUNNING}) for client in (ann, bob)]
+        assert [(state.structured_content or {})["status"] for state in states] == ["CANCELLED", "RUNNING"]
+        found = [
+            (await client.session.send_request(RawRequest(method="tasks/get", params={"taskId": RUNNING}), Raw))
+            for client in (ann, bob)
+        ]
+        assert [state.model_dump()["status"] for state in found] == ["cancelled", "working"]
+        reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
+        known = [
+            (await client.complete(reference, {"name": "taskId", "value": ""})).completion.values
+            for client in (ann, bob)
+        ]
+        assert list(map(sorted, known)) == [[RUNNING], [PENDING, RUNNING]]
+
+
+async def test_a_stream_hears_of_its_own_callers_task_only(team: Team) -> None:
+    """Two follow a task of the same id, each in their own account; the one's end is no news for the other."""
+    async with (
+        calling(team, "eve") as eve,
+        calling(team, "fay") as fay,
+        eve.listen(resource_subscriptions=[URI]) as eves,
+        fay.listen(resource_subscriptions=[URI]) as fays,
+    ):
+        await fay.call_tool("runway_cancelTask", {"taskId": RUNNING})
+        heard = await anext(aiter(fays))
+        assert getattr(heard, "uri", None) == URI
+        with anyio.move_on_after(0.3) as silence:
+            await anext(aiter(eves))
+        assert silence.cancelled_caught

@@ -1,0 +1,99 @@
+"""The byte work of the stdio transport, on pipes: lines in, lines out, and the ends of both."""
+
+import os
+from collections.abc import Generator
+
+import anyio
+import pytest
+
+from runway_mcp.mcp_server.stdio import MAX_LINE, LineReader, LineWriter
+
+
+@pytest.fixture
+def pipe() -> Generator[tuple[int, int]]:
+    """A pipe's reading and writing end; what a test leaves open is closed."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    for end in (reading, writing):
+        try:
+            os.close(end)
+        except OSError:
+            continue
+
+
+async def test_lines_are_read_whole_whatever_the_pieces(pipe: tuple[int, int]) -> None:
+    """Pieces are joined, several lines in one piece parted, blank ones left out; a last line without an end counts."""
+    lines = LineReader(pipe[0])
+    found: list[str] = []
+    with anyio.fail_after(5):
+        os.write(pipe[1], b"one\ntw")
+        async for line in lines:
+            found.append(line)
+            if line == "one":
+                os.write(pipe[1], "o\n\nthr\xe9\u00e9\nfour".encode("latin-1"))
+                os.close(pipe[1])
+    assert found == ["one", "two", "thr\ufffd\ufffd", "four"]
+
+
+async def test_of_an_endless_line_only_a_part_is_kept(pipe: tuple[int, int]) -> None:
+    """A message over the limit costs neither memory nor the connection; what is left of it is no message."""
+    lines = LineReader(pipe[0])
+
+    def send() -> None:
+        piece = b"x" * 65_536
+        for _ in range(MAX_LINE // len(piece) + 20):
+            os.write(pipe[1], piece)
+        os.write(pipe[1], b"rest\nafter\n")
+        os.close(pipe[1])
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, send)
+            assert [line async for line in lines] == ["(a part of a line that is too long)", "after"]
+
+
+async def test_a_reader_that_is_stopped_ends_as_if_the_input_had(pipe: tuple[int, int]) -> None:
+    """What comes later is nobody's any more."""
+    lines = LineReader(pipe[0])
+    with anyio.fail_after(5):
+        lines.stop()
+        assert [line async for line in lines] == []
+    os.write(pipe[1], b"late\n")
+
+
+async def test_an_input_that_breaks_is_an_input_that_ends() -> None:
+    """A descriptor that can't be read, a closed one for example, is the end of the input."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with anyio.fail_after(5):
+        assert [line async for line in LineReader(reading)] == []
+    os.close(writing)
+
+
+async def test_messages_are_written_whole_and_in_order(pipe: tuple[int, int]) -> None:
+    """Also those that are larger than what a pipe takes at once."""
+    writer = LineWriter(pipe[1], on_closed=lambda: None)
+    received: list[bytes] = []
+
+    def receive() -> None:
+        while not b"".join(received).endswith(b"last\n"):
+            received.append(os.read(pipe[0], 65_536))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, receive)
+            await writer.write("x" * 300_000 + "\n")
+            await writer.flush()
+            await writer.write("\ud800last\n")
+    assert b"".join(received) == b"x" * 300_000 + b"\n?last\n"
+
+
+async def test_a_closed_output_is_told_once_and_later_messages_are_dropped(pipe: tuple[int, int]) -> None:
+    """The server is told to end; nothing raises, and nothing waits."""
+    told: list[bool] = []
+    writer = LineWriter(pipe[1], on_closed=lambda: told.append(True))
+    os.close(pipe[0])
+    with anyio.fail_after(5):
+        await writer.write("one\n")
+        await writer.write("two\n")
+    assert told == [True]

@@ -1,0 +1,271 @@
+"""A person asked before a dear start, in both generations of the protocol, and what they answer."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import pytest
+from mcp import Client, MCPError
+from mcp.client.context import ClientRequestContext
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestFormParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+    TextContent,
+)
+from support.faulty import FaultyWire, faulty_client
+from support.process import running
+from support.served import Served, free_port
+from support.serving import Names, authorized, served
+
+from runway_mcp.history.records import Limits
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.tasks.callers import Caller, CallerRegistry
+from runway_mcp.web.app import build_app
+from runway_mcp.web.auth import Authentication
+from runway_mcp.web.origin_policy import OriginPolicy
+
+ERAS = ("auto", "legacy")
+GOOD: dict[str, Any] = {
+    "type": "text_to_video",
+    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
+}
+COST = 60
+YES = ElicitResult(action="accept", content={"start": True})
+NO = (
+    ElicitResult(action="accept", content={"start": False}),
+    ElicitResult(action="decline"),
+    ElicitResult(action="cancel"),
+)
+
+
+class Person:
+    """Who is asked, and gives the same answer each time."""
+
+    def __init__(self, answer: ElicitResult = YES) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG002 - the SDK's names
+        """Answer one question."""
+        assert isinstance(params, ElicitRequestFormParams)
+        assert params.requested_schema["required"] == ["start"]
+        self.asked.append(params.message)
+        return self.answer
+
+
+@asynccontextmanager
+async def connected(
+    wire: FaultyWire, person: Person | None, limit: float = COST - 1, mode: str = "auto"
+) -> AsyncGenerator[Client]:
+    """A client in memory that asks a person, where there is one, about what costs over the limit."""
+    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=limit))
+    with anyio.fail_after(30):
+        async with Client(build_server(services), mode=mode, elicitation_callback=person) as client:
+            yield client
+
+
+async def start(client: Client, prompt: str = "a cat", **more: Any) -> CallToolResult:
+    """Start a task whose price the sandbox tells in its reply."""
+    return await client.call_tool("runway_startTask", GOOD | {"input": GOOD["input"] | {"promptText": prompt}} | more)
+
+
+def text(result: CallToolResult) -> str:
+    """All that a result says."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() -> None:
+    """What is wrong in another way is not."""
+    wire = FaultyWire()
+    async with connected(wire, None) as client:
+        for image, is_told in (("/home/me/a.png", True), ("kite", False)):
+            request = {"type": "image_to_video", "input": {"promptImage": image, "ratio": "1280:720"}}
+            refused = await client.call_tool("runway_startTask", request)
+            assert refused.is_error
+            assert ("runway_uploadFile makes a runway:// URI of a file." in text(refused)) is is_told
+    assert wire.methods == []
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_person_is_asked_with_the_price_as_far_as_it_is_known(mode: str) -> None:
+    """At first it is not; then it is that of the same start, or of one with the same settings."""
+    wire, person = FaultyWire(), Person()
+    async with connected(wire, person, mode=mode) as client:
+        for prompt in ("a cat", "a cat", "a dog on the moon"):
+            result = await start(client, prompt)
+            assert "estimatedCost" in (result.structured_content or {}), text(result)
+    assert wire.methods.count("POST") == 3
+    unknown, same, alike = person.asked
+    assert unknown.startswith("Start text_to_video with gen4.5 at Runway? Its price is not known")
+    assert "The same was estimated at 60 credits ($0.60) before." in same
+    assert "One with the same settings was estimated at 60 credits" in alike
+    assert "a dog on the moon" in alike
+
+
+@pytest.mark.parametrize("mode", ERAS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ElicitResult(action="decline"),
+        ElicitResult(action="cancel"),
+        ElicitResult(action="accept", content={"start": False}),
+    ],
+)
+async def test_without_a_yes_nothing_is_sent(mode: str, answer: ElicitResult) -> None:
+    """Declined, closed, or sent with the box left empty."""
+    wire, person = FaultyWire(), Person(answer)
+    async with connected(wire, person, mode=mode) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "Nothing was sent, and nothing is charged: the user was asked and did not agree." in text(result)
+    assert (len(person.asked), wire.methods) == (1, [])
+
+
+@pytest.mark.parametrize("mode", ERAS)
+@pytest.mark.parametrize("content", [None, {"start": "perhaps"}])
+async def test_an_answer_that_can_not_be_read_is_no_yes(mode: str, content: Mapping[str, Any] | None) -> None:
+    """The model is told, and nothing is sent."""
+    wire = FaultyWire()
+    person = Person(ElicitResult.model_construct(action="accept", content=content))
+    async with connected(wire, person, mode=mode) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "or not so that it can be read. Nothing was done or charged." in text(result)
+    assert wire.methods == []
+
+
+async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool() -> None:
+    """Its error is not the call's."""
+
+    async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ErrorData:  # noqa: ARG001 - the SDK's names
+        return ErrorData(code=-32601, message="Method not found")
+
+    wire = FaultyWire()
+    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
+    async with Client(build_server(services), mode="legacy", elicitation_callback=fail) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "The host could not answer what runway_startTask asked" in text(result)
+    assert wire.methods == []
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_host_that_can_not_ask_gets_the_reason(mode: str) -> None:
+    """It has declared no way to."""
+    wire = FaultyWire()
+    async with connected(wire, None, mode=mode) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "Nothing was sent." in text(result)
+    assert "no way to ask" in text(result)
+    assert "--confirm-over" in text(result)
+    assert wire.methods == []
+
+
+async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_already() -> None:
+    """Each is settled without a person."""
+    wire, person = FaultyWire(), Person()
+    async with connected(wire, person, limit=COST) as client:
+        await start(client, clientToken="mine")
+        assert len(person.asked) == 1
+        assert not (await start(client)).is_error
+        assert "An earlier call with this clientToken" in text(await start(client, clientToken="mine"))
+        wrong = await client.call_tool("runway_startTask", GOOD | {"type": "text_to_vidio"})
+        assert "did you mean text_to_video" in text(wrong)
+    assert len(person.asked) == 1
+    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(task=COST - 1, confirm_over=1))
+    async with Client(build_server(services), elicitation_callback=person) as client:
+        assert "cancelled at once" in text(await start(client))
+        assert "Nothing was sent: the same was estimated at 60" in text(await start(client))
+    assert len(person.asked) == 2
+
+
+async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path) -> None:
+    """What can't be written down can't be started."""
+    wire, person = FaultyWire(), Person()
+    (tmp_path / "file").write_text("")
+    history = tmp_path / "file" / "history"
+    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0), history=history)
+    async with Client(build_server(services), elicitation_callback=person) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "So nothing was sent" in text(result)
+    assert (person.asked, wire.methods) == ([], [])
+
+
+async def test_what_turns_out_dearer_than_its_like_is_taken_back() -> None:
+    """Speech is priced by its length: the short one's price says little of the long one's."""
+    wire, person = FaultyWire(), Person()
+    voice = {"type": "runway-preset", "presetId": "Maya"}
+    async with connected(wire, person, limit=5) as client:
+        for length, words in ((40, "estimatedCost"), (900, "Starting it again asks. So task"), (900, "estimatedCost")):
+            said = {"model": "eleven_multilingual_v2", "promptText": "w " * (length // 2), "voice": voice}
+            started = await client.call_tool("runway_startTask", {"type": "text_to_speech", "input": said})
+            assert words in text(started)
+    assert len(person.asked) == 2
+    assert "The same was estimated at 18 credits" in person.asked[1]
+
+
+async def test_over_http_only_who_was_asked_can_answer() -> None:
+    """And one answer buys one task, however often it is sent; a host of the older protocol can't be asked."""
+    wire = FaultyWire()
+    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
+    app = build_app(
+        build_server(services),
+        edge=OriginPolicy(),
+        path="/mcp",
+        caller=Caller("local"),
+        authentication=Authentication(Names()),
+    )
+    person = Person()
+    async with (
+        served(app) as url,
+        authorized(f"{url}/mcp", "ann", elicitation_callback=person) as ann,
+        authorized(f"{url}/mcp", "bob", elicitation_callback=person) as bob,
+        authorized(f"{url}/mcp", "ann", elicitation_callback=person, mode="legacy") as older,
+    ):
+        asked = await ann.session.call_tool("runway_startTask", GOOD, allow_input_required=True)
+        assert isinstance(asked, InputRequiredResult)
+        answer: dict[Literal["input_responses", "request_state"], Any] = {
+            "input_responses": dict.fromkeys(asked.input_requests or {}, YES),
+            "request_state": asked.request_state,
+        }
+        with pytest.raises(MCPError, match="Invalid or expired requestState"):
+            await bob.session.call_tool("runway_startTask", GOOD, **answer)
+        assert "POST" not in wire.methods
+        first, again = [await ann.session.call_tool("runway_startTask", GOOD, **answer) for _ in range(2)]
+        assert not first.is_error
+        assert (again.structured_content or {})["id"] == (first.structured_content or {})["id"]
+        assert "An earlier call with this answer of the user's had started it" in text(again)
+        assert "no way to ask" in text(await older.call_tool("runway_startTask", GOOD))
+    assert wire.methods.count("POST") == 1
+
+
+async def test_another_replica_takes_the_answer_to_a_question(tmp_path: Path) -> None:
+    """They share the folder of what was started, and in it the key of their questions."""
+    ports = free_port(), free_port()
+    flags = ("--sandbox", "--transport=streamable-http", "--confirm-over=0", f"--state-dir={tmp_path / 'state'}")
+    async with (
+        running(*flags, f"--port={ports[0]}") as one,
+        running(*flags, f"--port={ports[1]}") as two,
+    ):
+        for server in (one, two):
+            await server.logged("MCP over streamable HTTP at ")
+        person = Person()
+        async with (
+            Client(Served(one, ports[0]).url, elicitation_callback=person) as first,
+            Client(Served(two, ports[1]).url, elicitation_callback=person) as second,
+        ):
+            asked = await first.session.call_tool("runway_startTask", GOOD, allow_input_required=True)
+            assert isinstance(asked, InputRequiredResult)
+            answers: Any = dict.fromkeys(asked.input_requests or {}, YES)
+            started = await second.session.call_tool(
+                "runway_startTask", GOOD, input_responses=answers, request_state=asked.request_state
+            )
+            assert (started.structured_content or {})["status"] == "PENDING"

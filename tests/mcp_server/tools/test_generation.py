@@ -1,0 +1,443 @@
+"""What can be started, starting it, and the account that pays: as a model sees them."""
+
+import json
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
+from mcp_types import CallToolResult, Result, TextContent
+from support.faulty import Fault, FaultyWire, faulty_client
+from support.process import KEY, Message, request, running
+from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.upstream import Reply, Request, upstream
+from support.upstream import reply as sent
+
+from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.history.records import NO_LIMITS, Limits
+from runway_mcp.mcp_server.access import scope_of
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
+from runway_mcp.mcp_server.tools import generation
+from runway_mcp.mcp_server.tools.account import ACCOUNT
+from runway_mcp.mcp_server.tools.generation import GENERATION
+from runway_mcp.tasks.callers import READ, WRITE, CallerRegistry
+
+GOOD: dict[str, Any] = {
+    "type": "text_to_video",
+    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
+}
+CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
+
+
+class McpTaskCreated(Result):
+    """A call that became an MCP task."""
+
+    result_type: Literal["task"] = "task"
+    task_id: str
+    status: str
+    status_message: str
+
+
+@asynccontextmanager
+async def connected(
+    api: FaultyWire | Script, *, limits: Limits = NO_LIMITS, history: Path | None = None, read_only: bool = False
+) -> AsyncGenerator[Client]:
+    """A client in memory, of a server that offers everything."""
+    services = CallerRegistry(
+        lambda _: scripted_client(api) if isinstance(api, Script) else faulty_client(api),
+        poll_seconds=0.05,
+        limits=limits,
+        history=history,
+    )
+    with anyio.fail_after(30):
+        async with Client(build_server(services, read_only=read_only)) as client:
+            yield client
+
+
+def texts(result: CallToolResult) -> list[str]:
+    """The text of each block."""
+    return [block.text for block in result.content if isinstance(block, TextContent)]
+
+
+async def listed(**arguments: str | None) -> list[str]:
+    """What the list of task types answers."""
+    async with connected(FaultyWire()) as client:
+        return texts(await client.call_tool("runway_listTaskTypes", arguments))
+
+
+async def start(client: Client, **more: Any) -> CallToolResult:
+    """Start the task that the catalogue allows."""
+    return await client.call_tool("runway_startTask", GOOD | more)
+
+
+async def test_the_table_of_types_is_small_and_whole() -> None:
+    """Every type, with its models and the one that is taken where none is named; at 4 characters a token."""
+    table, note = await listed()
+    assert json.loads(table).keys() == task_types().keys()
+    assert "gen4.5*" in json.loads(table)["text_to_video"]
+    assert len(table) + len(note) < 1_200 * 4
+
+
+@pytest.mark.parametrize("kind", list(task_types()))
+async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind: str) -> None:
+    """A type's models with their fields, and a model's schema with an example."""
+    models = task_types()[kind].models
+    shown = await listed(type=kind)
+    assert len("".join(shown)) < 800 * 4
+    assert "fields" in json.loads(shown[0]) or len(models) == 1
+    async with connected(FaultyWire()) as client:
+        for model in filter(None, models):
+            found = texts(await client.call_tool("runway_listTaskTypes", {"type": kind, "model": model}))
+            assert len("".join(found)) < 800 * 4
+            assert json.loads(found[0])["example"] == models[model].example
+            assert ("lacks it" in found[-1]) is not models[model].documented
+
+
+async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
+    """So that the next call is right."""
+    assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
+    assert "It has: gen4.5*, " in (await listed(type="text_to_video", model="gen5"))[0]
+    assert "It has: no models to choose." in (await listed(type="recipes/product_ad", model="gen5"))[0]
+    assert "No task type has such a model." in (await listed(model="gen5"))[0]
+
+
+async def test_a_model_alone_is_answered_with_the_types_that_have_it() -> None:
+    """In the form of the whole table."""
+    table, _ = await listed(model="gen4.5")
+    assert json.loads(table).keys() == {"text_to_video", "image_to_video"}
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+async def test_an_argument_that_says_nothing_is_one_left_out(nothing: str | None) -> None:
+    """As hosts send it that fill in every field."""
+    assert await listed(type=nothing, model=nothing) == await listed()
+    assert await listed(type="text_to_video", model=nothing) == await listed(type="text_to_video")
+
+
+async def test_it_is_told_how_large_a_file_may_be_within_a_call() -> None:
+    """Where a model takes files as data, of which Runway allows more."""
+    assert "runway_uploadFile" in (await listed(type="image_to_video", model="gen4.5"))[1]
+    assert "runway_uploadFile" not in "".join(await listed(type="text_to_video", model="gen4.5"))
+
+
+async def test_a_start_returns_the_task_as_runway_has_it() -> None:
+    """The API's own JSON, with its estimate; sent once."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        result = await start(client)
+        found = json.loads(texts(result)[0])
+        assert not result.is_error
+        assert (found["status"], found["estimatedCost"]["credits"] > 0) == ("PENDING", True)
+        assert result.structured_content == found
+    assert wire.methods == ["POST", "GET"]
+
+
+async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -> None:
+    """Every problem at once, and where to look."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        result = await start(client, input={"promptText": "a cat", "ratio": "16:9", "duration": "5s"})
+    (text,) = texts(result)
+    assert result.is_error
+    assert "did you mean 1280:720?" in text
+    assert "did you mean 5?" in text
+    assert "Nothing was sent" in text
+    assert "runway_listTaskTypes" in text
+    assert wire.methods == []
+
+
+async def test_a_field_that_is_not_known_is_sent_only_when_that_is_wished() -> None:
+    """The API may be newer than the catalogue."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    newer = {**GOOD["input"], "sparkle": True}
+    async with connected(script) as client:
+        assert (await start(client, input=newer)).is_error
+        assert script.methods == []
+        assert not (await start(client, input=newer, allowUnknown=True)).is_error
+    assert json.loads(script.requests[0].content)["sparkle"] is True
+
+
+async def test_a_doubled_start_buys_once_after_a_restart_too(tmp_path: Path) -> None:
+    """The second call says that it bought nothing; another input under the same token is refused."""
+    wire = FaultyWire()
+    found: list[list[str]] = []
+    for _ in range(2):
+        async with connected(wire, history=tmp_path / "history") as client:
+            found.append(texts(await start(client, clientToken="mine")))
+            other = {**GOOD["input"], "duration": 6}
+            assert "another type or input" in texts(await start(client, input=other, clientToken="mine"))[0]
+    assert json.loads(found[0][0])["id"] == json.loads(found[1][0])["id"]
+    assert "nothing new was bought" in found[1][1]
+    assert wire.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("token", ["null", "[1]", "{}", "true", "1", '"x"'])
+async def test_a_token_is_a_text_whatever_it_looks_like(token: str) -> None:
+    """The SDK would read some of them as JSON."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    async with connected(script) as client:
+        first, second = await start(client, clientToken=token), await start(client, clientToken=token)
+    assert (first.is_error, second.is_error) == (False, False)
+    assert script.methods.count("POST") == 1
+
+
+async def test_a_token_of_null_is_none_and_an_empty_one_is_refused() -> None:
+    """An empty name would stand for nothing, and so for two purchases."""
+    script = Script(CREATED, reply(200, task("PENDING")))
+    async with connected(script) as client:
+        assert not (await start(client, clientToken=None)).is_error
+        assert '"clientToken"' in texts(await start(client, clientToken=""))[0]
+    assert script.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("fault", [503, "lost before", "lost after"])
+async def test_a_lost_reply_is_told_as_what_it_may_be(fault: Fault) -> None:
+    """The task may exist and be charged; nothing is sent a second time."""
+    wire = FaultyWire()
+    wire.faults["POST"].append(fault)
+    async with connected(wire) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "may exist and be charged" in texts(result)[0]
+    assert "may buy a second one" in texts(result)[0]
+    assert wire.methods == ["POST"]
+
+
+async def test_what_runway_refuses_is_not_charged() -> None:
+    """Its own words, and ours."""
+    async with connected(Script(reply(400, {"error": "too dull"}))) as client:
+        (text,) = texts(await start(client))
+    assert "too dull" in text
+    assert "nothing is charged" in text
+
+
+async def test_a_limit_stops_a_start() -> None:
+    """Cancelled at once, while that costs nothing."""
+    wire = FaultyWire()
+    async with connected(wire, limits=Limits(task=1)) as client:
+        result = await start(client)
+    assert result.is_error
+    assert "this server may spend 1 on a task" in texts(result)[0]
+    assert "nothing is charged" in texts(result)[0]
+
+
+async def test_without_a_history_nothing_is_sent(tmp_path: Path) -> None:
+    """A start that can't be written down could be bought twice."""
+    wire = FaultyWire()
+    (tmp_path / "file").write_text("")
+    async with connected(wire, history=tmp_path / "file" / "history") as client:
+        result = await start(client)
+        account = texts(await client.call_tool("runway_getAccount", {}))
+    assert result.is_error
+    assert "nothing was sent" in texts(result)[0]
+    assert "not known" in account[1]
+    assert "POST" not in wire.methods
+
+
+async def test_a_start_that_waits_returns_the_finished_task() -> None:
+    """As the tool that waits does."""
+    wire = FaultyWire()
+
+    def pass_time(_: int) -> None:
+        wire.now += 60
+
+    wire.between = pass_time
+    async with connected(wire) as client:
+        result = await start(client, wait=True)
+    assert (result.structured_content or {})["status"] == "SUCCEEDED"
+
+
+class Follower(ClientExtension):
+    """The client's side of MCP tasks: notes what a call became, and looks no further."""
+
+    identifier = EXTENSION_ID
+
+    def __init__(self) -> None:
+        self.created: list[McpTaskCreated] = []
+
+    def claims(self) -> list[ResultClaim[McpTaskCreated]]:
+        """What a call can become."""
+        return [ResultClaim(result_type="task", model=McpTaskCreated, resolve=self._note)]
+
+    async def _note(self, created: McpTaskCreated, _: ClaimContext) -> CallToolResult:
+        self.created.append(created)
+        return CallToolResult(content=[], structured_content={"id": created.task_id, "status": "PENDING"})
+
+
+async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> None:
+    """With the task's own id, at once; a repeated one says so; without wait, or refused, the tool answers."""
+    script = Script(CREATED, *[reply(200, task("PENDING"))] * 3)
+    services = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.05)
+    follower = Follower()
+    with anyio.fail_after(20):
+        async with Client(build_server(services), extensions=[follower]) as client:
+            await start(client, wait=True, clientToken="mine")
+            await start(client, wait=True, clientToken="mine")
+            shown = await start(client, clientToken="mine")
+            refused = await start(client, wait=True, clientToken="mine", input={"promptText": "another"})
+    assert [(created.task_id, created.status) for created in follower.created] == [(ID, "working")] * 2
+    assert [created.status_message for created in follower.created] == [
+        "PENDING",
+        "PENDING. An earlier call with this clientToken had started it: nothing new was bought.",
+    ]
+    assert (shown.structured_content or {})["id"] == ID
+    assert refused.is_error
+    assert script.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(status: str) -> None:
+    """It becomes no MCP task; where it FAILED, that is an error."""
+    services = CallerRegistry(lambda _: scripted_client(Script(CREATED, reply(200, task(status)))), poll_seconds=0.05)
+    follower = Follower()
+    with anyio.fail_after(20):
+        async with Client(build_server(services), extensions=[follower]) as client:
+            result = await start(client, wait=True)
+    assert result.is_error is (status == "FAILED")
+    assert (result.structured_content or {})["status"] == status
+    assert follower.created == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bool, monkeypatch: Any) -> None:
+    """Runway took the start and then fell silent: what was bought must not be lost, nor the host's patience."""
+    monkeypatch.setattr(generation, "WAIT_SECONDS", 0.3)
+
+    class Silent(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "GET":
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    async with connected(Silent(CREATED)) as client:
+        result = await start(client, wait=wait)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "could not be looked at: Runway" in texts(result)[1]
+
+
+async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
+    """No task is made up for it, and nothing is bought."""
+    script = Script(CREATED, reply(200, task("PENDING")), reply(404, {"error": "no"}))
+    services = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.000_001)
+    with anyio.fail_after(20):
+        async with Client(build_server(services)) as client:
+            await start(client, clientToken="mine")
+            result = await start(client, clientToken="mine")
+    assert result.is_error
+    assert "it was cancelled or deleted since" in texts(result)[0]
+    assert "Nothing was sent" in texts(result)[0]
+    assert script.methods.count("POST") == 1
+
+
+async def test_what_could_not_be_written_down_is_said_beside_the_task(tmp_path: Path) -> None:
+    """It was started, and only its token and price are not remembered."""
+    file = tmp_path / "history.sqlite3"
+
+    class Breaking(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if request.method == "POST":
+                with closing(sqlite3.connect(file)) as other:
+                    other.execute("DROP TABLE starts")
+            return await super().handle_async_request(request)
+
+    async with connected(Breaking(CREATED, reply(200, task("PENDING"))), history=file) as client:
+        result = await start(client)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "It was started all the same" in texts(result)[1]
+
+
+@pytest.mark.parametrize("priced", [True, False])
+async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) -> None:
+    """It was started; that must not be lost."""
+    created = CREATED if priced else reply(200, {"id": ID})
+    async with connected(Script(created, reply(401, {"error": "no"}))) as client:
+        result = await start(client)
+    assert not result.is_error
+    assert json.loads(texts(result)[0])["id"] == ID
+    assert "It was started, but could not be looked at" in texts(result)[1]
+
+
+async def test_the_account_is_shown_with_what_was_spent_here() -> None:
+    """The API's own JSON, and a sentence of ours."""
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        cost = json.loads(texts(await start(client))[0])["estimatedCost"]["credits"]
+        account, spent = texts(await client.call_tool("runway_getAccount", {}))
+    assert "creditBalance" in json.loads(account)
+    assert f"come to {cost:g} credits" in spent
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (reply(503), "Reading it again later is free."),
+        (reply(404, {"error": "x"}), "Runway does not know /v1/organization (404). The account was not changed."),
+        (reply(401, {"error": "x"}), "The account was not changed."),
+        (reply(200, {"creditBalance": 1, "usage": "x" * 500_000}), "more than MCP hosts accept"),
+    ],
+)
+async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, words: str) -> None:
+    """In words of the account, not of a task."""
+    async with connected(Script(step)) as client:
+        result = await client.call_tool("runway_getAccount", {})
+    (text,) = texts(result)
+    assert result.is_error
+    assert words in text
+    assert "task" not in text
+    assert len(text) < 400
+
+
+async def test_who_may_only_read_can_not_spend() -> None:
+    """By the annotations; and a read-only server offers no start."""
+    scopes = {tool.name: scope_of(tool) for tool in (*GENERATION.tools, *ACCOUNT.tools)}
+    assert scopes == {"runway_listTaskTypes": READ, "runway_startTask": WRITE, "runway_getAccount": READ}
+    async with connected(FaultyWire(), read_only=True) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+    assert "runway_startTask" not in names
+    assert "runway_listTaskTypes" in names
+
+
+async def test_all_tools_together_are_small() -> None:
+    """At most 5,000 tokens, at 4 characters a token."""
+    async with connected(FaultyWire()) as client:
+        tools = (await client.list_tools()).tools
+    text = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools])
+    assert len(text) < 5_000 * 4
+
+
+async def test_real_processes_share_what_was_started(tmp_path: Path) -> None:
+    """Two servers at once, a third one later, and one wish: one POST leaves, and the others say so."""
+
+    def answer(asked: Request) -> Reply:
+        if asked.method == "POST":
+            return sent(200, {"id": ID, "estimatedCost": {"credits": 60}}, after=0.5)
+        return sent(200, task("PENDING"))
+
+    async def ask() -> None:
+        async with running("--state-dir", str(tmp_path / "state"), env=env, measured=True) as server:
+            found.append(await server.ask(request(1, "tools/call", **wish)))
+            await server.stop("eof")
+            await server.ends_quietly(10)
+
+    wish = {"name": "runway_startTask", "arguments": GOOD | {"clientToken": "mine"}}
+    found: list[Message] = []
+    async with upstream(answer) as api:
+        env = {"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY}
+        async with anyio.create_task_group() as servers:
+            servers.start_soon(ask)
+            servers.start_soon(ask)
+        await ask()
+        assert api.count("POST") == 1
+    assert [result["structuredContent"]["id"] for result in found] == [ID] * 3
+    assert [len(result["content"]) for result in found].count(2) == 2
+    assert "nothing new was bought" in found[2]["content"][1]["text"]
+    assert KEY.encode() not in (tmp_path / "state" / "history.sqlite3").read_bytes()

@@ -1,0 +1,189 @@
+"""From tasks, changes and errors to what a model reads."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp_types import CallToolResult, TextContent
+from pydantic import JsonValue
+from support.scripted import ID, task
+
+from runway_mcp.api.errors import (
+    AuthenticationError,
+    NotFoundError,
+    RateLimitedError,
+    RunwayError,
+    UnavailableError,
+    UnexpectedReplyError,
+    UnreachableError,
+)
+from runway_mcp.api.models import Task
+from runway_mcp.mcp_server import results
+from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=10,
+)
+
+
+def made(status: str, **fields: JsonValue) -> Task:
+    """A task as the use cases hand it over."""
+    return Task(ID, status, task(status, **fields))
+
+
+def texts(result: CallToolResult) -> list[str]:
+    """The text of each block."""
+    return [block.text for block in result.content if isinstance(block, TextContent)]
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=5))
+def test_the_text_is_the_task_whole_and_compact(fields: dict[str, JsonValue]) -> None:
+    """Every field is kept, nothing is added, and text and structured content say the same."""
+    data = {**fields, **task("RUNNING")}
+    result = results.task_result(Task(ID, "RUNNING", data))
+    assert len(result.content) == 1
+    assert json.loads(texts(result)[0]) == result.structured_content == data
+    assert texts(result)[0].startswith("{") == texts(result)[0].endswith("}") is True
+    assert not result.is_error
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_no_character_of_upstream_hides_or_reorders_the_text(text: str) -> None:
+    """Control, zero-width, bidirectional and tag characters arrive as escapes, without loss."""
+    shown = results.compact_json({"failure": text})
+    assert json.loads(shown) == {"failure": text}
+    assert not set(shown) & set("\x00\x07\x1b\x7f\x85\xad\u200b\u202e\u2066\u2028\ufeff\U000e0041")
+
+
+@pytest.mark.parametrize("character", ["\x7f", "\x9b", "\u202e", "\u200b", "\u2028", "\ufeff", "\U000e0041"])
+def test_each_invisible_character_is_written_as_an_escape(character: str) -> None:
+    """The JSON says exactly what was there, in ASCII."""
+    shown = results.compact_json({"a": f"x{character}é"})
+    assert character not in shown
+    assert "é" in shown
+    assert json.loads(shown) == {"a": f"x{character}é"}
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [(0.45, 0.45), (1, 1.0), (-3, 0.0), (10**400, 1.0), (-(10**400), 0.0), (True, None), ("45 %", None), (None, None)],
+)
+def test_a_progress_of_any_size_is_a_share(given: JsonValue, share: float | None) -> None:
+    """Numbers are brought between 0 and 1, however large; anything else is none."""
+    assert results.progress(made("RUNNING", progress=given)) == share
+
+
+def test_a_failed_task_is_a_successful_read_with_advice_beside_it() -> None:
+    """The advice stands in a second block, outside the JSON."""
+    result = results.task_result(made("FAILED", failureCode="ASSET.INVALID.SIZE"))
+    assert not result.is_error
+    data, advice = texts(result)
+    assert json.loads(data) == task("FAILED", failureCode="ASSET.INVALID.SIZE")
+    assert advice.startswith("Advice on this failure: An input file does not meet the requirements")
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "CANCELLED", "PENDING", "DREAMING"])
+def test_other_tasks_come_without_advice(status: str) -> None:
+    """One block, the JSON."""
+    assert len(results.task_result(made(status)).content) == 1
+
+
+def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
+    """A result that would break the host is not sent."""
+    result = results.task_result(made("FAILED", failure="x" * 500_000))
+    assert result.is_error
+    assert "500,1" in texts(result)[0]
+    assert len(texts(result)[0]) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "done", "words"),
+    [
+        (Change(ID, "cancelled", made("PENDING", estimatedCost={"credits": 5})), "cancelled", "Cancelled."),
+        (Change(ID, "cancelled", made("RUNNING")), "cancelled", "not refunded"),
+        (Change(ID, "deleted", made("SUCCEEDED", cost={"credits": 5})), "deleted", "Nothing is refunded"),
+        (Change(ID, "finished", made("SUCCEEDED")), "nothing", "call runway_deleteTask"),
+        (Change(ID, "finished", made("CANCELLED")), "nothing", "already cancelled"),
+        (Change(ID, "gone", None), "nothing", "or belongs to another key's organization"),
+        (Change(ID, "gone", made("CANCELLED")), "nothing", "keeps no output of it"),
+        (Change(ID, "gone", made("RUNNING")), "nothing", "in the same moment"),
+    ],
+    ids=str,
+)
+def test_a_change_says_what_was_done_twice(change: Change, done: str, words: str) -> None:
+    """Once as JSON with structured content, once as a sentence."""
+    result = results.change_result(change)
+    data, sentence = texts(result)
+    assert json.loads(data) == result.structured_content
+    assert result.structured_content is not None
+    assert result.structured_content["id"] == ID
+    assert result.structured_content["done"] == done
+    assert result.structured_content["statusBefore"] == (change.before.status if change.before else None)
+    before: dict[str, JsonValue] = dict(change.before.data) if change.before else {}
+    costs = {name: value for name, value in before.items() if "ost" in name}
+    assert {name: value for name, value in result.structured_content.items() if "ost" in name} == costs
+    assert words in sentence
+    assert not result.is_error
+
+
+def test_a_change_passes_no_endless_cost_on() -> None:
+    """What is not a cost by any measure is left out."""
+    result = results.change_result(Change(ID, "deleted", made("FAILED", cost={"x": "y" * 5_000})))
+    assert result.structured_content == {"id": ID, "done": "deleted", "statusBefore": "FAILED"}
+
+
+def test_a_refused_delete_names_the_tool_that_stops() -> None:
+    """The refusal is an error, says that nothing changed, and keeps the structured content."""
+    result = results.change_error(StillActiveError(made("RUNNING", estimatedCost={"credits": 5})))
+    assert result.is_error
+    assert "runway_cancelTask" in texts(result)[1]
+    assert "Nothing was changed" in texts(result)[1]
+    assert result.structured_content == {
+        "id": ID,
+        "done": "nothing",
+        "statusBefore": "RUNNING",
+        "estimatedCost": {"credits": 5},
+    }
+
+
+ERRORS: list[RunwayError] = [
+    RunwayError("It failed."),
+    AuthenticationError("It failed.", status=401),
+    NotFoundError("It failed.", status=404),
+    RateLimitedError("It failed.", status=429),
+    UnavailableError("It failed.", status=503),
+    UnreachableError("It failed."),
+    UnexpectedReplyError("It failed."),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_failed_read_says_that_nothing_changed(error: RunwayError) -> None:
+    """The error's own text, and that a read changes nothing."""
+    result = results.read_error(error)
+    assert result.is_error
+    assert texts(result)[0].startswith("It failed. Nothing was changed")
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_failed_change_says_that_the_task_is_unchanged(error: RunwayError) -> None:
+    """The error's own text, what it means for the task, and for a passing fault which call settles it."""
+    result = results.change_error(error)
+    assert result.is_error
+    assert texts(result)[0].startswith("It failed. The task was not changed.")
+    assert ("runway_getTask" in texts(result)[0]) == isinstance(
+        error, RateLimitedError | UnavailableError | UnreachableError
+    )
+
+
+def test_an_unclear_change_says_so_and_names_the_call_that_settles_it() -> None:
+    """It may have happened: the text claims neither, and points to a call that changes nothing."""
+    result = results.change_error(UnclearOutcomeError(made("RUNNING"), "The reply was lost."))
+    assert result.is_error
+    text = texts(result)[0]
+    assert "what it did is not known. The reply was lost." in text
+    assert "runway_getTask" in text
+    assert "again" not in text

@@ -1,0 +1,302 @@
+"""The tool that waits: for one task and for many, to the end, to the deadline and beyond."""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+from support.faulty import FaultyWire, faulty_client
+from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.waiting import together, until
+
+from runway_mcp.mcp_server.server import build_server
+from runway_mcp.mcp_server.tools.wait import MAX_TASKS
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.tasks.callers import CallerRegistry
+
+OTHER = "17f20503-6c24-4c16-946b-35dbbce2af2f"
+RUNNING = reply(200, task("RUNNING", progress=0.45))
+DONE = reply(200, task("SUCCEEDED", output=["https://x.example/1.mp4"]))
+
+
+@asynccontextmanager
+async def connected(*steps: Step) -> AsyncGenerator[tuple[Script, Client]]:
+    """A client in memory, of a server over a script that polls without pause."""
+    script = Script(*steps)
+    with anyio.fail_after(30):
+        async with Client(build_server(CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.02))) as client:
+            yield script, client
+
+
+async def wait(client: Client, task_id: object = ID, **arguments: Any) -> CallToolResult:
+    """Call the tool."""
+    return await client.call_tool("runway_waitForTask", {"taskId": task_id, **arguments})
+
+
+def texts(result: CallToolResult) -> list[str]:
+    """The text of each block."""
+    return [block.text for block in result.content if isinstance(block, TextContent)]
+
+
+async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
+    """Exactly what runway_getTask returns then."""
+    async with connected(RUNNING, RUNNING, DONE) as (script, client):
+        waited = await wait(client)
+        read = await client.call_tool("runway_getTask", {"taskId": ID})
+    assert not waited.is_error
+    assert waited.content == read.content
+    assert waited.structured_content == read.structured_content == task("SUCCEEDED", output=["https://x.example/1.mp4"])
+    assert len(script.requests) <= 4
+
+
+async def test_a_failed_task_comes_back_marked_as_an_error() -> None:
+    """What was waited for did not come; JSON, structured content and advice are there all the same."""
+    async with connected(RUNNING, reply(200, task("FAILED", failureCode="SAFETY.INPUT.TEXT"))) as (_, client):
+        result = await wait(client)
+    assert result.is_error
+    assert result.structured_content == task("FAILED", failureCode="SAFETY.INPUT.TEXT")
+    assert json.loads(texts(result)[0]) == result.structured_content
+    assert "Moderation refused an input" in texts(result)[1]
+
+
+async def test_a_cancelled_task_ends_the_wait_without_an_error() -> None:
+    """It is final, and somebody wanted it so."""
+    async with connected(reply(200, task("CANCELLED"))) as (_, client):
+        assert not (await wait(client)).is_error
+
+
+async def still_running() -> None:
+    """No error: the JSON, and a second block that says how it stands and that waiting can go on."""
+    async with connected(RUNNING) as (script, client):
+        result = await wait(client, timeoutSeconds=5)
+        assert not result.is_error
+        assert json.loads(texts(result)[0]) == task("RUNNING", progress=0.45)
+        assert texts(result)[1].startswith("Not finished after 5 s: RUNNING, 45 %. It goes on at Runway;")
+        assert "runway_waitForTask again" in texts(result)[1]
+        asked = len(script.requests)
+        await anyio.sleep(0.1)
+        assert len(script.requests) == asked
+
+
+async def seen_once() -> None:
+    """A trouble that outlasts the deadline is told beside the last state."""
+    async with connected(RUNNING, reply(503)) as (_, client):
+        result = await wait(client, timeoutSeconds=5)
+    assert not result.is_error
+    assert "The latest look at it failed: Runway is unavailable (503)" in texts(result)[1]
+
+
+async def never_seen() -> None:
+    """Without any state the trouble is the error that it is."""
+    async with connected(reply(503)) as (_, client):
+        result = await wait(client, timeoutSeconds=5)
+    assert result.is_error
+    assert "Runway is unavailable (503)" in texts(result)[0]
+
+
+async def one_of_two_finished() -> None:
+    """Several tasks tell how many have finished, in one line of progress for all."""
+    told: list[str | None] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        assert progress <= (total or 0)
+        told.append(message)
+
+    async with connected(several(one="SUCCEEDED", other="RUNNING")) as (_, client):
+        arguments = {"taskId": [ID, OTHER], "timeoutSeconds": 5}
+        result = await client.call_tool("runway_waitForTask", arguments, progress_callback=on_progress)
+    assert (told[-1] or "").startswith("1 of 2 finished, ")
+    assert texts(result)[1].startswith("1 of 2 have not finished after 5 s.")
+
+
+async def test_when_the_time_is_up_the_tasks_are_returned_as_they_stand() -> None:
+    """Whatever is known by then is told, and nothing is asked any more."""
+
+    async def check(case: Callable[[], Awaitable[None]]) -> None:
+        await case()
+
+    await together(check, [still_running, seen_once, never_seen, one_of_two_finished])
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "does not accept the API key"), (404, "no such task"), (400, "refuses the request")]
+)
+async def test_a_failure_that_cannot_pass_ends_the_wait_at_once(status: int, words: str) -> None:
+    """Also after a state was seen."""
+    for steps in ([], [RUNNING]):
+        async with connected(*steps, reply(status, {"error": "no"})) as (_, client):
+            result = await wait(client)
+        assert result.is_error
+        assert words in texts(result)[0]
+
+
+async def test_progress_is_told_at_every_look_and_grows() -> None:
+    """Percent of 100 with status and seconds; strictly growing, as the protocol demands."""
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    steps = [reply(200, task("PENDING")), RUNNING, RUNNING, reply(200, task("RUNNING", progress=0.9)), DONE]
+    async with connected(*steps) as (_, client):
+        await client.call_tool("runway_waitForTask", {"taskId": ID}, progress_callback=on_progress)
+    assert [round(done) for done, _, _ in told] == [0, 45, 45, 90]
+    assert all(before < after for (before, _, _), (after, _, _) in pairwise(told))
+    assert {total for _, total, _ in told} == {100}
+    assert [message for _, _, message in told] == [
+        "PENDING, 0 s",
+        "RUNNING, 45 %, 0 s",
+        "RUNNING, 45 %, 0 s",
+        "RUNNING, 90 %, 0 s",
+    ]
+
+
+def several(**statuses: str) -> Step:
+    """Answer for several tasks, each with its own status."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        task_id = request.url.path.rpartition("/")[2]
+        status = statuses["other" if task_id == OTHER else "one"]
+        if status == "GONE":
+            return httpx2.Response(404, json={"error": "gone"})
+        return httpx2.Response(200, json={**task(status), "id": task_id})
+
+    return answer
+
+
+async def test_several_tasks_come_back_as_a_list_in_the_order_asked() -> None:
+    """Text and structured content hold the same list; it is no error while one has not FAILED."""
+    async with connected(several(one="SUCCEEDED", other="FAILED")) as (_, client):
+        result = await wait(client, [OTHER, ID, OTHER])
+    found = json.loads(texts(result)[0])
+    assert [entry["id"] for entry in found] == [OTHER, ID, OTHER]
+    assert result.structured_content == {"tasks": found}
+    assert not result.is_error
+    assert len(result.content) == 1
+
+
+async def test_a_list_may_come_as_text() -> None:
+    """As some hosts send it."""
+    async with connected(DONE) as (_, client):
+        assert texts(await wait(client, json.dumps([ID]))) == texts(await wait(client, [ID]))
+
+
+async def test_several_tasks_are_an_error_only_where_every_one_failed() -> None:
+    """Then nothing came of what was waited for."""
+    async with connected(several(one="FAILED", other="FAILED")) as (_, client):
+        assert (await wait(client, [ID, OTHER])).is_error
+
+
+async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
+    """The others are returned as they stand, and the note says so."""
+    async with connected(several(one="SUCCEEDED", other="RUNNING")) as (_, client):
+        result = await wait(client, [OTHER, ID], until="any")
+    assert [entry["status"] for entry in json.loads(texts(result)[0])] == ["RUNNING", "SUCCEEDED"]
+    assert texts(result)[1].startswith("1 of 2 have not finished")
+
+
+async def test_a_task_among_several_that_is_gone_has_its_reason_in_its_place() -> None:
+    """The others are not held up by it; where all are gone it is an error."""
+    async with connected(several(one="SUCCEEDED", other="GONE")) as (_, client):
+        found = json.loads(texts(await wait(client, [OTHER, ID]))[0])
+    assert found[0]["id"] == OTHER
+    assert "no such task" in found[0]["error"]
+    assert found[1]["status"] == "SUCCEEDED"
+    async with connected(several(one="GONE", other="GONE")) as (_, client):
+        result = await wait(client, [OTHER, ID])
+    assert result.is_error
+    assert "no such task" in texts(result)[0]
+
+
+async def test_a_task_among_several_that_vanishes_is_not_told_as_it_was() -> None:
+    """What was seen of it before it went is no longer true."""
+    seen: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        task_id = request.url.path.rpartition("/")[2]
+        seen.append(task_id)
+        if task_id == OTHER and seen.count(OTHER) > 1:
+            return httpx2.Response(404, json={"error": "gone"})
+        status = "SUCCEEDED" if task_id == ID and seen.count(ID) > 3 else "RUNNING"
+        return httpx2.Response(200, json={**task(status), "id": task_id})
+
+    async with connected(answer) as (_, client):
+        found = json.loads(texts(await wait(client, [OTHER, ID]))[0])
+    assert set(found[0]) == {"id", "error"}
+    assert found[1]["status"] == "SUCCEEDED"
+
+
+async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
+    """Fifty endless tasks would break the host."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        body = {**task("SUCCEEDED", output=["x" * 300_000]), "id": request.url.path.rpartition("/")[2]}
+        return httpx2.Response(200, json=body)
+
+    async with connected(answer) as (_, client):
+        result = await wait(client, [ID, OTHER])
+    assert result.is_error
+    assert "Ask for fewer" in texts(result)[0]
+
+
+@pytest.mark.parametrize(
+    "given", ["x", "null", "{}", None, 5, {"id": ID}, [], [ID, "../organization"], [ID] * (MAX_TASKS + 1)], ids=str
+)
+async def test_wrong_ids_are_refused_before_anything_is_sent(given: object) -> None:
+    """One bad id of several refuses the call, and so do none, too many, and what is neither text nor list."""
+    async with connected(DONE) as (script, client):
+        result = await wait(client, given)
+    assert result.is_error
+    assert texts(result)[0].startswith("taskId must be")
+    assert "Nothing was sent to Runway" in texts(result)[0]
+    assert script.requests == []
+
+
+@pytest.mark.parametrize("seconds", [4.9, -1, 3601, 1e400, "nan", "soon", None, 10**30])
+async def test_a_wrong_timeout_is_refused_before_anything_is_sent(seconds: object) -> None:
+    """Too short, too long, no number: a short error that names the argument."""
+    async with connected(DONE) as (script, client):
+        result = await wait(client, timeoutSeconds=seconds)
+    assert result.is_error
+    assert '"timeoutSeconds"' in texts(result)[0]
+    assert script.requests == []
+
+
+async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
+    """Nothing more is asked, and no DELETE was sent."""
+    wire = FaultyWire()
+    with anyio.fail_after(20):
+        async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=0.02))) as client:
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(wait, client, SAMPLES["running_long"].id)
+                await until(lambda: len(wire.methods) > 2, "three looks")
+                calls.cancel_scope.cancel()
+            await anyio.wait_all_tasks_blocked()
+            asked = len(wire.methods)
+            await anyio.sleep(0.1)
+            assert len(wire.methods) == asked
+            assert set(wire.methods) == {"GET"}
+
+
+async def test_a_cancel_made_here_ends_a_wait_at_once() -> None:
+    """The waiter does not have to wait for its next look."""
+    wire = FaultyWire()
+    with anyio.fail_after(4):
+        async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=30))) as client:
+            found: list[CallToolResult] = []
+
+            async def waiting() -> None:
+                found.append(await wait(client, SAMPLES["running_long"].id))
+
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(waiting)
+                await until(lambda: wire.methods, "a look")
+                await client.call_tool("runway_cancelTask", {"taskId": SAMPLES["running_long"].id})
+    assert found[0].structured_content is not None
+    assert found[0].structured_content["status"] == "CANCELLED"

@@ -1,0 +1,42 @@
+"""Advice on failure codes."""
+
+import pytest
+
+from runway_mcp.tasks.failure_advice import advice
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("SAFETY.INPUT.IMAGE", "Moderation refused an input. It is not refunded"),
+        ("SAFETY.INPUT", "account suspended"),
+        ("SAFETY.OUTPUT.VIDEO", "Moderation refused what was generated"),
+        ("INPUT_PREPROCESSING.SAFETY.TEXT", "refused the text"),
+        ("INPUT_PREPROCESSING.SAFETY.TEXT.NEW.PART", "refused the text"),
+        ("ASSET.INVALID.DIMENSIONS", "An input file does not meet the requirements"),
+        ("INTERNAL.BAD_OUTPUT.CODE01", "logos, watermarks"),
+        ("INTERNAL.BAD_OUTPUT_NEW", "on Runway's side"),
+        ("INPUT_PREPROCESSING.INTERNAL", "after a delay"),
+        ("INTERNAL", "after a delay"),
+        ("INTERNAL.SOMETHING", "after a delay"),
+        ("THIRD_PARTY.UNAVAILABLE.X", "later, not at once"),
+        ("SAFETY", "Never start it again unchanged"),
+        ("SAFETY.NEW", "Never start it again unchanged"),
+        ("INPUT_PREPROCESSING.SAFETY.IMAGE", "Never start it again unchanged"),
+        ("INPUT_PREPROCESSING.NEW", "not known here; the failure text says more"),
+        ("NEVER.HEARD.OF", "not known here; the failure text says more"),
+        ("", "after a delay"),
+        (None, "after a delay"),
+    ],
+)
+def test_advice_goes_by_the_longest_known_prefix(code: str | None, words: str) -> None:
+    """Whole dotted parts decide; what follows a known prefix is only a diagnosis."""
+    assert words in advice(code)
+
+
+@pytest.mark.parametrize(
+    "code", ["SAFETY.OUTPUT", "SAFETY", "ASSET.INVALID", "INTERNAL.BAD_OUTPUT", "THIRD_PARTY.UNAVAILABLE", "NEW", None]
+)
+def test_where_a_retry_may_help_its_price_is_told(code: str | None) -> None:
+    """No advice leads to a second purchase unsaid."""
+    assert "a new task with its own price" in advice(code)

@@ -1,0 +1,242 @@
+"""The edge of a process that listens: which hosts, which origins, and what their pages may read."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+from support.process import request
+from support.served import ERAS, Served, connection, serving_http
+
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.web.origin_policy import OriginPolicy
+
+PAGE = "https://app.example.com"
+ROUTES = (
+    ("POST", "/mcp"),
+    ("GET", "/mcp"),
+    ("OPTIONS", "/mcp"),
+    ("GET", f"/v1/tasks/{SAMPLES['running'].id}"),
+    ("DELETE", f"/v1/tasks/{SAMPLES['running'].id}"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/healthz"),
+    ("HEAD", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/.well-known/oauth-protected-resource/mcp"),
+    ("PUT", "/nothing/here"),
+)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Let one event loop serve the module, so that its tests can share a process."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def served() -> AsyncGenerator[Served]:
+    """A process that is known under a name of its own, and to one web page."""
+    names = ("--allowed-host", "mcp.example.com", "--allowed-origin", PAGE)
+    async with serving_http(None, "--metrics", *names) as one:
+        yield one
+        await one.server.stop("SIGTERM")
+        await one.server.ends_quietly(timeout=5)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0", ""]
+)
+async def test_a_foreign_host_header_is_421(host: str, era: str, served: Served) -> None:
+    """A web page whose name was bound to this machine's address afterwards reaches nothing."""
+    answer = await served.post(request(1, "tools/list"), Host=host, MCP_Protocol_Version=era)
+    assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "https://localhost.evil.example", "http://127.0.0.1.evil.example:80", "null"]
+)
+async def test_a_foreign_origin_is_403(origin: str, era: str, served: Served) -> None:
+    """No other web page's script is answered."""
+    answer = await served.post(request(1, "tools/list"), Origin=origin, MCP_Protocol_Version=era)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_every_route_is_behind_the_edge(method: str, path: str, served: Served) -> None:
+    """Host and Origin are looked at before anything else, and no answer allows a foreign page anything."""
+    for header, status in ((("Host", "evil.example"), 421), (("Origin", "http://evil.example"), 403)):
+        answer = await served.ask(method, path, header)
+        assert answer.status_code == status
+        assert method == "HEAD" or "Nothing was done" in answer.json()["error"]
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert "server" not in answer.headers
+
+
+async def test_nothing_was_changed_from_outside(served: Served) -> None:
+    """The task that a foreign page wanted to be rid of is still there."""
+    answer = await served.ask("GET", f"/v1/tasks/{SAMPLES['running'].id}")
+    assert (answer.status_code, answer.json()["status"]) == (200, "RUNNING")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+async def test_this_machines_names_pass(name: str, served: Served) -> None:
+    """With and without the port, as a Host and as an Origin."""
+    for host in (name, f"{name}:{served.port}"):
+        answer = await served.post(request(1, "tools/list"), Host=host, Origin=f"http://{host}")
+        assert answer.status_code == 200
+
+
+async def test_no_header_names_the_software(served: Served) -> None:
+    """There is no Server header, on a success as on a refusal."""
+    for answer in (await served.post(request(1, "tools/list")), await served.post(b"", Host="evil.example")):
+        assert "server" not in answer.headers
+        assert "x-powered-by" not in answer.headers
+        assert answer.headers["date"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Host", "localhost"), ("Host", "localhost")],
+        [("Host", "localhost"), ("Host", "evil.example")],
+        [("Host", "localhost"), ("Origin", PAGE), ("Origin", PAGE)],
+    ],
+)
+async def test_a_header_that_says_two_things_is_400(headers: list[tuple[str, str]], served: Served) -> None:
+    """A proxy might have looked at the other one."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    async with connection(served.port) as (reader, writer):
+        writer.write(f"GET /healthz HTTP/1.1\r\n{lines}Connection: close\r\n\r\n".encode())
+        with anyio.fail_after(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_page_that_is_allowed_may_ask_before_it_has_a_token(served: Served) -> None:
+    """A preflight allows every header that MCP's clients send, and no credentials of the browser's."""
+    wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
+    for method in ("GET", "POST", "DELETE"):
+        answer = await served.ask(
+            "OPTIONS",
+            "/mcp",
+            ("Origin", PAGE),
+            ("Access-Control-Request-Method", method),
+            ("Access-Control-Request-Headers", wanted),
+        )
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert answer.headers["access-control-allow-headers"] == wanted
+        assert method in answer.headers["access-control-allow-methods"]
+        assert "access-control-allow-credentials" not in answer.headers
+        assert "Origin" in answer.headers["vary"]
+
+
+async def test_a_page_that_is_allowed_reads_what_clients_need(served: Served) -> None:
+    """On successes and on refusals: the request's id, when to come back, and where to get a token."""
+    for answer in (
+        await served.post(request(1, "tools/list"), Origin=PAGE),
+        await served.ask("GET", "/nothing/here", ("Origin", PAGE)),
+    ):
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        exposed = answer.headers["access-control-expose-headers"]
+        assert exposed == "WWW-Authenticate, Retry-After, X-Request-Id, Mcp-Session-Id"
+        assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:6274", "https://mcp.example.com"])
+async def test_a_page_that_is_not_named_gets_no_cors(origin: str, served: Served) -> None:
+    """A page of this machine or of ours passes, but its browser lets it read only what its own host answers."""
+    asked = ("Access-Control-Request-Method", "POST")
+    for answer in (
+        await served.ask("GET", "/healthz", ("Origin", origin)),
+        await served.ask("OPTIONS", "/mcp", ("Origin", origin), asked),
+    ):
+        assert answer.status_code in {200, 405}
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+EDGE = OriginPolicy(
+    ["mcp.example.com", "other.example:8443", "plain.example:443", "[2001:DB8::1]"],
+    ["https://app.example.com", "http://dev.example:3000"],
+    listens_on="192.0.2.7",
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_served"),
+    [
+        ("mcp.example.com", True),
+        ("MCP.Example.com.", True),
+        ("mcp.example.com:443", True),
+        ("mcp.example.com:", False),
+        ("mcp.example.com:x", False),
+        ("mcp.example.com@evil.example", False),
+        ("evil.example/mcp.example.com", False),
+        ("mcp.example.com.evil.example", False),
+        ("other.example:8443", True),
+        ("other.example", False),
+        ("other.example:443", False),
+        ("plain.example", True),
+        ("plain.example:443", True),
+        ("plain.example:8443", False),
+        ("[2001:db8:0::1]:9000", True),
+        ("[2001:db8::2]", False),
+        ("2001:db8::1", False),
+        ("192.0.2.7:8000", True),
+        ("LOCALHOST:1", True),
+        ("localhost.", True),
+        ("[0:0:0:0:0:0:0:1]", True),
+        ("127.0.0.2", False),
+        ("127.1", False),
+        ("2130706433", False),
+        ("[::ffff:127.0.0.1]", False),
+        ("0.0.0.0", False),
+        ("local host", False),
+        ("loc\u00e4lhost", False),
+        ("", False),
+    ],
+)
+def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> None:
+    """Case, a last dot, an address's form and the default port make no difference; anything else does."""
+    assert EDGE.serves(host) is is_served
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_admitted", "is_shared"),
+    [
+        ("https://app.example.com", True, True),
+        ("HTTPS://App.Example.com:443", True, True),
+        ("http://app.example.com", False, False),
+        ("https://app.example.com:8443", False, False),
+        ("http://dev.example:3000", True, True),
+        ("http://dev.example", False, False),
+        ("https://mcp.example.com", True, False),
+        ("http://mcp.example.com", False, False),
+        ("https://other.example:8443", True, False),
+        ("https://plain.example", True, False),
+        ("http://localhost:6274", True, False),
+        ("https://[::1]", True, False),
+        ("http://192.0.2.7:8000", True, False),
+        ("http://0.0.0.0:8000", False, False),
+        ("null", False, False),
+        ("", False, False),
+        ("https://", False, False),
+        ("file://", False, False),
+        ("chrome-extension://abcdefgh", False, False),
+        ("https://app.example.com/", False, False),
+        ("https://app.example.com https://evil.example", False, False),
+        ("https://user@app.example.com", False, False),
+    ],
+)
+def test_origins_are_compared_by_what_they_mean(origin: str, *, is_admitted: bool, is_shared: bool) -> None:
+    """Pages that are named, pages of this machine, and over https pages of the hosts that are served."""
+    assert (EDGE.admits(origin), EDGE.shares_with(origin)) == (is_admitted, is_shared)
+
+
+def test_a_server_on_every_address_is_not_asked_for_by_that_name() -> None:
+    """`0.0.0.0` and `::` are no names of anything."""
+    for every in ("0.0.0.0", "::"):
+        edge = OriginPolicy(listens_on=every)
+        assert not edge.serves(every if every != "::" else "[::]")
+        assert edge.serves("localhost")
