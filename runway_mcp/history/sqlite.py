@@ -104,7 +104,6 @@ class SqliteHistory:
     ) -> None:
         self._connection = connection
         self._file = file
-        self._identity = _identity(file)
         self._clock = clock
         self._elapsed = elapsed
         self._opened = clock() - elapsed()
@@ -201,8 +200,6 @@ class SqliteHistory:
             self._turn.release()
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._identity != _identity(self._file):
-            raise HistoryReplacedError(self._file)
         with _typed_errors(self._file), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             return work(connection)
@@ -276,17 +273,11 @@ def _typed_errors(file: Path | None) -> Generator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if code == sqlite3.SQLITE_READONLY_DBMOVED:
+            raise HistoryReplacedError(file) from error
+        if code & 0xFF == sqlite3.SQLITE_BUSY:
             raise HistoryLockedError(file) from error
         raise HistoryUnusableError(file, str(error)) from error
     except sqlite3.DatabaseError as error:
         raise HistoryDamagedError(file, str(error)) from error
-
-
-def _identity(file: Path | None) -> tuple[int, int] | None:
-    """What tells a file from another that takes its name; None where there is none."""
-    try:
-        status = file.stat() if file else None
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if status else None

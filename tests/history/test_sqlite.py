@@ -371,7 +371,7 @@ async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> No
         await anyio.Path(file).rename(moved)
         for _ in range(2):
             with pytest.raises(HistoryReplacedError):
-                await begin(one)
+                await begin(one, WITHOUT_TOKEN)
             with pytest.raises(HistoryReplacedError):
                 await one.forget(number)
             await anyio.Path(file).write_bytes(b"")
