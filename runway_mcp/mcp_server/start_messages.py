@@ -113,7 +113,7 @@ def _(error: HistoryNewerError) -> str:
 
 @explain.register
 def _(error: HistoryUnusableError) -> str:
-    return f"The history of started tasks can't be used: {error.file}: {error.reason}."
+    return f"The history of started tasks can't be kept at {error.file}: {error.reason}."
 
 
 def describe_spend(spent: Spend) -> str:

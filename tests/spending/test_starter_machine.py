@@ -102,9 +102,7 @@ class Runway(httpx2.AsyncBaseTransport):
         if self.answer in {"400", "429"}:
             return reply(int(self.answer), {"error": "no"})(request)
         is_lost = self.answer in {"lost after", "lost before", "503"}
-        price = next(
-            credits for seconds, credits in PRICES.items() if f'"duration":{seconds}' in request.read().decode()
-        )
+        price = next(cost for seconds, cost in PRICES.items() if f'"duration":{seconds}' in request.read().decode())
         bought = Purchase(self.token, price, int(self.now // DAY), is_blind=is_lost and price not in self.priced)
         self.purchases.append(bought)
         if self.answer == "503":
