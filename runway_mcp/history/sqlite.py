@@ -272,12 +272,14 @@ def _digest_or_none(client_token: str | None) -> str | None:
 def _typed_errors(file: Path | None) -> Generator[None]:
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.Error) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             raise HistoryReplacedError(file) from error
-        if code & 0xFF == sqlite3.SQLITE_BUSY:
-            raise HistoryLockedError(file) from error
-        raise HistoryUnusableError(file, str(error)) from error
-    except sqlite3.DatabaseError as error:
-        raise HistoryDamagedError(file, str(error)) from error
+        match code & 0xFF:
+            case sqlite3.SQLITE_BUSY:
+                raise HistoryLockedError(file) from error
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                raise HistoryDamagedError(file, str(error)) from error
+            case _:
+                raise HistoryUnusableError(file, str(error)) from error

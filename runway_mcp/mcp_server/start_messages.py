@@ -11,7 +11,7 @@ from runway_mcp.history.records import (
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.spending.limits import ApprovalRequest
+from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -179,7 +179,7 @@ def _cancelled(cancellation: Cancellation) -> str:
             return f"{task} was cancelled at once, but Runway charged {plain(cancellation.charged or 0)} credits."
         case "finished":
             return f"{task} could not be cancelled any more: it has finished or is gone, and may be charged."
-        case "failed":
+        case _:
             return (
                 f"{task} was started, and may not be cancelled: {cancellation.error} Read its state with "
                 "runway_getTask, and cancel it if it goes on."

@@ -20,9 +20,9 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import SENDING_SECONDS, HistoryError, Snapshot, Spend, StartRecord, StartRequest
-from runway_mcp.spending import limits
+from runway_mcp.spending import spending_limits
 from runway_mcp.spending.fingerprint import fingerprint, price_key
-from runway_mcp.spending.limits import ApprovalRequest
+from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
     Cancellation,
     EarlierFailedError,
@@ -91,7 +91,7 @@ class Starter:
         if self._limits.confirm_over is None:
             return None
         history = await self._ledger.history()
-        return limits.approval_request(self._limits, await history.look(self._request(prepared, client_token)))
+        return spending_limits.approval_request(self._limits, await history.look(self._request(prepared, client_token)))
 
     async def start(
         self, prepared: Prepared, *, client_token: str | None = None, approved_credits: float = 0
@@ -136,7 +136,7 @@ class Starter:
         """Record a start, unless its token has one already or a limit forbids it."""
 
         def allow(snapshot: Snapshot) -> None:
-            limits.check_before(self._limits, snapshot, approved_credits)
+            spending_limits.check_before(self._limits, snapshot, approved_credits)
 
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
@@ -188,7 +188,9 @@ class Starter:
         if price is None and (price := await self._estimate(created.id)) is not None:
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
-            limits.check_after(self._limits, price, await self._day_credits(number, unrecorded), approved_credits)
+            spending_limits.check_after(
+                self._limits, price, await self._day_credits(number, unrecorded), approved_credits
+            )
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
         return Started(created.id, price, unrecorded=unrecorded)

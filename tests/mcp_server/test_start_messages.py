@@ -17,7 +17,7 @@ from runway_mcp.history.records import (
 )
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.start_messages import describe_price, describe_spend, explain_unrecorded
-from runway_mcp.spending.limits import ApprovalRequest
+from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -50,7 +50,7 @@ MESSAGES: list[tuple[Exception, str]] = [
     (OverDayLimitError(119, 60, credits=60), "was estimated at 60 credits before, which makes 120 today; this server"),
     (
         OverDayLimitError(60, 61),
-        "Nothing was sent: 61 credits were spent today; this server may spend 60 credits a day",
+        "sent: 61 credits were spent today; this server may spend 60 credits a day",
     ),
     (OverDayLimitError(60, 0, unknown=3), "the cost of 3 tasks started today is unknown, so nothing more can start"),
     (OverDayLimitError(60, 0, unknown=1), "the cost of a task started today is unknown"),

@@ -23,7 +23,7 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.client_capabilities import can_ask_person
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_price
-from runway_mcp.spending.limits import ApprovalRequest
+from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from runway_mcp.history.records import Limits, Snapshot, Spend, StartRecord
-from runway_mcp.spending.limits import ApprovalRequest, approval_request, check_after, check_before
+from runway_mcp.spending.spending_limits import ApprovalRequest, approval_request, check_after, check_before
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     LimitError,
