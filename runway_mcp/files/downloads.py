@@ -1,28 +1,52 @@
-"""Outputs saved to a folder before their links expire: several at once, whole or resumed, never over another file.
+"""Outputs saved before their links expire. A download outlives the call that asked for it; the next call joins it.
 
-That a file was saved before is known by its bytes alone: it is fetched again and compared, and not saved twice.
+It resumes by HTTP Range while the process lives. A file is never written over, and gets its name once it is whole.
 """
 
-import errno
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from random import random
+from typing import Final
 
 import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
 
-from runway_mcp.files.arrivals import Arrival, Rules
-from runway_mcp.files.file_errors import TransferError, UnwantedError
-from runway_mcp.files.folders import Folder
-from runway_mcp.files.transfers import Transfers
+from runway_mcp.api import retry
+from runway_mcp.files.file_client import DownloadResponse, FileClient
+from runway_mcp.files.file_errors import (
+    FilesError,
+    MissingLinkError,
+    SaveFailedError,
+    TooManyDownloadsError,
+    TooManyOutputsError,
+    TransferError,
+    TransferInterruptedError,
+    TransferTimeoutError,
+    UnexpectedContentError,
+)
+from runway_mcp.files.folders import Destination, Folder
+from runway_mcp.files.partial_file import PartialFile
 
-LARGEST = 2 * 1024**3
-"""Bytes that one output may have where nothing else is said."""
-MOST = 50
-"""Outputs that a call saves: what is told of them has room in a host's 1,048,576 characters."""
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 2 * 1024**3
+"""Bytes of one output."""
+MAX_SECONDS = 1800.0
+"""Seconds that one download may take, in the background too."""
+MAX_OUTPUTS = 50
+"""Outputs that a call saves: a report of them has room in a host's 1,048,576 characters."""
+MAX_DOWNLOADS = 200
+"""Downloads of one caller, in progress or not yet reported."""
+RETRIES = 3
+"""Failed requests in a row, none of which brought anything, after which a download fails."""
+WRITE = 1024 * 1024
+"""Bytes that are written at a time."""
 
 Report = Callable[[int, int | None], Awaitable[None]]
-"""Hears of the bytes that are there, of all outputs together, and of how many there will be where that is known."""
+"""Takes the bytes of all outputs that have come, and of all that there will be, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +55,11 @@ class Saved:
 
     Attributes:
         index: Its place among the outputs, from 1.
-        path: Where it is.
+        path: The file.
         size: Its bytes.
         content_type: Its MIME type, by its content.
         sha256: The digest of its bytes, in hexadecimal.
-        was_there: Whether an earlier call had saved it.
+        was_there: Whether an earlier download had saved the same bytes.
     """
 
     index: int
@@ -47,111 +71,301 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """An output that was not saved.
+class InProgress:
+    """An output that is still being downloaded, and goes on after the call.
 
     Attributes:
         index: Its place among the outputs, from 1.
-        error: What happened, in sentences, and what is left of it.
-        may_pass: Whether the same call may bring it later, with nothing else changed.
+        size: Bytes that have come.
+        total: Bytes that it has, where the host says so.
     """
 
     index: int
-    error: str
-    retryable: bool
+    size: int
+    total: int | None
 
 
-async def download(
-    transfers: Transfers,
-    folder: Folder,
-    urls: Sequence[str | None],
-    *,
-    stem: str,
-    timeout: float,
-    largest: int = LARGEST,
-    report: Report | None = None,
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-) -> list[Saved | Failed]:
-    """Save outputs as `{stem}-{index}.{extension}`, and tell of each what became of it, in their order.
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An output that was not saved; nothing of it is left on the disk.
+
+    Attributes:
+        index: Its place among the outputs, from 1.
+        error: Why.
+    """
+
+    index: int
+    error: FilesError
+
+
+Output = Saved | InProgress | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """What bounds one download: its bytes, its seconds; `sleep` waits before a retry."""
+
+    max_bytes: int = MAX_BYTES
+    max_seconds: float = MAX_SECONDS
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+class Downloads:
+    """One caller's downloads.
 
     Args:
-        transfers: What fetches them.
-        folder: Where they are saved.
-        urls: Where they are, None for one without a link. Those beyond the first `MOST` are left out, which the
-            last of what is returned tells.
-        stem: What their names begin with, safe as a file's name: the id of their task.
-        timeout: Seconds that it may take; what is unfinished then is kept, and gone on with by the same call.
-        largest: Bytes that one output may have.
-        report: Hears how it goes.
-        sleep: Waits before something is tried anew.
+        client: What fetches files.
+        tasks: Where downloads run; cancelling it ends them, and removes what is not whole.
+        limits: What bounds each download.
     """
-    rules = Rules(transfers, folder, anyio.current_time() + timeout, largest, sleep)
-    few = urls[:MOST]
-    progress = _Progress(report, sum(url is not None for url in few))
-    ended = dict[int, Saved | Failed]()
 
-    async def save(index: int, url: str) -> None:
-        arrival = Arrival(rules, url, f"{stem}-{index}", partial(progress.note, index))
-        ended[index] = await _save(arrival, index)
+    def __init__(self, client: FileClient, tasks: TaskGroup, limits: DownloadLimits = DownloadLimits()) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._limits = limits
+        self._kept: dict[tuple[Path, str], Download] = {}
 
-    async with anyio.create_task_group() as tasks:
-        for index, url in enumerate(few, 1):
-            if url is None:
-                ended[index] = Failed(index, "The task names no link here, so nothing was asked for.", retryable=False)
-            else:
-                tasks.start_soon(save, index, url)
-    if len(urls) > MOST:
-        left = (
-            f"Outputs {MOST + 1} to {len(urls)} were left out: a call saves {MOST} at most. Their links are the task's."
-        )
-        ended[MOST + 1] = Failed(MOST + 1, left, retryable=False)
-    return [ended[index] for index in sorted(ended)]
+    @property
+    def running(self) -> int:
+        """How many are in progress."""
+        return sum(not download.is_done for download in self._kept.values())
+
+    async def save(
+        self,
+        destination: Destination,
+        urls: Sequence[str | None],
+        *,
+        stem: str,
+        timeout: float,
+        report: Report | None = None,
+    ) -> list[Output]:
+        """Save outputs as `{stem}-{index}.{extension}`, or join the downloads that already do.
+
+        Args:
+            destination: The folder, made with the first byte.
+            urls: The links, None for an output without one. One last `Failed` stands for those beyond `MAX_OUTPUTS`.
+            stem: Safe as a file's name: the id of the task.
+            timeout: Seconds after which what is unfinished is returned as in progress, and goes on.
+            report: Is told how far it is.
+        """
+        outputs: dict[int, Output] = {}
+        joined: dict[int, Download] = {}
+        for index, url in enumerate(urls[:MAX_OUTPUTS], 1):
+            try:
+                joined[index] = await self._join(destination, f"{stem}-{index}", index, url)
+            except FilesError as error:
+                outputs[index] = Failed(index, error)
+        if len(urls) > MAX_OUTPUTS:
+            left_out = TooManyOutputsError(MAX_OUTPUTS + 1, len(urls), MAX_OUTPUTS)
+            outputs[left_out.first] = Failed(left_out.first, left_out)
+        with anyio.move_on_after(timeout):
+            await _follow(list(joined.values()), report)
+        for index, download in joined.items():
+            outputs[index] = self._collect(destination, download, index)
+        return [outputs[index] for index in sorted(outputs)]
+
+    async def _join(self, destination: Destination, name: str, index: int, url: str | None) -> "Download":
+        key = destination.path, name
+        found = self._kept.get(key)
+        if found is not None and (not found.is_done or await to_thread.run_sync(found.is_still_saved)):
+            return found
+        if url is None:
+            raise MissingLinkError
+        if key not in self._kept and len(self._kept) >= MAX_DOWNLOADS:
+            self._forget_one()
+        found = self._kept[key] = Download(self._client, destination, url, name=name, index=index, limits=self._limits)
+        self._tasks.start_soon(found.run)
+        return found
+
+    def _forget_one(self) -> None:
+        """Make room by dropping the oldest result that nobody has asked for."""
+        for key, download in self._kept.items():
+            if download.is_done:
+                del self._kept[key]
+                return
+        raise TooManyDownloadsError(MAX_DOWNLOADS)
+
+    def _collect(self, destination: Destination, download: "Download", index: int) -> Output:
+        if not download.is_done:
+            return InProgress(index, download.size, download.total)
+        if self._kept.get((destination.path, download.name)) is download:
+            del self._kept[destination.path, download.name]
+        return download.result()
 
 
-async def _save(arrival: Arrival, index: int) -> Saved | Failed:
-    """Fetch and name an output; what is unfinished is kept where it can be gone on with, also when cancelled."""
-    try:
-        copy, content_type = await arrival.fetch()
-        path, was_there = await arrival.publish(copy, content_type)
-    except TransferError as error:
-        if error.retryable and not isinstance(error, UnwantedError):
-            return Failed(index, f"{error}{arrival.describe_rest()}", retryable=True)
-        left = " Nothing of it is kept." if await arrival.drop() else ""
-        return Failed(index, f"{error}{left}", error.retryable)
-    except OSError as error:
-        await arrival.drop()
-        return Failed(index, f"It could not be saved: {_describe(error)}. Nothing of it is kept.", retryable=False)
-    else:
-        return Saved(index, path, copy.size, content_type.name, copy.sha256, was_there)
-    finally:
-        await arrival.end()
+async def _follow(downloads: Sequence["Download"], report: Report | None) -> None:
+    """Return once all are done; report how far they are, never backwards."""
+    told = -1
+
+    async def follow(download: Download) -> None:
+        nonlocal told
+        while True:
+            changed, is_done = download.changed, download.is_done
+            come = sum(one.size for one in downloads)
+            totals = [one.total for one in downloads if one.total is not None]
+            if report is not None and come > told:
+                told = come
+                await report(come, sum(totals) if len(totals) == len(downloads) else None)
+            if is_done:
+                return
+            await changed.wait()
+
+    async with anyio.create_task_group() as followers:
+        for download in downloads:
+            followers.start_soon(follow, download)
 
 
-class _Progress:
-    """What has come of all outputs; what is told of it never shrinks."""
+class Download:
+    """One output on its way to the disk. `run` runs once, in the background.
 
-    def __init__(self, report: Report | None, outputs: int) -> None:
-        self._report = report
-        self._outputs = outputs
-        self._done = dict[int, int]()
-        self._totals = dict[int, int]()
-        self._told = -1
+    Attributes:
+        name: The file's name without its extension.
+        size: Bytes that have come.
+        total: Bytes that it has, where the host says so.
+        changed: Is set with the next change of these, and at the end; then replaced.
+    """
 
-    async def note(self, index: int, done: int, total: int | None) -> None:
-        self._done[index] = done
-        if total is not None:
-            self._totals[index] = total
-        come = sum(self._done.values())
-        if self._report is not None and come > self._told:
-            self._told = come
-            await self._report(come, sum(self._totals.values()) if len(self._totals) == self._outputs else None)
+    def __init__(
+        self, client: FileClient, destination: Destination, url: str, *, name: str, index: int, limits: DownloadLimits
+    ) -> None:
+        self.name: Final = name
+        self.total: int | None = None
+        self.changed = anyio.Event()
+        self._client = client
+        self._destination = destination
+        self._url = url
+        self._index = index
+        self._limits = limits
+        self._etag: str | None = None
+        self._can_resume = True
+        self._folder: Folder | None = None
+        self._file: PartialFile | None = None
+        self._result: Saved | Failed | Exception | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        if isinstance(self._result, Saved):
+            return self._result.size
+        return self._file.size if self._file else 0
 
-def _describe(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full"
-        case errno.EFBIG:
-            return "the file system takes no file of this size"
-        case _:
-            return f'the system says "{error.strerror or type(error).__name__}"'
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, in one way or the other."""
+        return self._result is not None
+
+    def is_still_saved(self) -> bool:
+        """Whether it has ended with a file that has not been removed since; blocks."""
+        return isinstance(self._result, Saved) and self._result.path.is_file()
+
+    def result(self) -> Saved | Failed:
+        """Return how it ended; raise what nobody foresaw."""
+        if isinstance(self._result, Saved | Failed):
+            return self._result
+        raise self._result or RuntimeError("the download has not ended")
+
+    async def run(self) -> None:
+        """Save the output, and keep how that ended."""
+        try:
+            with anyio.fail_after(self._limits.max_seconds):
+                self._result = await self._save()
+        except TimeoutError:
+            self._result = Failed(self._index, TransferTimeoutError(self._limits.max_seconds))
+        except FilesError as error:
+            self._result = Failed(self._index, error)
+        except OSError as error:
+            self._result = Failed(self._index, SaveFailedError(error))
+        except Exception as error:  # noqa: BLE001 - raised in the call that asks for the result
+            logger.error("A download ended with %s", type(error).__name__)  # noqa: TRY400 - its text may hold the URL
+            self._result = error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._close)
+            self._notify()
+
+    async def _save(self) -> Saved:
+        file = await self._fetch()
+        if not file.size:
+            raise UnexpectedContentError("empty")
+        content_type = file.content_type
+        if content_type is None:
+            raise UnexpectedContentError("not_media")
+        path, was_there = await to_thread.run_sync(file.publish, self.name, content_type.extension)
+        return Saved(self._index, path, file.size, content_type.name, file.sha256, was_there)
+
+    async def _fetch(self) -> PartialFile:
+        failures = 0
+        while True:
+            before = self.size
+            try:
+                if await self._request():
+                    return await self._opened()
+            except TransferError as error:
+                has_advanced = self.size > before and self._etag is not None and self._can_resume
+                failures = 1 if has_advanced else failures + 1
+                if not error.temporary or failures > RETRIES:
+                    raise
+                await self._limits.sleep(retry.delay(failures, random))
+
+    async def _request(self) -> bool:
+        """Ask for what is missing; return whether the file is whole."""
+        start = self.size if self._etag and self._can_resume else 0
+        try:
+            async with self._client.get(self._url, start=start, etag=self._etag) as response:
+                return await self._receive(response)
+        except TransferError as error:
+            if not start or error.temporary:
+                raise
+            self._can_resume = False  # the host does not give the rest: ask for the whole
+            return False
+
+    async def _receive(self, response: DownloadResponse) -> bool:
+        limit = self._limits.max_bytes
+        if response.total is not None and response.total > limit:
+            raise UnexpectedContentError("too_large", size=response.total, limit=limit)
+        if response.start and None not in {response.total, self.total} and response.total != self.total:
+            raise UnexpectedContentError("wrong_range")
+        file = await self._opened()
+        if not response.start and file.size:
+            await to_thread.run_sync(file.restart)
+        self._etag, self.total = response.etag, response.total
+        self._notify()
+        await self._write(file, response, limit if response.end is None else response.end)
+        return response.end == response.total
+
+    async def _write(self, file: PartialFile, response: DownloadResponse, limit: int) -> None:
+        waiting = bytearray()
+        try:
+            async for chunk in response.chunks:
+                waiting += chunk
+                if file.size + len(waiting) > limit:
+                    waiting.clear()
+                    raise UnexpectedContentError("too_large", limit=limit)
+                if len(waiting) >= WRITE:
+                    await to_thread.run_sync(file.write, bytes(waiting))
+                    waiting.clear()
+                    self._notify()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(file.write, bytes(waiting))
+            self._notify()
+        if response.end is not None and file.size < response.end:
+            raise TransferInterruptedError("broken", response.host)
+
+    async def _opened(self) -> PartialFile:
+        return self._file or await to_thread.run_sync(self._open)
+
+    def _open(self) -> PartialFile:
+        self._folder = self._destination.open()
+        self._file = self._folder.open_partial(self.name)
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.discard()
+        if self._folder is not None:
+            self._folder.close()
+
+    def _notify(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
