@@ -33,9 +33,8 @@ from runway_mcp.files.partial_file import PartialFile
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2 * 1024**3
-"""Bytes of one output."""
 MAX_SECONDS = 1800.0
-"""Seconds that one download may take, in the background too."""
+CALL_SECONDS = 45.0
 MAX_OUTPUTS = 50
 """Outputs that a call saves: a report of them has room in a host's 1,048,576 characters."""
 MAX_DOWNLOADS = 200
@@ -44,6 +43,8 @@ RETRIES = 3
 """Failed requests in a row, none of which brought anything, after which a download fails."""
 WRITE = 1024 * 1024
 """Bytes that are written at a time."""
+REPORT_SECONDS = 1.0
+"""Seconds after which fewer are written, so that progress shows on a slow line."""
 
 Report = Callable[[int, int | None], Awaitable[None]]
 """Takes the bytes of all outputs that have come, and of all that there will be, where that is known."""
@@ -103,10 +104,18 @@ Output = Saved | InProgress | Failed
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """What bounds one download: its bytes, its seconds; `sleep` waits before a retry."""
+    """What bounds downloads.
+
+    Attributes:
+        max_bytes: Bytes of one output.
+        max_seconds: Seconds of one download, in the background too.
+        call_seconds: Seconds that a call waits: below the 60 s after which common MCP hosts give up on it.
+        sleep: Waits before a retry.
+    """
 
     max_bytes: int = MAX_BYTES
     max_seconds: float = MAX_SECONDS
+    call_seconds: float = CALL_SECONDS
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
 
@@ -116,13 +125,13 @@ class Downloads:
     Args:
         client: What fetches files.
         tasks: Where downloads run; cancelling it ends them, and removes what is not whole.
-        limits: What bounds each download.
+        limits: What bounds them.
     """
 
     def __init__(self, client: FileClient, tasks: TaskGroup, limits: DownloadLimits = DownloadLimits()) -> None:
         self._client = client
         self._tasks = tasks
-        self._limits = limits
+        self.limits = limits
         self._kept: dict[tuple[Path, str], Download] = {}
 
     @property
@@ -173,7 +182,7 @@ class Downloads:
             raise MissingLinkError
         if key not in self._kept and len(self._kept) >= MAX_DOWNLOADS:
             self._forget_one()
-        found = self._kept[key] = Download(self._client, destination, url, name=name, index=index, limits=self._limits)
+        found = self._kept[key] = Download(self._client, destination, url, name=name, index=index, limits=self.limits)
         self._tasks.start_soon(found.run)
         return found
 
@@ -240,6 +249,7 @@ class Download:
         self._can_resume = True
         self._folder: Folder | None = None
         self._file: PartialFile | None = None
+        self._waiting = bytearray()
         self._result: Saved | Failed | Exception | None = None
 
     @property
@@ -247,7 +257,7 @@ class Download:
         """Bytes that have come."""
         if isinstance(self._result, Saved):
             return self._result.size
-        return self._file.size if self._file else 0
+        return self._file.size + len(self._waiting) if self._file else 0
 
     @property
     def is_done(self) -> bool:
@@ -334,23 +344,28 @@ class Download:
         return response.end == response.total
 
     async def _write(self, file: PartialFile, response: DownloadResponse, limit: int) -> None:
-        waiting = bytearray()
+        written = anyio.current_time()
         try:
             async for chunk in response.chunks:
-                waiting += chunk
-                if file.size + len(waiting) > limit:
-                    waiting.clear()
+                if self.size + len(chunk) > limit:
                     raise UnexpectedContentError("too_large", limit=limit)
-                if len(waiting) >= WRITE:
-                    await to_thread.run_sync(file.write, bytes(waiting))
-                    waiting.clear()
-                    self._notify()
+                self._waiting += chunk
+                if len(self._waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
+                    await self._flush(file)
+                    written = anyio.current_time()
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(file.write, bytes(waiting))
-            self._notify()
+                await self._flush(file)
         if response.end is not None and file.size < response.end:
             raise TransferInterruptedError("broken", response.host)
+
+    async def _flush(self, file: PartialFile) -> None:
+        data = bytes(self._waiting)
+        try:
+            await to_thread.run_sync(file.write, data)
+        finally:
+            self._waiting.clear()
+        self._notify()
 
     async def _opened(self) -> PartialFile:
         return self._file or await to_thread.run_sync(self._open)

@@ -9,11 +9,6 @@ from runway_mcp.files.downloads import Output, Report
 from runway_mcp.files.folders import Destination
 from runway_mcp.tasks.callers import CallerContext
 
-TIMEOUT = 45.0
-"""Seconds for everything: below the 60 s after which common MCP hosts give up on a tool call."""
-MIN_TIMEOUT = 5.0
-"""Seconds for the downloads, however long the task took to be read."""
-
 
 class NoOutputError(Exception):
     """The task has not succeeded, or has no outputs.
@@ -30,23 +25,24 @@ class NoOutputError(Exception):
 async def save_outputs(
     context: CallerContext, task_id: TaskId, destination: Destination, *, report: Report | None = None
 ) -> list[Output]:
-    """Save all outputs of a task, named by its id; those unfinished after 45 seconds go on in the background.
+    """Save all outputs of a task, named by its id; those that take too long for a call go on in the background.
 
     Raises:
         RunwayError: The task could not be read.
         NoOutputError: It has not succeeded, or has no outputs.
     """
-    until = anyio.current_time() + TIMEOUT
+    started = anyio.current_time()
     task = await context.tasks.get(task_id)
     match task.data.get("output"):
         case [_, *_] as urls if task.status == "SUCCEEDED":
             pass
         case _:
             raise NoOutputError(task)
-    return await (await context.files()).downloads.save(
+    downloads = (await context.files()).downloads
+    return await downloads.save(
         destination,
         [url if isinstance(url, str) else None for url in cast("list[object]", urls)],
         stem=task_id,
-        timeout=max(until - anyio.current_time(), MIN_TIMEOUT),
+        timeout=downloads.limits.call_seconds - (anyio.current_time() - started),
         report=report,
     )

@@ -11,8 +11,8 @@ import pytest
 
 from runway_mcp.files.file_errors import NoFolderAllowedError, PathNotAllowedError, UnusablePathError
 from runway_mcp.files.folders import Folders
-from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.files.safe_open import Abilities
+from runway_mcp.mcp_server.file_messages import explain
 
 MODES = sorted({os.open in os.supports_dir_fd, False})
 Open = Callable[[Folders, str], object]
@@ -210,7 +210,7 @@ def test_a_file_of_an_opened_folder_can_be_read(root: Path, abilities: Abilities
     (root / "saved.png").write_bytes(b"saved")
     (root / "link.png").symlink_to(root.parent / "secret.png")
     (root / "dangling.png").symlink_to(root.parent / "none.png")
-    with Folders([root], abilities=abilities).folder(None) as folder, opened_descriptors():
+    with Folders([root], abilities=abilities).destination(None).open() as folder, opened_descriptors():
         with folder.open_file("saved.png") as file:
             assert file.file.read() == b"saved"
         for name in ("link.png", "dangling.png", "none.png"):

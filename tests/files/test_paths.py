@@ -85,7 +85,7 @@ def test_what_could_lead_elsewhere_is_no_path(text: str, windows: bool) -> None:
 )
 def test_windows_own_names_are_no_path_there(text: str) -> None:
     """Drives without a folder, shares, devices with any extension, streams, names that it would cut."""
-    with pytest.raises(InvalidPathError, match="drive|device|reserved_name"):
+    with pytest.raises(InvalidPathError, match=r"drive|device|reserved_name"):
         parse_path(text, windows=True)
 
 

@@ -115,7 +115,7 @@ async def saving(
                 open_file_client(own_origin=origin, own_transport=transport) as client,
                 anyio.create_task_group() as tasks,
             ):
-                limits = DownloadLimits(max_bytes, max_seconds, sleep)
+                limits = DownloadLimits(max_bytes, max_seconds, sleep=sleep)
                 yield Saving(api, Downloads(client, tasks, limits), sleep, urls, path)
                 tasks.cancel_scope.cancel()
 
