@@ -238,6 +238,7 @@ class Download:
         self, client: FileClient, destination: Destination, url: str, *, name: str, index: int, limits: DownloadLimits
     ) -> None:
         self.name: Final = name
+        self.size = 0
         self.total: int | None = None
         self.changed = anyio.Event()
         self._client = client
@@ -249,15 +250,7 @@ class Download:
         self._can_resume = True
         self._folder: Folder | None = None
         self._file: PartialFile | None = None
-        self._waiting = bytearray()
         self._result: Saved | Failed | Exception | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that have come."""
-        if isinstance(self._result, Saved):
-            return self._result.size
-        return self._file.size + len(self._waiting) if self._file else 0
 
     @property
     def is_done(self) -> bool:
@@ -338,34 +331,36 @@ class Download:
         file = await self._opened()
         if not response.start and file.size:
             await to_thread.run_sync(file.restart)
+            self.size = 0
         self._etag, self.total = response.etag, response.total
         self._notify()
         await self._write(file, response, limit if response.end is None else response.end)
         return response.end == response.total
 
     async def _write(self, file: PartialFile, response: DownloadResponse, limit: int) -> None:
+        waiting = bytearray()
         written = anyio.current_time()
+
+        async def flush() -> None:
+            data = bytes(waiting)
+            waiting.clear()
+            await to_thread.run_sync(file.write, data)
+            self._notify()
+
         try:
             async for chunk in response.chunks:
                 if self.size + len(chunk) > limit:
                     raise UnexpectedContentError("too_large", limit=limit)
-                self._waiting += chunk
-                if len(self._waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
-                    await self._flush(file)
+                self.size += len(chunk)
+                waiting += chunk
+                if len(waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
+                    await flush()
                     written = anyio.current_time()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._flush(file)
+                await flush()
         if response.end is not None and file.size < response.end:
             raise TransferInterruptedError("broken", response.host)
-
-    async def _flush(self, file: PartialFile) -> None:
-        data = bytes(self._waiting)
-        try:
-            await to_thread.run_sync(file.write, data)
-        finally:
-            self._waiting.clear()
-        self._notify()
 
     async def _opened(self) -> PartialFile:
         return self._file or await to_thread.run_sync(self._open)
