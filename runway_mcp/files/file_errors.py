@@ -49,14 +49,7 @@ class NoFolderAllowedError(FilesError):
 
 @dataclass(eq=False)
 class PathNotAllowedError(FilesError):
-    """The path lies outside the allowed folders, or can't be a path.
-
-    Attributes:
-        path: As the caller wrote it.
-        problem: One of `paths.PathProblem`, "outside", or "unusable_name" for the target of a link.
-        allowed: The allowed folders.
-        from_host: Whether the host named them, rather than the operator.
-    """
+    """The path lies "outside" the `allowed` folders, leads to an "unusable_name", or has a `paths.PathProblem`."""
 
     path: str
     problem: str
@@ -66,15 +59,7 @@ class PathNotAllowedError(FilesError):
 
 @dataclass(eq=False)
 class UnusablePathError(FilesError):
-    """The operating system does not open a path inside an allowed folder.
-
-    Attributes:
-        path: As the caller wrote it.
-        action: What did not happen.
-        error: What the system says.
-        folder: The first allowed folder, where the path is relative to it.
-        folder_exists: Whether that folder exists.
-    """
+    """The system does not open a path inside an allowed folder; `folder` is what a relative path begins at."""
 
     path: str
     action: Literal["read", "saved"]
@@ -113,11 +98,7 @@ class TooManyDownloadsError(FilesError):
 
 @dataclass(eq=False)
 class UploadError(FilesError):
-    """A file was not uploaded.
-
-    Attributes:
-        name: The file's name.
-    """
+    """The file called `name` was not uploaded."""
 
     name: str
 
@@ -144,12 +125,7 @@ class UnreadableFileError(UploadError):
 
 @dataclass(eq=False)
 class UploadFailedError(UploadError):
-    """The storage took the file in none of `attempts`.
-
-    Attributes:
-        cause: The last attempt's failure, or the storage's status.
-        code: The storage's error code, if any.
-    """
+    """The storage took the file in none of `attempts`; `cause` is an error, or its status, beside its `code`."""
 
     attempts: int
     cause: "TransferError | int"
@@ -171,13 +147,7 @@ class TransferError(FilesError):
 
 @dataclass(eq=False)
 class UrlNotAllowedError(TransferError):
-    """Nothing is sent to this URL.
-
-    Attributes:
-        problem: Why.
-        host: The URL's host, where it has one.
-        detail: What TLS says of the certificate.
-    """
+    """Nothing is sent to this URL; `detail` is what TLS says of a certificate."""
 
     problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate", "unusable_network"]
     host: str = ""
@@ -198,14 +168,7 @@ class UnexpectedStatusError(TransferError):
 
 @dataclass(eq=False)
 class UnexpectedContentError(TransferError):
-    """What the host sends is not saved.
-
-    Attributes:
-        problem: Why.
-        host: Who sends it.
-        size: Bytes that the file has, where that is the problem and known.
-        limit: Bytes that it may have.
-    """
+    """What the host sends is not saved; `size` and `limit` are bytes, where the file is too large."""
 
     problem: Literal["encoded", "no_length", "wrong_range", "too_large", "empty", "not_media"]
     host: str = ""
@@ -218,13 +181,7 @@ class UnexpectedContentError(TransferError):
 
 @dataclass(eq=False)
 class TransferInterruptedError(TransferError):
-    """There was no connection, or it broke before everything had come.
-
-    Attributes:
-        problem: What happened.
-        host: The other side.
-        detail: What the system or the proxy says.
-    """
+    """There was no connection, or it broke too early; `detail` is what the system or the proxy says."""
 
     problem: Literal["connect_timeout", "unreachable", "proxy", "broken"]
     host: str

@@ -5,7 +5,8 @@ from typing import cast
 import anyio
 
 from runway_mcp.api.models import Task, TaskId
-from runway_mcp.files.downloads import Output, Report
+from runway_mcp.files.download import Output
+from runway_mcp.files.downloads import Report
 from runway_mcp.files.folders import Destination
 from runway_mcp.tasks.callers import CallerContext
 

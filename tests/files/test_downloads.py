@@ -11,13 +11,8 @@ from support.outputs import PICTURE, SOUND, STEM, VIDEO, Host, Saving, failed, n
 from support.upstream import HANG, RESET, Reply, Request, reply
 from support.waiting import until
 
-from runway_mcp.files.downloads import (
-    MAX_DOWNLOADS,
-    MAX_OUTPUTS,
-    RETRIES,
-    InProgress,
-    Output,
-)
+from runway_mcp.files.download import RETRIES, InProgress, Output
+from runway_mcp.files.downloads import MAX_DOWNLOADS, MAX_OUTPUTS
 from runway_mcp.files.file_client import MAX_CONCURRENT
 from runway_mcp.files.file_errors import (
     MissingLinkError,

@@ -12,16 +12,8 @@ import httpx2
 from support.scripted import Sleeper
 from support.upstream import Reply, Request, Script, Upstream, reply, upstream
 
-from runway_mcp.files.downloads import (
-    MAX_BYTES,
-    MAX_SECONDS,
-    DownloadLimits,
-    Downloads,
-    Failed,
-    Output,
-    Report,
-    Saved,
-)
+from runway_mcp.files.download import MAX_BYTES, MAX_SECONDS, DownloadLimits, Failed, Output, Saved
+from runway_mcp.files.downloads import Downloads, Report
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders

@@ -29,7 +29,8 @@ from support.waiting import until
 from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import load
 from runway_mcp.files.caller_files import CallerFiles
-from runway_mcp.files.downloads import DownloadLimits, Downloads
+from runway_mcp.files.download import DownloadLimits
+from runway_mcp.files.downloads import Downloads
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import UnexpectedStatusError, UrlNotAllowedError
 from runway_mcp.files.folders import Folders
