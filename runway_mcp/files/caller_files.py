@@ -11,13 +11,7 @@ from runway_mcp.files.folders import Folders
 
 
 class CallerFiles:
-    """One caller's folders and transfers.
-
-    Attributes:
-        client: What fetches and sends files.
-        downloads: The outputs that are being saved.
-        takes_roots: Whether the host's own folders (roots) are allowed where the operator allows none.
-    """
+    """One caller's folders and transfers."""
 
     def __init__(
         self, find_folders: Callable[[], Folders], client: FileClient, downloads: Downloads, *, takes_roots: bool
@@ -28,18 +22,17 @@ class CallerFiles:
             find_folders: Returns the folders that the operator allows; blocks.
             client: What fetches and sends files.
             downloads: The outputs that are being saved.
-            takes_roots: Whether the host's own folders are allowed where the operator allows none.
+            takes_roots: Whether the host's own folders (roots) are allowed where the operator allows none.
         """
         self.client = client
         self.downloads = downloads
         self.takes_roots = takes_roots
         self._find_folders = find_folders
         self._finding = anyio.Lock()
-        self._folders: Folders | None = None
+        self._folders = Folders(())
 
     async def folders(self) -> Folders:
         """Return the folders that the operator allows; maybe none. Looked up once."""
         async with self._finding:
-            if self._folders is None:
-                self._folders = await to_thread.run_sync(self._find_folders)
+            self._folders = self._folders or await to_thread.run_sync(self._find_folders)
         return self._folders

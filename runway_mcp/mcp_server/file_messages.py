@@ -166,7 +166,7 @@ def _(error: errors.UrlNotAllowedError) -> str:
                 f"This machine does not trust the certificate of {host}: {quote(error.detail)}. Nothing was sent. "
                 "Name its authority with --ca-file (PEM)."
             )
-        case "unusable_network":
+        case _:
             return (
                 "The proxy or certificate settings of this machine can't be used. Nothing was sent. Correct "
                 "HTTPS_PROXY or ALL_PROXY (http:// or https://), SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
@@ -205,7 +205,7 @@ def _(error: errors.UnexpectedContentError) -> str:
             return f"{size} the limit of {error.limit:,}. Nothing of it is left."
         case "empty":
             return "The host sends an empty file. Repeat the call to use a fresh link."
-        case "not_media":
+        case _:
             return "The host sends no image, video, sound or ZIP archive. Repeat the call to use a fresh link."
 
 
@@ -220,7 +220,7 @@ def _(error: errors.TransferInterruptedError) -> str:
             return f"{host} could not be reached: {quote(error.detail)}. {proxy}"
         case "proxy":
             return f"The proxy does not connect to {host}: {quote(error.detail)}. Check HTTPS_PROXY or ALL_PROXY."
-        case "broken":
+        case _:
             return f"The connection to {host} broke before everything had come."
 
 

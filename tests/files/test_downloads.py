@@ -435,6 +435,24 @@ async def test_a_download_has_a_deadline_of_its_own(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+class Faulty(httpx2.AsyncBaseTransport):
+    """Fails as nobody foresaw."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Fail."""
+        raise RuntimeError(request.url.path)
+
+
+async def test_what_nobody_foresaw_is_the_calls_error_and_not_the_servers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged without the link, for the call may have left."""
+    async with saving(Faulty(), tmp_path) as save:
+        with pytest.raises(RuntimeError, match=r"/1\.exe"):
+            await save()
+    assert caplog.messages == ["A download ended with RuntimeError"]
+
+
 async def test_only_a_few_are_fetched_at_once(tmp_path: Path) -> None:
     """The others wait for their turn."""
     async with saving([HANG], tmp_path, MAX_CONCURRENT + 2) as save:

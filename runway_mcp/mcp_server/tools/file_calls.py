@@ -142,7 +142,7 @@ def _file(output: Output) -> JsonValue:
             return {"index": output.index, "error": explain(output.error)}
         case InProgress():
             return {"index": output.index, "downloaded": output.size, "total": output.total}
-        case Saved():
+        case _:
             return {
                 "index": output.index,
                 "path": str(output.path),
