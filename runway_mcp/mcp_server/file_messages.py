@@ -29,7 +29,7 @@ _PATH_PROBLEMS = {
     "device": "It names another machine or a device.",
     "drive": r"Give a whole path (C:\folder\name), or one without a drive or a slash at its start.",
     "reserved_name": "It holds a name that Windows reserves.",
-    "outside": "It lies outside the folders that this server may use.",
+    "outside": "It does not lie in a folder that this server may use.",
     "unusable_name": "It leads to a name that can't be shown or used.",
 }
 

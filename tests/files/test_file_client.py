@@ -561,11 +561,3 @@ async def test_a_file_is_sent_as_it_is_made_and_the_answer_is_told() -> None:
         assert first.headers["content-type"] == "multipart/form-data; boundary=b"
         assert "authorization" not in first.headers
         assert "transfer-encoding" not in first.headers
-
-
-async def test_a_file_goes_only_where_one_may_come_from() -> None:
-    """Under the same rules."""
-    async with open_file_client() as files:
-        for url in ("http://files.example", "https://127.0.0.1:9", "nowhere"):
-            with pytest.raises(UrlNotAllowedError):
-                await files.post(url, content=body(b"abc"), headers={})

@@ -37,23 +37,6 @@ FILES = {
     ],
     "audio/aac": [b"\xff\xf1\x50\x40\x21\x3f", b"\xff\xf9\x50\x40\x21\x3f"],
 }
-EXTENSIONS = [
-    "jpg",
-    "png",
-    "gif",
-    "webp",
-    "mp4",
-    "mov",
-    "webm",
-    "mkv",
-    "ogv",
-    "ogg",
-    "m4a",
-    "wav",
-    "flac",
-    "mp3",
-    "aac",
-]
 
 NOT_MEDIA = [
     b"",
@@ -91,7 +74,8 @@ def test_a_file_is_what_it_begins_with(name: str, head: bytes) -> None:
 def test_each_type_has_an_extension_of_its_own() -> None:
     """A name that other programs understand."""
     found = [detect(heads[0]) for heads in FILES.values()]
-    assert [one and one.extension for one in found] == EXTENSIONS
+    extensions = " ".join(one.extension for one in found if one)
+    assert extensions == "jpg png gif webp mp4 mov webm mkv ogv ogg m4a wav flac mp3 aac"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -155,13 +155,6 @@ async def test_a_name_without_an_address_can_not_be_reached() -> None:
         await PublicNetwork(Names([])).connect_tcp("files.example", 443, 5)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "::1", "::", "0"])
-async def test_the_system_resolves_every_spelling_of_this_machine_to_one_that_is_refused(host: str) -> None:
-    """What a spelling means is the resolver's to say: here it is looked at what came of it."""
-    with pytest.raises((NotPublicError, httpcore2.ConnectError)):
-        await PublicNetwork(network=Wire()).connect_tcp(host, 443, 5)
-
-
 async def test_an_address_is_resolved_to_itself_once() -> None:
     """As the literal that is connected to."""
     assert await resolve("1.1.1.1", 443) == ["1.1.1.1"]

@@ -29,7 +29,7 @@ from runway_mcp.files.file_errors import (
     UrlNotAllowedError,
 )
 from runway_mcp.files.folders import Folders, InputFile
-from runway_mcp.files.uploads import CHUNK, MAX_BYTES, NOT_TAKEN, Uploaded, upload
+from runway_mcp.files.uploads import CHUNK, MAX_BYTES, Uploaded, upload
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.sandbox import create_app
 from runway_mcp.sandbox.media import render
@@ -296,8 +296,3 @@ async def test_a_cancelled_upload_ends_at_once(tmp_path: Path) -> None:
                 tasks.cancel_scope.cancel()
             await until(lambda: found.server.connections == 1, "the connection to the storage to be closed")
         assert found.server.count("POST") == 2
-
-
-def test_what_runway_gives_but_does_not_take_is_known() -> None:
-    """A GIF alone."""
-    assert sorted(NOT_TAKEN) == ["image/gif"]
