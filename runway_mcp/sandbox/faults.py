@@ -183,6 +183,8 @@ class FaultInjection:
     async def _act(self, scope: Scope, receive: Receive) -> list[Message]:
         """Have the API act; return its answer, unsent."""
         answer: list[Message] = []
+        # by this version an app need not watch for the client to leave, which would cut a file short
+        scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
 
         async def keep(message: Message) -> None:
             answer.append(message)

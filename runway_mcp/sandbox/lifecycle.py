@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from runway_mcp.sandbox.catalogue import concurrency
-from runway_mcp.sandbox.media import Kind
+from runway_mcp.sandbox.outputs import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
+OPENING_BALANCE = 100_000
+MONTHLY_SPEND = 100_000
+DAILY_GENERATIONS = 5_000
+
+# no endpoint takes these any more, so the samples that hold a slot for an hour use them
+LONG_QUEUE_MODEL, LONG_RUN_MODEL = "gen3a_turbo", "veo3"
+
 _CANCELLED_READABLE = 60.0
 _DAY = 86_400.0
+
+
+def concurrency(model: str) -> int:
+    """Return how many generations of a model may be PENDING or RUNNING at once."""
+    return 1 if model == LONG_RUN_MODEL else 2
 
 
 @dataclass(frozen=True, slots=True)
