@@ -20,7 +20,7 @@ Issue = Mapping[str, object]
 
 _UNDEFINED = object()  # the value of a field that is missing
 _UPLOAD = "runway://"
-_NAMES: tuple[tuple[type, str], ...] = (
+_NAMES = (
     (bool, "boolean"),
     (str, "string"),
     (int | float, "number"),
@@ -49,7 +49,7 @@ def find_issues(value: object, schema: Schema, uploads: Mapping[str, Kind] | Non
         uploads: The kinds of the uploads that are there, by URI.
     """
     validator = _dialect()(schema, format_checker=_upload_checker(uploads or {}))
-    return [issue for error in validator.iter_errors(value) for issue in _issues(error, uploads or {})]
+    return [issue for error in validator.iter_errors(cast("Any", value)) for issue in _issues(error, uploads or {})]
 
 
 def prepare(schema: Any, *, closed: bool) -> Any:
@@ -118,6 +118,8 @@ def _issues(error: "ValidationError", uploads: Mapping[str, Kind]) -> Iterator[I
             yield _issue("unrecognized_keys", path, f"Unrecognized keys: {named}", keys=keys)
         case "anyOf":
             yield from _union(error, uploads)
+        case "format":
+            pass  # of an upload, which the union around it tells of
         case _:
             code, name, expected = _LIMITS[rule]
             start = code.replace("_", " ").capitalize()
@@ -189,7 +191,7 @@ def _upload_checker(uploads: Mapping[str, Kind]) -> "FormatChecker":
 
 
 def _is_upload(uploads: Mapping[str, Kind], kind: Kind, value: object) -> bool:
-    return not isinstance(value, str) or uploads.get(value) == kind
+    return not (isinstance(value, str) and value.startswith(_UPLOAD)) or uploads.get(value) == kind
 
 
 def _utf16_length(text: str) -> int:

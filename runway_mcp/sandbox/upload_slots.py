@@ -63,7 +63,7 @@ def check_slot_request(body: object) -> list[Issue]:
     issues = find_issues(body, _REQUEST)
     if not issues and _extension(cast("dict[str, str]", body)["filename"]) not in _CONTENT_TYPES:
         message = f"Invalid extension: expected one of {'|'.join(_CONTENT_TYPES)}"
-        issues = [{"code": "custom", "path": ["filename"], "message": message}]
+        return [{"code": "custom", "path": ["filename"], "message": message}]
     return issues
 
 
