@@ -10,7 +10,6 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 from sandbox_client import Client
-from sandbox_rules import RULES, assert_conforms
 from sandbox_wires import Wire, client_of, serving, wires
 from support.process import running
 from support.served import free_port
@@ -40,7 +39,7 @@ async def test_a_status_is_answered_in_the_apis_place(wire: Wire, status: int, w
     async with wire(f"DELETE {status}") as client:
         answer = await client.http.delete(TASK)
         assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
-        assert_conforms(answer.json(), RULES["error"])
+        assert set(answer.json()) == {"error"}
         assert await client.status(RUNNING) == "RUNNING"
 
 
