@@ -29,7 +29,6 @@ _FORM = re.compile(
     r"(?: @([1-9][0-9]{0,5})([+n]?))?"
 )
 _MODES: dict[str, Mode] = {"": "only", "+": "from", "n": "every"}
-_SUFFIXES = {mode: suffix for suffix, mode in _MODES.items()}
 _NO_FAULT = (
     'a fault reads METHOD [/PATH] WHAT [@N], such as "GET 503 @2", "DELETE lost", "ANY 2.5s @3n" '
     'or "GET /outputs 1000B @1"'
@@ -49,18 +48,12 @@ class Cut:
 
     size: int
 
-    def __str__(self) -> str:
-        return f"{self.size}B"
-
 
 @dataclass(frozen=True, slots=True)
 class Drip:
     """The answer's body comes at so many bytes a second."""
 
     rate: int
-
-    def __str__(self) -> str:
-        return f"{self.rate}B/s"
 
 
 What = int | timedelta | Cut | Drip | Word
@@ -77,9 +70,6 @@ class Fault:
     by all three) for ``path`` or what lies below it (empty: for any) it meets the ``nth`` ``only``,
     all ``from`` the nth on, or ``every`` nth, counted from 1. Files are put to ``/storage`` and had
     from ``/outputs``.
-
-    Raises:
-        ValueError: A number is out of range, or the path has another form.
     """
 
     method: Method | Literal["ANY"]
@@ -94,17 +84,6 @@ class Fault:
         "cut after so many bytes (1000B), slow (1000B/s), html, truncated or empty; @2 (the second), @2+ (from it on), "
         "@2n (every second)"
     )
-
-    def __post_init__(self) -> None:
-        if not _FORM.fullmatch(str(self)):
-            raise ValueError(_NO_FAULT)
-
-    def __str__(self) -> str:
-        what = self.what
-        if isinstance(what, timedelta):
-            what = f"{what.total_seconds():f}".rstrip("0").rstrip(".") + "s"
-        which = "" if (self.mode, self.nth) == ("from", 1) else f" @{self.nth}{_SUFFIXES[self.mode]}"
-        return f"{self.method} {self.path and f'{self.path} '}{what}{which}"
 
     @classmethod
     def parse(cls, text: str) -> Self:

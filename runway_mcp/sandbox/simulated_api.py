@@ -63,7 +63,7 @@ def create_app(
 
     Args:
         clock: Returns UNIX seconds; every state is a function of it.
-        speed: How many times faster than life tasks go through their states. Clock times
+        speed: How many times faster than life tasks go through their states, above 0. Clock times
             (`createdAt`, the expiry of output URLs and uploads, a day's usage) are not affected.
         samples: Whether the tasks of `SAMPLES` are there.
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
@@ -72,9 +72,6 @@ def create_app(
             are for one request the first counts.
         catalogue: What can be created, in the form of the catalogue's `catalogue.json`, the default.
         prices: What it costs, in the form of the catalogue's `prices.json`, the default.
-
-    Raises:
-        ValueError: `speed` is not a positive number.
     """
     endpoints = load_endpoints(catalogue or read_data("catalogue.json"), prices or read_data("prices.json"))
     account = Account(

@@ -4,7 +4,6 @@ The storage takes a form as Amazon S3 takes one that was signed beforehand: it k
 answers in XML. Of a file no more is kept than its kind and expiry.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,7 +26,6 @@ _SLOT_LIFETIME = 3600.0  # seconds of clock time
 _FILE_LIFETIME = 86_400.0  # seconds of clock time, from the upload on
 _FORM = 64 * 1024  # bytes that a form may hold beside the file
 _FIELDS = 20
-_CHUNK = 1024 * 1024
 _CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
     {
         ".jpg": "image/jpeg",
@@ -105,16 +103,16 @@ class UploadSlots:
         if length is None:
             return _refuse("MissingContentLength", "The header Content-Length is required.", status=411)
         if int(length) > LARGEST + _FORM:
-            return _too_large()
+            return _refuse("EntityTooLarge", f"The file is larger than {LARGEST} bytes.")
         try:
             async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=_FORM) as form:
-                return await self._take(form.multi_items(), now)
+                return self._take(form.multi_items(), now)
         except HTTPException:
             return _refuse("MalformedPOSTRequest", "The body is not well-formed multipart/form-data.")
         except ClientDisconnect:
             return _refuse("RequestTimeout", "The connection was closed before the form was whole.")
 
-    async def _take(self, items: Sequence[tuple[str, UploadFile | str]], now: float) -> Response:
+    def _take(self, items: Sequence[tuple[str, UploadFile | str]], now: float) -> Response:
         fields = {name: value for name, value in items if isinstance(value, str)}
         name, file = items[-1] if items else ("", "")
         if name != "file" or isinstance(file, str):
@@ -122,26 +120,16 @@ class UploadSlots:
         signed = urlencode(sorted(field for field in fields.items() if field[0] not in _UNSIGNED))
         if not admits(self._key, fields.get("policy", ""), signed, now):
             return _refuse("AccessDenied", "Invalid according to Policy, or the policy has expired.", status=403)
-        size = file.size or 0
-        if size > LARGEST:
-            return _too_large()
-        if size < SMALLEST:
+        if (file.size or 0) < SMALLEST:
             return _refuse("EntityTooSmall", f"The file is smaller than {SMALLEST} bytes.")
-        digest = hashlib.md5(usedforsecurity=False)
-        while chunk := await file.read(_CHUNK):
-            digest.update(chunk)
         kind = cast("Kind", fields["Content-Type"].partition("/")[0])
         self._files[f"runway://{fields['key']}"] = _File(kind, now + _FILE_LIFETIME)
-        return Response(status_code=204, headers={"ETag": f'"{digest.hexdigest()}"'})
+        return Response(status_code=204)
 
 
 def _extension(filename: str) -> str:
     _, dot, rest = filename.rpartition(".")
     return f"{dot}{rest}".lower()
-
-
-def _too_large() -> Response:
-    return _refuse("EntityTooLarge", f"The file is larger than {LARGEST} bytes.")
 
 
 def _refuse(code: str, message: str, *, status: int = 400) -> Response:

@@ -112,6 +112,7 @@ EXCHANGES: Mapping[str, Exchange] = {
     "no fields for a router": _invalid("/v1/generate/image", b"{}"),
     "unknown model": _invalid(_CREATE, b'{"model": "gen1"}'),
     "day that is none": _invalid("/v1/organization/usage", b'{"startDate": "2026-02-30"}'),
+    "usage of no object": _invalid("/v1/organization/usage", b"[]"),
     "upload": Exchange("POST", _UPLOADS, 200, "upload", b'{"filename": "a.png", "type": "ephemeral"}'),
     "upload of no medium": _invalid(_UPLOADS, b'{"filename": "a.txt", "type": "ephemeral"}'),
     "upload of no type": _invalid(_UPLOADS, b'{"filename": "a.png"}'),
