@@ -66,6 +66,8 @@ _MISTAKES: list[tuple[str, dict[str, object], tuple[str, list[str | int], str]]]
         {"model": "eleven_v3", "voice": _PRESET | {"presetId": "Nobody"}},
         ("invalid_value", _VOICE, "expected one of"),
     ),
+    ("speech_to_speech", {"media": {"type": "audio", "uri": 5}}, ("invalid_union", ["media", "uri"], "Invalid input")),
+    ("image_upscale", {"imageUri": "runway://x"}, ("invalid_union", ["imageUri"], "Invalid input")),
     ("speech_to_speech", {"media": {"type": "text"}}, ("invalid_union", ["media", "type"], "Invalid input")),
     ("text_to_speech", {"voice": "Maya"}, ("invalid_type", ["voice"], "expected object, received string")),
     ("sound_effect", {"duration": 30.5}, ("too_big", ["duration"], "expected number to be <=30")),
