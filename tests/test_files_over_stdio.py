@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from support.process import ENVIRONMENT
 
-from runway_mcp.sandbox.outputs import OUTPUTS
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 
 @pytest.fixture(scope="module")

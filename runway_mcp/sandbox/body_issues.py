@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
-from runway_mcp.sandbox.outputs import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 if TYPE_CHECKING:
     from jsonschema import FormatChecker, ValidationError

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
-from runway_mcp.sandbox.outputs import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 from runway_mcp.sandbox.prices import Price, Settings
 
 _ROUTED_MODELS: Mapping[Kind, str] = MappingProxyType({"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"})

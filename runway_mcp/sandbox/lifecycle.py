@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from runway_mcp.sandbox.outputs import Kind
+from runway_mcp.sandbox.output_files import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from runway_mcp.sandbox.body_issues import Issue
 from runway_mcp.sandbox.endpoints import Endpoint
 from runway_mcp.sandbox.lifecycle import MONTHLY_SPEND, Account, Task, concurrency
-from runway_mcp.sandbox.outputs import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 Body = dict[str, object]
 

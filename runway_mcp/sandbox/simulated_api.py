@@ -33,7 +33,7 @@ from runway_mcp.sandbox.lifecycle import (
     Outcome,
     Script,
 )
-from runway_mcp.sandbox.outputs import LIFETIME, OUTPUTS, admits, sign
+from runway_mcp.sandbox.output_files import LIFETIME, OUTPUTS, admits, sign
 from runway_mcp.sandbox.prices import count_outputs, credits_for
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request

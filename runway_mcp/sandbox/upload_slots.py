@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues
-from runway_mcp.sandbox.outputs import Kind, admits, sign
+from runway_mcp.sandbox.output_files import Kind, admits, sign
 
 SMALLEST, LARGEST = 512, 200 * 1024 * 1024
 """Bytes of a file."""

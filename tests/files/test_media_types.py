@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runway_mcp.files.media_types import detect, detect_output
-from runway_mcp.sandbox.outputs import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 WEBM = bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d4287810442858102")
 MKV = bytes.fromhex("1a45dfa3a34286810142f7810142f2810442f381084282886d6174726f736b614287810442858102")

@@ -25,7 +25,7 @@ from runway_mcp.files.transfers import Transfers, open_transfers
 from runway_mcp.files.uploads import CHUNK, LARGEST, NOT_TAKEN, Uploaded, UploadError, upload
 from runway_mcp.sandbox import create_app
 from runway_mcp.sandbox.faults import Fault
-from runway_mcp.sandbox.outputs import OUTPUTS
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 PNG = OUTPUTS["image"].path.read_bytes()
 LONG = PNG + bytes(3 * CHUNK)

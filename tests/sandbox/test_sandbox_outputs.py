@@ -6,7 +6,7 @@ from sandbox_client import Client, Clock
 from sandbox_wires import Wire, wires
 
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.sandbox.outputs import OUTPUTS
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 
 async def _links(client: Client, sample: str = "succeeded_video") -> list[str]:

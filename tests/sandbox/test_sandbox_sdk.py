@@ -22,7 +22,7 @@ from sandbox_client import Clock
 from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
-from runway_mcp.sandbox.outputs import OUTPUTS
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 _UNKNOWN = "11111111-1111-4111-8111-111111111111"
 
