@@ -1,6 +1,6 @@
 """Requests that go wrong on purpose, as a network, a gateway or a busy API makes them go wrong by chance.
 
-A ``Fault`` says what goes wrong with which requests, as a value or as a line of text; the middleware
+A `Fault` says what goes wrong with which requests, as a value or as a line of text; the middleware
 makes it happen. Requests are counted and nothing is random, so that a run can be repeated.
 """
 
@@ -63,13 +63,13 @@ What = int | timedelta | Cut | Drip | Word
 class Fault:
     """What goes wrong, and with which requests.
 
-    ``what`` is a status from 400 to 599 in the API's place; a delay, under 10,000 seconds, between the
-    API's act and its answer; a connection that breaks before the API has acted (``drop``), after
-    (``lost``), or in the middle of the answer (``Cut``); an answer that is slow (``Drip``); or, after
-    the API has acted, status 200 with a body that can not be read. Of the requests by ``method`` (ANY:
-    by all three) for ``path`` or what lies below it (empty: for any) it meets the ``nth`` ``only``,
-    all ``from`` the nth on, or ``every`` nth, counted from 1. Files are put to ``/storage`` and had
-    from ``/outputs``.
+    `what` is a status from 400 to 599 in the API's place; a delay, under 10,000 seconds, between the
+    API's act and its answer; a connection that breaks before the API has acted (`drop`), after
+    (`lost`), or in the middle of the answer (`Cut`); an answer that is slow (`Drip`); or, after
+    the API has acted, status 200 with a body that can not be read. Of the requests by `method` (ANY:
+    by all three) for `path` or what lies below it (empty: for any) it meets the `nth` `only`,
+    all `from` the nth on, or `every` nth, counted from 1. Files are put to `/storage` and had
+    from `/outputs`.
     """
 
     method: Method | Literal["ANY"]
@@ -87,7 +87,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form, which is ``GRAMMAR``.
+        """Read the text form, which is `GRAMMAR`.
 
         Raises:
             ValueError: The text is not of that form; the message does not repeat it.

@@ -47,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is to happen to a task; ``pending`` and ``running`` are seconds of lifecycle time."""
+    """What is to happen to a task; `pending` and `running` are seconds of lifecycle time."""
 
     model: str
     credits: int
@@ -58,7 +58,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A task that is there from the start; ``age`` is how long before the first look it was created."""
+    """A task that is there from the start; `age` is how long before the first look it was created."""
 
     id: str
     what: str
@@ -79,8 +79,8 @@ class Entry:
 class Task:
     """One task; all times are UNIX seconds of the sandbox's clock.
 
-    It is THROTTLED before ``begins``, PENDING from there for ``pending`` seconds, RUNNING until
-    ``ends``, in its outcome's status afterwards, and unknown to the API from ``gone`` on.
+    It is THROTTLED before `begins`, PENDING from there for `pending` seconds, RUNNING until
+    `ends`, in its outcome's status afterwards, and unknown to the API from `gone` on.
     """
 
     id: str
