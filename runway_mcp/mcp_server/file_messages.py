@@ -37,7 +37,7 @@ _PATH_PROBLEMS = {
 @explain.register
 def _(_: errors.NoFolderAllowedError) -> str:
     return (
-        "This server may use no folder, so no file was read or written. Start it with --files-root FOLDER to allow one."
+        "No folder is allowed, so no file was read or written. Start this server with --files-root FOLDER to allow one."
     )
 
 

@@ -32,9 +32,9 @@ from runway_mcp.files.folders import Folders, InputFile
 from runway_mcp.files.uploads import CHUNK, MAX_BYTES, Uploaded, upload
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.sandbox import create_app
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
-PNG = render("image", 0)
+PNG = OUTPUTS["image"].path.read_bytes()
 LONG = PNG + bytes(3 * CHUNK)
 TAKEN = reply(204)
 REFUSED = reply(

@@ -18,10 +18,10 @@ from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders
 from runway_mcp.mcp_server.file_messages import explain
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 STEM = "08388106-1b46-4f5c-bd46-1c1d7ee86892"
-VIDEO, PICTURE, SOUND = render("video", 0), render("image", 1), render("audio", 2)
+VIDEO, PICTURE, SOUND = (OUTPUTS[kind].path.read_bytes() for kind in OUTPUTS)
 
 
 class Host:
