@@ -153,21 +153,23 @@ class Download:
 
     async def run(self) -> None:
         """Save the output, and keep how that ended."""
+        result: Saved | Failed | Exception | None = None
         try:
             with anyio.fail_after(self._limits.max_seconds):
-                self._result = await self._save()
+                result = await self._save()
         except TimeoutError:
-            self._result = Failed(self._index, TransferTimeoutError(self._limits.max_seconds))
+            result = Failed(self._index, TransferTimeoutError(self._limits.max_seconds))
         except FilesError as error:
-            self._result = Failed(self._index, error)
+            result = Failed(self._index, error)
         except OSError as error:
-            self._result = Failed(self._index, SaveFailedError(error))
+            result = Failed(self._index, SaveFailedError(error))
         except Exception as error:  # noqa: BLE001 - raised in the call that asks for the result
             logger.error("A download ended with %s", type(error).__name__)  # noqa: TRY400 - its text may hold the URL
-            self._result = error
+            result = error
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._close)
+            self._result = result
             self._notify()
 
     async def _save(self) -> Saved:

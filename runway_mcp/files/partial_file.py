@@ -127,7 +127,8 @@ class PartialFile:
 
     def discard(self) -> None:
         """Remove it; after `publish` the final name stays."""
-        self._file.close()
+        with suppress(OSError):  # a full network disk may say so again
+            self._file.close()
         with suppress(OSError):
             self._directory.unlink(self._name)
 
