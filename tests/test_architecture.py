@@ -93,8 +93,8 @@ def test_no_file_imports_itself_through_others() -> None:
     """There is no circle between files, wherever in a file the import stands."""
     files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
     imported = {
-        name: {module for module in files for one in imports(path) if one == module or one.startswith(f"{module}.")}
-        for name, path in files.items()
+        name: {module for module in files for one in found if one == module or one.startswith(f"{module}.")}
+        for name, found in ((name, imports(path)) for name, path in files.items())
     }
     while leaves := {name for name, others in imported.items() if not others & imported.keys()}:
         imported = {name: others for name, others in imported.items() if name not in leaves}
