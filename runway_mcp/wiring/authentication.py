@@ -23,9 +23,9 @@ def authentication_of(settings: Settings, find_key: FindKey) -> Authentication |
     if settings.auth == "none":
         return None
 
-    if settings.share_key and settings.api_key is None and not settings.sandbox:
-        raise SettingsError("--share-key: there is no key to share; set RUNWAYML_API_SECRET")
-    shared = settings.api_key if settings.share_key else None
+    if settings.allow_shared_key and settings.api_key is None and not settings.sandbox:
+        raise SettingsError("--allow-shared-key: there is no key to share; set RUNWAYML_API_SECRET")
+    shared = settings.api_key if settings.allow_shared_key else None
     keys = RunwayKeys(lambda _: SANDBOX_KEY, SANDBOX_KEY) if settings.sandbox else RunwayKeys(find_key, shared)
     try:
         return _by_tokens(settings, keys) if settings.auth == "token" else _by_oauth(settings, keys)
@@ -54,14 +54,14 @@ def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
     authority = OidcDiscovery(issuer, trust=partial(trust, settings.ca_file))
     audience = Audience(resource)
     introspection = None
-    if settings.oauth_introspection:
+    if settings.oauth_introspection_url:
         if settings.oauth_client_id is None or settings.oauth_client_secret is None:
             raise SettingsError(
-                "--oauth-introspection: it needs --oauth-client-id and the variable RUNWAY_MCP_OAUTH_CLIENT_SECRET"
+                "--oauth-introspection-url: it needs --oauth-client-id and the variable RUNWAY_MCP_OAUTH_CLIENT_SECRET"
             )
         introspection = Introspection(
             authority,
-            settings.oauth_introspection,
+            settings.oauth_introspection_url,
             audience,
             client_id=settings.oauth_client_id,
             client_secret=settings.oauth_client_secret,

@@ -64,7 +64,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         authentication=authentication,
         routes=routes,
         health=health.routes(),
-        most_requests=settings.max_requests,
+        most_requests=settings.max_concurrent_requests,
         stop=stop,
         tell=core.tell,
     )
@@ -81,7 +81,7 @@ def _health(settings: Settings, stop: GracefulShutdown, connect: Connect) -> Hea
     """What tells whether the server is ready: it asks Runway with its own key, or with none where each has theirs."""
     if settings.sandbox:
         return Health(stop)
-    uses_own_key = settings.auth == "none" or settings.share_key
+    uses_own_key = settings.auth == "none" or settings.allow_shared_key
     if uses_own_key and settings.api_key is None:
         return Health(stop, missing="No Runway API key is set.")
 

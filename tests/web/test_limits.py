@@ -38,9 +38,9 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
     """A server for two callers, whose calls get no answer from the API."""
     tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
     write_tokens(tokens)
-    arguments = ("--auth", "token", "--tokens-file", str(tokens), "--share-key")
+    arguments = ("--auth", "token", "--tokens-file", str(tokens), "--allow-shared-key")
     page = ("--allowed-origin", PAGE)
-    limits = ("--max-requests", str(MAX_REQUESTS), "--max-waits", str(MAX_WAITS))
+    limits = ("--max-concurrent-requests", str(MAX_REQUESTS), "--max-concurrent-waits", str(MAX_WAITS))
     async with upstream([HANG]) as api, serving_http(api, *arguments, *page, *limits) as served:
         yield api, served
         await served.server.stop("SIGTERM")

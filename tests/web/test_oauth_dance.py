@@ -62,7 +62,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
             "--auth": "oauth",
             "--oauth-issuer": server.issuer,
             "--oauth-audience": f"http://127.0.0.1:{port}/mcp",
-            "--oauth-introspection": server.introspection,
+            "--oauth-introspection-url": server.introspection,
             "--oauth-client-id": CLIENT_ID,
             "--tenants-file": str(tenants),
             "--log-level": "debug",

@@ -292,8 +292,11 @@ def test_what_can_not_be_served_is_told_at_the_start(tmp_path: Path, capsys: pyt
     cases: list[tuple[list[str], str]] = [
         ([*HTTP, "--auth", "token", "--tokens-file", str(path)], "--tokens-file: [[token]] 2: sha256: another"),
         ([*OAUTH, "--tenants-file", str(path)], "--tenants-file: it holds something beside [[tenant]] tables"),
-        ([*OAUTH, "--share-key"], "--share-key: there is no key to share"),
-        ([*OAUTH, "--oauth-introspection", "https://id.example/look"], "it needs --oauth-client-id and the variable"),
+        ([*OAUTH, "--allow-shared-key"], "--allow-shared-key: there is no key to share"),
+        (
+            [*OAUTH, "--oauth-introspection-url", "https://id.example/look"],
+            "it needs --oauth-client-id and the variable",
+        ),
     ]
     for arguments, words in cases:
         assert main(arguments) == 2
@@ -358,7 +361,7 @@ async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) ->
     said = " ".join(getattr(block, "text", "") for block in result.content)
     assert "no Runway API key for whoever shows this access token" in said
     assert "nothing was sent" in said
-    assert "--share-key" in said
+    assert "--allow-shared-key" in said
     assert "RUNWAYML_API_SECRET" not in said
     assert len(office.api.requests) == before
 
