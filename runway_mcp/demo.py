@@ -20,7 +20,7 @@ from pydantic import JsonValue
 
 from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 SPEED = 40
 WIDTH = 110
@@ -28,7 +28,7 @@ WIDTH = 110
 _VIDEO: dict[str, JsonValue] = {"ratio": "1280:720", "duration": 5}
 
 
-async def run_demo(server: MCPServer[TaskService] | None = None) -> int:
+async def run_demo(server: MCPServer[CallerContext] | None = None) -> int:
     """Run the demo; return 0 when everything it shows came out as promised, else 1.
 
     Args:

@@ -63,8 +63,8 @@ class Simulated:
         self._wire = FaultyWire()
         self._carrier = files or self._wire
         self._wire.between = self._pass_time
-        services = CallerRegistry(lambda _: faulty_client(self._wire), poll_seconds=0.02, files=self._files)
-        self.server = build_server(services)
+        callers = CallerRegistry(lambda _: faulty_client(self._wire), poll_seconds=0.02, files=self._files)
+        self.server = build_server(callers)
 
     def _pass_time(self, _: int) -> None:
         self._wire.now += 8

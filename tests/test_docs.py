@@ -66,11 +66,11 @@ async def test_the_tools_table_is_the_tools() -> None:
 
 async def test_the_prompts_table_is_the_prompts() -> None:
     """Each prompt in order, and what `--read-only` leaves of them."""
-    services = CallerRegistry(lambda _: faulty_client(FaultyWire()))
+    callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
     offered = dict[bool, list[str]]()
     with anyio.fail_after(10):
         for read_only in (False, True):
-            async with Client(build_server(services, read_only=read_only)) as client:
+            async with Client(build_server(callers, read_only=read_only)) as client:
                 offered[read_only] = [f"`{prompt.name}`" for prompt in (await client.list_prompts()).prompts]
     assert [row[0] for row in table("Prompts")] == offered[False]
     assert offered[True] == offered[False][-1:]

@@ -49,8 +49,8 @@ class Access:
     cases are the server's lifespan context; any other has its caller's put there.
     """
 
-    def __init__(self, services: CallerRegistry, tools: Iterable[Tool]) -> None:
-        self._services = services
+    def __init__(self, callers: CallerRegistry, tools: Iterable[Tool]) -> None:
+        self._callers = callers
         self._tools = {tool.name: tool for tool in tools}
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -64,9 +64,9 @@ class Access:
             if needed not in call.caller.scopes:
                 call.missing_scope = needed
                 raise MCPError(INVALID_REQUEST, f"This needs the scope {needed}, which the access token lacks.")
-        service = await self._services.of(call.caller)
-        if service is not ctx.lifespan_context:
-            ctx = replace(ctx, lifespan_context=service)
+        context = await self._callers.of(call.caller)
+        if context is not ctx.lifespan_context:
+            ctx = replace(ctx, lifespan_context=context)
         return await call_next(ctx)
 
 

@@ -30,7 +30,7 @@ from mcp_types import (
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 PREFIX = "runway://tasks/"
 TEMPLATE = PREFIX + "{taskId}"
@@ -48,10 +48,10 @@ class TaskResources:
 
     def __init__(self) -> None:
         self.bus = _BusOfEachCaller()
-        self._followed: WeakKeyDictionary[TaskService, dict[str, _Followed]] = WeakKeyDictionary()
-        self._subscribed: WeakKeyDictionary[TaskService, dict[str, Callable[[], None]]] = WeakKeyDictionary()
+        self._followed: WeakKeyDictionary[CallerContext, dict[str, _Followed]] = WeakKeyDictionary()
+        self._subscribed: WeakKeyDictionary[CallerContext, dict[str, Callable[[], None]]] = WeakKeyDictionary()
 
-    def register(self, server: MCPServer[TaskService]) -> None:
+    def register(self, server: MCPServer[CallerContext]) -> None:
         """Add the resource, its completion, and the older revisions' subscriptions to `server`."""
         server.resource(
             TEMPLATE,
@@ -70,26 +70,26 @@ class TaskResources:
         """Watch what a listen stream asks for, for as long as it is open; the middleware of the server."""
         if ctx.method != "subscriptions/listen":
             return await call_next(ctx)
-        service: TaskService = ctx.lifespan_context
+        context: CallerContext = ctx.lifespan_context
         wanted = list(_wanted(ctx.params))
         _bound(len(wanted))
         with ExitStack() as followed:
             for uri, task_id in wanted:
-                followed.callback(self._follow(service, uri, task_id))
-            with self.bus.heard_by(service):
+                followed.callback(self._follow(context, uri, task_id))
+            with self.bus.heard_by(context):
                 return await call_next(ctx)
 
-    def _follow(self, service: TaskService, uri: str, task_id: TaskId) -> Callable[[], None]:
+    def _follow(self, context: CallerContext, uri: str, task_id: TaskId) -> Callable[[], None]:
         """Have a task's changes told on the bus, once for all streams; return what ends this stream's part."""
-        followed = self._followed.setdefault(service, {})
+        followed = self._followed.setdefault(context, {})
         one = followed.get(uri)
         if one is None:
 
             async def tell() -> None:
                 await bus.publish(ResourceUpdated(uri=uri))
 
-            bus = self.bus.of(service)
-            one = followed[uri] = _Followed(service.watcher.follow(task_id, tell))
+            bus = self.bus.of(context)
+            one = followed[uri] = _Followed(context.poller.follow(task_id, tell))
         one.streams += 1
 
         def leave() -> None:
@@ -101,7 +101,7 @@ class TaskResources:
         return leave
 
     async def _subscribe(
-        self, ctx: ServerRequestContext[TaskService, Any], params: SubscribeRequestParams
+        self, ctx: ServerRequestContext[CallerContext, Any], params: SubscribeRequestParams
     ) -> EmptyResult:
         if ctx.request is not None:
             raise MCPError(
@@ -109,18 +109,18 @@ class TaskResources:
                 "Over HTTP there is no session to tell changes on: use subscriptions/listen of the 2026-07-28 "
                 "revision, or stdio.",
             )
-        service, session, uri = ctx.lifespan_context, ctx.session, str(params.uri)
+        context, session, uri = ctx.lifespan_context, ctx.session, str(params.uri)
         task_id = _task_id(uri)
         if task_id is None:
             raise MCPError(INVALID_REQUEST, f"Only {TEMPLATE} can be subscribed to, with a task's id.")
-        subscribed = self._subscribed.setdefault(service, {})
+        subscribed = self._subscribed.setdefault(context, {})
         if uri not in subscribed:
             _bound(len(subscribed) + 1)
-            subscribed[uri] = service.watcher.follow(task_id, lambda: session.send_resource_updated(uri))
+            subscribed[uri] = context.poller.follow(task_id, lambda: session.send_resource_updated(uri))
         return EmptyResult()
 
     async def _unsubscribe(
-        self, ctx: ServerRequestContext[TaskService, Any], params: UnsubscribeRequestParams
+        self, ctx: ServerRequestContext[CallerContext, Any], params: UnsubscribeRequestParams
     ) -> EmptyResult:
         stop = self._subscribed.get(ctx.lifespan_context, {}).pop(str(params.uri), None)
         if stop is not None:
@@ -132,17 +132,17 @@ class _BusOfEachCaller:
     """What the SDK subscribes a stream to, which knows no callers: each stream hears its own caller's bus."""
 
     def __init__(self) -> None:
-        self._buses: WeakKeyDictionary[TaskService, InMemorySubscriptionBus] = WeakKeyDictionary()
-        self._listening: ContextVar[TaskService] = ContextVar("listening")
+        self._buses: WeakKeyDictionary[CallerContext, InMemorySubscriptionBus] = WeakKeyDictionary()
+        self._listening: ContextVar[CallerContext] = ContextVar("listening")
 
-    def of(self, service: TaskService) -> InMemorySubscriptionBus:
+    def of(self, context: CallerContext) -> InMemorySubscriptionBus:
         """The bus on which a caller's streams are told of changes."""
-        return self._buses.setdefault(service, InMemorySubscriptionBus())
+        return self._buses.setdefault(context, InMemorySubscriptionBus())
 
     @contextmanager
-    def heard_by(self, service: TaskService) -> Generator[None]:
+    def heard_by(self, context: CallerContext) -> Generator[None]:
         """Have whoever subscribes within the context hear this caller's bus."""
-        before = self._listening.set(service)
+        before = self._listening.set(context)
         try:
             yield
         finally:
@@ -167,21 +167,21 @@ class _Followed:
 
 
 async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template's variable, as clients see it
-    service = cast("TaskService", ctx.request_context.lifespan_context)
+    context = cast("CallerContext", ctx.request_context.lifespan_context)
     try:
-        return results.compact_json((await service.get(parse_task_id(taskId))).data)
+        return results.compact_json((await context.tasks.get(parse_task_id(taskId))).data)
     except (InvalidTaskIdError, NotFoundError) as error:
         raise ResourceNotFoundError(str(error)) from error
     except RunwayError as error:
         raise ResourceError(str(error)) from error
 
 
-async def _complete(ctx: ServerRequestContext[TaskService, Any], params: CompleteRequestParams) -> CompleteResult:
+async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: CompleteRequestParams) -> CompleteResult:
     """Complete an id, a prompt's too, with those that this process has read, the latest first."""
     found: list[str] = []
     if params.argument.name == "taskId" and (isinstance(params.ref, PromptReference) or params.ref.uri == TEMPLATE):
         begun = params.argument.value.lower()
-        found = [task_id for task_id in ctx.lifespan_context.watcher.remembered if task_id.startswith(begun)]
+        found = [task_id for task_id in ctx.lifespan_context.poller.remembered if task_id.startswith(begun)]
     values = found[:MAX_COMPLETIONS]
     return CompleteResult(completion=Completion(values=values, total=len(found), has_more=len(found) > len(values)))
 

@@ -39,8 +39,7 @@ from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.mcp_server.tools.wait import WAITING
 from runway_mcp.observability.mcp_middleware import McpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd, RequestRecord
-from runway_mcp.tasks.callers import Caller, CallerRegistry
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import Caller, CallerContext, CallerRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +82,11 @@ class InFlightLimit:
             self._in_flight -= 1
 
 
-class RunwayServer(MCPServer[TaskService]):
+class RunwayServer(MCPServer[CallerContext]):
     """The SDK's server, with errors of its own made bounded and free of the caller's values."""
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[TaskService, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
         try:
@@ -115,7 +114,7 @@ class RunwayServer(MCPServer[TaskService]):
             raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[TaskService, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[CallerContext, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """Get a prompt; a wrong name becomes a protocol error."""
         if name not in {prompt.name for prompt in await self.list_prompts()}:
@@ -124,7 +123,7 @@ class RunwayServer(MCPServer[TaskService]):
 
 
 def build_server(
-    services: CallerRegistry,
+    callers: CallerRegistry,
     *,
     toolsets: Sequence[Toolset] = OURS,
     local: Caller = LOCAL,
@@ -132,11 +131,11 @@ def build_server(
     sandbox: bool = False,
     tell: Sequence[OnRequestEnd] = (),
     question_key: bytes | None = None,
-) -> MCPServer[TaskService]:
+) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
 
     Args:
-        services: The use cases, which run for as long as the server does.
+        callers: The use cases, which run for as long as the server does.
         toolsets: What a model can call.
         local: Whose request it is where none says whose.
         read_only: Register only the tools that change nothing.
@@ -147,20 +146,20 @@ def build_server(
     """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[TaskService]) -> AsyncGenerator[TaskService]:
-        async with services.running():
-            yield await services.of(local)
+    async def lifespan(_: MCPServer[CallerContext]) -> AsyncGenerator[CallerContext]:
+        async with callers.running():
+            yield await callers.of(local)
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
     recording = McpRequestMiddleware(local, {tool.name for tool in tools}, tell)
-    access = Access(services, tools)
+    access = Access(callers, tools)
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
         lambda ctx: RunwayMcpTasks(
             ctx.lifespan_context,
             read_only=read_only,
             offers_waits=WAITING in toolsets,
-            poll_seconds=services.poll_seconds,
+            poll_seconds=callers.poll_seconds,
         )
     )
     server = RunwayServer(

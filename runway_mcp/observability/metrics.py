@@ -68,9 +68,9 @@ class Metrics:
             registry=self._registry,
         )
 
-    def follow(self, services: CallerRegistry) -> None:
+    def follow(self, callers: CallerRegistry) -> None:
         """Show what the use cases have done, too."""
-        self._registry.register(_UseCases(services))
+        self._registry.register(_UseCases(callers))
 
     def tell(self, call: RequestRecord) -> None:
         """Count a request that has ended."""
@@ -106,15 +106,15 @@ class Metrics:
 class _UseCases(Collector):
     """What the use cases count themselves, read when it is asked for."""
 
-    def __init__(self, services: CallerRegistry) -> None:
-        self._services = services
+    def __init__(self, callers: CallerRegistry) -> None:
+        self._callers = callers
 
     def collect(self) -> Iterator[Metric]:
-        usage = self._services.usage
+        usage = self._callers.counters
         yield CounterMetricFamily("runway_mcp_polls", "Tasks read from Runway.", usage.polls)
         yield CounterMetricFamily(
             "runway_mcp_cache_hits",
             "Reads answered from a state less than a poll interval old.",
             usage.shared_reads,
         )
-        yield GaugeMetricFamily("runway_mcp_open_waits", "Waits under way.", self._services.open_waits)
+        yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits under way.", self._callers.waits_in_progress)

@@ -30,7 +30,8 @@ from runway_mcp.history.records import (
     StoreError,
 )
 from runway_mcp.spending.fingerprint import fingerprint, settings
-from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import UnclearOutcomeError
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Starter:
 
     def __init__(
         self,
-        service: TaskService,
+        context: CallerContext,
         *,
         answer_seconds: float = ANSWER_SECONDS,
         queue_seconds: float = QUEUE_SECONDS,
@@ -101,9 +102,9 @@ class Starter:
         """Take the caller's use cases, and how long a start waits for others."""
         self._answer_seconds = answer_seconds
         self._queue_seconds = queue_seconds
-        self._service = service
-        self._ledger = service.ledger
-        self._limits = service.ledger.limits
+        self._context = context
+        self._ledger = context.ledger
+        self._limits = context.ledger.limits
 
     async def question(self, prepared: Prepared, *, client_token: str | None = None) -> ApprovalRequest | None:
         """Return what a person has to be asked before a start, or None where it needs nobody's leave.
@@ -148,7 +149,7 @@ class Starter:
         start = self._start(prepared, client_token)
         written = await self._begin(start, leave)
         if written.is_new:
-            return await self._service.changes.run(
+            return await self._context.background.run(
                 partial(self._send, prepared, written.number, leave), name=f"start of {prepared.type}"
             )
         if written.fingerprint != start.fingerprint:
@@ -225,7 +226,7 @@ class Starter:
     async def _send(self, prepared: Prepared, number: int, leave: float) -> Started:
         history = await self._ledger.history()
         try:
-            created = await self._service.client.create_task(prepared.endpoint, prepared.body)
+            created = await self._context.api.create_task(prepared.endpoint, prepared.body)
         except RunwayError as error:
             if not error.may_have_taken_effect:
                 await _kept(history.forget(number))
@@ -255,7 +256,7 @@ class Starter:
 
     async def _look(self, task_id: TaskId) -> Task | None:
         with anyio.move_on_after(PRICE_SECONDS), suppress(RunwayError):
-            return await self._service.get(task_id)
+            return await self._context.tasks.get(task_id)
         return None
 
     def _without_price(self, leave: float) -> str:
@@ -288,7 +289,7 @@ class Starter:
     async def _take_back(self, task_id: TaskId, number: int, price: float | None) -> str:
         """Cancel a task that was just started; return what came of it."""
         try:
-            change = await self._service.cancel(task_id)
+            change = await self._context.tasks.cancel(task_id)
         except (RunwayError, UnclearOutcomeError) as error:
             return f"Task {task_id} was started, and may not be cancelled: {error} Look at it; cancel it if it goes on."
         if change.outcome != "cancelled":

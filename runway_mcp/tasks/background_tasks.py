@@ -27,7 +27,7 @@ class BackgroundTasks:
         self._running: dict[anyio.CancelScope, anyio.Event] = {}
 
     @property
-    def under_way(self) -> int:
+    def running(self) -> int:
         """How many there are."""
         return len(self._running)
 

@@ -1,17 +1,16 @@
-"""Callers and what is theirs: the use cases of a task once for each, over one client for each Runway key.
+"""Callers, and everything that belongs to each: their tasks, polls, ledger and files.
 
-What a caller has read, waits for or changes is kept apart from everyone else's, even where two
-share a Runway key. Nothing of it has to be closed: a caller who comes no more is forgotten.
+Callers share nothing, even where two use one Runway key. An idle caller's context is dropped by itself.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -19,16 +18,17 @@ from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
-from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, open_background_tasks
+from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
 from runway_mcp.tasks.counters import Counters
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import POLL_SECONDS, TaskPoller
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.files.allowed import AllowedFiles
-    from runway_mcp.tasks.background_tasks import BackgroundTasks
+
+T = TypeVar("T")
 
 READ = "runway:read"
 WRITE = "runway:write"
@@ -66,15 +66,36 @@ ANONYMOUS = Caller("nobody", scopes=frozenset())
 
 
 OpenFiles = Callable[[], AbstractAsyncContextManager[Callable[[Caller], "AllowedFiles"]]]
-"""Opens what tells of a caller which files they may use."""
+"""Opens what knows which files a caller may use."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class CallerContext:
+    """Everything that belongs to one caller.
+
+    Attributes:
+        api: The client that calls Runway with the caller's key.
+        tasks: What can be done with a task.
+        poller: The states of the caller's tasks.
+        background: Runs what must outlive the call that asked for it.
+        ledger: What the caller has started, and may spend.
+        files: Opens the files that the caller may use.
+    """
+
+    api: RunwayClient
+    tasks: TaskOperations
+    poller: TaskPoller
+    background: BackgroundTasks
+    ledger: CallerLedger
+    files: "Callable[[], Awaitable[AllowedFiles]]"
 
 
 class CallerRegistry:
-    """The use cases of a task, for each caller their own.
+    """The context of each caller, over one API client for each Runway key.
 
     Attributes:
-        usage: What has been done so far, for all callers together.
-        shutdown_seconds: How long the end of `running` waits for the changes under way.
+        counters: What was done so far, for all callers together.
+        shutdown_seconds: How long the end of `running` waits for background tasks.
     """
 
     def __init__(
@@ -82,116 +103,145 @@ class CallerRegistry:
         connect: Callable[[Caller], AbstractAsyncContextManager[RunwayClient]],
         *,
         poll_seconds: float = POLL_SECONDS,
-        most_waits: int | None = None,
+        max_waits: int | None = None,
         history: Path | None = None,
         limits: Limits = NO_LIMITS,
         files: OpenFiles | None = None,
         api: str = "",
     ) -> None:
-        """Take what is needed to serve any caller; nothing is opened before `running`.
+        """Take what serves any caller; nothing is opened before `running`.
 
         Args:
             connect: Opens the client that calls Runway for a caller; called once for each Runway key.
-            poll_seconds: How often a task is looked at, at most.
-            most_waits: Waits that one caller may have under way; any number where not given.
-            history: The file in which starts are written down; opened with the first. In memory where not given.
+            poll_seconds: The shortest time between two reads of a task.
+            max_waits: Concurrent waits of one caller; None for no bound.
+            history: The file of the history; in memory where not given.
             limits: What starts may cost.
-            files: Opens what tells of a caller which files they may use; called with the first. None where not given.
-            api: Where Runway's API is: a key at another place is another account.
+            files: Opens what knows which files a caller may use; none where not given.
+            api: The API's base URL: a key at another place is another account.
         """
-        self.usage = Counters()
+        self.counters = Counters()
         self.poll_seconds = poll_seconds
         self.shutdown_seconds = SHUTDOWN_SECONDS
         self._connect = connect
-        self._most_waits = most_waits
-        self._opening = anyio.Lock()
-        self._services: WeakValueDictionary[Hashable, TaskService] = WeakValueDictionary()
-        self._latest: OrderedDict[Hashable, TaskService] = OrderedDict()
-        self._clients: dict[SecretStr | None, RunwayClient] = {}
-        self._history_file = history
+        self._max_waits = max_waits
         self._limits = limits
         self._api = api
-        self._history: History | None = None
+        self._open_history = partial(_history, history)
         self._open_files = files or _no_files
-        self._files: Callable[[Caller], AllowedFiles] | None = None
-        self._open: tuple[AsyncExitStack, TaskGroup, BackgroundTasks] | None = None
+        self._connecting = anyio.Lock()
+        self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
+        self._latest: OrderedDict[Hashable, CallerContext] = OrderedDict()
+        self._clients: dict[SecretStr | None, RunwayClient] = {}
+        self._open: _Open | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Serve callers while the context lasts; its end ends all waits, and lets changes come to theirs."""
-        async with AsyncExitStack() as clients, anyio.create_task_group() as loops:
+        """Serve callers while the context lasts; its end ends all waits and lets background tasks finish."""
+        async with AsyncExitStack() as resources, anyio.create_task_group() as loops:
             try:
-                async with open_background_tasks(self.shutdown_seconds) as changes:
-                    self._open = clients, loops, changes
+                async with open_background_tasks(self.shutdown_seconds) as background:
+                    self._open = _Open(
+                        resources,
+                        loops,
+                        background,
+                        history=_OpenedOnce(resources, self._open_history),
+                        files=_OpenedOnce(resources, self._open_files),
+                    )
                     yield
             finally:
-                self._open = self._history = self._files = None
-                for kept in (self._services, self._latest, self._clients):
+                self._open = None
+                for kept in (self._contexts, self._latest, self._clients):
                     kept.clear()
                 loops.cancel_scope.cancel()
 
-    async def of(self, caller: Caller) -> TaskService:
-        """Return the use cases of a caller."""
-        service = self._latest.get(caller.identity)
-        if service is None:
-            async with self._opening:
-                service = self._services.get(caller.identity) or await self._make(caller)
-            self._latest[caller.identity] = service
+    async def of(self, caller: Caller) -> CallerContext:
+        """Return the context of a caller."""
+        context = self._latest.get(caller.identity)
+        if context is None:
+            async with self._connecting:
+                context = self._contexts.get(caller.identity) or await self._make(caller)
+            self._latest[caller.identity] = context
             if len(self._latest) > MAX_IDLE_CALLERS:
                 self._latest.popitem(last=False)
         self._latest.move_to_end(caller.identity)
-        return service
+        return context
 
     def end_waits(self) -> None:
         """Have every wait return now, with its tasks as they stand."""
-        for service in self._services.values():
-            service.end_waits()
+        for context in self._contexts.values():
+            context.tasks.end_waits()
 
     @property
-    def open_waits(self) -> int:
-        """How many waits are under way."""
-        return sum(service.open_waits for service in self._services.values())
+    def waits_in_progress(self) -> int:
+        """How many waits are in progress."""
+        return sum(context.tasks.waits_in_progress for context in self._contexts.values())
 
     @property
-    def open_background_tasks(self) -> int:
-        """How many changes are under way, with a caller who waits for them or without."""
-        return self._open[2].under_way if self._open else 0
+    def background_tasks(self) -> int:
+        """How many background tasks are running."""
+        return self._open.background.running if self._open else 0
 
-    async def _make(self, caller: Caller) -> TaskService:
+    async def _make(self, caller: Caller) -> CallerContext:
         if self._open is None:
             raise RuntimeError("callers are served only while `running`")
-        clients, loops, changes = self._open
         client = self._clients.get(caller.key)
         if client is None:
-            client = self._clients[caller.key] = await clients.enter_async_context(self._connect(caller))
-        service = self._services[caller.identity] = TaskService(
+            client = self._clients[caller.key] = await self._open.resources.enter_async_context(self._connect(caller))
+        poller = TaskPoller(client, self._open.loops, poll_seconds=self.poll_seconds, counters=self.counters)
+        key = caller.key.get_secret_value() if caller.key else ""
+        open_files = self._open.files
+
+        async def files() -> "AllowedFiles":
+            return (await open_files.get())(caller)
+
+        context = self._contexts[caller.identity] = CallerContext(
             client,
-            changes,
-            TaskPoller(client, loops, poll_seconds=self.poll_seconds, usage=self.usage),
+            TaskOperations(client, self._open.background, poller, max_waits=self._max_waits),
+            poller,
+            self._open.background,
             CallerLedger(
-                partial(self._open_history, clients),
-                account=_digest(f"{self._api} {caller.key.get_secret_value() if caller.key else ''}"),
+                self._open.history.get,
+                account=_digest(f"{self._api} {key}"),
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,
             ),
-            partial(self._files_of, clients, caller),
-            most_waits=self._most_waits,
+            files,
         )
-        return service
+        return context
 
-    async def _open_history(self, open_things: AsyncExitStack) -> History:
+
+class _OpenedOnce(Generic[T]):
+    """A resource that is opened when it is first asked for, and closed with the others."""
+
+    def __init__(self, resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._resources = resources
+        self._open = open_
+        self._opening = anyio.Lock()
+        self._opened: list[T] = []
+
+    async def get(self) -> T:
         async with self._opening:
-            if self._history is None:
-                from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
+            if not self._opened:
+                self._opened.append(await self._resources.enter_async_context(self._open()))
+        return self._opened[0]
 
-                self._history = await open_things.enter_async_context(open_history(self._history_file))
-            return self._history
 
-    async def _files_of(self, open_things: AsyncExitStack, caller: Caller) -> "AllowedFiles":
-        async with self._opening:
-            if self._files is None:
-                self._files = await open_things.enter_async_context(self._open_files())
-            return self._files(caller)
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is open while callers are served."""
+
+    resources: AsyncExitStack
+    loops: "TaskGroup"
+    background: BackgroundTasks
+    history: _OpenedOnce[History]
+    files: "_OpenedOnce[Callable[[Caller], AllowedFiles]]"
+
+
+def _history(file: Path | None) -> AbstractAsyncContextManager[History]:
+    from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
+
+    return open_history(file)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import random as system_random
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from weakref import WeakValueDictionary
 
 import anyio
@@ -24,13 +24,9 @@ from runway_mcp.api.errors import (
     TransientError,
 )
 from runway_mcp.api.models import Task, TaskId
-from runway_mcp.history.records import CallerLedger
 from runway_mcp.tasks.background_tasks import BackgroundTasks
 from runway_mcp.tasks.poller import TaskPoller
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
-
-if TYPE_CHECKING:
-    from runway_mcp.files.allowed import AllowedFiles
 
 LOOK_SECONDS = 15.0
 """How long a look before a change may take, its retries included."""
@@ -88,37 +84,25 @@ class TooManyWaitsError(Exception):
     """The caller has as many waits under way as one may have."""
 
 
-class TaskService:
-    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
-
-    Attributes:
-        client: What calls Runway for the caller.
-        changes: Where what must not be broken off runs.
-        watcher: The states of the tasks, for who follows one.
-        ledger: What the caller has started.
-        files: Opens the files that the caller may use.
-    """
+class TaskOperations:
+    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds."""
 
     def __init__(
         self,
         client: RunwayClient,
-        changes: BackgroundTasks,
-        watcher: TaskPoller,
-        ledger: CallerLedger,
-        files: "Callable[[], Awaitable[AllowedFiles]]",
+        background: BackgroundTasks,
+        poller: TaskPoller,
         *,
-        most_waits: int | None = None,
+        max_waits: int | None = None,
         change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
-        self.client = client
-        self.changes = changes
-        self.watcher = watcher
-        self.ledger = ledger
-        self.files = files
+        self._client = client
+        self._background = background
+        self._poller = poller
         self._waits: set[anyio.CancelScope] = set()
-        self._most_waits = most_waits
+        self._max_waits = max_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
         self._change_seconds = change_seconds
         self._sleep = sleep
@@ -130,7 +114,7 @@ class TaskService:
         Raises:
             RunwayError: It could not be read; `NotFoundError` where it is gone.
         """
-        return await self.watcher.read(task_id)
+        return await self._poller.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
         """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
@@ -138,12 +122,14 @@ class TaskService:
         Raises:
             TooManyWaitsError: The caller has too many waits under way already.
         """
-        if self._most_waits is not None and self.open_waits >= self._most_waits:
-            raise TooManyWaitsError(f"{self.open_waits} waits of yours are under way, as many as one caller may have.")
-        return await wait(self.watcher, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
+        if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
+            raise TooManyWaitsError(
+                f"{self.waits_in_progress} waits of yours are under way, as many as one caller may have."
+            )
+        return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
 
     @property
-    def open_waits(self) -> int:
+    def waits_in_progress(self) -> int:
         """How many waits are under way."""
         return len(self._waits)
 
@@ -206,14 +192,14 @@ class TaskService:
                 return Change(task_id, "finished", before)
             is_passed_on = True
             name = f"{'cancel' if wanted == 'cancelled' else 'delete'} of {task_id}"
-            return await self.changes.run(partial(self._remove, before, wanted, turn), name=name)
+            return await self._background.run(partial(self._remove, before, wanted, turn), name=name)
         finally:
             if not is_passed_on:
                 turn.release()
 
     async def _look(self, task_id: TaskId) -> Task | None:
         try:
-            return await self.client.get_task(task_id, timeout=LOOK_SECONDS)
+            return await self._client.get_task(task_id, timeout=LOOK_SECONDS)
         except NotFoundError:
             return None
 
@@ -222,7 +208,7 @@ class TaskService:
         try:
             return await self._try_to_remove(before, wanted)
         finally:
-            self.watcher.changed(before.id)
+            self._poller.changed(before.id)
             turn.release()
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
@@ -232,7 +218,7 @@ class TaskService:
             while True:
                 attempt += 1
                 try:
-                    await self.client.delete_task(before.id)
+                    await self._client.delete_task(before.id)
                 except NotFoundError:
                     return Change(before.id, wanted if may_have_applied else "gone", before)
                 except (AuthenticationError, BadRequestError):

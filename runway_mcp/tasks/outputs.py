@@ -7,7 +7,7 @@ import anyio
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.files.downloads import Failed, Report, Saved, download
 from runway_mcp.files.folders import Folder
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 WITHIN = 45.0
 """Seconds for everything: below the 60 s after which common MCP hosts give up on a tool call."""
@@ -28,12 +28,12 @@ class NoOutputError(Exception):
 
 
 async def save_outputs(
-    service: TaskService, task_id: TaskId, folder: Folder, *, report: Report | None = None
+    context: CallerContext, task_id: TaskId, folder: Folder, *, report: Report | None = None
 ) -> list[Saved | Failed]:
     """Save all outputs of a task that SUCCEEDED, named by its id; tell of each what became of it.
 
     Args:
-        service: The caller's use cases.
+        context: The caller's use cases.
         task_id: The task.
         folder: Where to.
         report: Hears of the bytes that have come.
@@ -43,14 +43,14 @@ async def save_outputs(
         NoOutputError: It has not succeeded, or has no outputs.
     """
     until = anyio.current_time() + WITHIN
-    task = await service.get(task_id)
+    task = await context.tasks.get(task_id)
     match task.data.get("output"):
         case [_, *_] as urls if task.status == "SUCCEEDED":
             pass
         case _:
             raise NoOutputError(task)
     return await download(
-        (await service.files()).transfers,
+        (await context.files()).transfers,
         folder,
         [url if isinstance(url, str) else None for url in cast("list[object]", urls)],
         stem=task_id,

@@ -131,7 +131,7 @@ class TaskPoller:
         loops: TaskGroup,
         *,
         poll_seconds: float = POLL_SECONDS,
-        usage: Counters | None = None,
+        counters: Counters | None = None,
         random: Callable[[], float] = system_random,
     ) -> None:
         """Take the client, and the task group in which the poll loops are to run.
@@ -140,10 +140,10 @@ class TaskPoller:
             client: What reads the tasks.
             loops: Where the loops run; cancelling it ends them.
             poll_seconds: How often a task is read, at most.
-            usage: Where reads are counted.
+            counters: Where reads are counted.
             random: Returns a number from 0 to 1, for the jitter.
         """
-        self._usage = usage or Counters()
+        self._counters = counters or Counters()
         self._client = client
         self._tasks = loops
         self._poll_seconds = poll_seconds
@@ -164,7 +164,7 @@ class TaskPoller:
         """
         known = self._recent(task_id)
         if known is not None:
-            self._usage.shared_reads += 1
+            self._counters.shared_reads += 1
             return known
         task = await self._look(task_id)
         self._hurry(task_id)
@@ -265,7 +265,7 @@ class TaskPoller:
     async def _ask(self, task_id: TaskId) -> Task:
         async with self._requests:
             asked, changes = monotonic(), self._changes
-            self._usage.polls += 1
+            self._counters.polls += 1
             task = await self._client.get_task(task_id)
         if changes == self._changes:
             self._states.pop(task_id, None)

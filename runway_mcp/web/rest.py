@@ -29,8 +29,8 @@ from runway_mcp.api.errors import (
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.api.retry import MAX_RETRY_AFTER
 from runway_mcp.observability.request_record import RequestRecord
-from runway_mcp.tasks.callers import CallerRegistry
-from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext, CallerRegistry
+from runway_mcp.tasks.operations import UnclearOutcomeError
 from runway_mcp.web.auth import Authentication
 from runway_mcp.web.error_response import NO_STORE, Issue, refused
 
@@ -50,16 +50,16 @@ _SETTLES = "GET of the task, which changes nothing, shows how it stands."
 
 
 def task_route(
-    services: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
+    callers: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
 ) -> Route:
     """Return the route of a task.
 
     Args:
-        services: The use cases of each caller.
+        callers: The use cases of each caller.
         scopes: The scope that each method needs; a method that is not among them is not served.
         authentication: Who has to show an access token; nobody where there is none.
     """
-    endpoint: ASGIApp = _TaskEndpoint(services, scopes, authentication)
+    endpoint: ASGIApp = _TaskEndpoint(callers, scopes, authentication)
     return Route(
         TASK.replace("}", ":path}"),
         endpoint=_Named(authentication.required(endpoint) if authentication else endpoint, scopes),
@@ -81,9 +81,9 @@ class _Named:
 
 class _TaskEndpoint:
     def __init__(
-        self, services: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
+        self, callers: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
     ) -> None:
-        self._services = services
+        self._callers = callers
         self._scopes = scopes
         self._authentication = authentication
         self._allow = {"Allow": ", ".join([*scopes, "HEAD", "OPTIONS"])}
@@ -112,8 +112,8 @@ class _TaskEndpoint:
         call = RequestRecord.from_scope(request.scope)
         try:
             task_id = parse_task_id(request.path_params["id"])
-            service = await self._services.of(call.caller)
-            return await (_remove if is_change else _get)(service, task_id)
+            context = await self._callers.of(call.caller)
+            return await (_remove if is_change else _get)(context, task_id)
         except InvalidTaskIdError:
             return refused(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError as error:
@@ -130,12 +130,12 @@ class _TaskEndpoint:
         return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
 
 
-async def _get(service: TaskService, task_id: TaskId) -> Response:
-    return JSONResponse(dict((await service.get(task_id)).data), headers=NO_STORE)
+async def _get(context: CallerContext, task_id: TaskId) -> Response:
+    return JSONResponse(dict((await context.tasks.get(task_id)).data), headers=NO_STORE)
 
 
-async def _remove(service: TaskService, task_id: TaskId) -> Response:
-    change = await service.remove(task_id)
+async def _remove(context: CallerContext, task_id: TaskId) -> Response:
+    change = await context.tasks.remove(task_id)
     match change.outcome:
         case "gone":
             return refused(

@@ -16,8 +16,7 @@ from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.observability.request_record import OnRequestEnd
-from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerRegistry
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
 from runway_mcp.wiring.file_access import open_files
 from runway_mcp.wiring.shared_secret import shared_secret
 
@@ -42,7 +41,7 @@ class Core:
     """What runs, whatever it is served over.
 
     Attributes:
-        services: The use cases of each caller.
+        callers: The use cases of each caller.
         server: The MCP server.
         connect: Opens a caller's client.
         local: Whose a request is that shows no access token.
@@ -51,8 +50,8 @@ class Core:
         metrics: What is counted for Prometheus, where it is asked for.
     """
 
-    services: CallerRegistry
-    server: MCPServer[TaskService]
+    callers: CallerRegistry
+    server: MCPServer[CallerContext]
     connect: Connect
     local: Caller
     tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
@@ -81,10 +80,10 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         tell.append(log_request)
     sandbox = _sandbox(settings)
     connect = _connect(settings, sandbox, hide, observe)
-    services = CallerRegistry(
+    callers = CallerRegistry(
         connect,
         poll_seconds=settings.poll_seconds,
-        most_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
+        max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=_history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
@@ -92,7 +91,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
     server = build_server(
-        services,
+        callers,
         toolsets=_toolsets(settings.toolsets),
         local=local,
         read_only=settings.read_only,
@@ -100,7 +99,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         tell=tell,
         question_key=_approvals_key(settings),
     )
-    return Core(services, server, connect, local, tell, observe, metrics)
+    return Core(callers, server, connect, local, tell, observe, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:

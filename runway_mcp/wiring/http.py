@@ -47,14 +47,14 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     Raises:
         SettingsError: A file of tokens or tenants can't be used.
     """
-    core.services.shutdown_seconds = LAST_SECONDS
-    stop = GracefulShutdown(end=core.services.end_waits, changes=lambda: core.services.open_background_tasks)
+    core.callers.shutdown_seconds = LAST_SECONDS
+    stop = GracefulShutdown(end=core.callers.end_waits, changes=lambda: core.callers.background_tasks)
     health = _health(settings, stop, core.connect)
     core.observe.append(health.heard)
     authentication = authentication_of(settings, find_key)
-    routes = _rest(settings, core.services, authentication)
+    routes = _rest(settings, core.callers, authentication)
     if core.metrics is not None:
-        core.metrics.follow(core.services)
+        core.metrics.follow(core.callers)
         routes.append(metrics_route(core.metrics.page, authentication))
     app = build_app(
         core.server,
@@ -103,7 +103,7 @@ def _health(settings: Settings, stop: GracefulShutdown, connect: Connect) -> Hea
     return Health(stop, probe=reach if uses_own_key else reach_without_key)
 
 
-def _rest(settings: Settings, services: CallerRegistry, authentication: Authentication | None) -> list[BaseRoute]:
+def _rest(settings: Settings, callers: CallerRegistry, authentication: Authentication | None) -> list[BaseRoute]:
     """The routes of a task and of what describes them; who may use them is read off the tools that do the same."""
     scopes = {
         method: scope_of(tool)
@@ -111,4 +111,4 @@ def _rest(settings: Settings, services: CallerRegistry, authentication: Authenti
         if tool.annotations.read_only_hint or not settings.read_only
     }
     describe = partial(document, TaskOutput, scopes, authenticated=authentication is not None, sandbox=settings.sandbox)
-    return [task_route(services, scopes, authentication), *document_routes(describe)]
+    return [task_route(callers, scopes, authentication), *document_routes(describe)]

@@ -133,7 +133,9 @@ class Deployment:
     async def waiting(self) -> list[Replica]:
         """The replicas that have a wait under way, by their metrics."""
         shown = [await one.ask("/metrics", Authorization=f"Bearer {self.token}") for one in self.replicas]
-        return [one for one, text in zip(self.replicas, shown, strict=True) if "\nrunway_mcp_open_waits 1.0" in text]
+        return [
+            one for one, text in zip(self.replicas, shown, strict=True) if "\nrunway_mcp_waits_in_progress 1.0" in text
+        ]
 
     async def _reached(self) -> None:
         await until(self.certificate.exists, "the proxy's certificate")

@@ -90,8 +90,8 @@ def anyio_backend() -> str:
 async def team() -> AsyncGenerator[Team]:
     """One server for the module."""
     team = Team()
-    services = CallerRegistry(team.connect, poll_seconds=0.05)
-    server = build_server(services, local=ANONYMOUS)
+    callers = CallerRegistry(team.connect, poll_seconds=0.05)
+    server = build_server(callers, local=ANONYMOUS)
     app = build_app(server, edge=OriginPolicy(), path="/mcp", caller=ANONYMOUS, authentication=Authentication(Names()))
     async with served(app) as url:
         team.url = f"{url}/mcp"

@@ -16,7 +16,7 @@ from mcp_types import (
     TextResourceContents,
 )
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, service_of, task
+from support.scripted import ID, Script, Step, context_of, reply, scripted_client, task
 from support.waiting import until
 
 from runway_mcp.mcp_server.resources import MAX_SUBSCRIPTIONS, TaskResources
@@ -202,9 +202,9 @@ async def test_what_concerns_everyone_is_heard_by_each_callers_streams() -> None
     def listener(name: str) -> Callable[[ServerEvent], None]:
         return lambda _: heard.append(name)
 
-    async with scripted_client(Script(DONE)) as client, service_of(client) as one, service_of(client) as other:
-        for name, service in (("one", one), ("other", other)):
-            with bus.heard_by(service):
+    async with scripted_client(Script(DONE)) as client, context_of(client) as one, context_of(client) as other:
+        for name, context in (("one", one), ("other", other)):
+            with bus.heard_by(context):
                 bus.subscribe(listener(name))
         await bus.publish(ToolsListChanged())
         await bus.of(other).publish(ResourceUpdated(uri=URI))

@@ -45,14 +45,14 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
     """A server with metrics; its callers are the local one, or those of `authentication`."""
     metrics = Metrics()
     async with upstream(script) as api:
-        services = CallerRegistry(
+        callers = CallerRegistry(
             lambda _: open_client(
                 api_key=LOCAL.key, base_url=api.url, api_version="2024-11-06", observe=metrics.observe
             )
         )
         local = ANONYMOUS if authentication else LOCAL
         app = build_app(
-            build_server(services, local=local),
+            build_server(callers, local=local),
             edge=OriginPolicy(),
             path="/mcp",
             caller=local,
@@ -60,7 +60,7 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
             routes=[metrics_route(metrics.page, authentication)],
             tell=[metrics.tell],
         )
-        metrics.follow(services)
+        metrics.follow(callers)
         async with served(metrics.counted(app)) as url:
             yield url
 
@@ -109,7 +109,7 @@ async def test_what_is_asked_and_done_is_counted() -> None:
         sample("api_request_duration_seconds_count", **api): 2,
         sample("polls_total"): 2,
         sample("cache_hits_total"): 1,
-        sample("open_waits"): 0,
+        sample("waits_in_progress"): 0,
         sample("requests_in_progress"): 1,
     }
     assert {name: found.get(name) for name in expected} == expected
@@ -121,7 +121,7 @@ async def test_what_is_asked_and_done_is_counted() -> None:
 async def test_what_is_under_way_is_shown() -> None:
     """A wait, and the request that it came with."""
     async with measured() as url, Client(f"{url}/mcp") as client, anyio.create_task_group() as tasks:
-        waits = sample("open_waits")
+        waits = sample("waits_in_progress")
         under_way: dict[Sample, float] = {}
         tasks.start_soon(client.call_tool, "runway_waitForTask", {"taskId": SLOW})
         while under_way.get(waits) != 1:

@@ -57,7 +57,7 @@ def spans(all_spans: Spans) -> Spans:
     return all_spans
 
 
-def services(api: Upstream) -> CallerRegistry:
+def callers(api: Upstream) -> CallerRegistry:
     """The use cases over an API on a socket."""
     return CallerRegistry(
         lambda _: open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06"), poll_seconds=0.05
@@ -128,7 +128,7 @@ CALLS = {
 async def test_a_call_and_its_requests_are_one_trace(mode: str, tool: str, spans: Spans) -> None:
     """Also what a poll loop or a change does for it, and up to the span in which the client calls."""
     answers, requests = CALLS[tool]
-    async with upstream(answers) as api, Client(build_server(services(api)), mode=mode) as client:
+    async with upstream(answers) as api, Client(build_server(callers(api)), mode=mode) as client:
         with trace.get_tracer("host").start_as_current_span("host") as host:
             await client.call_tool(tool, {"taskId": TASK_ID})
     (server,) = [span for span in spans.of_the_server if span.name == f"tools/call {tool}"]
@@ -142,7 +142,7 @@ async def test_over_http_a_trace_is_continued_from_the_headers(spans: Spans) -> 
     """For a tool call and for REST; a header that names none begins a trace of its own."""
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(3)]
     async with upstream(lambda asked: raw_reply(200, raw_task("RUNNING", asked.path.rpartition("/")[2]))) as api:
-        served_by = services(api)
+        served_by = callers(api)
         app = build_app(
             build_server(served_by),
             edge=OriginPolicy(),

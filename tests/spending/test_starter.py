@@ -11,13 +11,13 @@ import anyio
 import httpx2
 import pytest
 from pydantic import JsonValue
-from support.scripted import ID, Script, Sleeper, Step, reply, scripted_client, service_of, task
+from support.scripted import ID, Script, Sleeper, Step, context_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import BadRequestError
 from runway_mcp.catalogue.validation import Prepared, prepare
 from runway_mcp.history.records import NO_LIMITS, History, Limits, Spend, StartRecord, StartRequest, StoreError
 from runway_mcp.spending.starter import ApprovalRequest, OverLimitError, Starter, TokenReusedError, UnclearStartError
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 INPUT: dict[str, JsonValue] = {"promptText": "a cat", "ratio": "1280:720", "duration": 5}
 OTHER = Prepared("text_to_video", "/v1/text_to_video", "gen4.5", {"model": "gen4.5", "promptText": "a dog"})
@@ -33,37 +33,37 @@ def wanted() -> Prepared:
 @asynccontextmanager
 async def starting(
     *steps: Step, limits: Limits = NO_LIMITS, history: Path | None = None
-) -> AsyncGenerator[tuple[Script, TaskService]]:
+) -> AsyncGenerator[tuple[Script, CallerContext]]:
     """The use cases of a caller whose requests meet the steps."""
     script = Script(*steps)
     with anyio.fail_after(20):
         async with (
             scripted_client(script, sleep=Sleeper()) as client,
-            service_of(client, sleep=Sleeper(), limits=limits, history=history) as service,
+            context_of(client, sleep=Sleeper(), limits=limits, history=history) as context,
         ):
-            yield script, service
+            yield script, context
 
 
 async def test_a_start_is_sent_once_and_brings_its_task() -> None:
     """The id, the estimate, and what it adds to the day."""
-    async with starting(CREATED) as (script, service):
-        started = await Starter(service).start(wanted())
+    async with starting(CREATED) as (script, context):
+        started = await Starter(context).start(wanted())
         assert (started.task_id, started.credits, started.is_repeated) == (ID, 60, False)
-        assert await Starter(service).spent() == Spend(60, 0)
+        assert await Starter(context).spent() == Spend(60, 0)
     assert script.calls == ["POST /v1/text_to_video"]
 
 
 async def test_the_same_token_brings_the_same_task_after_a_restart_too(tmp_path: Path) -> None:
     """One is bought; a third call with the token for something else is refused unsent."""
     file = tmp_path / "history.sqlite3"
-    async with starting(CREATED, history=file) as (script, service):
-        await Starter(service).start(wanted(), client_token="mine")
+    async with starting(CREATED, history=file) as (script, context):
+        await Starter(context).start(wanted(), client_token="mine")
         assert script.methods == ["POST"]
-    async with starting(CREATED, history=file) as (script, service):
-        again = await Starter(service).start(wanted(), client_token="mine")
+    async with starting(CREATED, history=file) as (script, context):
+        again = await Starter(context).start(wanted(), client_token="mine")
         assert (again.task_id, again.credits, again.is_repeated) == (ID, 60, True)
         with pytest.raises(TokenReusedError, match="another type or input"):
-            await Starter(service).start(OTHER, client_token="mine")
+            await Starter(context).start(OTHER, client_token="mine")
         assert script.methods == []
 
 
@@ -77,10 +77,10 @@ async def test_sent_twice_at_once_it_is_bought_once() -> None:
 
     found: list[tuple[str, bool]] = []
     script = Slow(CREATED)
-    async with scripted_client(script) as client, service_of(client) as service:
+    async with scripted_client(script) as client, context_of(client) as context:
 
         async def start() -> None:
-            started = await Starter(service).start(wanted(), client_token="mine")
+            started = await Starter(context).start(wanted(), client_token="mine")
             found.append((started.task_id, started.is_repeated))
 
         async with anyio.create_task_group() as starts:
@@ -92,20 +92,20 @@ async def test_sent_twice_at_once_it_is_bought_once() -> None:
 
 async def test_a_lost_reply_is_told_as_such_and_never_sent_again() -> None:
     """It may have been bought; the same token says so again, and sends nothing."""
-    async with starting(LOST) as (script, service):
+    async with starting(LOST) as (script, context):
         for words in ("may exist and be charged", "An earlier call with this clientToken"):
             with pytest.raises(UnclearStartError, match=words):
-                await Starter(service).start(wanted(), client_token="mine")
+                await Starter(context).start(wanted(), client_token="mine")
         assert script.methods == ["POST"]
 
 
 async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
     """A bad request can be mended and sent with the same token."""
-    async with starting(reply(400, {"error": "bad"}), CREATED) as (script, service):
+    async with starting(reply(400, {"error": "bad"}), CREATED) as (script, context):
         with pytest.raises(BadRequestError):
-            await Starter(service).start(wanted(), client_token="mine")
-        assert await Starter(service).spent() == Spend(0, 0)
-        assert (await Starter(service).start(wanted(), client_token="mine")).task_id == ID
+            await Starter(context).start(wanted(), client_token="mine")
+        assert await Starter(context).spent() == Spend(0, 0)
+        assert (await Starter(context).start(wanted(), client_token="mine")).task_id == ID
         assert script.methods == ["POST", "POST"]
 
 
@@ -115,9 +115,9 @@ async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
 )
 async def test_who_waits_for_the_same_start_learns_that_it_came_to_nothing(state: str, words: str) -> None:
     """Refused it bought nothing; cut off with its process, nobody knows."""
-    async with starting(CREATED) as (script, service):
-        history = await service.ledger.history()
-        one = Starter(service, answer_seconds=0.3)
+    async with starting(CREATED) as (script, context):
+        history = await context.ledger.history()
+        one = Starter(context, answer_seconds=0.3)
         digest = (await history.begin(StartRequest("x", "x", "x", "x"))).fingerprint
         assert digest == "x"
         wish = one._start(wanted(), "mine")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as a start writes it down
@@ -149,19 +149,19 @@ async def test_a_price_that_is_known_beforehand_is_held_to_the_limit_unsent(
 ) -> None:
     """It is known from the same start before, and counts for the task and for the day."""
     file = tmp_path / "history.sqlite3"
-    async with starting(CREATED, history=file) as (_, service):
-        await Starter(service).start(wanted())
-    async with starting(CREATED, limits=limits, history=file) as (script, service):
+    async with starting(CREATED, history=file) as (_, context):
+        await Starter(context).start(wanted())
+    async with starting(CREATED, limits=limits, history=file) as (script, context):
         with pytest.raises(OverLimitError, match=words) as caught:
-            await Starter(service).start(wanted())
+            await Starter(context).start(wanted())
         assert "Nothing was sent" in str(caught.value)
         assert script.methods == []
 
 
 async def test_what_a_start_is_likely_to_cost_goes_by_its_settings() -> None:
     """Numbers, switches and choices tell starts apart; texts, media and the seed don't."""
-    async with starting(CREATED, limits=Limits(confirm_over=59)) as (_, service):
-        one = Starter(service)
+    async with starting(CREATED, limits=Limits(confirm_over=59)) as (_, context):
+        one = Starter(context)
         await one.start(wanted(), leave=60)
         for change, likely in (
             ({"promptText": "a dog"}, 60),
@@ -181,8 +181,8 @@ async def test_how_many_are_handed_in_is_a_setting_and_what_they_are_is_not() ->
         references: list[JsonValue] = [{"uri": f"https://pictures.example/{name}.png"} for name in names]
         return Prepared("text_to_image", "/v1/text_to_image", "gen4_image", {"referenceImages": references})
 
-    async with starting(CREATED, limits=Limits(confirm_over=59)) as (_, service):
-        one = Starter(service)
+    async with starting(CREATED, limits=Limits(confirm_over=59)) as (_, context):
+        one = Starter(context)
         await one.start(pictures("a"), leave=60)
         asked = [await one.question(request) for request in (pictures("a"), pictures("b"), pictures("a", "b"))]
     assert asked == [ApprovalRequest(60, True, 59), ApprovalRequest(60, False, 59), ApprovalRequest(None, False, 59)]
@@ -191,13 +191,13 @@ async def test_how_many_are_handed_in_is_a_setting_and_what_they_are_is_not() ->
 async def test_a_task_that_was_taken_back_tells_its_price_all_the_same() -> None:
     """It cost nothing, but the next of its kind is known to be too dear."""
     steps = [PENDING, DELETED, FREE]
-    async with starting(CREATED, *steps, limits=Limits(task=50, confirm_over=0)) as (script, service):
+    async with starting(CREATED, *steps, limits=Limits(task=50, confirm_over=0)) as (script, context):
         with pytest.raises(OverLimitError, match="nothing is charged"):
-            await Starter(service).start(wanted(), leave=1000)
-        assert await Starter(service).spent() == Spend(0, 0)
-        assert await Starter(service).question(wanted()) is None
+            await Starter(context).start(wanted(), leave=1000)
+        assert await Starter(context).spent() == Spend(0, 0)
+        assert await Starter(context).question(wanted()) is None
         with pytest.raises(OverLimitError, match="Nothing was sent"):
-            await Starter(service).start(wanted())
+            await Starter(context).start(wanted())
         assert script.methods.count("POST") == 1
 
 
@@ -226,11 +226,11 @@ async def test_a_price_that_is_known_afterwards_is_held_to_the_limit_at_once(
     limits: Limits, steps: list[Step], words: str, spent: float
 ) -> None:
     """The task is cancelled while that costs nothing; what came of it is told, and counted as Runway charges it."""
-    async with starting(CREATED, *steps, limits=limits) as (script, service):
+    async with starting(CREATED, *steps, limits=limits) as (script, context):
         with pytest.raises(OverLimitError, match=words) as caught:
-            await Starter(service).start(wanted())
+            await Starter(context).start(wanted())
         assert ID in str(caught.value)
-        assert await Starter(service).spent() == Spend(spent, 0)
+        assert await Starter(context).spent() == Spend(spent, 0)
         assert script.methods[0] == "POST"
 
 
@@ -244,15 +244,15 @@ async def test_a_price_that_is_known_afterwards_is_held_to_the_limit_at_once(
 )
 async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue) -> None:
     """In the reply, in what it says of the routing, or only in the task itself."""
-    async with starting(reply(200, created), PENDING, limits=Limits(task=60, day=60)) as (script, service):
-        started = await Starter(service).start(wanted())
+    async with starting(reply(200, created), PENDING, limits=Limits(task=60, day=60)) as (script, context):
+        started = await Starter(context).start(wanted())
         assert (started.task_id, started.credits) == (ID, 60)
-        assert await Starter(service).spent() == Spend(60, 0)
+        assert await Starter(context).spent() == Spend(60, 0)
         assert "DELETE" not in script.methods
     for limits in (Limits(task=59), Limits(day=59)):
-        async with starting(reply(200, created), PENDING, PENDING, DELETED, FREE, limits=limits) as (script, service):
+        async with starting(reply(200, created), PENDING, PENDING, DELETED, FREE, limits=limits) as (script, context):
             with pytest.raises(OverLimitError, match="cancelled at once"):
-                await Starter(service).start(wanted())
+                await Starter(context).start(wanted())
             assert "DELETE" in script.methods
 
 
@@ -262,44 +262,44 @@ async def test_without_a_price_no_limit_can_be_kept_so_the_task_is_taken_back(li
     """What is no price counts as none. Where nothing is limited, or a person agreed to any price, the task stands."""
     created = reply(200, {"id": ID, "estimatedCost": {"credits": price}})
     steps = [reply(200, task("PENDING")), reply(200, task("PENDING")), DELETED, FREE]
-    async with starting(created, *steps, limits=limits) as (_, service):
+    async with starting(created, *steps, limits=limits) as (_, context):
         with pytest.raises(OverLimitError, match=r"Runway tells no price, so .* cancelled at once: nothing is charged"):
-            await Starter(service).start(wanted())
-    async with starting(created, *steps) as (_, service):
-        assert (await Starter(service).start(wanted())).credits is None
-    async with starting(created, reply(401, {"error": "no"})) as (_, service):
-        assert (await Starter(service).start(wanted())).credits is None
-    async with starting(created, *steps, limits=Limits(confirm_over=5)) as (_, service):
-        assert (await Starter(service).start(wanted(), leave=math.inf)).credits is None
+            await Starter(context).start(wanted())
+    async with starting(created, *steps) as (_, context):
+        assert (await Starter(context).start(wanted())).credits is None
+    async with starting(created, reply(401, {"error": "no"})) as (_, context):
+        assert (await Starter(context).start(wanted())).credits is None
+    async with starting(created, *steps, limits=Limits(confirm_over=5)) as (_, context):
+        assert (await Starter(context).start(wanted(), leave=math.inf)).credits is None
 
 
 async def test_a_token_is_free_again_after_its_task_was_taken_back() -> None:
     """What comes next is a start of its own: its price is known now, so nothing is sent."""
-    async with starting(CREATED, PENDING, DELETED, FREE, limits=Limits(task=50)) as (script, service):
+    async with starting(CREATED, PENDING, DELETED, FREE, limits=Limits(task=50)) as (script, context):
         with pytest.raises(OverLimitError, match="cancelled at once"):
-            await Starter(service).start(wanted(), client_token="mine")
+            await Starter(context).start(wanted(), client_token="mine")
         with pytest.raises(OverLimitError, match="Nothing was sent: the same was estimated at 60"):
-            await Starter(service).start(wanted(), client_token="mine")
+            await Starter(context).start(wanted(), client_token="mine")
         assert script.methods.count("POST") == 1
 
 
 async def test_a_token_brings_its_task_whatever_the_limits_are_now(tmp_path: Path) -> None:
     """Nothing new is bought, so no limit is in the way."""
     file = tmp_path / "history.sqlite3"
-    async with starting(CREATED, history=file) as (_, service):
-        await Starter(service).start(wanted(), client_token="mine")
-    async with starting(CREATED, limits=Limits(task=1, day=1, confirm_over=1), history=file) as (script, service):
-        assert (await Starter(service).start(wanted(), client_token="mine")).task_id == ID
-        assert await Starter(service).question(wanted(), client_token="mine") is None
+    async with starting(CREATED, history=file) as (_, context):
+        await Starter(context).start(wanted(), client_token="mine")
+    async with starting(CREATED, limits=Limits(task=1, day=1, confirm_over=1), history=file) as (script, context):
+        assert (await Starter(context).start(wanted(), client_token="mine")).task_id == ID
+        assert await Starter(context).question(wanted(), client_token="mine") is None
         assert script.methods == []
 
 
 async def test_a_whole_number_is_the_same_however_it_is_written() -> None:
     """JSON knows no difference between 5 and 5.0."""
-    async with starting(CREATED) as (script, service):
-        await Starter(service).start(wanted(), client_token="mine")
+    async with starting(CREATED) as (script, context):
+        await Starter(context).start(wanted(), client_token="mine")
         again = prepare("text_to_video", INPUT | {"duration": 5.0})
-        assert (await Starter(service).start(again, client_token="mine")).is_repeated
+        assert (await Starter(context).start(again, client_token="mine")).is_repeated
         assert script.methods == ["POST"]
 
 
@@ -314,11 +314,11 @@ async def test_within_a_days_limit_starts_go_one_after_another() -> None:
 
     came: list[str] = []
     script = Slow(CREATED, CREATED, PENDING, DELETED, FREE)
-    async with scripted_client(script) as client, service_of(client, limits=Limits(day=100)) as service:
+    async with scripted_client(script) as client, context_of(client, limits=Limits(day=100)) as context:
 
         async def start(prompt: str) -> None:
             try:
-                await Starter(service).start(prepare("text_to_video", INPUT | {"promptText": prompt}))
+                await Starter(context).start(prepare("text_to_video", INPUT | {"promptText": prompt}))
                 came.append("started")
             except OverLimitError as error:
                 came.append("taken back" if ID in str(error) else "not sent")
@@ -332,30 +332,30 @@ async def test_within_a_days_limit_starts_go_one_after_another() -> None:
 
 async def test_who_is_too_far_behind_in_the_line_is_sent_away() -> None:
     """Nothing was sent, so it can be called again."""
-    async with starting(CREATED, limits=Limits(day=100)) as (script, service):
-        history = await service.ledger.history()
+    async with starting(CREATED, limits=Limits(day=100)) as (script, context):
+        history = await context.ledger.history()
         await history.begin(StartRequest("account", "another", "print", "text_to_video"))
         with pytest.raises(OverLimitError, match=r"Nothing was sent: others are being started.*can be called again"):
-            await Starter(service, queue_seconds=0.3).start(wanted())
+            await Starter(context, queue_seconds=0.3).start(wanted())
         assert script.methods == []
 
 
 async def test_where_an_outcome_is_not_known_a_days_limit_lets_nothing_more_be_sent() -> None:
     """It may have cost anything; unless something like it was started before, whose price then counts."""
-    async with starting(LOST, CREATED, limits=Limits(day=500)) as (script, service):
+    async with starting(LOST, CREATED, limits=Limits(day=500)) as (script, context):
         with pytest.raises(UnclearStartError):
-            await Starter(service).start(wanted())
-        assert await Starter(service).spent() == Spend(0, 1)
+            await Starter(context).start(wanted())
+        assert await Starter(context).spent() == Spend(0, 1)
         with pytest.raises(OverLimitError, match="Nothing was sent: of 1 started today it is not known what they cost"):
-            await Starter(service).start(wanted())
+            await Starter(context).start(wanted())
         assert script.methods == ["POST"]
-    async with starting(CREATED, LOST, CREATED, limits=Limits(day=500)) as (script, service):
-        await Starter(service).start(wanted())
+    async with starting(CREATED, LOST, CREATED, limits=Limits(day=500)) as (script, context):
+        await Starter(context).start(wanted())
         with pytest.raises(UnclearStartError):
-            await Starter(service).start(wanted())
-        assert await Starter(service).spent() == Spend(120, 0)
-        await Starter(service).start(wanted())
-        assert await Starter(service).spent() == Spend(180, 0)
+            await Starter(context).start(wanted())
+        assert await Starter(context).spent() == Spend(120, 0)
+        await Starter(context).start(wanted())
+        assert await Starter(context).spent() == Spend(180, 0)
 
 
 async def test_a_price_that_was_learned_in_the_line_counts() -> None:
@@ -363,11 +363,11 @@ async def test_a_price_that_was_learned_in_the_line_counts() -> None:
     came: list[str] = []
     script = Script(CREATED, PENDING, DELETED, FREE)
     limits = Limits(day=500, confirm_over=50)
-    async with scripted_client(script) as client, service_of(client, limits=limits) as service:
+    async with scripted_client(script) as client, context_of(client, limits=limits) as context:
 
         async def start() -> None:
             with pytest.raises(OverLimitError) as caught:
-                await Starter(service).start(wanted())
+                await Starter(context).start(wanted())
             came.append(str(caught.value))
 
         async with anyio.create_task_group() as starts:
@@ -391,16 +391,16 @@ async def test_the_id_is_written_down_before_the_price_is_looked_for() -> None:
     script = Silent(reply(200, {"id": ID}))
     async with (
         scripted_client(script) as client,
-        service_of(client) as service,
+        context_of(client) as context,
         anyio.create_task_group() as starts,
     ):
 
         async def start() -> None:
-            await Starter(service).start(wanted(), client_token="mine")
+            await Starter(context).start(wanted(), client_token="mine")
 
         starts.start_soon(start)
         await asked.wait()
-        again = await Starter(service).start(wanted(), client_token="mine")
+        again = await Starter(context).start(wanted(), client_token="mine")
         assert (again.task_id, again.is_repeated) == (ID, True)
         starts.cancel_scope.cancel()
     assert script.methods == ["POST"]
@@ -408,12 +408,12 @@ async def test_the_id_is_written_down_before_the_price_is_looked_for() -> None:
 
 async def test_where_the_day_is_spent_nobody_is_asked() -> None:
     """Nothing would come of a yes; where something is left of it, it may."""
-    async with starting(CREATED, limits=Limits(day=60, confirm_over=0)) as (_, service):
-        await Starter(service).start(wanted(), leave=60)
-        assert await Starter(service).question(prepare("text_to_video", INPUT | {"duration": 8})) is None
-    async with starting(CREATED, limits=Limits(day=61, confirm_over=0)) as (_, service):
-        await Starter(service).start(wanted(), leave=60)
-        assert await Starter(service).question(prepare("text_to_video", INPUT | {"duration": 8})) is not None
+    async with starting(CREATED, limits=Limits(day=60, confirm_over=0)) as (_, context):
+        await Starter(context).start(wanted(), leave=60)
+        assert await Starter(context).question(prepare("text_to_video", INPUT | {"duration": 8})) is None
+    async with starting(CREATED, limits=Limits(day=61, confirm_over=0)) as (_, context):
+        await Starter(context).start(wanted(), leave=60)
+        assert await Starter(context).question(prepare("text_to_video", INPUT | {"duration": 8})) is not None
 
 
 class Breaking:
@@ -449,26 +449,26 @@ async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
 ) -> None:
     """The task's id, the refusal, the doubt and the limits all come through."""
     script = Script(*steps)
-    async with scripted_client(script) as client, service_of(client, limits=limits) as service:
-        broken = Breaking(await service.ledger.history())
+    async with scripted_client(script) as client, context_of(client, limits=limits) as context:
+        broken = Breaking(await context.ledger.history())
 
         async def history() -> Any:
             return broken
 
-        service.ledger = replace(service.ledger, history=history)
+        broken_context = replace(context, ledger=replace(context.ledger, history=history))
         if error is None:
-            started = await Starter(service).start(wanted())
+            started = await Starter(broken_context).start(wanted())
             assert (started.task_id, started.credits) == (ID, 60)
             assert words in started.trouble
         else:
             with pytest.raises(error, match=words):
-                await Starter(service).start(wanted())
+                await Starter(broken_context).start(wanted())
     assert script.methods.count("POST") == 1
 
 
 async def test_within_the_limits_a_start_stands() -> None:
     """A price that just fits is none too high."""
-    async with starting(CREATED, CREATED, limits=Limits(task=60, day=120, confirm_over=60)) as (script, service):
+    async with starting(CREATED, CREATED, limits=Limits(task=60, day=120, confirm_over=60)) as (script, context):
         for _ in range(2):
-            assert (await Starter(service).start(wanted())).task_id == ID
+            assert (await Starter(context).start(wanted())).task_id == ID
         assert script.methods == ["POST", "POST"]

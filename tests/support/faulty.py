@@ -7,12 +7,12 @@ from typing import Literal
 
 import httpx2
 from pydantic import SecretStr
-from support.scripted import Sleeper, service_of
+from support.scripted import Sleeper, context_of
 
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.sandbox import create_app
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 Fault = int | Literal["lost before", "lost after"]
 """A status in the API's place, or a connection that breaks before or after the API has acted."""
@@ -60,7 +60,7 @@ async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
 
 
 @asynccontextmanager
-async def faulty_service(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[TaskService]:
+async def faulty_context(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[CallerContext]:
     """The use cases over `wire`; their waits take no time."""
-    async with faulty_client(wire) as client, service_of(client, sleep=sleep or Sleeper()) as service:
-        yield service
+    async with faulty_client(wire) as client, context_of(client, sleep=sleep or Sleeper()) as context:
+        yield context

@@ -19,7 +19,8 @@ from runway_mcp.files.transfers import open_transfers
 from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
 from runway_mcp.history.sqlite import open_history
 from runway_mcp.tasks.background_tasks import open_background_tasks
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import TaskPoller
 
 KEY = "key_0123456789abcdef0123456789abcdef"
@@ -95,7 +96,7 @@ async def scripted_client(
 
 
 @asynccontextmanager
-async def watcher_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[TaskPoller]:
+async def poller_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[TaskPoller]:
     """A watcher over a client, without jitter."""
     async with anyio.create_task_group() as loops:
         yield TaskPoller(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
@@ -103,18 +104,18 @@ async def watcher_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncG
 
 
 @asynccontextmanager
-async def service_of(
+async def context_of(
     client: RunwayClient,
     *,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     change_seconds: float = 30,
     history: Path | None = None,
     limits: Limits = NO_LIMITS,
-) -> AsyncGenerator[TaskService]:
+) -> AsyncGenerator[CallerContext]:
     """The use cases over a client, without jitter."""
     async with (
-        watcher_of(client, poll_seconds=0.05) as watcher,
-        open_background_tasks() as changes,
+        poller_of(client, poll_seconds=0.05) as poller,
+        open_background_tasks() as background,
         open_history(history) as opened,
         open_transfers() as transfers,
     ):
@@ -126,6 +127,7 @@ async def service_of(
             return AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
 
         ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
-        yield TaskService(
-            client, changes, watcher, ledger, no_files, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
+        tasks = TaskOperations(
+            client, background, poller, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
         )
+        yield CallerContext(client, tasks, poller, background, ledger, no_files)

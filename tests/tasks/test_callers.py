@@ -37,12 +37,12 @@ class Accounts:
 
 
 @asynccontextmanager
-async def serving(accounts: Accounts | None = None, *, most_waits: int | None = None) -> AsyncGenerator[CallerRegistry]:
+async def serving(accounts: Accounts | None = None, *, max_waits: int | None = None) -> AsyncGenerator[CallerRegistry]:
     """The use cases of callers, under way."""
-    services = CallerRegistry((accounts or Accounts()).connect, poll_seconds=30, most_waits=most_waits)
+    callers = CallerRegistry((accounts or Accounts()).connect, poll_seconds=30, max_waits=max_waits)
     with anyio.fail_after(10):
-        async with services.running():
-            yield services
+        async with callers.running():
+            yield callers
 
 
 async def quiet(_: Waited) -> None:
@@ -52,9 +52,9 @@ async def quiet(_: Waited) -> None:
 async def test_callers_with_different_keys_see_different_accounts() -> None:
     """What the one has read is no answer for the other."""
     accounts = Accounts()
-    async with serving(accounts) as services:
-        one, other = await services.of(Caller("a", key=ONE_KEY)), await services.of(Caller("b", key=OTHER_KEY))
-        seen = [(await service.get(ID)).data["seenWith"] for service in (one, other, one, other)]
+    async with serving(accounts) as callers:
+        one, other = await callers.of(Caller("a", key=ONE_KEY)), await callers.of(Caller("b", key=OTHER_KEY))
+        seen = [(await context.tasks.get(ID)).data["seenWith"] for context in (one, other, one, other)]
     assert seen == [key.get_secret_value() for key in (ONE_KEY, OTHER_KEY)] * 2
     assert set(accounts.reads.values()) == {1}
 
@@ -62,37 +62,37 @@ async def test_callers_with_different_keys_see_different_accounts() -> None:
 async def test_callers_who_share_a_key_share_the_connections_and_nothing_else() -> None:
     """Each has read the task for themselves, over one client."""
     accounts = Accounts()
-    async with serving(accounts) as services:
+    async with serving(accounts) as callers:
         for name in ("a", "b", "a"):
-            service = await services.of(Caller(name, key=ONE_KEY))
-            await service.get(ID)
-            assert service.watcher.remembered == [ID]
+            context = await callers.of(Caller(name, key=ONE_KEY))
+            await context.tasks.get(ID)
+            assert context.poller.remembered == [ID]
     assert accounts.reads == {ONE_KEY.get_secret_value(): 2}
 
 
 async def test_a_caller_is_told_by_issuer_and_subject_and_keeps_what_is_theirs() -> None:
     """The same name at another issuer is somebody else; the same caller with fewer scopes is the same."""
-    async with serving() as services:
-        mine = await services.of(Caller("a", "https://one.example"))
-        assert await services.of(Caller("a", "https://one.example", frozenset({READ}))) is mine
-        assert await services.of(Caller("a", "https://other.example")) is not mine
-        assert await services.of(Caller("a")) is not mine
+    async with serving() as callers:
+        mine = await callers.of(Caller("a", "https://one.example"))
+        assert await callers.of(Caller("a", "https://one.example", frozenset({READ}))) is mine
+        assert await callers.of(Caller("a", "https://other.example")) is not mine
+        assert await callers.of(Caller("a")) is not mine
 
 
 async def test_a_replaced_key_starts_afresh() -> None:
     """What was seen with the old key is not shown with the new one."""
-    async with serving() as services:
-        before = await services.of(Caller("a", key=ONE_KEY))
-        assert await services.of(Caller("a", key=OTHER_KEY)) is not before
+    async with serving() as callers:
+        before = await callers.of(Caller("a", key=ONE_KEY))
+        assert await callers.of(Caller("a", key=OTHER_KEY)) is not before
 
 
 async def test_callers_who_come_at_once_get_one_and_the_same() -> None:
     """A caller's first requests, all at the same time, open one client."""
     found: set[int] = set()
-    async with serving() as services:
+    async with serving() as callers:
 
         async def ask() -> None:
-            found.add(id(await services.of(Caller("a", key=ONE_KEY))))
+            found.add(id(await callers.of(Caller("a", key=ONE_KEY))))
 
         async with anyio.create_task_group() as asking:
             for _ in range(5):
@@ -103,52 +103,52 @@ async def test_callers_who_come_at_once_get_one_and_the_same() -> None:
 async def test_an_idle_caller_is_forgotten_once_many_others_have_come() -> None:
     """Who is being served is not."""
     others = [Caller(f"other {number}", key=ONE_KEY) for number in range(MAX_IDLE_CALLERS)]
-    async with serving() as services:
-        kept = await services.of(Caller("a", key=ONE_KEY))
-        await kept.get(ID)
+    async with serving() as callers:
+        kept = await callers.of(Caller("a", key=ONE_KEY))
+        await kept.tasks.get(ID)
         for other in others:
-            await services.of(other)
-        assert await services.of(Caller("a", key=ONE_KEY)) is kept
+            await callers.of(other)
+        assert await callers.of(Caller("a", key=ONE_KEY)) is kept
         del kept
         for other in others:
-            await services.of(other)
-        assert (await services.of(Caller("a", key=ONE_KEY))).watcher.remembered == []
+            await callers.of(other)
+        assert (await callers.of(Caller("a", key=ONE_KEY))).poller.remembered == []
 
 
 async def test_waits_are_counted_limited_and_ended_for_each_caller() -> None:
     """One caller's waits leave the other's room; told to end, each returns its task as it stands."""
     ended: list[Waited] = []
-    async with serving(most_waits=2) as services:
-        one, other = await services.of(Caller("a", key=ONE_KEY)), await services.of(Caller("b", key=OTHER_KEY))
+    async with serving(max_waits=2) as callers:
+        one, other = await callers.of(Caller("a", key=ONE_KEY)), await callers.of(Caller("b", key=OTHER_KEY))
 
         async def wait() -> None:
-            ended.append(await one.wait([ID], seconds=3600, until="all", report=quiet))
+            ended.append(await one.tasks.wait([ID], seconds=3600, until="all", report=quiet))
 
         async with anyio.create_task_group() as waits:
             waits.start_soon(wait)
             waits.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            assert services.open_waits == 2
+            assert callers.waits_in_progress == 2
             with pytest.raises(TooManyWaitsError, match="2 waits of yours"):
-                await one.wait([ID], seconds=1, until="all", report=quiet)
-            assert (await other.wait([ID], seconds=0.01, until="all", report=quiet)).polls[ID].looks <= 1
-            services.end_waits()
-        assert services.open_waits == 0
-        assert services.usage.polls == 2
-        assert (await one.get(ID)).status == "RUNNING"
-        assert services.usage.shared_reads == 1
+                await one.tasks.wait([ID], seconds=1, until="all", report=quiet)
+            assert (await other.tasks.wait([ID], seconds=0.01, until="all", report=quiet)).polls[ID].looks <= 1
+            callers.end_waits()
+        assert callers.waits_in_progress == 0
+        assert callers.counters.polls == 2
+        assert (await one.tasks.get(ID)).status == "RUNNING"
+        assert callers.counters.shared_reads == 1
     assert [poll.task.status for waited in ended for poll in waited.polls.values() if poll.task] == ["RUNNING"] * 2
 
 
 async def test_nobody_is_served_before_or_after() -> None:
     """Use cases exist while `running` only; afterwards it may run again, and remembers nothing."""
     accounts = Accounts()
-    services = CallerRegistry(accounts.connect)
+    callers = CallerRegistry(accounts.connect)
     with pytest.raises(RuntimeError, match="running"):
-        await services.of(Caller("a"))
+        await callers.of(Caller("a"))
     for _ in range(2):
-        async with services.running():
-            assert (await services.of(Caller("a"))).watcher.remembered == []
+        async with callers.running():
+            assert (await callers.of(Caller("a"))).poller.remembered == []
         accounts.scripts.clear()
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 import httpx2
 import pytest
-from support.faulty import Fault, FaultyWire, faulty_service
-from support.scripted import Script, Sleeper, reply, scripted_client, service_of, task
+from support.faulty import Fault, FaultyWire, faulty_context
+from support.scripted import Script, Sleeper, context_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import (
     AuthenticationError,
@@ -17,7 +17,8 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.operations import Change, StillActiveError, TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
 
 UNKNOWN = parse_task_id("17f20503-6c24-4c16-946b-35dbbce2af2f")
 
@@ -29,24 +30,24 @@ def sample(name: str) -> TaskId:
 
 async def cancel(wire: FaultyWire, task_id: TaskId) -> Change:
     """Cancel a task over `wire`."""
-    return await change(wire, lambda service: service.cancel(task_id))
+    return await change(wire, lambda context: context.tasks.cancel(task_id))
 
 
 async def delete(wire: FaultyWire, task_id: TaskId) -> Change:
     """Delete a task over `wire`."""
-    return await change(wire, lambda service: service.delete(task_id))
+    return await change(wire, lambda context: context.tasks.delete(task_id))
 
 
 async def remove(wire: FaultyWire, task_id: TaskId) -> Change:
     """Do what the API's own DELETE means over `wire`."""
-    return await change(wire, lambda service: service.remove(task_id))
+    return await change(wire, lambda context: context.tasks.remove(task_id))
 
 
-async def change(wire: FaultyWire, verb: Callable[[TaskService], Awaitable[Change]]) -> Change:
+async def change(wire: FaultyWire, verb: Callable[[CallerContext], Awaitable[Change]]) -> Change:
     """Do one thing over `wire`; its error is raised once the service has closed."""
-    async with faulty_service(wire) as service:
+    async with faulty_context(wire) as context:
         try:
-            return await verb(service)
+            return await verb(context)
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error
     raise failure
@@ -66,16 +67,16 @@ async def change(wire: FaultyWire, verb: Callable[[TaskService], Awaitable[Chang
 async def test_get_reads_a_task_in_every_state(name: str, status: str) -> None:
     """A read is one GET, whatever the state."""
     wire = FaultyWire()
-    async with faulty_service(wire) as service:
-        assert (await service.get(sample(name))).status == status
+    async with faulty_context(wire) as context:
+        assert (await context.tasks.get(sample(name))).status == status
     assert wire.methods == ["GET"]
 
 
 async def test_get_of_an_unknown_task_is_not_found() -> None:
     """A task that never existed is an error of its own."""
-    async with faulty_service(FaultyWire()) as service:
+    async with faulty_context(FaultyWire()) as context:
         with pytest.raises(NotFoundError):
-            await service.get(UNKNOWN)
+            await context.tasks.get(UNKNOWN)
 
 
 @pytest.mark.parametrize("name", ["pending", "throttled", "running", "running_long"])
@@ -102,11 +103,11 @@ async def test_cancel_leaves_a_finished_task_alone(name: str) -> None:
 async def test_delete_removes_a_finished_task(name: str) -> None:
     """One look, one DELETE, and the task is gone."""
     wire = FaultyWire()
-    async with faulty_service(wire) as service:
-        found = await service.delete(sample(name))
+    async with faulty_context(wire) as context:
+        found = await context.tasks.delete(sample(name))
         assert found.outcome == "deleted"
         with pytest.raises(NotFoundError):
-            await service.get(sample(name))
+            await context.tasks.get(sample(name))
     assert wire.methods == ["GET", "DELETE", "GET"]
 
 
@@ -198,20 +199,20 @@ async def test_a_task_that_finished_meanwhile_is_left_alone_by_a_cancel() -> Non
             wire.now += 600
 
     wire.between = finish
-    async with faulty_service(wire) as service:
-        found = await service.cancel(sample("running"))
+    async with faulty_context(wire) as context:
+        found = await context.tasks.cancel(sample("running"))
         assert found.outcome == "finished"
         assert found.before is not None
         assert found.before.status == "SUCCEEDED"
-        assert (await service.get(sample("running"))).status == "SUCCEEDED"
+        assert (await context.tasks.get(sample("running"))).status == "SUCCEEDED"
     assert wire.methods == ["GET", "DELETE", "GET", "GET"]
 
 
 async def test_a_second_delete_that_finds_nothing_was_the_first_ones_work() -> None:
     """A 404 after a DELETE of ours was lost means that it is done."""
     script = Script(reply(200, task("RUNNING")), reply(500), reply(200, task("RUNNING")), reply(404, {"error": "gone"}))
-    async with scripted_client(script) as client, service_of(client, sleep=Sleeper()) as service:
-        found = await service.cancel(parse_task_id(str(task("")["id"])))
+    async with scripted_client(script) as client, context_of(client, sleep=Sleeper()) as context:
+        found = await context.tasks.cancel(parse_task_id(str(task("")["id"])))
     assert found.outcome == "cancelled"
     assert script.methods == ["GET", "DELETE", "GET", "DELETE"]
 
@@ -237,10 +238,10 @@ async def test_changes_of_one_task_take_turns() -> None:
     """Of three cancels at once one sends a DELETE; the others see what it did."""
     wire = FaultyWire()
     found: list[str] = []
-    async with faulty_service(wire) as service:
+    async with faulty_context(wire) as context:
 
         async def cancel_one() -> None:
-            found.append((await service.cancel(sample("running_long"))).outcome)
+            found.append((await context.tasks.cancel(sample("running_long"))).outcome)
 
         async with anyio.create_task_group() as cancels:
             for _ in range(3):
@@ -291,9 +292,9 @@ async def test_a_long_retry_after_is_told_instead_of_waited_for() -> None:
         reply(429, Retry_After="30"),
         reply(200, task("RUNNING")),
     )
-    async with scripted_client(script) as client, service_of(client, sleep=sleeper) as service:
+    async with scripted_client(script) as client, context_of(client, sleep=sleeper) as context:
         with pytest.raises(RateLimitedError, match="30 s"):
-            await service.cancel(parse_task_id(str(task("")["id"])))
+            await context.tasks.cancel(parse_task_id(str(task("")["id"])))
     assert sleeper.slept == [3.0]
 
 
@@ -302,21 +303,21 @@ async def test_a_change_that_takes_too_long_is_unclear() -> None:
     script = Script(reply(200, task("RUNNING")), reply(500), reply(200, task("RUNNING")))
     async with (
         scripted_client(script) as client,
-        service_of(client, change_seconds=0.05, sleep=lambda _: anyio.sleep_forever()) as service,
+        context_of(client, change_seconds=0.05, sleep=lambda _: anyio.sleep_forever()) as context,
     ):
         with anyio.fail_after(5), pytest.raises(UnclearOutcomeError, match="No clear answer"):
-            await service.cancel(parse_task_id(str(task("")["id"])))
+            await context.tasks.cancel(parse_task_id(str(task("")["id"])))
 
 
 @pytest.mark.parametrize("status", ["PROCESSING", "DREAMING"])
 async def test_an_unknown_status_counts_as_active(status: str) -> None:
     """Cancel stops a task in a status nobody knows; delete refuses it."""
     script = Script(reply(200, task(status)), reply(204), reply(200, task(status)))
-    async with scripted_client(script) as client, service_of(client) as service:
+    async with scripted_client(script) as client, context_of(client) as context:
         task_id = parse_task_id(str(task("")["id"]))
-        assert (await service.cancel(task_id)).outcome == "cancelled"
+        assert (await context.tasks.cancel(task_id)).outcome == "cancelled"
         with pytest.raises(StillActiveError):
-            await service.delete(task_id)
+            await context.tasks.delete(task_id)
     assert script.methods == ["GET", "DELETE", "GET"]
 
 
@@ -339,14 +340,14 @@ async def test_a_caller_that_leaves_does_not_stop_a_delete_on_its_way() -> None:
     """Once sent, a DELETE is followed to its end."""
     wire = HeldUp()
     with anyio.fail_after(5):
-        async with faulty_service(wire) as service:
+        async with faulty_context(wire) as context:
             async with anyio.create_task_group() as callers:
-                callers.start_soon(service.cancel, sample("running_long"))
+                callers.start_soon(context.tasks.cancel, sample("running_long"))
                 await wire.reached.wait()
                 callers.cancel_scope.cancel()
             wire.proceed.set()
             await anyio.wait_all_tasks_blocked()
-            assert (await service.get(sample("running_long"))).status == "CANCELLED"
+            assert (await context.tasks.get(sample("running_long"))).status == "CANCELLED"
 
 
 async def test_the_next_change_waits_for_one_whose_caller_has_left(caplog: pytest.LogCaptureFixture) -> None:
@@ -354,13 +355,13 @@ async def test_the_next_change_waits_for_one_whose_caller_has_left(caplog: pytes
     wire = HeldUp()
     found: list[str] = []
     with anyio.fail_after(5):
-        async with faulty_service(wire) as service:
+        async with faulty_context(wire) as context:
 
             async def again() -> None:
-                found.append((await service.cancel(sample("running_long"))).outcome)
+                found.append((await context.tasks.cancel(sample("running_long"))).outcome)
 
             async with anyio.create_task_group() as callers:
-                callers.start_soon(service.cancel, sample("running_long"))
+                callers.start_soon(context.tasks.cancel, sample("running_long"))
                 await wire.reached.wait()
                 callers.cancel_scope.cancel()
             async with anyio.create_task_group() as callers:

@@ -7,7 +7,7 @@ import anyio
 import httpx2
 import pytest
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task, watcher_of
+from support.scripted import ID, Script, Step, poller_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import AuthenticationError, NotFoundError, RunwayError, UnavailableError
 from runway_mcp.api.models import TaskId, parse_task_id
@@ -26,7 +26,7 @@ async def watching(*steps: Step, poll: float = POLL) -> AsyncGenerator[tuple[Scr
     with anyio.fail_after(10):
         async with (
             scripted_client(script) as client,
-            watcher_of(client, poll_seconds=poll) as watcher,
+            poller_of(client, poll_seconds=poll) as watcher,
         ):
             yield script, watcher
 
@@ -85,7 +85,7 @@ async def test_a_waiter_that_is_cancelled_leaves_nothing_running() -> None:
             return await super().handle_async_request(request)
 
     with anyio.fail_after(10):
-        async with scripted_client(Stuck(RUNNING)) as client, watcher_of(client) as watcher:
+        async with scripted_client(Stuck(RUNNING)) as client, poller_of(client) as watcher:
             async with anyio.create_task_group() as waiters:
                 waiters.start_soon(end_of, watcher)
                 await reached.wait()
@@ -143,7 +143,7 @@ async def test_reads_that_share_a_request_share_its_failure() -> None:
     with anyio.fail_after(10):
         async with (
             scripted_client(script) as client,
-            watcher_of(client) as watcher,
+            poller_of(client) as watcher,
             anyio.create_task_group() as readers,
         ):
             for _ in range(3):
@@ -164,7 +164,7 @@ async def test_who_joined_a_read_that_was_called_off_reads_alone() -> None:
             return answer
 
     with anyio.fail_after(10):
-        async with scripted_client(FirstHangs(DONE)) as client, watcher_of(client) as watcher:
+        async with scripted_client(FirstHangs(DONE)) as client, poller_of(client) as watcher:
 
             async def join() -> None:
                 found.append((await watcher.read(ID)).status)
@@ -205,7 +205,7 @@ async def test_a_read_that_began_before_a_change_is_not_remembered() -> None:
 
     script = Slow(RUNNING, DONE)
     with anyio.fail_after(10):
-        async with scripted_client(script) as client, watcher_of(client) as watcher:
+        async with scripted_client(script) as client, poller_of(client) as watcher:
             async with anyio.create_task_group() as readers:
                 readers.start_soon(watcher.read, ID)
                 await reached.wait()
@@ -344,7 +344,7 @@ async def test_a_sandbox_task_is_followed_to_its_end() -> None:
     with anyio.fail_after(10):
         async with (
             faulty_client(wire) as client,
-            watcher_of(client, poll_seconds=0.01) as watcher,
+            poller_of(client, poll_seconds=0.01) as watcher,
             watcher.watch(parse_task_id(SAMPLES["running"].id)) as poll,
         ):
             while not poll.ended:

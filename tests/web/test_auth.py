@@ -64,9 +64,9 @@ async def url() -> AsyncGenerator[str]:
     async def who(request: Request) -> Response:
         return PlainTextResponse(RequestRecord.from_scope(request.scope).caller.subject)
 
-    services = CallerRegistry(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
+    callers = CallerRegistry(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
     app = build_app(
-        build_server(services, local=ANONYMOUS),
+        build_server(callers, local=ANONYMOUS),
         edge=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,

@@ -88,15 +88,15 @@ class Desk:
 async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[Desk]:
     """Serve these methods on a socket, and note what is heard of each request."""
     desk = Desk()
-    services = CallerRegistry(desk.connect, poll_seconds=0.05)
+    callers = CallerRegistry(desk.connect, poll_seconds=0.05)
     authentication = Authentication(Names())
     app = build_app(
-        build_server(services, toolsets=[CAPABILITY], local=ANONYMOUS),
+        build_server(callers, toolsets=[CAPABILITY], local=ANONYMOUS),
         edge=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=authentication,
-        routes=[task_route(services, scopes, authentication)],
+        routes=[task_route(callers, scopes, authentication)],
         tell=[lambda call: heard.append(call.method)],
     )
     async with desk.http, served(app) as desk.url:
@@ -371,8 +371,8 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
             return await super().handle_async_request(request)
 
     wire, sent = Slow(), list[Any]()
-    services = CallerRegistry(lambda _: faulty_client(wire))
-    route = task_route(services, SCOPES)
+    callers = CallerRegistry(lambda _: faulty_client(wire))
+    route = task_route(callers, SCOPES)
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
@@ -392,7 +392,7 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
         await route.app(scope, receive, send)
 
     with anyio.fail_after(10):
-        async with services.running():
+        async with callers.running():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
                 await has_begun.wait()

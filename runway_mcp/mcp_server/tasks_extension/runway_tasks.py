@@ -21,7 +21,8 @@ from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTa
 from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
 from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
-from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import UnclearOutcomeError
 from runway_mcp.tasks.poller import POLL_SECONDS
 
 
@@ -30,7 +31,7 @@ class RunwayMcpTasks:
 
     def __init__(
         self,
-        service: TaskService,
+        context: CallerContext,
         *,
         read_only: bool = False,
         offers_waits: bool = True,
@@ -40,13 +41,13 @@ class RunwayMcpTasks:
         """Take the use cases of a Runway task.
 
         Args:
-            service: The use cases.
+            context: The use cases.
             read_only: Change nothing: a wish to cancel is noted, which the protocol allows, and not met.
             offers_waits: Whether the server has the tool whose calls can become MCP tasks.
             poll_seconds: How often it is worth asking for a task.
             now: The time.
         """
-        self._service = service
+        self._context = context
         self._read_only = read_only
         self._offers_waits = offers_waits
         self._poll_ms = round(poll_seconds * 1000)
@@ -70,7 +71,7 @@ class RunwayMcpTasks:
         if not self._offers_waits or not isinstance(text, str) or "until" in arguments:
             return None
         try:
-            task = await self._service.get(parse_task_id(text))
+            task = await self._context.tasks.get(parse_task_id(text))
         except (InvalidTaskIdError, RunwayError):
             return None
         return self._mcp_task(task) if task.is_active else None
@@ -88,7 +89,7 @@ class RunwayMcpTasks:
     async def get(self, task_id: str) -> McpTask:
         """Return a Runway task as an MCP task."""
         with _translated():
-            return self._mcp_task(await self._service.get(parse_task_id(task_id)))
+            return self._mcp_task(await self._context.tasks.get(parse_task_id(task_id)))
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
         """Ignore the answers: a Runway task has no questions."""
@@ -100,7 +101,7 @@ class RunwayMcpTasks:
             await self.get(task_id)
             return
         with _translated():
-            change = await self._service.cancel(parse_task_id(task_id))
+            change = await self._context.tasks.cancel(parse_task_id(task_id))
             if change.before is None:
                 raise UnknownMcpTaskError(
                     f"Runway has no task {change.task_id}: it is gone, never existed, or belongs to another key's "
@@ -115,11 +116,11 @@ class RunwayMcpTasks:
                     yield self._mcp_task(task)
 
     async def _states(self, task_id: TaskId) -> AsyncGenerator[Task]:
-        task = await self._service.get(task_id)
+        task = await self._context.tasks.get(task_id)
         yield task
         if not task.is_active:
             return
-        async with self._service.watcher.watch(task_id) as poll:
+        async with self._context.poller.watch(task_id) as poll:
             seen = 0
             while not poll.ended:
                 seen = await poll.next(seen)

@@ -12,7 +12,7 @@ from runway_mcp.history.records import StoreError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.spending.starter import Starter
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 
 class AccountOutput(BaseModel):
@@ -25,11 +25,11 @@ class AccountOutput(BaseModel):
     usage: object = Field(None, description="What each model was used for today.")
 
 
-async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, AccountOutput]:
+async def get_account(ctx: Context[CallerContext]) -> Annotated[CallToolResult, AccountOutput]:
     """Run `runway_getAccount`."""
-    service = ctx.request_context.lifespan_context
+    context = ctx.request_context.lifespan_context
     try:
-        account = dict(await service.client.get_organization())
+        account = dict(await context.api.get_organization())
     except RunwayError as error:
         later = " Reading it again later is free." if isinstance(error, TransientError) else ""
         return results.error_result(f"{error} The account was not changed.{later}")
@@ -39,7 +39,7 @@ async def get_account(ctx: Context[TaskService]) -> Annotated[CallToolResult, Ac
             "Nothing was changed."
         )
     try:
-        found = await Starter(service).spent()
+        found = await Starter(context).spent()
         spent = f"Tasks started through this server today (UTC) come to {plain(found.credits)} credits"
         spent += f", and {found.unclear} of unknown cost to more." if found.unclear else "."
     except StoreError as error:

@@ -14,7 +14,8 @@ from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
-from runway_mcp.tasks.operations import TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import UnclearOutcomeError
 
 INVALID_ID = (
     "id must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, with nothing before or "
@@ -24,11 +25,11 @@ INVALID_ID = (
 
 async def retrieve(
     id: TaskIdArgument,  # noqa: A002 - the name that the capability's clients send
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `retrieve-task-status-and-output`."""
     try:
-        return results.task_result(await ctx.request_context.lifespan_context.get(parse_task_id(id)))
+        return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id)))
     except InvalidTaskIdError:
         return results.error_result(INVALID_ID)
     except RunwayError as error:
@@ -37,11 +38,11 @@ async def retrieve(
 
 async def cancel_delete(
     id: TaskIdArgument,  # noqa: A002 - the name that the capability's clients send
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
 ) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `cancel-delete-task`."""
     try:
-        change = await ctx.request_context.lifespan_context.remove(parse_task_id(id))
+        change = await ctx.request_context.lifespan_context.tasks.remove(parse_task_id(id))
     except InvalidTaskIdError:
         return results.error_result(INVALID_ID)
     except (RunwayError, UnclearOutcomeError) as error:

@@ -22,7 +22,7 @@ from runway_mcp.history.records import StoreError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.client_capabilities import can_ask_person
 from runway_mcp.spending.starter import ApprovalRequest, Starter
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 MAX_INPUT = 500
 """Characters of the input that a person is shown."""
@@ -42,7 +42,7 @@ class Answers(AESGCMRequestStateCodec):
         return found
 
 
-def answer_token(ctx: Context[TaskService]) -> str:
+def answer_token(ctx: Context[CallerContext]) -> str:
     """Return a client token for the answer that a call brings, if it brings one: one answer buys one task."""
     return _ANSWER.get() if ctx.request_state else ""
 
@@ -69,7 +69,7 @@ async def prepared(type: str, input: dict[str, Any], allowUnknown: bool) -> Prep
 async def question(
     request: Annotated[Prepared, Resolve(prepared)],
     clientToken: str,
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
 ) -> ApprovalRequest | None:
     """Return what a person has to be asked, or None where there is nothing to ask."""
     try:
@@ -82,7 +82,7 @@ async def question(
 async def consent(
     request: Annotated[Prepared, Resolve(prepared)],
     asked: Annotated[ApprovalRequest | None, Resolve(question)],
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
 ) -> Elicit[Consent] | Consent:
     """Ask the person, where there is something to ask."""
     if asked is None:

@@ -17,7 +17,7 @@ from runway_mcp.files.folders import FilesError, Folder, Folders
 from runway_mcp.files.paths import parse_path
 from runway_mcp.files.uploads import UploadError, upload
 from runway_mcp.mcp_server import results
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
 MEGABYTE = 1_000_000
@@ -25,13 +25,13 @@ MAX_INLINE = 500_000
 """Bytes of images that a result carries, together; in Base64 they stay below what hosts accept."""
 
 
-async def upload_from(path: str, ctx: Context[TaskService], roots: ListRootsResult) -> CallToolResult:
+async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsResult) -> CallToolResult:
     """Upload the file at `path`, and return the URI that names it."""
-    service = ctx.request_context.lifespan_context
-    files = await service.files()
+    context = ctx.request_context.lifespan_context
+    files = await context.files()
     try:
         with await to_thread.run_sync(_folders(files, roots).open_input, path) as file:
-            uploaded = await upload(service.client, files.transfers, file, report=_reporter(ctx))
+            uploaded = await upload(context.api, files.transfers, file, report=_reporter(ctx))
     except (FilesError, UploadError) as error:
         return results.error_result(str(error))
     except RunwayError as error:
@@ -43,15 +43,15 @@ async def upload_from(path: str, ctx: Context[TaskService], roots: ListRootsResu
 
 
 async def download_to(
-    text: str, directory: str | None, ctx: Context[TaskService], roots: ListRootsResult, *, inline: bool
+    text: str, directory: str | None, ctx: Context[CallerContext], roots: ListRootsResult, *, inline: bool
 ) -> CallToolResult:
     """Save the outputs of the task whose id is `text`, and return what became of each."""
-    service = ctx.request_context.lifespan_context
-    files = await service.files()
+    context = ctx.request_context.lifespan_context
+    files = await context.files()
     try:
         task_id = parse_task_id(text)
         with await to_thread.run_sync(_folders(files, roots).folder, directory) as folder:
-            outputs = await save_outputs(service, task_id, folder, report=_reporter(ctx))
+            outputs = await save_outputs(context, task_id, folder, report=_reporter(ctx))
             shown, unshown = await to_thread.run_sync(_images, folder, outputs) if inline else ([], [])
     except (FilesError, InvalidTaskIdError) as error:
         return results.error_result(str(error))
@@ -79,7 +79,7 @@ def _folders(files: AllowedFiles, roots: ListRootsResult) -> Folders:
     return files.folders or Folders(given, of_host=True)
 
 
-def _reporter(ctx: Context[TaskService]) -> Report:
+def _reporter(ctx: Context[CallerContext]) -> Report:
     async def report(done: int, total: int | None) -> None:
         of = f" of {total / MEGABYTE:.1f}" if total else ""
         await ctx.report_progress(done, total, f"{done / MEGABYTE:.1f}{of} MB")

@@ -12,7 +12,7 @@ from pydantic import Field
 from runway_mcp.mcp_server.client_capabilities import ask_for_roots, can_tell_roots
 from runway_mcp.mcp_server.tools.tasks import Output, TaskIdArgument
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 
 class UploadOutput(Output):
@@ -30,7 +30,7 @@ class DownloadOutput(Output):
     files: object = Field(description="Of each output index, path, size, contentType, sha256, wasThere; or error.")
 
 
-async def host_roots(ctx: Context[TaskService]) -> ListRoots | ListRootsResult:
+async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
     """Ask the host for its folders, where they are what is allowed and it can tell them."""
     files = await ctx.request_context.lifespan_context.files()
     if not files.takes_roots or files.folders or not can_tell_roots(ctx):
@@ -45,7 +45,7 @@ async def upload_file(
     path: Annotated[
         str, Field(title="Path", description="Absolute, or relative to the first allowed folder; a file:// URI too.")
     ],
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
     roots: RootsArgument,
 ) -> Annotated[CallToolResult, UploadOutput]:
     """Run `runway_uploadFile`."""
@@ -56,7 +56,7 @@ async def upload_file(
 
 async def download_output(
     taskId: TaskIdArgument,
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
     roots: RootsArgument,
     directory: OptionalText[
         Annotated[

@@ -23,7 +23,8 @@ from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.starter import OverLimitError, Starter, TokenReusedError, UnclearStartError
-from runway_mcp.tasks.operations import TaskService, TooManyWaitsError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import TooManyWaitsError
 
 if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
@@ -99,7 +100,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     input: Annotated[  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
         dict[str, Any], Field(title="Input", description="The fields of the type and its model.")
     ],
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
     request: Annotated[Prepared, Resolve(prepared)],
     agreed: Annotated[float, Resolve(leave)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
@@ -109,11 +110,11 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     clientToken: OptionalText[ClientToken] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
-    service = ctx.request_context.lifespan_context
+    context = ctx.request_context.lifespan_context
     until = anyio.current_time() + WAIT_SECONDS
     try:
         token = clientToken or answer_token(ctx)
-        started = await Starter(service).start(request, client_token=token, leave=agreed)
+        started = await Starter(context).start(request, client_token=token, leave=agreed)
     except TokenReusedError as error:
         return results.error_result(f"{error} Nothing was sent; take another token for another start.")
     except (OverLimitError, UnclearStartError) as error:
@@ -128,12 +129,12 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     try:
         if wait and not _FOLLOWED.get():
             seconds = max(until - anyio.current_time(), 1)
-            waited = await service.wait([started.task_id], seconds=seconds, until="all", report=reporter(ctx))
+            waited = await context.tasks.wait([started.task_id], seconds=seconds, until="all", report=reporter(ctx))
             result = results.wait_result(waited)
         else:
             show = results.awaited_result if wait else results.task_result
             with anyio.fail_after(max(until - anyio.current_time(), 1)):
-                result = show(await service.get(started.task_id))
+                result = show(await context.tasks.get(started.task_id))
     except (RunwayError, TooManyWaitsError, TimeoutError) as error:
         if started.is_repeated and isinstance(error, NotFoundError):
             return results.error_result(

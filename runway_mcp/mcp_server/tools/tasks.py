@@ -11,7 +11,8 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
-from runway_mcp.tasks.operations import StillActiveError, TaskService, UnclearOutcomeError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import StillActiveError, UnclearOutcomeError
 
 TaskIdArgument = Annotated[
     str,
@@ -63,37 +64,37 @@ class ChangeOutput(Output):
     cost: object = Field(None, description="{credits} it had cost, if it had finished.")
 
 
-async def get_task(taskId: TaskIdArgument, ctx: Context[TaskService]) -> Annotated[CallToolResult, TaskOutput]:
+async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_getTask`."""
     try:
-        return results.task_result(await _service(ctx).get(parse_task_id(taskId)))
+        return results.task_result(await _context(ctx).tasks.get(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
     except RunwayError as error:
         return results.read_error(error)
 
 
-async def cancel_task(taskId: TaskIdArgument, ctx: Context[TaskService]) -> Annotated[CallToolResult, ChangeOutput]:
+async def cancel_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `runway_cancelTask`."""
     try:
-        return results.change_result(await _service(ctx).cancel(parse_task_id(taskId)))
+        return results.change_result(await _context(ctx).tasks.cancel(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error)
 
 
-async def delete_task(taskId: TaskIdArgument, ctx: Context[TaskService]) -> Annotated[CallToolResult, ChangeOutput]:
+async def delete_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `runway_deleteTask`."""
     try:
-        return results.change_result(await _service(ctx).delete(parse_task_id(taskId)))
+        return results.change_result(await _context(ctx).tasks.delete(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
     except (RunwayError, StillActiveError, UnclearOutcomeError) as error:
         return results.change_error(error)
 
 
-def _service(ctx: Context[TaskService]) -> TaskService:
+def _context(ctx: Context[CallerContext]) -> CallerContext:
     return ctx.request_context.lifespan_context
 
 

@@ -12,7 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, JsonValue, WrapValidator
 
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """A tool that looks something up at Runway and changes nothing."""
@@ -63,7 +63,7 @@ class Toolset:
     guide: str
     guide_to_changes: str = ""
 
-    def register(self, server: MCPServer[TaskService], *, read_only: bool) -> None:
+    def register(self, server: MCPServer[CallerContext], *, read_only: bool) -> None:
         """Add the tools to `server`; with `read_only` only those that change nothing."""
         for tool in self.tools:
             if tool.annotations.read_only_hint or not read_only:

@@ -11,7 +11,8 @@ from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
-from runway_mcp.tasks.operations import TaskService, TooManyWaitsError
+from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.operations import TooManyWaitsError
 from runway_mcp.tasks.waiting import Report, Waited
 
 MAX_TASKS = 50
@@ -36,7 +37,7 @@ async def wait_for_task(
         Field(title="Task id", description=f"One task's id, or a list of up to {MAX_TASKS}."),
         BeforeValidator(_as_sent),
     ],
-    ctx: Context[TaskService],
+    ctx: Context[CallerContext],
     timeoutSeconds: Annotated[
         float,
         Field(
@@ -52,10 +53,10 @@ async def wait_for_task(
     ] = "all",
 ) -> Annotated[CallToolResult, WaitOutput]:
     """Run `runway_waitForTask`."""
-    service = ctx.request_context.lifespan_context
+    context = ctx.request_context.lifespan_context
     try:
         task_ids = _parse(taskId)
-        waited = await service.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
+        waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
     except InvalidTaskIdError as error:
         return results.error_result(str(error))
     except TooManyWaitsError as error:
@@ -72,7 +73,7 @@ def _parse(given: str | list[str]) -> list[TaskId]:
     return [parse_task_id(text) for text in texts]
 
 
-def reporter(ctx: Context[TaskService]) -> Report:
+def reporter(ctx: Context[CallerContext]) -> Report:
     """Return what sends a wait's progress to the host: percent of 100, strictly growing as the protocol demands."""
     last = -1.0
 

@@ -11,11 +11,11 @@ import pytest
 from mcp import MCPError
 from mcp.server.context import HandlerResult
 from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
-from support.scripted import ID, Script, Step, reply, scripted_client, service_of, task
+from support.scripted import ID, Script, Step, context_of, reply, scripted_client, task
 
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tasks_extension import RunwayMcpTasks, UnknownMcpTaskError, wire
-from runway_mcp.tasks.operations import TaskService
+from runway_mcp.tasks.callers import CallerContext
 
 NOW = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
 RUNNING = reply(200, task("RUNNING", progress=0.45))
@@ -27,12 +27,12 @@ DENIED = reply(401, {"error": "no"})
 
 
 @asynccontextmanager
-async def mcp_tasks(*steps: Step, **options: Any) -> AsyncGenerator[tuple[RunwayMcpTasks, Script, TaskService]]:
+async def mcp_tasks(*steps: Step, **options: Any) -> AsyncGenerator[tuple[RunwayMcpTasks, Script, CallerContext]]:
     """Runway's MCP tasks over an API that answers from a script."""
     script = Script(*steps)
     with anyio.fail_after(10):
-        async with scripted_client(script) as client, service_of(client) as service:
-            yield RunwayMcpTasks(service, now=lambda: NOW, **options), script, service
+        async with scripted_client(script) as client, context_of(client) as context:
+            yield RunwayMcpTasks(context, now=lambda: NOW, **options), script, context
 
 
 def wait_call(**arguments: Any) -> CallToolRequestParams:
@@ -72,9 +72,9 @@ async def test_an_active_task_is_working() -> None:
 @pytest.mark.parametrize(("step", "is_error"), [(SUCCEEDED, False), (FAILED, True)])
 async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step: Step, *, is_error: bool) -> None:
     """The same blocks and structured content; marked as an error where what was waited for did not come."""
-    async with mcp_tasks(step) as (tasks, _, service):
+    async with mcp_tasks(step) as (tasks, _, context):
         found = await tasks.get(ID)
-        returned = results.task_result(await service.get(ID)).model_copy(update={"is_error": is_error})
+        returned = results.task_result(await context.tasks.get(ID)).model_copy(update={"is_error": is_error})
     assert isinstance(found, wire.CompletedMcpTask)
     assert found.result == returned.model_dump(mode="json", by_alias=True, exclude_none=True)
 

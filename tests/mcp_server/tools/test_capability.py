@@ -32,9 +32,9 @@ RUNS = reply(200, task("RUNNING"))
 async def connected(api: FaultyWire | Script | None = None, **options: Any) -> AsyncGenerator[Client]:
     """A client in memory, of a server that offers the capability's tools over the sandbox or a script."""
     wire = api or FaultyWire()
-    services = CallerRegistry(lambda _: scripted_client(wire) if isinstance(wire, Script) else faulty_client(wire))
+    callers = CallerRegistry(lambda _: scripted_client(wire) if isinstance(wire, Script) else faulty_client(wire))
     with anyio.fail_after(20):
-        async with Client(build_server(services, toolsets=[CAPABILITY], **options)) as client:
+        async with Client(build_server(callers, toolsets=[CAPABILITY], **options)) as client:
             yield client
 
 

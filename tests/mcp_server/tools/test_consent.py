@@ -64,9 +64,9 @@ async def connected(
     wire: FaultyWire, person: Person | None, limit: float = COST - 1, mode: str = "auto"
 ) -> AsyncGenerator[Client]:
     """A client in memory that asks a person, where there is one, about what costs over the limit."""
-    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=limit))
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=limit))
     with anyio.fail_after(30):
-        async with Client(build_server(services), mode=mode, elicitation_callback=person) as client:
+        async with Client(build_server(callers), mode=mode, elicitation_callback=person) as client:
             yield client
 
 
@@ -147,8 +147,8 @@ async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool(
         return ErrorData(code=-32601, message="Method not found")
 
     wire = FaultyWire()
-    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
-    async with Client(build_server(services), mode="legacy", elicitation_callback=fail) as client:
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
+    async with Client(build_server(callers), mode="legacy", elicitation_callback=fail) as client:
         result = await start(client)
     assert result.is_error
     assert "The host could not answer what runway_startTask asked" in text(result)
@@ -179,8 +179,8 @@ async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_al
         wrong = await client.call_tool("runway_startTask", GOOD | {"type": "text_to_vidio"})
         assert "did you mean text_to_video" in text(wrong)
     assert len(person.asked) == 1
-    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(task=COST - 1, confirm_over=1))
-    async with Client(build_server(services), elicitation_callback=person) as client:
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(task=COST - 1, confirm_over=1))
+    async with Client(build_server(callers), elicitation_callback=person) as client:
         assert "cancelled at once" in text(await start(client))
         assert "Nothing was sent: the same was estimated at 60" in text(await start(client))
     assert len(person.asked) == 2
@@ -191,8 +191,8 @@ async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path
     wire, person = FaultyWire(), Person()
     (tmp_path / "file").write_text("")
     history = tmp_path / "file" / "history"
-    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0), history=history)
-    async with Client(build_server(services), elicitation_callback=person) as client:
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0), history=history)
+    async with Client(build_server(callers), elicitation_callback=person) as client:
         result = await start(client)
     assert result.is_error
     assert "So nothing was sent" in text(result)
@@ -215,9 +215,9 @@ async def test_what_turns_out_dearer_than_its_like_is_taken_back() -> None:
 async def test_over_http_only_who_was_asked_can_answer() -> None:
     """And one answer buys one task, however often it is sent; a host of the older protocol can't be asked."""
     wire = FaultyWire()
-    services = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
     app = build_app(
-        build_server(services),
+        build_server(callers),
         edge=OriginPolicy(),
         path="/mcp",
         caller=Caller("local"),

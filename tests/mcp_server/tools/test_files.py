@@ -67,9 +67,9 @@ async def connected(
         async with open_transfers(own_origin="http://sandbox.localhost", own_transport=wire or api) as transfers:
             yield lambda _: AllowedFiles(Folders(roots), takes_roots, transfers)
 
-    services = CallerRegistry(lambda _: faulty_client(api), files=files)
+    callers = CallerRegistry(lambda _: faulty_client(api), files=files)
     with anyio.fail_after(30):
-        async with Client(build_server(services), **options) as client:
+        async with Client(build_server(callers), **options) as client:
             yield client, api
 
 
@@ -303,10 +303,10 @@ async def test_only_what_succeeded_is_saved(sample: str, words: str, folder: Pat
 async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(output: JsonValue, folder: Path) -> None:
     """It is said as it is."""
     script = Script(scripted(200, task("SUCCEEDED", output=output)))
-    services = CallerRegistry(
+    callers = CallerRegistry(
         lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]}))
     )
-    async with Client(build_server(services)) as client:
+    async with Client(build_server(callers)) as client:
         result = await client.call_tool("runway_downloadOutput", {"taskId": ID})
     assert result.is_error
     assert "has SUCCEEDED, but Runway names no output of it" in text(result)
@@ -371,8 +371,8 @@ async def test_what_can_not_be_read_or_uploaded_is_an_error(folder: Path) -> Non
 async def test_they_need_the_scope_to_write_and_are_not_offered_read_only() -> None:
     """They change what is on a disk or at Runway."""
     assert {scope_of(tool) for tool in FILES.tools} == {WRITE}
-    services = CallerRegistry(lambda _: faulty_client(FaultyWire()))
-    async with Client(build_server(services, read_only=True)) as client:
+    callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
+    async with Client(build_server(callers, read_only=True)) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
     assert names.isdisjoint(tool.name for tool in FILES.tools)
 
@@ -432,9 +432,9 @@ async def test_over_http_nobody_reaches_what_was_not_allowed_to_them(folder: Pat
             async with open_files(sandboxed, wire) as allowed:
                 yield allowed
 
-        services = CallerRegistry(lambda _, wire=wire: faulty_client(wire), files=files)
+        callers = CallerRegistry(lambda _, wire=wire: faulty_client(wire), files=files)
         app = build_app(
-            build_server(services, local=ANONYMOUS),
+            build_server(callers, local=ANONYMOUS),
             edge=OriginPolicy(),
             path="/mcp",
             caller=ANONYMOUS,

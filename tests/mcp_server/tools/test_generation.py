@@ -50,14 +50,14 @@ async def connected(
     api: FaultyWire | Script, *, limits: Limits = NO_LIMITS, history: Path | None = None, read_only: bool = False
 ) -> AsyncGenerator[Client]:
     """A client in memory, of a server that offers everything."""
-    services = CallerRegistry(
+    callers = CallerRegistry(
         lambda _: scripted_client(api) if isinstance(api, Script) else faulty_client(api),
         poll_seconds=0.05,
         limits=limits,
         history=history,
     )
     with anyio.fail_after(30):
-        async with Client(build_server(services, read_only=read_only)) as client:
+        async with Client(build_server(callers, read_only=read_only)) as client:
             yield client
 
 
@@ -274,10 +274,10 @@ class Follower(ClientExtension):
 async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> None:
     """With the task's own id, at once; a repeated one says so; without wait, or refused, the tool answers."""
     script = Script(CREATED, *[reply(200, task("PENDING"))] * 3)
-    services = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.05)
+    callers = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.05)
     follower = Follower()
     with anyio.fail_after(20):
-        async with Client(build_server(services), extensions=[follower]) as client:
+        async with Client(build_server(callers), extensions=[follower]) as client:
             await start(client, wait=True, clientToken="mine")
             await start(client, wait=True, clientToken="mine")
             shown = await start(client, clientToken="mine")
@@ -295,10 +295,10 @@ async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> No
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(status: str) -> None:
     """It becomes no MCP task; where it FAILED, that is an error."""
-    services = CallerRegistry(lambda _: scripted_client(Script(CREATED, reply(200, task(status)))), poll_seconds=0.05)
+    callers = CallerRegistry(lambda _: scripted_client(Script(CREATED, reply(200, task(status)))), poll_seconds=0.05)
     follower = Follower()
     with anyio.fail_after(20):
-        async with Client(build_server(services), extensions=[follower]) as client:
+        async with Client(build_server(callers), extensions=[follower]) as client:
             result = await start(client, wait=True)
     assert result.is_error is (status == "FAILED")
     assert (result.structured_content or {})["status"] == status
@@ -326,9 +326,9 @@ async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bo
 async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
     """No task is made up for it, and nothing is bought."""
     script = Script(CREATED, reply(200, task("PENDING")), reply(404, {"error": "no"}))
-    services = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.000_001)
+    callers = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.000_001)
     with anyio.fail_after(20):
-        async with Client(build_server(services)) as client:
+        async with Client(build_server(callers)) as client:
             await start(client, clientToken="mine")
             result = await start(client, clientToken="mine")
     assert result.is_error
