@@ -25,7 +25,7 @@ from support.waiting import together, until
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import VerifierUnavailableError
-from runway_mcp.web.auth.jwks import FRESH_SECONDS, RENEW_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
+from runway_mcp.web.auth.jwks import FRESH_SECONDS, REFRESH_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
 from runway_mcp.web.auth.oauth import MAX_TOKEN, OAuthVerifier
 from runway_mcp.web.auth.oidc_discovery import MAX_REPLY, OidcDiscovery, OidcDiscoveryError
 from runway_mcp.web.auth.token_claims import Audience
@@ -262,7 +262,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_id_once_a_minute(s
     for _ in range(5):
         assert await caller(verifier, server.token(aud=US, key=new)) is None
     assert server.count("/jwks") == 1
-    clock.now += RENEW_SECONDS
+    clock.now += REFRESH_SECONDS
     assert await caller(verifier, server.token(aud=US, key=new))
     for number in range(5):
         assert await caller(verifier, server.token(aud=US, header={"kid": f"unknown {number}"})) is None
@@ -301,7 +301,7 @@ async def test_while_the_issuer_is_down_known_keys_go_on_counting(
     with pytest.raises(VerifierUnavailableError):
         await caller(verifier, token)
     del server.replies["/jwks"]
-    clock.now += RENEW_SECONDS
+    clock.now += REFRESH_SECONDS
     assert await caller(verifier, token)
 
 

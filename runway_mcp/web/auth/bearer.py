@@ -46,13 +46,19 @@ class CallerToken(AccessToken):
     caller: Caller = Field(exclude=True, repr=False)
 
     @classmethod
-    def of(cls, caller: Caller) -> "CallerToken":
-        """The token of a caller, without the token."""
+    def of(cls, caller: Caller, expires_at: int | None = None) -> "CallerToken":
+        """The token of a caller, without the token itself.
+
+        Args:
+            caller: The caller.
+            expires_at: When it stops counting, in UNIX seconds.
+        """
         return cls(
             token="",
             client_id=caller.subject,
             scopes=sorted(caller.scopes),
             subject=caller.subject,
+            expires_at=expires_at,
             claims={"iss": caller.issuer} if caller.issuer else None,
             caller=caller,
         )
