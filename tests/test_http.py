@@ -69,13 +69,27 @@ async def test_each_of_many_calls_at_once_gets_its_own_answer(mode: str, sandbox
     assert [found[number] for number in range(len(wanted))] == wanted
 
 
-@pytest.mark.parametrize("path", ["/", "/mcp/", "/mcpx", "/mcp/more", "/other", "//mcp", "/mcp%2f", "/.env"])
+@pytest.mark.parametrize("path", ["/", "/mcpx", "/mcp/more", "/other", "//mcp", "/mcp%2fx", "/.env"])
 async def test_a_foreign_path_is_404(path: str, sandboxed: Served) -> None:
     """Nothing but the endpoint is served, and nobody is sent elsewhere."""
     async with httpx2.AsyncClient(trust_env=False) as http:
         for method in ("GET", "POST"):
             answer = await http.request(method, f"http://127.0.0.1:{sandboxed.port}{path}")
             assert answer.status_code == 404
+
+
+async def test_the_endpoint_takes_posts_with_a_slash_at_its_end_or_without(sandboxed: Served) -> None:
+    """There is no session, so there is no stream to open, to resume or to close: 405."""
+    async with Client(f"{sandboxed.url}/") as client:
+        assert (await client.list_tools()).tools
+    for path in ("/mcp", "/mcp/"):
+        for method, header in (
+            ("GET", ("Accept", "text/event-stream")),
+            ("GET", ("Last-Event-ID", "1")),
+            ("DELETE", ("Mcp-Session-Id", "1")),
+        ):
+            answer = await sandboxed.ask(method, path, header)
+            assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
 _LONE = rb'"\ud800"'

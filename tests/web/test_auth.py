@@ -27,7 +27,8 @@ from runway_mcp.web.auth import (
     ScopeChallengeMiddleware,
     VerifierUnavailableError,
 )
-from runway_mcp.web.auth.bearer import MAX_LOOKED_AT
+from runway_mcp.web.auth.bearer import MAX_CONCURRENT
+from runway_mcp.web.auth.token_watch import TokenWatch
 from runway_mcp.web.origin_policy import OriginPolicy
 
 RUNNING = SAMPLES["running"].id
@@ -67,7 +68,7 @@ async def url() -> AsyncGenerator[str]:
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
     app = build_app(
         build_server(callers, local=ANONYMOUS),
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=AUTHENTICATION,
@@ -75,6 +76,11 @@ async def url() -> AsyncGenerator[str]:
     )
     async with served(app) as one:
         yield one
+
+
+def authenticated(app: ASGIApp, authentication: Authentication) -> Authenticated:
+    """`app` behind authentication; no token is verified twice."""
+    return Authenticated(app, authentication, TokenWatch(authentication.verifier, lambda _: None))
 
 
 async def posted(url: str, *authorization: str) -> httpx2.Response:
@@ -239,7 +245,7 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
     async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("served")(scope, receive, send)
 
-    guarded = Authenticated(nothing, Authentication(Slow()))
+    guarded = authenticated(nothing, Authentication(Slow()))
 
     async def ask(address: str, token: str) -> None:
         async def send(message: Message) -> None:
@@ -255,14 +261,14 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as asking:
-            for _ in range(MAX_LOOKED_AT):
+            for _ in range(MAX_CONCURRENT):
                 asking.start_soon(ask, "10.0.0.1", "slow")
             await anyio.wait_all_tasks_blocked()
             await ask("10.0.0.1", "other")
             await ask("10.0.0.2", "other")
             assert answered == [("10.0.0.1", 429), ("10.0.0.2", 200)]
             release.set()
-    assert answered[2:] == [("10.0.0.1", 200)] * MAX_LOOKED_AT
+    assert answered[2:] == [("10.0.0.1", 200)] * MAX_CONCURRENT
 
 
 async def test_an_answer_in_parts_stays_in_parts() -> None:
@@ -295,7 +301,7 @@ async def test_what_is_no_request_passes_the_door() -> None:
     async def send(_message: Message) -> None:
         raise AssertionError
 
-    await Authenticated(app, AUTHENTICATION)({"type": "lifespan"}, receive, send)
+    await authenticated(app, AUTHENTICATION)({"type": "lifespan"}, receive, send)
     assert seen == ["lifespan"]
 
 

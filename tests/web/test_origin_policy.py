@@ -18,7 +18,6 @@ ROUTES = (
     ("GET", f"/v1/tasks/{SAMPLES['running'].id}"),
     ("DELETE", f"/v1/tasks/{SAMPLES['running'].id}"),
     ("GET", "/openapi.json"),
-    ("GET", "/docs"),
     ("GET", "/healthz"),
     ("HEAD", "/readyz"),
     ("GET", "/metrics"),

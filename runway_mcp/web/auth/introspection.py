@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 import anyio
 from pydantic import BaseModel, ConfigDict, FiniteFloat, SecretStr, StrictBool, ValidationError
 
-from runway_mcp.web.auth.bearer import VerifierUnavailableError
 from runway_mcp.web.auth.jwks import UNAVAILABLE
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
 from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
+from runway_mcp.web.auth.verifier import VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 

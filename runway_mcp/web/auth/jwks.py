@@ -15,8 +15,8 @@ import jwt
 from jwt.algorithms import AllowedPublicKeys
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from runway_mcp.web.auth.bearer import VerifierUnavailableError
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
+from runway_mcp.web.auth.verifier import VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import jwt
 from pydantic import SecretStr, ValidationError
 
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.auth.bearer import CallerToken
 from runway_mcp.web.auth.introspection import Introspection
 from runway_mcp.web.auth.jwks import Jwks
 from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
+from runway_mcp.web.auth.verifier import CallerToken
 
 logger = logging.getLogger(__name__)
 

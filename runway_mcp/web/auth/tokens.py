@@ -11,9 +11,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.tasks.callers import SCOPES, Caller
-from runway_mcp.web.auth.bearer import CallerToken
 from runway_mcp.web.auth.reloading_file import ReloadingFile, ReloadingFileError, matching, read_entries
 from runway_mcp.web.auth.runway_keys import RunwayKeys, VariableName
+from runway_mcp.web.auth.verifier import CallerToken
 
 TABLE = "token"
 PREFIX = "rwmcp_"
