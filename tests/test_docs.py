@@ -1,7 +1,8 @@
-"""The README says what the code does: its tables, its examples, its messages."""
+"""README and docs say what the code does: their tables, their examples, their messages."""
 
 import json
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -20,36 +21,46 @@ from runway_mcp.tasks.callers import CallerRegistry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "runway_mcp").rglob("*.py")))
 
 
-def table(heading: str) -> list[list[str]]:
+def table(page: str, heading: str) -> list[list[str]]:
     """The cells of the first table under a heading, without its head."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = page.split(f"# {heading}\n")[1].split("\n## ", maxsplit=1)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
 
 
 def blocks(language: str) -> list[str]:
-    """The README's code blocks of one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """The code blocks of one language, in the README and the pages for one person."""
+    pages = [README, *(text for name, text in DOCS.items() if name not in {"deploy", "compared"})]
+    return re.findall(rf"```{language}\n(.*?)```", "\n".join(pages), re.DOTALL)
 
 
-def test_the_settings_table_is_the_settings() -> None:
+def test_the_settings_page_is_the_settings() -> None:
     """Flag, variables, default and meaning of every field, in order."""
-    expected: list[list[str]] = []
-    for name, field in Settings.model_fields.items():
-        shown = {"None": "none", "False": "off", "()": "none"}.get(str(field.default), f"`{field.default}`")
-        option = flag(name)
-        expected.append(
-            [
-                f"`{option}`" if option else "none",
-                ", else ".join(f"`{variable}`" for variable in variables(name)),
-                shown,
-                field.description or "",
-            ]
-        )
-    assert table("Settings") == expected
+    made = runpy.run_path(str(ROOT / "scripts" / "update_settings_doc.py"))
+    assert DOCS["settings"] == made["page"]()
+
+
+def test_the_settings_of_the_readme_exist() -> None:
+    """Each is a flag, or the variable of one without."""
+    known = {flag(name) or variables(name)[0] for name in Settings.model_fields}
+    assert {re.findall(r"`([^`]+)`", row[0])[0] for row in table(README, "Settings")} <= known
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    """Each page is reached from the README, and no link is dead."""
+    pages = {"README.md": README, **{f"docs/{name}.md": text for name, text in DOCS.items()}}
+    pages["SECURITY.md"] = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    linked = {
+        ((ROOT / name).parent / target).resolve()
+        for name, text in pages.items()
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    }
+    assert [path for path in linked if not path.is_file()] == []
+    assert {ROOT / name for name in pages} <= linked
 
 
 async def test_the_tools_table_is_the_tools() -> None:
@@ -61,7 +72,7 @@ async def test_the_tools_table_is_the_tools() -> None:
         [f"`{tool.name}`", "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"]
         for tool in tools
     ]
-    assert [row[:2] for row in table("Tools")] == expected
+    assert [row[:2] for row in table(README, "Tools")] == expected
 
 
 async def test_the_prompts_table_is_the_prompts() -> None:
@@ -72,20 +83,22 @@ async def test_the_prompts_table_is_the_prompts() -> None:
         for read_only in (False, True):
             async with Client(build_server(callers, read_only=read_only)) as client:
                 offered[read_only] = [f"`{prompt.name}`" for prompt in (await client.list_prompts()).prompts]
-    assert [row[0] for row in table("Prompts")] == offered[False]
+    assert [row[0] for row in table(DOCS["hosts"], "Prompts")] == offered[False]
     assert offered[True] == offered[False][-1:]
 
 
 def test_the_samples_table_is_the_samples() -> None:
     """Each sample task of the sandbox, by id and state."""
-    assert table("The sandbox") == [[f"`{sample.id}`", sample.what] for sample in SAMPLES.values()]
+    assert table(DOCS["sandbox"], "The tasks it starts with") == [
+        [f"`{sample.id}`", sample.what] for sample in SAMPLES.values()
+    ]
 
 
 @pytest.mark.parametrize(
-    "message", re.findall(r"`([^`]+)`", " ".join(row[0] for row in table("When something goes wrong")))
+    "message", re.findall(r"`([^`]+)`", " ".join(row[0] for row in table(DOCS["troubleshooting"], "Troubleshooting")))
 )
-def test_each_message_in_the_readme_is_one_the_code_gives(message: str) -> None:
-    """Who searches the README for what the host printed finds it."""
+def test_each_message_of_the_page_is_one_the_code_gives(message: str) -> None:
+    """Who searches the page for what the host printed finds it."""
     assert message in SOURCE or message == "runway-mcp"
 
 
@@ -108,7 +121,7 @@ def test_each_host_configuration_starts_our_command(
 
 def test_the_faults_in_the_readme_can_be_asked_for() -> None:
     """Each is of the form that the sandbox reads."""
-    faults = re.findall(r'--fault "([^"]+)"', README)
+    faults = re.findall(r'--fault "([^"]+)"', DOCS["sandbox"])
     assert [str(Fault.parse(fault)) for fault in faults] == faults
     assert len(faults) > 2
 
