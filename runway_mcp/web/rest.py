@@ -42,7 +42,7 @@ ANSWERING_SECONDS = 1
 _INVALID_ID = Issue(
     code="invalid_format", path=["id"], message="Not a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f."
 )
-_SETTLES = "GET of the task, which changes nothing, shows how it stands."
+_CHECK = "GET of the task, which changes nothing, shows how it stands."
 
 
 def task_route(
@@ -51,9 +51,9 @@ def task_route(
     """Return the route of a task.
 
     Args:
-        callers: The use cases of each caller.
-        scopes: The scope that each method needs; a method that is not among them is not served.
-        authentication: Who has to show an access token; nobody where there is none.
+        callers: The context of each caller.
+        scopes: The scope that each served method needs.
+        authentication: How callers authenticate; None if nobody has to.
     """
     endpoint: ASGIApp = _TaskEndpoint(callers, scopes, authentication)
     return Route(
@@ -63,15 +63,15 @@ def task_route(
 
 
 class _Named:
-    """Names the request in its record, whoever asks."""
+    """Names the request in its record, also if it is refused."""
 
     def __init__(self, app: ASGIApp, methods: Mapping[str, str]) -> None:
         self._app = app
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _meant(scope) in self._methods:
-            RequestRecord.from_scope(scope).method = f"{_meant(scope)} {TASK}"
+        if _method(scope) in self._methods:
+            RequestRecord.from_scope(scope).method = f"{_method(scope)} {TASK}"
         await self._app(scope, receive, send)
 
 
@@ -85,7 +85,7 @@ class _TaskEndpoint:
         self._allow = {"Allow": ", ".join([*scopes, "HEAD", "OPTIONS"])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_change = _meant(scope) == "DELETE"
+        is_change = _method(scope) == "DELETE"
         try:
             response = await self._respond(Request(scope))
         except anyio.get_cancelled_exc_class():
@@ -95,10 +95,10 @@ class _TaskEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        method, call = _meant(request.scope), RequestRecord.from_scope(request.scope)
+        method, call = _method(request.scope), RequestRecord.from_scope(request.scope)
         needed = self._scopes.get(method)
         if needed is None:
-            return self._unserved(method)
+            return self._not_allowed(method)
         if self._authentication is not None and needed not in call.caller.scopes:
             call.missing_scope = needed
             return self._authentication.forbidden(needed)
@@ -113,14 +113,14 @@ class _TaskEndpoint:
         except InvalidTaskIdError:
             return error_response(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError as error:
-            return error_response(504, f"The request was sent, but what it did is not known. {error} {_SETTLES}")
+            return error_response(504, f"The request was sent, but what it did is not known. {error} {_CHECK}")
         except RunwayError as error:
             return _failed(error, is_change=is_change)
         except Exception:
             logger.exception("%s failed unexpectedly", call.method)
-            return error_response(500, f"This failed through a fault of this server; its log says more. {_SETTLES}")
+            return error_response(500, f"This failed through a fault of this server; its log says more. {_CHECK}")
 
-    def _unserved(self, method: str) -> Response:
+    def _not_allowed(self, method: str) -> Response:
         if method == "OPTIONS":
             return Response(status_code=204, headers=self._allow)
         return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
@@ -148,7 +148,6 @@ async def _remove(context: CallerContext, task_id: TaskId) -> Response:
 
 
 def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
-    """What came of a call to the API, as the answer to a call of the same API."""
     issues: list[Issue] = []
     match error:
         case NotFoundError():
@@ -177,10 +176,9 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
 
 
 def _stopping(*, is_change: bool) -> JSONResponse:
-    text = f"What was sent to Runway may still take effect. {_SETTLES}" if is_change else "Nothing was changed."
+    text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
     return error_response(503, f"The server is stopping. {text}", retry=not is_change)
 
 
-def _meant(scope: Scope) -> str:
-    """The method, HEAD being a GET of which only the head is wanted."""
+def _method(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else scope["method"]

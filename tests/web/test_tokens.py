@@ -21,7 +21,7 @@ from support.waiting import until
 
 from runway_mcp.cli.main import main
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
-from runway_mcp.web.auth.reloading_file import LOOK_SECONDS, ReloadingFileError
+from runway_mcp.web.auth.reloading_file import CHECK_SECONDS, ReloadingFileError
 from runway_mcp.web.auth.runway_keys import RunwayKeys
 from runway_mcp.web.auth.tenants import Tenants
 from runway_mcp.web.auth.tokens import PREFIX, TokensFile, new_token
@@ -102,12 +102,12 @@ async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
     write(path, entry(BOB, "bob"))
     assert (await whose(tokens, ALICE), await whose(tokens, BOB)) == ("alice", None)
-    clock.now += LOOK_SECONDS
+    clock.now += CHECK_SECONDS
     assert (await whose(tokens, ALICE), await whose(tokens, BOB)) == (None, "bob")
     write(path, "")
     tokens.reread()
     assert await whose(tokens, BOB) is None
-    clock.now += LOOK_SECONDS
+    clock.now += CHECK_SECONDS
     assert await whose(tokens, BOB) is None
 
 
@@ -120,17 +120,17 @@ async def test_a_file_that_broke_does_not_replace_what_it_held(
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
     write(path, entry(ALICE, "alice") + f'oops "{BOB}"')
     for _ in range(3):
-        clock.now += LOOK_SECONDS
+        clock.now += CHECK_SECONDS
         assert await whose(tokens, ALICE) == "alice"
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: it is no TOML, as line 5 shows. What it held before stays in force."
+        f"{path}: it is no TOML, as line 5 shows. Its earlier content stays in force."
     ]
     path.unlink()
-    clock.now += LOOK_SECONDS
+    clock.now += CHECK_SECONDS
     assert await whose(tokens, ALICE) == "alice"
     assert "it is no file" in caplog.text
     write(path, entry(BOB, "bob"))
-    clock.now += LOOK_SECONDS
+    clock.now += CHECK_SECONDS
     assert (await whose(tokens, ALICE), await whose(tokens, BOB)) == (None, "bob")
     assert len(caplog.records) == 2
     assert BOB not in caplog.text
@@ -200,7 +200,7 @@ def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
     assert tenants.key_of("https://one.example", "bob") is None
     assert Tenants(path, RunwayKeys(find, SHARED)).key_of("https://one.example", "bob") == SHARED
     write(path, "")
-    clock.now += LOOK_SECONDS
+    clock.now += CHECK_SECONDS
     assert tenants.key_of("https://one.example", "alice") is None
     write(path, tenant("https://one.example", "alice", "ALICE_KEY"))
     tenants.reread()
