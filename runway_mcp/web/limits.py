@@ -26,9 +26,6 @@ class RequestLimit:
         self._in_flight: Counter[Hashable] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         who = _who(scope)
         if self._in_flight[who] >= self._max_concurrent:
             message = (

@@ -7,11 +7,13 @@ import pytest
 from starlette.applications import Starlette
 from support.process import KEY, call
 from support.served import serving_http
-from support.upstream import TASK_ID, Reply, reply, task, upstream
-from support.waiting import together
+from support.upstream import reply, task, upstream
 
+from runway_mcp.config.sources import find_key_in, load
 from runway_mcp.web.health import Health
 from runway_mcp.web.shutdown import GracefulShutdown
+from runway_mcp.wiring.core import build_core
+from runway_mcp.wiring.http import build_http
 
 
 async def asked(health: Health, path: str) -> tuple[int, dict[str, str]]:
@@ -56,34 +58,39 @@ async def test_a_server_that_stops_is_alive_and_not_ready() -> None:
     assert await asked(health, "/healthz") == (200, {"status": "ok"})
 
 
-async def test_a_server_without_a_key_is_alive_but_not_ready(tmp_path: Path) -> None:
-    """It says which setting is missing. A server whose callers have their own keys needs none."""
-    file = tmp_path / "tokens.toml"
-    file.write_text("")
-    async with (
-        upstream([reply(404)]) as api,
-        serving_http(api, key="") as keyless,
-        serving_http(api, "--auth", "token", "--tokens-file", str(file), key="") as multi_tenant,
-    ):
-        assert (await keyless.ask("GET", "/healthz")).status_code == 200
-        found = await keyless.ask("GET", "/readyz")
-        assert (found.status_code, found.json()["reason"]) == (503, "No Runway API key is set.")
-        assert (await keyless.ask("POST", "/readyz")).status_code == 405
-        assert (await multi_tenant.ask("GET", "/readyz")).status_code == 200
-        assert api.requests == []
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ({}, "No Runway API key is set."),
+        ({"sandbox": True}, None),
+        ({"auth": "token", "tokens_file": __file__}, None),
+    ],
+    ids=["no key", "the sandbox", "keys of the callers"],
+)
+async def test_a_server_that_lacks_its_key_is_alive_but_not_ready(
+    flags: dict[str, object], reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what is missing. The sandbox needs no key, nor does a server whose callers have their own."""
+    monkeypatch.delenv("RUNWAYML_API_SECRET", raising=False)
+    if "tokens_file" in flags:
+        flags = flags | {"tokens_file": tmp_path / "tokens.toml"}
+        (tmp_path / "tokens.toml").touch()
+    settings = load({"transport": "streamable-http", "state_dir": tmp_path} | flags)
+    served = build_http(settings, find_key_in(), build_core(settings, lambda _: None))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(served.app), base_url="http://localhost") as http:
+        assert (await http.get("/healthz")).status_code == 200
+        found = await http.get("/readyz")
+        assert (found.status_code, found.json().get("reason")) == (503 if reason else 200, reason)
+        assert (await http.post("/readyz")).status_code == 405
 
 
-async def test_the_question_costs_no_request_and_ordinary_calls_answer_it() -> None:
-    """Nothing secret is told."""
-
-    async def check(case: tuple[Reply, str]) -> None:
-        answer, runway = case
-        async with upstream([answer]) as api, serving_http(api) as served:
-            assert (await served.ask("GET", "/readyz")).json() == {"status": "ready", "runway": "unknown"}
-            assert api.requests == []
-            await served.post(call(1, "runway_getTask", TASK_ID))
+async def test_ordinary_calls_tell_how_runway_responds() -> None:
+    """The question itself costs no request, and its answer shows nothing secret."""
+    script = [reply(200, task("RUNNING")), reply(401, {"error": "Unauthorized"})]
+    async with upstream(script) as api, serving_http(api) as served:
+        for number, runway in enumerate(("unknown", "reached", "key refused")):
             found = await served.ask("GET", "/readyz")
             assert found.json() == {"status": "ready", "runway": runway}
             assert KEY not in found.text
-
-    await together(check, [(reply(200, task("RUNNING")), "reached"), (reply(401, {"error": "No"}), "key refused")])
+            assert len(api.requests) == number
+            await served.post(call(1, "runway_getTask", f"00000000-0000-4000-8000-00000000000{number}"))

@@ -20,7 +20,7 @@ from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse
 from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer
-from support.waiting import together, until
+from support.waiting import Clock, together, until
 
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
@@ -32,17 +32,6 @@ from runway_mcp.web.auth.token_claims import Audience
 
 US = "https://mcp.example/mcp"
 KEY = SecretStr("key_of_alice")
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def verifier_of(server: AuthorizationServer, clock: Clock | None = None, audience: str = US) -> OAuthVerifier:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from support.authority import CLIENT_ID, CLIENT_SECRET, AuthorizationServer
-from support.waiting import together, until
+from support.waiting import Clock, together, until
 
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES
@@ -27,17 +27,6 @@ from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
 from runway_mcp.web.auth.token_claims import Audience
 
 US = "https://mcp.example/mcp"
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def introspection_of(

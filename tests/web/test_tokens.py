@@ -17,7 +17,7 @@ from support.process import KEY, call
 from support.served import Served, headers_of, serving_http
 from support.serving import authorized
 from support.upstream import TASK_ID, Upstream, reply, task, upstream
-from support.waiting import until
+from support.waiting import Clock, until
 
 from runway_mcp.cli.main import main
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
@@ -52,16 +52,6 @@ def write(path: Path, text: str) -> None:
     new = path.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(path)
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 async def whose(tokens: TokensFile, token: str) -> str | None:

@@ -125,7 +125,7 @@ class Authenticated:
         self._middleware = AuthenticationMiddleware(self._serve, backend=_Backend(authentication.verifier))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and len(Headers(scope=scope).getlist("authorization")) > 1:
+        if len(Headers(scope=scope).getlist("authorization")) > 1:
             await self._authentication.ambiguous()(scope, receive, send)
             return
         try:
@@ -159,7 +159,7 @@ class ScopeChallengeMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = RequestRecord.from_scope(scope)
-        if scope["method"] != "POST" or call.caller.scopes.issuperset(SCOPES):
+        if call.caller.scopes.issuperset(SCOPES):
             await self._app(scope, receive, send)
             return
         head: list[Message] = []
