@@ -44,7 +44,7 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
     async with upstream([HANG]) as api, serving_http(api, *arguments, *page, *limits) as served:
         yield api, served
         await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(timeout=5)
+        await served.server.ends_quietly(timeout=20)
 
 
 def write_tokens(path: Path) -> None:

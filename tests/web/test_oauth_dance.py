@@ -82,7 +82,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
             await process.logged("MCP over streamable HTTP at ")
             yield World(server, Served(process, port), api)
             await process.stop("SIGTERM")
-            await process.ends_quietly(10)
+            await process.ends_quietly(timeout=20)
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ async def served() -> AsyncGenerator[Served]:
     async with serving_http(None, "--metrics", *names) as one:
         yield one
         await one.server.stop("SIGTERM")
-        await one.server.ends_quietly(timeout=5)
+        await one.server.ends_quietly(timeout=20)
 
 
 @pytest.mark.parametrize("era", ERAS)

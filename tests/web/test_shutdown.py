@@ -37,7 +37,7 @@ async def test_an_idle_server_stops_at_once() -> None:
     async with serving_http() as served, served.under_way(request(1, "tools/list"), ERAS[0]):
         await served.assert_alive()
         await served.server.stop("SIGINT")
-        await served.server.ends_quietly(timeout=2)
+        await served.server.ends_quietly(timeout=6)
         assert len(lines(served.server.stderr)) == 1
         assert served.server.stdout == b""
 
@@ -46,7 +46,7 @@ async def test_a_signal_as_soon_as_it_listens_stops_it() -> None:
     """Between the announcement and the first request there is no moment at which a signal is lost or kills."""
     async with serving_http() as served:
         await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(timeout=2)
+        await served.server.ends_quietly(timeout=6)
 
 
 def half_silent(asked: Asked) -> Reply:
@@ -105,7 +105,7 @@ async def test_everything_under_way_comes_to_its_end() -> None:
                 ready = await served.ask("GET", "/readyz")
                 (waited,), (cancelled,) = results(await waiting.read()), results(await cancelling.read())
                 listened, cut_off = await listening.read(), await hung.read()
-            await served.server.ends_quietly(timeout=5)
+            await served.server.ends_quietly(timeout=20)
 
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
             assert refused.headers["connection"] == "close"

@@ -46,7 +46,7 @@ async def tokens(tmp_path: Path) -> AsyncGenerator[tuple[Path, Served, Upstream]
     async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments) as served:
         yield path, served, api
         await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(timeout=10)
+        await served.server.ends_quietly(timeout=20)
 
 
 async def test_a_removed_token_ends_its_streams_and_waits(tokens: tuple[Path, Served, Upstream]) -> None:

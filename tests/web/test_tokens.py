@@ -325,7 +325,7 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Off
     async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments) as served:
         yield Office(served, api, path)
         await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(10)
+        await served.server.ends_quietly(timeout=20)
 
 
 async def test_a_caller_is_served_with_their_own_key(office: Office) -> None:
