@@ -1,8 +1,10 @@
 """Settings: where they come from, which wins, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,6 +264,17 @@ def test_oauth_takes_https_and_for_trying_it_out_this_machine() -> None:
 def test_a_folder_may_be_told_from_home_on() -> None:
     """Hosts start no shell that would put the home folder in the place of ~."""
     assert load({"state_dir": Path("~/state")}).state_dir == Path.home() / "state"
+
+
+def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable separates folders as PATH does."""
+    monkeypatch.setenv("RUNWAY_MCP_FILES_ROOT", os.pathsep.join([str(tmp_path), "~"]))
+    assert load({}).files_root == (tmp_path, Path.home())
+    for folders, which in (([tmp_path, tmp_path / "none"], "number 2 of 2"), (["."], "it")):
+        with pytest.raises(SettingsError, match=f"{which} is no folder that exists"):
+            load({"files_root": folders})
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")  # pyright: ignore[reportUnknownMemberType] - trustme leaves a type open
+    assert load({"ca_file": tmp_path / "ca.pem"}).ca_file == tmp_path / "ca.pem"
 
 
 def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

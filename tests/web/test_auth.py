@@ -221,12 +221,14 @@ async def test_a_response_passes_as_it_is_unless_a_scope_is_missing(scopes: set[
     assert await forbidding(StreamingResponse(parts(), 200), frozenset(scopes)) == (200, b"one two")
 
 
-async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing() -> None:
+@pytest.mark.parametrize("in_parts", [True, False])
+async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(*, in_parts: bool) -> None:
     """However late the server finds that out."""
 
     async def refused(scope: Scope, receive: Receive, send: Send) -> None:
         RequestRecord.from_scope(scope).missing_scope = WRITE
-        await StreamingResponse(parts(), 200)(scope, receive, send)
+        response = StreamingResponse(parts(), 200) if in_parts else PlainTextResponse("one two")
+        await response(scope, receive, send)
 
     status, body = await forbidding(refused, frozenset({READ}))
     assert (status, b"one" in body) == (403, False)

@@ -30,6 +30,8 @@ async def server() -> AsyncGenerator[Served]:
     """A process that offers the capability's tools in place of ours."""
     async with serving_http(None, "--toolsets", "capability") as one:
         yield one
+        await one.server.stop("SIGTERM")
+        await one.server.ends_quietly(timeout=20)
 
 
 async def test_the_document_describes_what_is_served(server: Served) -> None:
@@ -74,10 +76,11 @@ def test_the_document_allows_the_ids_that_the_server_takes() -> None:
 
 
 @pytest.mark.parametrize("methods", [("GET", "DELETE"), ("GET",)])
-@pytest.mark.parametrize("authenticated", [True, False])
-def test_only_what_is_served_is_described(methods: tuple[str, ...], *, authenticated: bool) -> None:
-    """Tokens and scopes only with authentication, no DELETE on a read-only server, and no loose reference."""
-    described = document(methods, authenticated=authenticated, sandbox=False)
+@pytest.mark.parametrize(("authenticated", "sandbox"), [(True, False), (False, True)])
+def test_only_what_is_served_is_described(methods: tuple[str, ...], *, authenticated: bool, sandbox: bool) -> None:
+    """Tokens with authentication, DELETE unless the server is read-only, and a label for a sandbox; no loose reference."""
+    described = document(methods, authenticated=authenticated, sandbox=sandbox)
+    assert described["info"]["title"].endswith("(sandbox)") == sandbox
     task = described["paths"]["/v1/tasks/{id}"]
     assert ("delete" in task) == ("DELETE" in methods)
     assert ("401" in task["get"]["responses"]) == authenticated
