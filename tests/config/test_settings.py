@@ -175,6 +175,7 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("max_concurrent_requests", "0", "--max-concurrent-requests"),
         ("max_concurrent_waits", "many", "--max-concurrent-waits"),
         ("log_format", "xml", "--log-format"),
+        ("metrics", "true", "for --transport streamable-http"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:

@@ -78,7 +78,7 @@ def test_the_document_allows_the_ids_that_the_server_takes() -> None:
 @pytest.mark.parametrize("methods", [("GET", "DELETE"), ("GET",)])
 @pytest.mark.parametrize(("authenticated", "sandbox"), [(True, False), (False, True)])
 def test_only_what_is_served_is_described(methods: tuple[str, ...], *, authenticated: bool, sandbox: bool) -> None:
-    """Tokens with authentication, DELETE unless the server is read-only, and a label for a sandbox; no loose reference."""
+    """Tokens with authentication, DELETE unless read-only, a label for a sandbox, and no loose reference."""
     described = document(methods, authenticated=authenticated, sandbox=sandbox)
     assert described["info"]["title"].endswith("(sandbox)") == sandbox
     task = described["paths"]["/v1/tasks/{id}"]
