@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from support.process import GracefulShutdown as How
+from support.process import Stop as How
 from support.process import call, lines, request
 from support.served import ERAS, NO_TRUST, connection, serving_http
 from support.upstream import HANG, TASK_ID, Reply, reply, task, upstream
