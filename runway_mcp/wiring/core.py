@@ -43,7 +43,6 @@ class Core:
     Attributes:
         callers: The use cases of each caller.
         server: The MCP server.
-        connect: Opens a caller's client.
         local: Whose a request is that shows no access token.
         tell: What hears of each request at its end.
         observe: What hears of each request to Runway.
@@ -52,7 +51,6 @@ class Core:
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
-    connect: Connect
     local: Caller
     tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
     observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
@@ -99,7 +97,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         tell=tell,
         question_key=_approvals_key(settings),
     )
-    return Core(callers, server, connect, local, tell, observe, metrics)
+    return Core(callers, server, local, tell, observe, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
