@@ -25,9 +25,9 @@ from runway_mcp.files.transfers import Transfers, open_transfers
 from runway_mcp.files.uploads import CHUNK, LARGEST, NOT_TAKEN, Uploaded, UploadError, upload
 from runway_mcp.sandbox import create_app
 from runway_mcp.sandbox.faults import Fault
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
-PNG = render("image", 0)
+PNG = OUTPUTS["image"].path.read_bytes()
 LONG = PNG + bytes(3 * CHUNK)
 TAKEN = reply(204)
 REFUSED = reply(

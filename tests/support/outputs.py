@@ -13,10 +13,10 @@ from support.upstream import Reply, Request, Script, Upstream, reply, upstream
 from runway_mcp.files.downloads import LARGEST, Failed, Report, Saved, download
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.transfers import Transfers, open_transfers
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 STEM = "08388106-1b46-4f5c-bd46-1c1d7ee86892"
-VIDEO, PICTURE, SOUND = render("video", 0), render("image", 1), render("audio", 2)
+VIDEO, PICTURE, SOUND = (OUTPUTS[kind].path.read_bytes() for kind in OUTPUTS)
 
 
 class Host:
