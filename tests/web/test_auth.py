@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.faulty import FaultyWire, faulty_client
 from support.process import call
 from support.served import headers_of
-from support.serving import authorized, served
+from support.serving import served
 
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
@@ -174,14 +174,6 @@ async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge.startswith(f'Bearer error="insufficient_scope", scope="{WRITE}"')
     assert challenge.endswith(f'resource_metadata="{METADATA}"')
-
-
-async def test_what_a_scope_suffices_for_is_served_as_ever(url: str) -> None:
-    """A client that may only read gets its answers whole."""
-    for name, mode in (("reader", "auto"), ("reader", "legacy"), ("ann", "auto")):
-        async with authorized(f"{url}/mcp", name, mode=mode) as client:
-            result = await client.call_tool("runway_getTask", {"taskId": RUNNING})
-        assert (result.structured_content or {})["id"] == RUNNING
 
 
 async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
