@@ -34,7 +34,7 @@ def introspection_of(
 ) -> Introspection:
     """What asks the server."""
     return Introspection(
-        OidcDiscovery(server.issuer, trust=lambda: trust(None)),
+        OidcDiscovery(server.issuer, trust=lambda: trust(None), seconds=60),
         server.introspection,
         Audience(US),
         client_id=CLIENT_ID,
