@@ -167,10 +167,11 @@ class CallerRegistry:
         self._latest.move_to_end(caller.identity)
         return context
 
-    def end_waits(self) -> None:
-        """Have every wait return now, with its tasks as they stand."""
-        for context in self._contexts.values():
-            context.tasks.end_waits()
+    def end_waits(self, caller: Caller | None = None) -> None:
+        """Have every wait return now, with its tasks as they stand; only those of `caller` where given."""
+        for identity, context in self._contexts.items():
+            if caller is None or identity == caller.identity:
+                context.tasks.end_waits()
 
     @property
     def waits_in_progress(self) -> int:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from runway_mcp.config.settings import SANDBOX_URL, Settings, is_loopback
+from runway_mcp.config.settings import SANDBOX_URL, Settings
+from runway_mcp.config.values import is_loopback
 from runway_mcp.tasks.callers import Caller
 
 if TYPE_CHECKING:

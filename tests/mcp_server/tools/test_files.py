@@ -482,7 +482,7 @@ async def test_over_http_nobody_reaches_what_was_not_allowed_to_them(folder: Pat
         callers = CallerRegistry(lambda _, wire=wire: faulty_client(wire), files=partial(open_files, settings, wire))
         app = build_app(
             build_server(callers, local=ANONYMOUS),
-            edge=OriginPolicy(),
+            origin_policy=OriginPolicy(),
             path="/mcp",
             caller=ANONYMOUS,
             authentication=Authentication(Names()),
