@@ -69,7 +69,8 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_the_command_line_and_the_demo_print(path: Path) -> None:
     """Standard output belongs to the protocol."""
-    assert "print" not in identifiers(path) or room(path) in {"cli", "demo"}
+    draws = {name for name in imports(path) if name.partition(".")[0] == "rich"}
+    assert room(path) in {"cli", "demo"} or not ("print" in identifiers(path) or draws)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -92,8 +93,8 @@ def test_no_file_imports_itself_through_others() -> None:
     """There is no circle between files, wherever in a file the import stands."""
     files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
     imported = {
-        name: {module for module in files for one in imports(path) if one == module or one.startswith(f"{module}.")}
-        for name, path in files.items()
+        name: {module for module in files for one in found if one == module or one.startswith(f"{module}.")}
+        for name, found in ((name, imports(path)) for name, path in files.items())
     }
     while leaves := {name for name, others in imported.items() if not others & imported.keys()}:
         imported = {name: others for name, others in imported.items() if name not in leaves}

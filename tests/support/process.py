@@ -35,8 +35,11 @@ ENVIRONMENT = {
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 """What has coverage, where it runs, measure a process too: it then starts in double the time."""
 
-GracefulShutdown = Literal["eof", "SIGINT", "SIGTERM"]
-STOPS: tuple[GracefulShutdown, ...] = ("eof", "SIGINT", "SIGTERM")
+Stop = Literal["eof", "SIGINT", "SIGTERM"]
+STOPS: tuple[Stop, ...] = ("eof", "SIGINT", "SIGTERM")
+
+END_SECONDS = 15.0
+"""How long a process may take to end, also on a busy machine."""
 
 Message = dict[str, Any]
 
@@ -97,7 +100,7 @@ class Server:
         answer = await self.answer(message["id"])
         return cast("Message", answer["result"])
 
-    async def stop(self, how: GracefulShutdown) -> None:
+    async def stop(self, how: Stop) -> None:
         """Close stdin, or send a signal."""
         if how == "eof":
             assert self.process.stdin is not None
@@ -105,8 +108,8 @@ class Server:
         else:
             os.kill(self.process.pid, signal.Signals[how])  # the child watcher alone may reap the process
 
-    async def ends(self, timeout: float) -> int:
-        """Return the exit code, which must be there `timeout` so many seconds; all of stdout is read by then."""
+    async def ends(self, timeout: float = END_SECONDS) -> int:
+        """Return the exit code, which must come within `timeout` seconds; all of stdout is read by then."""
         started = anyio.current_time()
         with anyio.move_on_after(timeout), contextlib.suppress(anyio.EndOfStream, anyio.IncompleteRead):
             while self._lines is not None:
@@ -117,7 +120,7 @@ class Server:
         assert self.process.returncode is not None
         return self.process.returncode
 
-    async def ends_quietly(self, timeout: float) -> None:
+    async def ends_quietly(self, timeout: float = END_SECONDS) -> None:
         """Check that the process ends in time, with exit code 0 and without a traceback."""
         code = await self.ends(timeout)
         assert (code, "Traceback" in self.stderr) == (0, False), self.stderr
