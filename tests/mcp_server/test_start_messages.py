@@ -59,8 +59,8 @@ MESSAGES: list[tuple[Exception, str]] = [
     (
         StartCancelledError(OverTaskLimitError(60, 50), FREE),
         (
-            f"Runway estimates 60 credits; this server may spend 50 on a task (--max-credits-per-task). Task {TASK} was "
-            "cancelled at once: nothing is charged."
+            f"Runway estimates 60 credits; this server may spend 50 on a task (--max-credits-per-task). Task {TASK} "
+            "was cancelled at once: nothing is charged."
         ),
     ),
     (StartCancelledError(OverDayLimitError(50, 20, credits=60), FREE), "60 credits, which makes 80 today"),

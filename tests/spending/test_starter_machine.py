@@ -20,7 +20,7 @@ from support.scripted import Sleeper, poller_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
-from runway_mcp.files.allowed import AllowedFiles
+from runway_mcp.files.caller_files import CallerFiles
 from runway_mcp.history.records import CallerLedger, History, HistoryError, HistoryLockedError, Limits
 from runway_mcp.history.sqlite import DAY, SqliteHistory, open_history
 from runway_mcp.spending.start_errors import StartError
@@ -138,7 +138,7 @@ async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> As
             )
         return opened[0]
 
-    async def no_files() -> AllowedFiles:
+    async def no_files() -> CallerFiles:
         raise NotImplementedError
 
     async with (
