@@ -33,7 +33,7 @@ MAX_INPUT = 500
 _ANSWER: ContextVar[str] = ContextVar("answer", default="")
 
 
-class Answers(AESGCMRequestStateCodec):
+class AnswerCodec(AESGCMRequestStateCodec):
     """The SDK's seal on a question, which also notes which question a call answers."""
 
     def unseal(self, token: str) -> bytes:
