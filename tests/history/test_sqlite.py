@@ -232,6 +232,13 @@ async def test_client_tokens_are_stored_as_digests(file: Path) -> None:
     assert b"the-secret-film" not in content(file)
 
 
+async def test_between_transactions_the_file_holds_everything(file: Path) -> None:
+    """There is no write-ahead log beside it, whose loss would make a token buy again."""
+    async with history(file) as one:
+        await started(one)
+        assert names(file.parent) == [file.name]
+
+
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_file_of_an_earlier_version_goes_on(version: int, file: Path) -> None:
     """Its tokens hold, as digests; its states have their new names; its journal is no write-ahead log any more."""
