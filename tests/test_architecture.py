@@ -101,6 +101,22 @@ def test_no_file_imports_itself_through_others() -> None:
     assert not imported
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_holds_one_concept(path: Path) -> None:
+    """None is longer than 300 lines, and no function than 60."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = {node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > 60}
+    assert not long
+
+
+def test_a_name_leads_to_one_file() -> None:
+    """A newcomer who searches for a module finds one."""
+    names = [path.name for path in MODULES if path.name != "__init__.py"]
+    assert sorted(names) == sorted({*names})
+
+
 def test_every_room_is_on_the_map() -> None:
     """CONTRIBUTING's map names each folder and module of the package."""
     contributing = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ the graceful shutdown, authentication, the limit of its caller, and its route.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -91,6 +91,11 @@ def build_app(
         app = Authenticated(app, authentication, watch)
     stop.add_end(_listen_streams(server).close)
 
+    app = Router(health, default=stop.guard(app), lifespan=_lifespan(mcp, watch), redirect_slashes=False)
+    return HttpRequestMiddleware(OriginMiddleware(app, origin_policy), caller, on_request_end)
+
+
+def _lifespan(mcp: Starlette, watch: TokenWatch | None) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncGenerator[None]:
         async with mcp.router.lifespan_context(app), anyio.create_task_group() as tasks:
@@ -99,8 +104,7 @@ def build_app(
             yield
             tasks.cancel_scope.cancel()
 
-    app = Router(health, default=stop.guard(app), lifespan=lifespan, redirect_slashes=False)
-    return HttpRequestMiddleware(OriginMiddleware(app, origin_policy), caller, on_request_end)
+    return lifespan
 
 
 class _PostOnly:
