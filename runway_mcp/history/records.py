@@ -20,17 +20,20 @@ TOKEN_SECONDS = 24 * 3600.0
 """How long a client token stands for the start it was first used for."""
 
 
+@dataclass(eq=False)
 class HistoryError(Exception):
     """The history can't be read or written.
 
     Attributes:
         file: Where it is kept; None in memory.
+        reason: What the system says.
     """
 
-    def __init__(self, file: Path | None, reason: str = "") -> None:
-        super().__init__(f"{type(self).__name__}: {file}" + (f": {reason}" if reason else ""))
-        self.file = file
-        self.reason = reason
+    file: Path | None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class HistoryDamagedError(HistoryError):
@@ -50,7 +53,7 @@ class HistoryNewerError(HistoryError):
 
 
 class HistoryUnusableError(HistoryError):
-    """The file can't be opened, read or written for the `reason` that the system gives."""
+    """The file can't be opened, read or written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,20 +27,23 @@ from runway_mcp.history.records import HistoryError
 class StartError(Exception):
     """A start that did not bring its task."""
 
+    def __str__(self) -> str:
+        return repr(self)
+
 
 class LimitError(StartError):
     """A start that the operator's limits don't allow."""
 
 
+@dataclass(eq=False)
 class OverTaskLimitError(LimitError):
     """It costs `credits`, over the `limit` for one task."""
 
-    def __init__(self, credits: float, limit: float) -> None:  # noqa: A002 - what they are called everywhere here
-        super().__init__(f"{credits} credits are over the task limit of {limit}")
-        self.credits = credits
-        self.limit = limit
+    credits: float
+    limit: float
 
 
+@dataclass(eq=False)
 class OverDayLimitError(LimitError):
     """The day's credits are over their limit, or nobody can tell.
 
@@ -51,21 +54,18 @@ class OverDayLimitError(LimitError):
         credits: The estimate of this start; None where the others alone are too much.
     """
 
-    def __init__(self, limit: float, spent: float, *, unknown: int = 0, credits: float | None = None) -> None:  # noqa: A002 - as above
-        super().__init__(f"{spent} credits and {unknown} of unknown cost, for a day limit of {limit}")
-        self.limit = limit
-        self.spent = spent
-        self.unknown = unknown
-        self.credits = credits
+    limit: float
+    spent: float
+    unknown: int = 0
+    credits: float | None = None
 
 
+@dataclass(eq=False)
 class ApprovalNeededError(LimitError):
     """It costs `credits`, more than a person has approved, and more than the `limit` that needs no approval."""
 
-    def __init__(self, credits: float, limit: float) -> None:  # noqa: A002 - as above
-        super().__init__(f"{credits} credits need approval, which is due over {limit}")
-        self.credits = credits
-        self.limit = limit
+    credits: float
+    limit: float
 
 
 class PriceUnknownError(LimitError):
@@ -95,13 +95,12 @@ class Cancellation:
     error: Exception | None = None
 
 
+@dataclass(eq=False)
 class StartCancelledError(StartError):
-    """A task was started and, for its price became known only then, cancelled at once."""
+    """A task was started and, because its price became known only then, cancelled at once."""
 
-    def __init__(self, reason: LimitError | HistoryError, cancellation: Cancellation) -> None:
-        super().__init__(f"{reason}: {cancellation}")
-        self.reason = reason
-        self.cancellation = cancellation
+    reason: LimitError | HistoryError
+    cancellation: Cancellation
 
 
 class TokenReusedError(StartError):
@@ -112,12 +111,11 @@ class UnclearStartError(StartError):
     """Whether there is a task is not known, or was not while this call waited."""
 
 
+@dataclass(eq=False)
 class ReplyLostError(UnclearStartError):
     """The start was sent, and its reply was lost as the `error` says."""
 
-    def __init__(self, error: RunwayError) -> None:
-        super().__init__(str(error))
-        self.error = error
+    error: RunwayError
 
 
 class EarlierReplyLostError(UnclearStartError):

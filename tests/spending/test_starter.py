@@ -46,18 +46,10 @@ def wanted(prompt: str = "a cat") -> Prepared:
 
 @asynccontextmanager
 async def starting(
-    *steps: Step, limits: Limits = NO_LIMITS, history: Path | None = None
+    *steps: Step, script: Script | None = None, limits: Limits = NO_LIMITS, history: Path | None = None
 ) -> AsyncGenerator[tuple[Script, CallerContext]]:
-    """The context of a caller whose requests meet the steps."""
-    async with over(Script(*steps), limits=limits, history=history) as (script, context):
-        yield script, context
-
-
-@asynccontextmanager
-async def over(
-    script: "Script", *, limits: Limits = NO_LIMITS, history: Path | None = None
-) -> AsyncGenerator[tuple[Script, CallerContext]]:
-    """The context of a caller whose requests meet a script."""
+    """The context of a caller whose requests meet the steps, or a script."""
+    script = script or Script(*steps)
     with anyio.fail_after(20):
         async with (
             scripted_client(script, sleep=Sleeper()) as client,
@@ -130,8 +122,8 @@ async def test_a_call_that_is_cancelled_while_its_start_is_recorded_buys_nothing
 
 async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_its_end() -> None:
     """The task is recorded, and the token brings it."""
-    async with over(Held("POST", CREATED)) as (script, context):
-        assert isinstance(script, Held)
+    script = Held("POST", CREATED)
+    async with starting(script=script) as (_, context):
         async with anyio.create_task_group() as calls:
             calls.start_soon(lambda: Starter(context).start(wanted(), client_token="mine"))
             await script.asked.wait()
@@ -148,8 +140,8 @@ async def test_the_same_start_at_once_waits_for_the_answer_of_the_first(
     step: Step, error: type[Exception] | None
 ) -> None:
     """It brings the same task, or says what became of it, and sends nothing."""
-    async with over(Held("POST", step)) as (script, context):
-        assert isinstance(script, Held)
+    script = Held("POST", step)
+    async with starting(script=script) as (_, context):
         one = Starter(context)
         ended: list[str] = []
 
@@ -248,8 +240,8 @@ async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step:
 
 async def test_within_a_days_limit_starts_go_one_after_another() -> None:
     """The second waits until the first one's price is known, for a bounded time."""
-    async with over(Held("POST", CREATED), limits=Limits(day=120)) as (script, context):
-        assert isinstance(script, Held)
+    script = Held("POST", CREATED)
+    async with starting(script=script, limits=Limits(day=120)) as (_, context):
         async with anyio.create_task_group() as calls:
             calls.start_soon(Starter(context).start, wanted())
             await script.asked.wait()
@@ -265,8 +257,8 @@ async def test_within_a_days_limit_starts_go_one_after_another() -> None:
 
 async def test_the_id_is_recorded_before_the_price_is_looked_for() -> None:
     """Whoever is stopped in between has not lost the task."""
-    async with over(Held("GET", reply(200, {"id": ID}), PENDING)) as (script, context):
-        assert isinstance(script, Held)
+    script = Held("GET", reply(200, {"id": ID}), PENDING)
+    async with starting(script=script) as (_, context):
         async with anyio.create_task_group() as calls:
             calls.start_soon(lambda: Starter(context).start(wanted(), client_token="mine"))
             await script.asked.wait()
@@ -316,4 +308,4 @@ async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
             if limits.day and isinstance(caught.value, StartCancelledError):
                 assert isinstance(caught.value.reason, HistoryUnusableError)
     assert script.methods.count("POST") == 1
-    assert "The result of a start could not be recorded" in caplog.text
+    assert "The result of a start could not be recorded: HistoryUnusableError(" in caplog.text
