@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
+from typing import Literal
 
 import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
 from runway_mcp.api import retry
-from runway_mcp.api.connection import MISSING_KEY, TIMEOUTS, RunwayAuth, Timeouts, open_pool
+from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
 from runway_mcp.api.errors import (
-    AuthenticationError,
     BadRequestError,
+    MissingKeyError,
     NotFoundError,
     RunwayError,
     TransientError,
@@ -34,7 +35,7 @@ from runway_mcp.api.models import (
     parse_task,
     parse_upload_slot,
 )
-from runway_mcp.api.reply import Reply, fetch, foreign
+from runway_mcp.api.reply import Reply, fetch
 from runway_mcp.api.spans import client_span
 
 TASK = "/v1/tasks/{id}"
@@ -62,9 +63,9 @@ class RunwayClient:
         timeouts: Timeouts = TIMEOUTS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
-        observe: OnApiResponse | None = None,
+        on_api_response: OnApiResponse | None = None,
     ) -> None:
-        self._observe = observe
+        self._on_api_response = on_api_response
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
         self._base = ""
@@ -88,11 +89,7 @@ class RunwayClient:
         try:
             return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
-            raise UnexpectedReplyError(
-                f"Runway answered {reply.status}, but not with a task: {error} ({reply.content_type}, "
-                f"{len(reply.body)} bytes). A proxy or a wrong base URL may have answered in its place.",
-                status=reply.status,
-            ) from error
+            raise reply.unexpected("malformed", str(error)) from error
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
@@ -101,11 +98,11 @@ class RunwayClient:
 
         Raises:
             NotFoundError: It is already gone.
-            RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
+            RunwayError: Any other failure; the task may be changed if `may_have_taken_effect`.
         """
         reply = await self._send("DELETE", TASK, task_id, timeout=self._timeouts.delete)
-        if not reply.is_from_the_api:
-            raise foreign(reply)
+        if reply.body and not isinstance(reply.json(), dict):
+            raise reply.unexpected("foreign", may_have_taken_effect=True)
 
     async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
         """Start a task, by `POST` to one of the API's endpoints.
@@ -115,25 +112,18 @@ class RunwayClient:
 
         Raises:
             BadRequestError: The API does not take it, or has no such endpoint.
-            RunwayError: Any other failure; its `applied` says whether a task may have been started and charged.
+            RunwayError: Any other failure; a task may exist and be charged if `may_have_taken_effect`.
         """
         try:
             reply = await self._send_with_retries(
                 "POST", endpoint, body=body, attempt=self._timeouts.create, total=self._timeouts.total, once=True
             )
         except NotFoundError:
-            raise BadRequestError(
-                f"Runway does not know {endpoint}, or something that the input names (404).",
-                status=404,
-            ) from None
+            raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
         try:
             return parse_created(parse_json(reply.body, reply.redact))
         except ValueError as error:
-            raise UnexpectedReplyError(
-                f"Runway answered {reply.status}, but not with a started task: {error} ({reply.content_type}).",
-                status=reply.status,
-                may_have_taken_effect=True,
-            ) from error
+            raise reply.unexpected("malformed", str(error), may_have_taken_effect=True) from error
 
     async def create_upload(self, filename: str) -> UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
@@ -141,7 +131,7 @@ class RunwayClient:
         Repeated as a read is: a place that nothing is put into costs nothing and is soon gone.
 
         Raises:
-            RunwayError: There is none; retries are already spent, and `applied` is False.
+            RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
         try:
             reply = await self._send_with_retries(
@@ -151,14 +141,15 @@ class RunwayClient:
                 attempt=self._timeouts.attempt,
                 total=self._timeouts.total,
             )
-            return parse_upload_slot(parse_json(reply.body, reply.redact))
         except NotFoundError:
-            raise UnexpectedReplyError(f"Runway does not know {UPLOADS} (404).", status=404) from None
+            raise UnexpectedReplyError(problem="unknown_endpoint", detail=UPLOADS, status=404) from None
         except RunwayError as error:
             error.may_have_taken_effect = False
             raise
+        try:
+            return parse_upload_slot(parse_json(reply.body, reply.redact))
         except ValueError as error:
-            raise UnexpectedReplyError(f"Runway answered, but not with a place to upload to: {error}.") from None
+            raise reply.unexpected("malformed", str(error)) from None
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -169,10 +160,10 @@ class RunwayClient:
         try:
             reply = await self._read(ORGANIZATION, None, self._timeouts.total)
         except NotFoundError:
-            raise UnexpectedReplyError(f"Runway does not know {ORGANIZATION} (404).", status=404) from None
+            raise UnexpectedReplyError(problem="unknown_endpoint", detail=ORGANIZATION, status=404) from None
         found = reply.json()
         if not isinstance(found, dict):
-            raise foreign(reply)
+            raise reply.unexpected("foreign")
         return found
 
     async def reach(self) -> None:
@@ -258,10 +249,12 @@ class RunwayClient:
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
+                if method == "GET":
+                    error.may_have_taken_effect = False
                 raise
             finally:
-                if self._observe is not None:
-                    self._observe(f"{method} {endpoint}", exchange.status, monotonic() - started)
+                if self._on_api_response is not None:
+                    self._on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
 
@@ -274,8 +267,8 @@ async def open_client(
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = TIMEOUTS,
-    missing_key: str | None = MISSING_KEY,
-    observe: OnApiResponse | None = None,
+    missing_key: Literal["server", "caller"] | None = "server",
+    on_api_response: OnApiResponse | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
 
@@ -283,23 +276,25 @@ async def open_client(
     added to every start of a host.
 
     Args:
-        api_key: The bearer token; without one every call raises `AuthenticationError`.
+        api_key: The bearer token; without one every call raises `MissingKeyError`.
         base_url: Where the API is, without `/v1`.
         api_version: The `X-Runway-Version` of every request.
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
-        missing_key: What is said of every call where there is no key; None where it is sent all the same.
-        observe: Hears of each request.
+        missing_key: Whose key it is that is missing where there is none; None where calls are sent all the same.
+        on_api_response: Called after each request.
     """
 
     def connect() -> httpx2.AsyncClient:
         if auth is None and missing_key is not None:
-            raise AuthenticationError(missing_key)
+            raise MissingKeyError(of_caller=missing_key == "caller")
         return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 
     auth = RunwayAuth(api_key, api_version) if api_key else None
-    client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts, observe=observe)
+    client = RunwayClient(
+        connect, redact=auth.redact if auth else str, timeouts=timeouts, on_api_response=on_api_response
+    )
     try:
         yield client
     finally:

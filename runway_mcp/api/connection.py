@@ -10,21 +10,11 @@ import httpx2
 from pydantic import SecretStr
 
 from runway_mcp import __version__
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import NetworkSettingsError
 
 USER_AGENT = f"runway-mcp/{__version__}"
-SHORTEST_SECRET = 16
+MIN_SECRET_LENGTH = 16
 """Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
-
-MISSING_KEY = (
-    "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
-    "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
-    "keys are made at https://dev.runwayml.com/."
-)
-UNUSABLE_NETWORK = (
-    "The proxy or certificate settings of this machine can't be used, so nothing was sent. Mend HTTPS_PROXY, "
-    "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +55,7 @@ class RunwayAuth(httpx2.Auth):
     def redact(self, text: str) -> str:
         """Return `text` without the key, should somebody upstream have echoed it."""
         key = self._key.get_secret_value()
-        return text.replace(key, "[API key]") if len(key) >= SHORTEST_SECRET else text
+        return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
     def __repr__(self) -> str:
         return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
@@ -89,7 +79,7 @@ def open_pool(
         timeouts: The bounds of every call.
 
     Raises:
-        RunwayError: The machine's network settings can't be used.
+        NetworkSettingsError: The machine's network settings can't be used.
     """
     encrypted = base_url.startswith("https:")
     try:
@@ -109,7 +99,7 @@ def open_pool(
             transport=transport,
         )
     except (ImportError, ValueError, OSError, httpx2.InvalidURL):
-        raise RunwayError(UNUSABLE_NETWORK) from None
+        raise NetworkSettingsError from None
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:

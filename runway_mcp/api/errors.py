@@ -1,22 +1,25 @@
 """What can go wrong between us and the Runway API, as one small tree.
 
     RunwayError
-    ├── AuthenticationError   no key, or 401 / 403
-    ├── NotFoundError         404: never existed, cancelled, deleted, or not this key's
-    ├── BadRequestError       any other 4xx, with the API's `issues`
-    ├── TransientError        the same request may succeed a little later
-    │   ├── RateLimitedError  429, with the wait that was asked for
-    │   ├── UnavailableError  408 or 5xx: reached, but not served
-    │   └── UnreachableError  no connection, a time-out, a broken or lost reply
-    └── UnexpectedReplyError  a redirect, or a body that is not what the API promises
+    ├── AuthenticationError     401 or 403
+    │   └── MissingKeyError     no key, so nothing was sent
+    ├── NetworkSettingsError    this machine's proxy or certificate settings can't be used
+    ├── NotFoundError           404: never existed, cancelled, deleted, or not this key's
+    ├── BadRequestError         any other 4xx, with the API's `issues`
+    ├── TransientError          the same request may succeed a little later
+    │   ├── RateLimitedError    429, with the wait that was asked for
+    │   ├── UnavailableError    408 or 5xx: reached, but not served
+    │   └── UnreachableError    no connection, a time-out, a broken or lost reply
+    └── UnexpectedReplyError    a redirect, or a body that is not what the API promises
 
-Every message is a sentence of our own. Text from upstream enters only through
-`quote`, which bounds it and makes it harmless, for it is data and never ours.
+Errors carry data; `mcp_server/messages.py` words them. Upstream text enters only through `quote`, which bounds it
+and makes it harmless: it is untrusted.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 QUOTE_LIMIT = 200
 """Characters of upstream text that an error may carry."""
@@ -51,28 +54,60 @@ class Issue:
         return f"{self.path}: {self.message}"
 
 
+NetworkFailure = Literal[
+    "connect_timeout", "not_connected", "pool_timeout", "no_reply", "unusable_url", "connection_lost"
+]
+"""How a request failed without a whole reply. Of `connect_timeout`, `not_connected`, `pool_timeout` and `unusable_url`
+nothing was sent."""
+
+ReplyProblem = Literal["foreign", "redirect", "too_large", "undecodable", "malformed", "unknown_endpoint"]
+"""What is wrong with a reply. `foreign`: it is not the API's. `malformed`: it lacks what the API promises."""
+
+
 class RunwayError(Exception):
     """A call to the Runway API that did not bring what was asked for.
 
     Attributes:
         status: The HTTP status, or None where there was no whole reply.
-        applied: Whether the request may have taken effect: False when it certainly did not.
+        quoted: The API's own words, as a bounded quotation; empty where it gave none.
+        may_have_taken_effect: Whether the request may have changed something: False when it certainly did not.
         attempts: How many times it was sent.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, may_have_taken_effect: bool = False) -> None:
-        super().__init__(message)
+    def __init__(
+        self, note: str = "", *, status: int | None = None, quoted: str = "", may_have_taken_effect: bool = False
+    ) -> None:
+        """Take the data, and a short note for developers."""
+        super().__init__(note)
         self.status = status
+        self.quoted = quoted
         self.may_have_taken_effect = may_have_taken_effect
         self.attempts = 1
 
     def __str__(self) -> str:
-        tries = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
-        return super().__str__() + tries
+        tries = f"{self.attempts} attempts" if self.attempts > 1 else ""
+        facts = (super().__str__(), f"status {self.status}" if self.status else "", self.quoted, tries)
+        return ", ".join(filter(None, facts)) or type(self).__name__
 
 
 class AuthenticationError(RunwayError):
-    """There is no API key, or the API does not accept it."""
+    """The API does not accept the API key."""
+
+
+class MissingKeyError(AuthenticationError):
+    """There is no API key, so nothing was sent.
+
+    Attributes:
+        of_caller: Whether it is a caller's own key that this server does not have.
+    """
+
+    def __init__(self, *, of_caller: bool = False) -> None:
+        super().__init__("no key of the caller's" if of_caller else "no key")
+        self.of_caller = of_caller
+
+
+class NetworkSettingsError(RunwayError):
+    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
 
 
 class NotFoundError(RunwayError):
@@ -84,11 +119,21 @@ class BadRequestError(RunwayError):
 
     Attributes:
         issues: What it says is wrong, field by field; often empty.
+        unknown_endpoint: The endpoint, where the API has none of this path, or lacks something that the input names.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, issues: Sequence[Issue] = ()) -> None:
-        super().__init__(message, status=status)
+    def __init__(
+        self,
+        note: str = "",
+        *,
+        status: int | None = None,
+        quoted: str = "",
+        issues: Sequence[Issue] = (),
+        unknown_endpoint: str = "",
+    ) -> None:
+        super().__init__(note, status=status, quoted=quoted)
         self.issues = tuple(issues)
+        self.unknown_endpoint = unknown_endpoint
 
 
 class TransientError(RunwayError):
@@ -100,13 +145,14 @@ class TransientError(RunwayError):
 
     def __init__(
         self,
-        message: str,
+        note: str = "",
         *,
         status: int | None = None,
+        quoted: str = "",
         may_have_taken_effect: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, may_have_taken_effect=may_have_taken_effect)
+        super().__init__(note, status=status, quoted=quoted, may_have_taken_effect=may_have_taken_effect)
         self.retry_after = retry_after
 
 
@@ -119,8 +165,47 @@ class UnavailableError(TransientError):
 
 
 class UnreachableError(TransientError):
-    """There was no connection, or no whole reply came back over it."""
+    """There was no connection, or no whole reply came back over it.
+
+    Attributes:
+        failure: How it failed.
+        timeout: Seconds within which there was no whole reply; None where another limit was met first.
+    """
+
+    def __init__(
+        self,
+        note: str = "",
+        *,
+        failure: NetworkFailure = "connection_lost",
+        quoted: str = "",
+        timeout: float | None = None,
+    ) -> None:
+        sent = failure in {"no_reply", "connection_lost"}
+        super().__init__(note or failure, quoted=quoted, may_have_taken_effect=sent)
+        self.failure: NetworkFailure = failure
+        self.timeout = timeout
 
 
 class UnexpectedReplyError(RunwayError):
-    """A reply came that is not what the API promises."""
+    """A reply came that is not what the API promises.
+
+    Attributes:
+        problem: What is wrong with it.
+        content_type: What it claims to be, as a quotation; empty where that does not matter.
+        detail: What it lacks, or the endpoint that the API does not know.
+    """
+
+    def __init__(
+        self,
+        note: str = "",
+        *,
+        problem: ReplyProblem = "malformed",
+        status: int | None = None,
+        content_type: str = "",
+        detail: str = "",
+        may_have_taken_effect: bool = False,
+    ) -> None:
+        super().__init__(note or problem, status=status, may_have_taken_effect=may_have_taken_effect)
+        self.problem: ReplyProblem = problem
+        self.content_type = content_type
+        self.detail = detail

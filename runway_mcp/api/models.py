@@ -19,10 +19,10 @@ TaskId = NewType("TaskId", str)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 """The statuses that a task never leaves; every other one, known or not, counts as active."""
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """Levels of nesting that a reply may have; a task has three."""
 
-DEAREST = 1e9
+MAX_CREDITS = 1e9
 """Credits of an estimate; more is none."""
 
 MAX_STATUS = 100
@@ -46,10 +46,7 @@ def parse_task_id(text: str) -> TaskId:
         InvalidTaskIdError: It is not a UUID in its usual written form; the text itself is not repeated.
     """
     if _UUID.fullmatch(text) is None:
-        raise InvalidTaskIdError(
-            "taskId must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, "
-            "with nothing before or after it. Nothing was sent to Runway."
-        )
+        raise InvalidTaskIdError("not a UUID")
     return TaskId(text.lower())
 
 
@@ -73,11 +70,11 @@ def parse_json(body: bytes, redact: Callable[[str], str] = str) -> JsonValue:
 
 def _is_plain(text: str, redact: Callable[[str], str]) -> bool:
     """Whether nothing that has to be cleaned can be in a JSON text, as is so of nearly all."""
-    return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= DEEPEST and redact(text) == text
+    return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= MAX_DEPTH and redact(text) == text
 
 
 def _clean(value: JsonValue, redact: Callable[[str], str], depth: int) -> JsonValue:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     match value:
         case str():
@@ -182,7 +179,7 @@ def parse_cost(task: Task) -> float | None:
 
 def _credits(cost: JsonValue) -> float | None:
     match cost:
-        case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= DEAREST:
+        case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= MAX_CREDITS:
             return number
         case _:
             return None

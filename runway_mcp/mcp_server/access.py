@@ -57,14 +57,14 @@ class Access:
         """Handle one message as its caller's, or refuse it."""
         if ctx.request is None:
             return await call_next(ctx)
-        call = RequestRecord.from_scope(ctx.request.scope)
+        record = RequestRecord.from_scope(ctx.request.scope)
         if ctx.request_id is not None and ctx.method not in OPEN_METHODS:
             tool = self._tools.get(_tool(ctx.method, ctx.params)) or _DOES_THE_SAME.get(ctx.method)
             needed = scope_of(tool) if tool else READ
-            if needed not in call.caller.scopes:
-                call.missing_scope = needed
+            if needed not in record.caller.scopes:
+                record.missing_scope = needed
                 raise MCPError(INVALID_REQUEST, f"This needs the scope {needed}, which the access token lacks.")
-        context = await self._callers.of(call.caller)
+        context = await self._callers.of(record.caller)
         if context is not ctx.lifespan_context:
             ctx = replace(ctx, lifespan_context=context)
         return await call_next(ctx)

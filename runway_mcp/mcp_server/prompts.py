@@ -18,6 +18,7 @@ from pydantic import Field
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.results import compact_json
 from runway_mcp.tasks.callers import CallerContext
 
@@ -99,7 +100,7 @@ class Recipe:
                 try:
                     filled[argument.name] = argument.parse(text)
                 except InvalidTaskIdError as error:
-                    problems.append(str(error))
+                    problems.append(explain(error))
             elif argument.required:
                 problems.append(f"{argument.name} is missing: {argument.description}")
         if problems:

@@ -27,6 +27,7 @@ from runway_mcp import __version__
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
@@ -104,7 +105,7 @@ class RunwayServer(MCPServer[CallerContext]):
         except ToolError as error:
             match error.__cause__:
                 case ValidationError() as wrong:
-                    return results.error_result(results.argument_error(name, wrong))
+                    return results.error_result(explain_arguments(name, wrong))
                 case RefusedError() as refusal:
                     return results.error_result(str(refusal))
                 case ToolError():
@@ -129,7 +130,7 @@ def build_server(
     local: Caller = LOCAL,
     read_only: bool = False,
     sandbox: bool = False,
-    tell: Sequence[OnRequestEnd] = (),
+    on_request_end: Sequence[OnRequestEnd] = (),
     question_key: bytes | None = None,
 ) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
@@ -140,7 +141,7 @@ def build_server(
         local: Whose request it is where none says whose.
         read_only: Register only the tools that change nothing.
         sandbox: Say in the server's name and instructions that nothing here is real.
-        tell: What hears at its end of each request that does not come over HTTP, which tells of its own.
+        on_request_end: Called at the end of each request that does not come over HTTP.
         question_key: The secret, 32 bytes, with which a question that a call asks is sealed until its answer comes;
             one of this process where not given.
     """
@@ -151,7 +152,7 @@ def build_server(
             yield await callers.of(local)
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
-    recording = McpRequestMiddleware(local, {tool.name for tool in tools}, tell)
+    recording = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
     access = Access(callers, tools)
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(

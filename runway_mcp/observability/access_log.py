@@ -13,15 +13,15 @@ MAX_NAME = 1_000
 logger = logging.getLogger(__name__)
 
 
-def log_request(call: RequestRecord) -> None:
+def log_request(record: RequestRecord) -> None:
     """Log a request that has ended."""
     fields = {
-        "request": call.id,
-        "caller": call.caller.subject[:MAX_NAME],
-        "tool": call.tool,
-        "asked": call.asked[:MAX_NAME],
-        "status": call.status,
-        "ms": round(call.seconds * 1000, 1),
-        "outcome": call.outcome,
+        "request_id": record.id,
+        "caller": record.caller.subject[:MAX_NAME],
+        "tool": record.tool,
+        "requested": record.requested[:MAX_NAME],
+        "status": record.status,
+        "duration_ms": round(record.seconds * 1000, 1),
+        "outcome": record.outcome,
     }
-    logger.info("%s", call.method, extra={name: value for name, value in fields.items() if value not in {"", None}})
+    logger.info("%s", record.method, extra={name: value for name, value in fields.items() if value not in {"", None}})

@@ -166,7 +166,7 @@ def configure(
         level: The least severe records that are written.
         form: How they are written.
         secrets: What no record may show.
-        request_id: Returns the id of the request under way, for the field `request`; empty where there is none.
+        request_id: Returns the id of the current request, for the field `request_id`; empty without one.
 
     Returns:
         What keeps secrets out, for those that are known only later.
@@ -196,7 +196,7 @@ def _record(level: int, message: str) -> logging.LogRecord:
 def _fields(
     record: logging.LogRecord, request_id: Callable[[], str], redact: Callable[[str], str]
 ) -> dict[str, object]:
-    """What the record tells beside its message: the fields given as `extra`, and the request under way.
+    """What the record tells beside its message: the fields given as `extra`, and the current request's id.
 
     Only what is redacted is cut, lest a piece of a secret be left.
     """
@@ -204,8 +204,8 @@ def _fields(
     for name, value in fields.items():
         if isinstance(value, str):
             fields[name] = _printable(_cut(redact(value), MAX_FIELD))
-    if "request" not in fields and (request := request_id()):
-        fields["request"] = request
+    if "request_id" not in fields and (current := request_id()):
+        fields["request_id"] = current
     return fields
 
 

@@ -51,8 +51,8 @@ class Metrics:
             buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
-        self._under_way = Gauge(
-            "runway_mcp_requests_in_progress", "Requests over HTTP under way.", registry=self._registry
+        self._in_progress = Gauge(
+            "runway_mcp_requests_in_progress", "Requests over HTTP in progress.", registry=self._registry
         )
         self._api_requests = Counter(
             "runway_mcp_api_requests",
@@ -72,23 +72,23 @@ class Metrics:
         """Show what the use cases have done, too."""
         self._registry.register(_UseCases(callers))
 
-    def tell(self, call: RequestRecord) -> None:
+    def on_request_end(self, record: RequestRecord) -> None:
         """Count a request that has ended."""
-        status = f"{call.status // 100}xx" if call.status else "none"
-        self._requests.labels(call.method, call.tool, status, call.outcome).inc()
-        self._seconds.labels(call.method, call.tool).observe(call.seconds)
+        status = f"{record.status // 100}xx" if record.status else "none"
+        self._requests.labels(record.method, record.tool, status, record.outcome).inc()
+        self._seconds.labels(record.method, record.tool).observe(record.seconds)
 
-    def observe(self, endpoint: str, status: int | None, seconds: float) -> None:
+    def on_api_response(self, endpoint: str, status: int | None, seconds: float) -> None:
         """Count a request to the Runway API."""
         self._api_requests.labels(endpoint, str(status or "none")).inc()
         self._api_seconds.labels(endpoint).observe(seconds)
 
     def counted(self, app: ASGIApp) -> ASGIApp:
-        """`app`, whose requests under way are counted."""
+        """`app`, whose requests in progress are counted."""
 
         async def count(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                with self._under_way.track_inprogress():
+                with self._in_progress.track_inprogress():
                     await app(scope, receive, send)
             else:
                 await app(scope, receive, send)
@@ -117,4 +117,4 @@ class _UseCases(Collector):
             "Reads answered from a state less than a poll interval old.",
             usage.shared_reads,
         )
-        yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits under way.", self._callers.waits_in_progress)
+        yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits in progress.", self._callers.waits_in_progress)

@@ -42,7 +42,7 @@ def build_app(
     health: Sequence[BaseRoute] = (),
     most_requests: int = MAX_REQUESTS,
     stop: GracefulShutdown | None = None,
-    tell: Sequence[OnRequestEnd] = (),
+    on_request_end: Sequence[OnRequestEnd] = (),
 ) -> ASGIApp:
     """Return the ASGI app that serves `server` at `path`.
 
@@ -59,7 +59,7 @@ def build_app(
         health: What stays to be served when nothing else is: when the server stops, and when it is overrun.
         most_requests: Requests that one caller may have under way.
         stop: What ends the requests and listen streams when the server stops.
-        tell: What hears of each request at its end.
+        on_request_end: Called at each request's end.
     """
     mcp = server.streamable_http_app(
         streamable_http_path=path,
@@ -87,7 +87,7 @@ def build_app(
         stop.also(_listen_streams(server).close)
         app = stop.guard(app)
     app = Router(health, default=app, lifespan=mcp.router.lifespan_context, redirect_slashes=False)
-    return HttpRequestMiddleware(Guarded(app, edge), caller, tell)
+    return HttpRequestMiddleware(Guarded(app, edge), caller, on_request_end)
 
 
 def _listen_streams(server: MCPServer[Any]) -> ListenHandler:

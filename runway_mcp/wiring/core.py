@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
-from runway_mcp.api.connection import MISSING_KEY
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
@@ -29,10 +28,6 @@ Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
 QUESTION_KEY = "questions.key"
-NO_KEY_OF_THEIRS = (
-    "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
-    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +39,8 @@ class Core:
         server: The MCP server.
         connect: Opens a caller's client.
         local: Whose a request is that shows no access token.
-        tell: What hears of each request at its end.
-        observe: What hears of each request to Runway.
+        on_request_end: Called at each request's end.
+        on_api_response: Called after each request to Runway.
         metrics: What is counted for Prometheus, where it is asked for.
     """
 
@@ -53,8 +48,8 @@ class Core:
     server: MCPServer[CallerContext]
     connect: Connect
     local: Caller
-    tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
-    observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
+    on_request_end: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
+    on_api_response: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
     metrics: "Metrics | None" = None
 
 
@@ -64,21 +59,21 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     Raises:
         SettingsError: A toolset or an extra that is asked for is not there.
     """
-    tell: list[OnRequestEnd] = []
-    observe: list[OnApiResponse] = []
+    on_request_end: list[OnRequestEnd] = []
+    on_api_response: list[OnApiResponse] = []
     metrics = None
     if settings.metrics:
         with extra("metrics"):
             from runway_mcp.observability.metrics import Metrics
         metrics = Metrics()
-        tell.append(metrics.tell)
-        observe.append(metrics.observe)
+        on_request_end.append(metrics.on_request_end)
+        on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
         from runway_mcp.observability.access_log import log_request
 
-        tell.append(log_request)
+        on_request_end.append(log_request)
     sandbox = _sandbox(settings)
-    connect = _connect(settings, sandbox, hide, observe)
+    connect = _connect(settings, sandbox, hide, on_api_response)
     callers = CallerRegistry(
         connect,
         poll_seconds=settings.poll_seconds,
@@ -95,10 +90,10 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         local=local,
         read_only=settings.read_only,
         sandbox=settings.sandbox,
-        tell=tell,
+        on_request_end=on_request_end,
         question_key=_question_key(settings),
     )
-    return Core(callers, server, connect, local, tell, observe, metrics)
+    return Core(callers, server, connect, local, on_request_end, on_api_response, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
@@ -164,16 +159,16 @@ def _connect(
     settings: Settings,
     sandbox: "httpx2.AsyncBaseTransport | None",
     hide: Callable[[str], None],
-    observe: Sequence[OnApiResponse],
+    on_api_response: Sequence[OnApiResponse],
 ) -> Connect:
     """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
 
-    The log is told to `hide` each key, and `observe` hears of each request.
+    `hide` keeps each key out of the log.
     """
 
-    def hear(endpoint: str, status: int | None, seconds: float) -> None:
-        for one in observe:
-            one(endpoint, status, seconds)
+    def notify(endpoint: str, status: int | None, seconds: float) -> None:
+        for call in on_api_response:
+            call(endpoint, status, seconds)
 
     def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
         if caller.key is not None:
@@ -183,8 +178,8 @@ def _connect(
             base_url=settings.base_url,
             api_version=settings.api_version,
             ca_file=settings.ca_file,
-            missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
-            observe=hear if observe else None,
+            missing_key="server" if settings.auth == "none" else "caller",
+            on_api_response=notify if on_api_response else None,
         )
 
     if sandbox is None:
@@ -194,5 +189,5 @@ def _connect(
         base_url=SANDBOX_URL,
         api_version=settings.api_version,
         transport=sandbox,
-        observe=hear if observe else None,
+        on_api_response=notify if on_api_response else None,
     )

@@ -50,7 +50,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     core.callers.shutdown_seconds = LAST_SECONDS
     stop = GracefulShutdown(end=core.callers.end_waits, changes=lambda: core.callers.background_tasks)
     health = _health(settings, stop, core.connect)
-    core.observe.append(health.heard)
+    core.on_api_response.append(health.heard)
     authentication = authentication_of(settings, find_key)
     routes = _rest(settings, core.callers, authentication)
     if core.metrics is not None:
@@ -66,7 +66,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         health=health.routes(),
         most_requests=settings.max_requests,
         stop=stop,
-        tell=core.tell,
+        on_request_end=core.on_request_end,
     )
     if core.metrics is not None:
         app = core.metrics.counted(app)

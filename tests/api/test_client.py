@@ -23,6 +23,8 @@ from runway_mcp.api.connection import RunwayAuth, Timeouts
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
+    MissingKeyError,
+    NetworkSettingsError,
     NotFoundError,
     RateLimitedError,
     RunwayError,
@@ -89,20 +91,22 @@ def test_no_repr_shows_the_key() -> None:
     assert KEY not in repr(auth) + repr(client) + repr(vars(client)) + repr(pool) + repr(vars(pool))
 
 
-async def test_without_a_key_every_call_says_which_variable_to_set() -> None:
-    """Nothing is sent; the error names the variable and where keys are made; each raise is fresh."""
+async def test_without_a_key_nothing_is_sent() -> None:
+    """Each raise is fresh, and says whose key is missing."""
     async with open_client(api_key=None, base_url="https://api.example", api_version="2024-11-06") as client:
         for call in (client.get_task, client.delete_task, client.get_task):
-            with pytest.raises(AuthenticationError, match=r"RUNWAYML_API_SECRET.*https://dev\.runwayml\.com") as caught:
+            with pytest.raises(MissingKeyError) as caught:
                 await call(ID)
+            assert not caught.value.of_caller
+            assert not caught.value.may_have_taken_effect
             assert len(inspect.getinnerframes(caught.tb)) < 8
 
 
 async def test_an_unusable_proxy_setting_is_told_on_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that can't be used doesn't keep the server from starting; every call says what to mend."""
+    """A proxy that can't be used doesn't keep the server from starting."""
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://proxy.example")
     async with open_client(api_key=SecretStr(KEY), base_url="https://api.example", api_version="2024-11-06") as client:
-        with pytest.raises(RunwayError, match=r"nothing was sent.*HTTPS_PROXY"):
+        with pytest.raises(NetworkSettingsError):
             await client.get_task(ID)
 
 
@@ -111,7 +115,7 @@ async def test_an_extra_ca_file_is_trusted_beside_the_systems(tmp_path: Path) ->
     system = Path(ssl.get_default_verify_paths().openssl_cafile)
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate")
-    for file, message in ((system, "could not be reached"), (broken, "certificate settings")):
+    for file, kind in ((system, UnreachableError), (broken, NetworkSettingsError)):
         async with open_client(
             api_key=SecretStr(KEY),
             base_url="https://127.0.0.1:9",
@@ -119,7 +123,7 @@ async def test_an_extra_ca_file_is_trusted_beside_the_systems(tmp_path: Path) ->
             ca_file=file,
             timeouts=Timeouts(total=0.2),
         ) as client:
-            with pytest.raises(RunwayError, match=message):
+            with pytest.raises(kind):
                 await client.get_task(ID)
 
 
@@ -182,9 +186,8 @@ async def test_every_lower_error_is_mapped(lower: Exception) -> None:
     """Whatever the HTTP library or the system raises arrives as ours, without its text in the traceback."""
     _, _, error = await get(lower)
     assert isinstance(error, UnreachableError | UnexpectedReplyError)
-    assert "the HTTP library's text" not in "".join(traceback.format_exception(error)) or "could not be reached" in str(
-        error
-    )
+    quotes = isinstance(error, UnreachableError) and error.failure == "not_connected"
+    assert ("the HTTP library's text" in "".join(traceback.format_exception(error))) is quotes
 
 
 @pytest.mark.parametrize(
@@ -265,7 +268,6 @@ async def test_a_wait_that_does_not_fit_becomes_part_of_the_error(seconds: int) 
     script, sleeper, error = await get(reply(429, {"error": "quota"}, Retry_After=str(seconds)))
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == seconds
-    assert f"{seconds} s" in str(error)
     assert len(script.requests) == 1
     assert sleeper.slept == []
 
@@ -340,11 +342,11 @@ async def test_a_reply_that_drips_is_cut_off_at_the_total_deadline() -> None:
     script = Script(lambda _: httpx2.Response(200, stream=Drip()))
     async with scripted_client(script, timeouts=Timeouts(attempt=0.05, total=0.12, delete=0.05)) as client:
         with anyio.fail_after(5):
-            with pytest.raises(UnreachableError, match="no whole reply") as caught:
-                await client.get_task(ID)
-            assert caught.value.may_have_taken_effect
-            with pytest.raises(UnreachableError, match="no whole reply"):
-                await client.delete_task(ID)
+            for call, changes in ((client.get_task, False), (client.delete_task, True)):
+                with pytest.raises(UnreachableError) as caught:
+                    await call(ID)
+                assert caught.value.failure == "no_reply"
+                assert caught.value.may_have_taken_effect is changes
 
 
 @pytest.mark.parametrize("timeout", [0.2, math.inf])

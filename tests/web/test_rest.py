@@ -97,7 +97,7 @@ async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[De
         caller=ANONYMOUS,
         authentication=authentication,
         routes=[task_route(callers, scopes, authentication)],
-        tell=[lambda call: heard.append(call.method)],
+        on_request_end=[lambda call: heard.append(call.method)],
     )
     async with desk.http, served(app) as desk.url:
         yield desk

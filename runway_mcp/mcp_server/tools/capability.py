@@ -12,15 +12,11 @@ from mcp_types import CallToolResult
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain_id
 from runway_mcp.mcp_server.tools.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
-
-INVALID_ID = (
-    "id must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, with nothing before or "
-    "after it. Nothing was sent to Runway."
-)
 
 
 async def retrieve(
@@ -31,7 +27,7 @@ async def retrieve(
     try:
         return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id)))
     except InvalidTaskIdError:
-        return results.error_result(INVALID_ID)
+        return results.error_result(explain_id("id"))
     except RunwayError as error:
         return results.read_error(error)
 
@@ -44,7 +40,7 @@ async def cancel_delete(
     try:
         change = await ctx.request_context.lifespan_context.tasks.remove(parse_task_id(id))
     except InvalidTaskIdError:
-        return results.error_result(INVALID_ID)
+        return results.error_result(explain_id("id"))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error, reader=RETRIEVE.name)
     return results.change_result(change, deleter=CANCEL_DELETE.name)

@@ -17,6 +17,7 @@ from runway_mcp.files.folders import FilesError, Folder, Folders
 from runway_mcp.files.paths import parse_path
 from runway_mcp.files.uploads import UploadError, upload
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import describe_task, explain
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
@@ -35,7 +36,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     except (FilesError, UploadError) as error:
         return results.error_result(str(error))
     except RunwayError as error:
-        return results.error_result(f"{error} Nothing was uploaded, and nothing is charged.")
+        return results.error_result(f"{explain(error)} Nothing was uploaded, and nothing is charged.")
     return results.json_result(
         {"uri": uploaded.uri, "size": uploaded.size, "contentType": uploaded.content_type},
         "Valid for 24 hours, in an input of runway_startTask in place of a URL.",
@@ -53,8 +54,10 @@ async def download_to(
         with await to_thread.run_sync(_folders(files, roots).folder, directory) as folder:
             outputs = await save_outputs(context, task_id, folder, report=_reporter(ctx))
             shown, unshown = await to_thread.run_sync(_images, folder, outputs) if inline else ([], [])
-    except (FilesError, InvalidTaskIdError) as error:
+    except FilesError as error:
         return results.error_result(str(error))
+    except InvalidTaskIdError as error:
+        return results.error_result(explain(error))
     except NoOutputError as error:
         return results.error_result(_no_output(error.task))
     except RunwayError as error:
@@ -66,7 +69,7 @@ def _no_output(task: Task) -> str:
     if task.status == "SUCCEEDED":
         return "Nothing was saved: the task has SUCCEEDED, but Runway names no output of it."
     advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
-    status = results.describe(task)
+    status = describe_task(task)
     return f"Nothing was saved: the task is {status}, and only one that has SUCCEEDED has outputs. {advice}"
 
 

@@ -18,6 +18,7 @@ from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import StoreError
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.tools.confirmation import NOT_WRITTEN, answer_token, leave, prepared
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
@@ -122,7 +123,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     except StoreError as error:
         return results.error_result(f"{error} {NOT_WRITTEN}")
     except RunwayError as error:
-        return results.error_result(f"{error} Nothing was started, and nothing is charged.")
+        return results.error_result(f"{explain(error)} Nothing was started, and nothing is charged.")
     same = "clientToken" if clientToken else "answer of the user's"
     notes = [f"An earlier call with this {same} had started it: nothing new was bought."] * started.is_repeated
     notes += [started.trouble] * bool(started.trouble)
@@ -138,14 +139,15 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     except (RunwayError, TooManyWaitsError, TimeoutError) as error:
         if started.is_repeated and isinstance(error, NotFoundError):
             return results.error_result(
-                f"{error} An earlier call with this {same} had started it, and it was cancelled or deleted since. "
-                "Nothing was sent; another clientToken starts another task."
+                f"{explain(error)} An earlier call with this {same} had started it, and it was cancelled or deleted "
+                "since. Nothing was sent; another clientToken starts another task."
             )
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
             data["estimatedCost"] = {"credits": started.credits}
+        reason = LATE if isinstance(error, TimeoutError) else explain(error)
         result = results.json_result(
-            data, f"It was started, but could not be looked at: {str(error) or LATE} Reading it shows how it stands."
+            data, f"It was started, but could not be read: {reason} Reading it shows its state."
         )
     result.content.extend(TextContent(text=note) for note in notes)
     return result

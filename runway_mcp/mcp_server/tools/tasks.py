@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import StillActiveError, UnclearOutcomeError
@@ -69,7 +70,7 @@ async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annot
     try:
         return results.task_result(await _context(ctx).tasks.get(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
 
@@ -79,7 +80,7 @@ async def cancel_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> An
     try:
         return results.change_result(await _context(ctx).tasks.cancel(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error)
 
@@ -89,7 +90,7 @@ async def delete_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> An
     try:
         return results.change_result(await _context(ctx).tasks.delete(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except (RunwayError, StillActiveError, UnclearOutcomeError) as error:
         return results.change_error(error)
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import describe_task, explain, progress
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -58,9 +59,9 @@ async def wait_for_task(
         task_ids = _parse(taskId)
         waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except TooManyWaitsError as error:
-        return results.error_result(f"{error} Nothing was sent to Runway. Call again when one of them has ended.")
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
     return results.wait_result(waited) if isinstance(taskId, str) else results.waits_result(waited)
@@ -80,10 +81,10 @@ def reporter(ctx: Context[CallerContext]) -> Report:
     async def report(waited: Waited) -> None:
         nonlocal last
         polls = list(waited.polls.values())
-        shares = [1.0 if poll.ended else (results.progress(poll.task) or 0.0 if poll.task else 0.0) for poll in polls]
+        shares = [1.0 if poll.ended else (progress(poll.task) or 0.0 if poll.task else 0.0) for poll in polls]
         last = max(100 * sum(shares) / len(shares), last + 0.001)
         if len(polls) == 1:
-            state = results.describe(polls[0].task) if polls[0].task else "not reached yet"
+            state = describe_task(polls[0].task) if polls[0].task else "not reached yet"
         else:
             state = f"{sum(poll.ended for poll in polls)} of {len(polls)} finished"
         await ctx.report_progress(last, 100, f"{state}, {waited.seconds:.0f} s")
