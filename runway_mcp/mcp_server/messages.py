@@ -17,7 +17,7 @@ from runway_mcp.tasks.operations import Change, StillActiveError, TooManyWaitsEr
 KEYS_PAGE = "https://dev.runwayml.com/"
 NOTHING_SENT = "Nothing was sent to Runway."
 NO_SUCH_TASK = "It was cancelled or deleted, never existed, or belongs to another key's organization."
-GOES_ON = "The task goes on at Runway; call runway_waitForTask again to keep waiting."
+GOES_ON = "Runway keeps working; call runway_waitForTask again to keep waiting."
 NO_ANSWER_YET = "Runway has not answered yet."
 
 MAX_STATUS = 40

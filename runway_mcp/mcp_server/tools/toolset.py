@@ -6,9 +6,11 @@ anything: read-only mode goes by them.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Annotated, TypeVar
 
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, JsonValue, WrapValidator
 
@@ -28,6 +30,19 @@ def _without_default(schema: dict[str, JsonValue]) -> None:
     del schema["default"]
 
 
+def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
+    """`run`, whose protocol errors are faults: past its resolvers, a call may have done something."""
+
+    @wraps(run)
+    async def body(**arguments: object) -> CallToolResult:
+        try:
+            return await run(**arguments)
+        except MCPError as error:
+            raise RuntimeError("a protocol error within the tool") from error
+
+    return body
+
+
 Text = TypeVar("Text", bound=str)
 OptionalText = Annotated[Text, WrapValidator(_read), Field(json_schema_extra=_without_default)]
 """A text that may be left out: "" then, and where a host sends null for it.
@@ -38,7 +53,7 @@ As `str | None` the SDK would take one that looks like JSON ("null", "[1]") for 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool, whole: what runs, and everything a host or a model is told of it."""
+    """One tool: what runs, and what a host and a model see of it."""
 
     name: str
     title: str
@@ -68,7 +83,7 @@ class Toolset:
         for tool in self.tools:
             if tool.annotations.read_only_hint or not read_only:
                 server.add_tool(
-                    tool.run,
+                    _body(tool.run),
                     name=tool.name,
                     title=tool.title,
                     description=tool.description,

@@ -320,7 +320,7 @@ async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bo
         result = await start(client, wait=wait)
     assert not result.is_error
     assert json.loads(texts(result)[0])["id"] == ID
-    assert "could not be looked at: Runway" in texts(result)[1]
+    assert "could not be read: Runway" in texts(result)[1]
 
 
 async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
@@ -363,7 +363,7 @@ async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) 
         result = await start(client)
     assert not result.is_error
     assert json.loads(texts(result)[0])["id"] == ID
-    assert "It was started, but could not be looked at" in texts(result)[1]
+    assert "It was started, but could not be read" in texts(result)[1]
 
 
 async def test_the_account_is_shown_with_what_was_spent_here() -> None:
