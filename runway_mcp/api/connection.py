@@ -26,10 +26,8 @@ class Timeouts:
     """
 
     connect: float = 5
-    read: float = 15
-    write: float = 10
     pool: float = 5
-    attempt: float = 20
+    attempt: float = 15
     delete: float = 8
     create: float = 30
     reach: float = 5
@@ -88,9 +86,7 @@ def open_pool(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=httpx2.Timeout(
-                connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-            ),
+            timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
             limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
             follow_redirects=False,
             # http is only for this machine (see the settings): no proxy may see the key on its way there.

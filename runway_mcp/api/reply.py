@@ -75,16 +75,11 @@ async def fetch(
 ) -> Reply:
     """Send one request, with `sent` as JSON where there is any, and return the whole of a reply that is a success.
 
-    A POST waits all of `timeout` for it: it can't be sent again for a reply that was only slow.
-
     Raises:
         RunwayError: There was none within so many seconds.
     """
-    limits = pool.timeout
-    if method == "POST":
-        limits = httpx2.Timeout(timeout, connect=limits.connect, pool=limits.pool)
     with typed_errors(timeout), anyio.fail_after(timeout):
-        async with pool.stream(method, url, json=sent, timeout=limits) as response:
+        async with pool.stream(method, url, json=sent) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk

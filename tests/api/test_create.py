@@ -350,7 +350,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
 
 async def test_a_slow_reply_is_waited_for() -> None:
     """For as long as a create may take, which is more than a read has: it can't be sent again."""
-    timeouts = Timeouts(read=0.05, write=0.05, create=20)
+    timeouts = Timeouts(attempt=0.05, create=20)
     async with (
         upstream([wire_reply(200, STARTED, after=0.3)]) as api,
         open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=timeouts) as client,

@@ -21,7 +21,7 @@ from runway_mcp.sandbox import create_app
 from runway_mcp.web.serving import listen
 
 RUNNING = reply(200, task("RUNNING", ID))
-QUICK = Timeouts(connect=5, read=0.6, write=5, pool=5, attempt=2, delete=2, total=20)
+QUICK = Timeouts(attempt=0.6, delete=0.6, total=20)
 
 
 @asynccontextmanager
