@@ -24,11 +24,11 @@ class WaitOutput(TaskOutput):
 
     id: object = Field(None, description="The task's id.")  # type: ignore[assignment] - absent with several ids
     status: object = Field(None, description="Its status.")  # type: ignore[assignment] - absent with several ids
-    tasks: object = Field(None, description="With several ids: each task, or its id and why it could not be read.")
+    tasks: object = Field(None, description="With several ids: each task, or its id and why it can't be read.")
 
 
 def _as_sent(given: object) -> object:
-    """Return as a text what the SDK has read of a text as JSON; but lists, which some hosts send as text."""
+    # undoes that the SDK reads a text as JSON; some hosts send a list as text
     return cast("object", given) if isinstance(given, list) else str(given)
 
 
@@ -96,11 +96,11 @@ WAIT_FOR_TASK = Tool(
     name="runway_waitForTask",
     title="Wait for Runway tasks",
     description=(
-        "Wait until a Runway task has finished, then return it as runway_getTask does; use this instead of "
-        "reading it again and again. Changes nothing, costs nothing; cancelling the call stops the wait, never "
-        "the task. When timeoutSeconds are over it returns the task as it stands: call again to go on waiting. "
-        "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
-        'the first with until "any", and returns a list in the same order.'
+        "Wait until a Runway task finishes, then return it as runway_getTask does. Use this instead of reading it "
+        "repeatedly. Read-only and free; cancelling the call ends the wait, never the task. After timeoutSeconds it "
+        "returns the task as it is: call again to keep waiting. A FAILED task is returned as an error, with advice. "
+        'A list of ids waits for all of them, or with until "any" for the first, and returns a list in the same '
+        "order."
     ),
     annotations=READS,
     run=wait_for_task,
@@ -108,6 +108,6 @@ WAIT_FOR_TASK = Tool(
 
 WAITING = Toolset(
     name="waiting",
-    guide="runway_waitForTask waits until one or several have finished: prefer it to repeated reads.",
+    guide="runway_waitForTask waits until one or several finish: prefer it to repeated reads.",
     tools=(WAIT_FOR_TASK,),
 )
