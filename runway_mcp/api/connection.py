@@ -30,7 +30,6 @@ class Timeouts:
     attempt: float = 15
     delete: float = 8
     create: float = 30
-    reach: float = 5
     total: float = 45
 
 

@@ -61,7 +61,8 @@ def _(error: errors.MissingKeyError) -> str:
     if error.of_caller:
         return (
             "This server has no Runway API key for the caller of this access token, so nothing was sent. Its operator "
-            "has to name one in the tokens or tenants file (runway_key_env), or to share the server's (--share-key)."
+            "has to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's "
+            "(--allow-shared-key)."
         )
     return (
         "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "

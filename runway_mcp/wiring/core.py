@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
-QUESTION_KEY = "questions.key"
+APPROVALS_KEY = "approvals.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,6 @@ class Core:
     Attributes:
         callers: The use cases of each caller.
         server: The MCP server.
-        connect: Opens a caller's client.
         local: Whose a request is that shows no access token.
         on_request_end: Called at each request's end.
         on_api_response: Called after each request to Runway.
@@ -46,7 +45,6 @@ class Core:
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
-    connect: Connect
     local: Caller
     on_request_end: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
     on_api_response: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
@@ -77,7 +75,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     callers = CallerRegistry(
         connect,
         poll_seconds=settings.poll_seconds,
-        max_waits=settings.max_waits if settings.transport == "streamable-http" else None,
+        max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=_history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
@@ -91,9 +89,9 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         on_request_end=on_request_end,
-        question_key=_question_key(settings),
+        question_key=_approvals_key(settings),
     )
-    return Core(callers, server, connect, local, on_request_end, on_api_response, metrics)
+    return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
@@ -101,17 +99,17 @@ def _history_file(settings: Settings) -> Path | None:
     return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
-def _question_key(settings: Settings) -> bytes | None:
-    """The secret by which a replica, or this one after a restart, knows an answer to another's question."""
+def _approvals_key(settings: Settings) -> bytes | None:
+    """The secret that seals approval requests, shared by all replicas and kept over restarts."""
     is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
     if settings.confirm_over is None or is_alone:
         return None
     folder = _state_dir(settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return shared_secret(folder / QUESTION_KEY)
+        return shared_secret(folder / APPROVALS_KEY)
     except OSError as error:
-        raise SettingsError(f"--confirm-over: the key of its questions can't be kept in {folder}: {error}") from None
+        raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
 
 
 def _state_dir(settings: Settings) -> Path:

@@ -26,10 +26,8 @@ WITHOUT_WORDS = {
     "config": "stops the start of the server; the command line prints it",
     "sandbox": "the simulated API raises it towards its own transport",
     "web.auth": "a fault of the operator's files or authorization server; the web room answers in HTTP's terms",
-    "files": "its errors are sentences still",
     "history": "its errors are sentences still",
     "spending": "its errors are sentences still",
-    "tasks.outputs": "its errors are sentences still",
     "mcp_server": "raised by what MCP adds, with its words",
 }
 """The rooms whose errors need no words here, and why."""

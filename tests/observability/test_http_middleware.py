@@ -100,7 +100,7 @@ async def url(told: Told) -> AsyncGenerator[str]:
 
     app = build_app(
         server,
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=Authentication(Tokens()),
