@@ -1,7 +1,6 @@
-"""The one client of the Runway API: authenticated, bounded in time and size, honest in its errors.
+"""The client of the Runway API: authenticated, and bounded in time and size.
 
-A read is repeated where that can help; a DELETE is sent once, for only the caller can
-tell from the task itself whether sending it again is right.
+Reads are retried. A DELETE is sent once: only a look at the task shows whether to send it again.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -43,11 +42,11 @@ ORGANIZATION = "/v1/organization"
 UPLOADS = "/v1/uploads"
 
 OnApiResponse = Callable[[str, int | None, float], None]
-"""Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
+"""Called after each request with its endpoint, the status or None, and the seconds it took."""
 
 
 class RunwayClient:
-    """The endpoints of the Runway API that a task's life needs.
+    """The endpoints of the Runway API.
 
     Made by `open_client`. Every method raises a `RunwayError` for whatever goes wrong and
     ends within the deadlines of its `Timeouts`.
@@ -73,7 +72,7 @@ class RunwayClient:
         self._random = random
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
-        """Return a task as it stands, by `GET /v1/tasks/{id}`.
+        """Return a task, by `GET /v1/tasks/{id}`.
 
         Args:
             task_id: The task.
@@ -105,8 +104,8 @@ class RunwayClient:
     async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
         """Start a task, by `POST` to one of the API's endpoints.
 
-        Sent again only where it certainly did not arrive, or was refused for there being too many: a task
-        that was started unseen would be bought twice.
+        Sent again only if it certainly did not arrive, or was refused as one too many: otherwise a task could be
+        bought twice.
 
         Raises:
             BadRequestError: The API does not take it, or has no such endpoint.
@@ -126,7 +125,7 @@ class RunwayClient:
     async def create_upload(self, filename: str) -> UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
 
-        Repeated as a read is: a place that nothing is put into costs nothing and is soon gone.
+        Retried like a read: an unused place costs nothing and soon expires.
 
         Raises:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
@@ -183,7 +182,7 @@ class RunwayClient:
         total: float,
         once: bool = False,
     ) -> Reply:
-        """Send a request, and again where that can help and the time allows.
+        """Send a request, with retries while the time allows.
 
         Args:
             method: The HTTP method.

@@ -1,4 +1,4 @@
-"""How the API is connected to: with which credentials, over which pool, trusting whom."""
+"""The connection pool to the API: credentials, time-outs, proxy and trust settings."""
 
 import ssl
 from collections.abc import Generator
@@ -14,15 +14,15 @@ from runway_mcp.api.errors import NetworkSettingsError
 
 USER_AGENT = f"runway-mcp/{__version__}"
 MIN_SECRET_LENGTH = 16
-"""Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
+"""Characters of a key that is searched for in replies; a shorter one is a placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds that each part of a call may take.
 
-    `attempt` bounds one request and its whole reply, `total` a read with all its retries:
-    below the 60 s after which common MCP hosts give up on a tool call.
+    `attempt`, `delete` and `create` bound one request and its whole reply, `total` a call with all its retries: below
+    the 60 s after which common MCP hosts give up on a tool call.
     """
 
     connect: float = 5
@@ -44,13 +44,12 @@ class RunwayAuth(httpx2.Auth):
         self._version = version
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Send `request` with its credentials."""
         request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
         request.headers["X-Runway-Version"] = self._version
         yield request
 
     def redact(self, text: str) -> str:
-        """Return `text` without the key, should somebody upstream have echoed it."""
+        """Return `text` without the key, in case upstream echoed it."""
         key = self._key.get_secret_value()
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 

@@ -1,4 +1,4 @@
-"""What the Runway API answers with, read tolerantly and passed on whole.
+"""The replies of the Runway API, read tolerantly and passed on whole.
 
 A task keeps the API's own object beside the few fields that decisions rest on, so that
 statuses and fields newer than this code still reach the caller unchanged.
@@ -23,13 +23,13 @@ MAX_DEPTH = 64
 """Levels of nesting that a reply may have; a task has three."""
 
 MAX_CREDITS = 1e9
-"""Credits of an estimate; more is none."""
+"""Credits of an estimate; a larger one is ignored."""
 
 MAX_STATUS = 100
-"""Characters of a status; a longer text is none."""
+"""Characters of a status."""
 
 _CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
-"""Where a text may hold an escape, behind which anything hides, or a number that JSON does not have."""
+"""An escape, which may hide anything, or a number that JSON does not have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RUNWAY_URI = re.compile(r"runway://[!-~]{1,2000}")
 TASK_ID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
@@ -72,7 +72,7 @@ def parse_json(body: bytes, redact: Callable[[str], str] = str) -> JsonValue:
 
 
 def _is_plain(text: str, redact: Callable[[str], str]) -> bool:
-    """Whether nothing that has to be cleaned can be in a JSON text, as is so of nearly all."""
+    # nearly every reply is, and needs no cleaning
     return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= MAX_DEPTH and redact(text) == text
 
 
@@ -167,7 +167,7 @@ def parse_created(value: JsonValue) -> Created:
 
 
 def parse_estimate(value: JsonValue) -> float | None:
-    """Return the credits that a started task is estimated at, by a reply about it; None where it tells none."""
+    """Return the estimated credits in a reply about a started task; None where it has none."""
     match value:
         case {"estimatedCost": cost} | {"routing": {"estimatedCost": cost}}:
             return _credits(cost)
@@ -176,7 +176,7 @@ def parse_estimate(value: JsonValue) -> float | None:
 
 
 def parse_cost(task: Task) -> float | None:
-    """Return the credits that a finished task did cost; None where it has not finished or tells none."""
+    """Return the credits that a finished task cost; None where it has not finished or does not say."""
     return None if task.is_active else _credits(task.data.get("cost"))
 
 

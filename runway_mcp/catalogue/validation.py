@@ -125,7 +125,6 @@ class _Copy:
         self._characters = 0
 
     def of(self, value: object, *place: str | int) -> JsonValue:
-        """Return a copy of the value at a place."""
         self._values += 1
         if len(place) > MAX_DEPTH or self._values > MAX_VALUES:
             raise InvalidRequestError([f"input is nested over {MAX_DEPTH} deep or holds over {MAX_VALUES} values."])

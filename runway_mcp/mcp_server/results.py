@@ -1,7 +1,6 @@
-"""From what the use cases return or raise to what a model reads: the one translation.
+"""Makes tool results from what the operations return or raise.
 
-A task's JSON is passed on as it is. Whatever is said about it stands in a block of its own,
-in our words.
+A task's JSON is passed on as it is. Our sentences about it stand in blocks of their own.
 """
 
 import json
@@ -19,10 +18,10 @@ from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcome
 from runway_mcp.tasks.waiting import Waited
 
 MAX_JSON = 400_000
-"""Characters of one task's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
+"""Characters of a result's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
 
 MAX_COST = 1_000
-"""Characters of a task's cost and estimate, a few dozen in truth, that a change's result passes on."""
+"""Characters of a task's cost and estimate in a change's result; usually a few dozen."""
 
 _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -30,7 +29,7 @@ _INVISIBLE = re.compile(
 
 
 def task_result(task: Task) -> CallToolResult:
-    """The API's task object as compact JSON and as structured content; advice follows where it FAILED."""
+    """Return the API's task object as compact JSON and structured content, with advice if it FAILED."""
     text = compact_json(task.data)
     if len(text) > MAX_JSON:
         return error_result(
@@ -42,7 +41,7 @@ def task_result(task: Task) -> CallToolResult:
 
 
 def awaited_result(task: Task) -> CallToolResult:
-    """As `task_result` has it; where it FAILED, an error too, for what was waited for did not come."""
+    """Return `task_result`, marked as an error if the task FAILED."""
     result = task_result(task)
     if task.status == "FAILED":
         result.is_error = True
@@ -50,7 +49,7 @@ def awaited_result(task: Task) -> CallToolResult:
 
 
 def wait_result(waited: Waited) -> CallToolResult:
-    """The one task waited for; where the time was up before it had finished, that is said beside it."""
+    """Return the one task waited for, with a note if it has not finished."""
     (poll,) = waited.polls.values()
     assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
     result = awaited_result(poll.task)
@@ -63,7 +62,7 @@ def wait_result(waited: Waited) -> CallToolResult:
 
 
 def waits_result(waited: Waited) -> CallToolResult:
-    """Several tasks as a JSON list in the order asked for; an error only where every one FAILED."""
+    """Return several tasks as a JSON list in the order asked for; an error only if every one FAILED."""
     polls = [waited.polls[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = []
     for task_id, poll in zip(waited.task_ids, polls, strict=True):
@@ -81,7 +80,7 @@ def waits_result(waited: Waited) -> CallToolResult:
 
 
 def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
-    """What was done, as JSON and structured content, and a sentence that says it.
+    """Return what was done, as JSON, structured content and a sentence.
 
     Args:
         change: What was done.
@@ -94,7 +93,7 @@ def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> Call
 def change_error(
     error: RunwayError | StillActiveError | UnclearOutcomeError, *, reader: str = "runway_getTask"
 ) -> CallToolResult:
-    """Why a change did not happen, or may have; `reader` is the tool that reads the task."""
+    """Return why a change did not happen, or may have; `reader` is the tool that reads the task."""
     text = messages.explain_change(error, reader=reader)
     if isinstance(error, StillActiveError):
         return _changed("nothing", text, error.task.id, error.task, is_error=True)
@@ -102,22 +101,22 @@ def change_error(
 
 
 def read_error(error: RunwayError) -> CallToolResult:
-    """Why a task could not be read."""
+    """Return why a task could not be read."""
     return error_result(messages.explain_read(error))
 
 
 def json_result(data: Mapping[str, JsonValue], *notes: str) -> CallToolResult:
-    """An object as compact JSON and as structured content, and what we say about it."""
+    """Return an object as compact JSON and structured content, with notes about it."""
     return _result(compact_json(data), list(notes), data)
 
 
 def error_result(text: str) -> CallToolResult:
-    """A tool error with one text block."""
+    """Return a tool error with one text block."""
     return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
 
 def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
-    """JSON without spaces, in which characters that hide or reorder text are written as escapes."""
+    """Return JSON without spaces, with characters that hide or reorder text as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(_escape, text)
 

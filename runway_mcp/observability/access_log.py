@@ -1,14 +1,11 @@
-"""The access log: one line for each request, with what an operator needs and nothing of what a caller said.
-
-No arguments, no URL query, no result; of a name that does not exist here, what the log makes of any field.
-"""
+"""The access log: one line for each request, without arguments, URL queries or results."""
 
 import logging
 
 from runway_mcp.observability.request_record import RequestRecord
 
 MAX_NAME = 1_000
-"""Characters that the log is given to look for secrets in, of which it shows fewer."""
+"""Characters of a name that are searched for secrets; the log shows fewer."""
 
 logger = logging.getLogger(__name__)
 

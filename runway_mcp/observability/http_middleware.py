@@ -24,7 +24,6 @@ class HttpRequestMiddleware:
         self._numbers = count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,7 +47,6 @@ class HttpRequestMiddleware:
 
 
 def _name(record: RequestRecord, scope: Scope) -> None:
-    """Name a request that nobody has named: by its route, or else by its method alone."""
     verb = scope["method"] if scope["method"] in VERBS else OTHER
     if "endpoint" in scope and not scope.get("path_params"):
         record.method = f"{verb} {scope['path']}"

@@ -1,6 +1,6 @@
-"""What a request's record says of its MCP message: the method, the tool, and how it ended.
+"""Adds the method, tool and outcome of an MCP message to its request's record.
 
-Over HTTP the record is there already. Over stdio it is made here, where somebody wants to hear of it.
+HTTP has made the record already. For stdio it is made here, if anything takes it.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,13 +21,13 @@ METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS | {"tasks/cance
 
 
 class McpRequestMiddleware:
-    """The middleware that notes in a request's record what it is and how it ends."""
+    """The MCP middleware that completes the request's record."""
 
     def __init__(self, caller: Caller, tools: Collection[str], on_request_end: Sequence[OnRequestEnd]) -> None:
         """Take what a record can name.
 
         Args:
-            caller: Whose a request is that comes with no HTTP request around it.
+            caller: The caller of requests that don't come over HTTP.
             tools: The names of the tools.
             on_request_end: Called at such a request's end; HttpRequestMiddleware calls it for the others.
         """
@@ -36,7 +36,6 @@ class McpRequestMiddleware:
         self._on_request_end = on_request_end
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Handle one message."""
         if ctx.request is not None:
             return await self._noted(RequestRecord.from_scope(ctx.request.scope), ctx, call_next)
         if not self._on_request_end or ctx.request_id is None:
@@ -72,7 +71,6 @@ class McpRequestMiddleware:
 
 
 def _one_of(known: Collection[str], requested: object) -> tuple[str, str]:
-    """What a name is recorded as, and the name itself where it is not known."""
     if isinstance(requested, str):
         return (requested, "") if requested in known else (OTHER, requested)
     return OTHER, ""

@@ -1,4 +1,4 @@
-"""What is known of one request while it is handled, by whichever way it came in.
+"""The record of one request, over whichever transport it comes.
 
 HTTP makes the record and puts it into the request's scope. The MCP server adds the method, tool and outcome. At the
 end the access log and the metrics get it.
@@ -15,7 +15,7 @@ from runway_mcp.tasks.callers import Caller
 
 SCOPE_KEY = "runway.record"
 OTHER = "other"
-"""What stands in a record for a name that nothing here bears, so that no client can think up new ones."""
+"""Replaces a name that does not exist here, so that clients can't make up metric labels."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class RequestRecord:
 
     @classmethod
     def from_scope(cls, scope: MutableMapping[str, Any]) -> "RequestRecord":
-        """Return the record that stands in an ASGI scope; without one, nobody has said who asks: `KeyError`."""
+        """Return the record in an ASGI scope; without one the request has no caller: `KeyError`."""
         record = scope[SCOPE_KEY]
         assert isinstance(record, cls)  # noqa: S101 - nothing else is put there
         return record

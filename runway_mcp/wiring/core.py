@@ -1,4 +1,4 @@
-"""What every transport serves: the use cases, and the MCP server over them."""
+"""Builds what every transport serves: the callers' contexts and the MCP server."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -32,15 +32,15 @@ APPROVALS_KEY = "approvals.key"
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What runs, whatever it is served over.
+    """What runs, over any transport.
 
     Attributes:
-        callers: The use cases of each caller.
+        callers: Each caller's context.
         server: The MCP server.
-        local: Whose a request is that shows no access token.
+        local: The caller of requests without an access token.
         on_request_end: Called at each request's end.
         on_api_response: Called after each request to Runway.
-        metrics: What is counted for Prometheus, where it is asked for.
+        metrics: The counters for Prometheus, with `--metrics`.
     """
 
     callers: CallerRegistry
@@ -95,7 +95,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
 
 
 def _history_file(settings: Settings) -> Path | None:
-    """Where what is started is written down; what the sandbox in this process starts is gone with it."""
     return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
@@ -122,7 +121,7 @@ def _state_dir(settings: Settings) -> Path:
 
 @contextmanager
 def extra(name: str) -> Generator[None]:
-    """Say what to install where what an option imports is not there; the extra bears the option's name."""
+    """Say what to install if the imports of an option fail; the extra has the option's name."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -133,7 +132,6 @@ def extra(name: str) -> Generator[None]:
 
 
 def _toolsets(names: str) -> list[Toolset]:
-    """The toolsets that are named, each once and in that order."""
     wanted = list(dict.fromkeys(filter(None, (name.strip() for name in names.split(",")))))
     if not wanted or not TOOLSETS.keys() >= set(wanted):
         raise SettingsError(
@@ -143,7 +141,6 @@ def _toolsets(names: str) -> list[Toolset]:
 
 
 def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
-    """What carries requests to the sandbox inside this process, where it is asked for."""
     if not settings.sandbox:
         return None
     import httpx2
@@ -159,7 +156,7 @@ def _connect(
     hide: Callable[[str], None],
     on_api_response: Sequence[OnApiResponse],
 ) -> Connect:
-    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
+    """Return what opens a caller's client: to Runway, or to the sandbox inside this process.
 
     `hide` keeps each key out of the log.
     """
