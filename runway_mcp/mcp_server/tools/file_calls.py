@@ -78,8 +78,9 @@ async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
 
 def _reporter(ctx: Context[CallerContext]) -> Report:
     async def report(done: int, total: int | None) -> None:
-        of = f" of {total / MEGABYTE:.1f}" if total else ""
-        await ctx.report_progress(done, total, f"{done / MEGABYTE:.1f}{of} MB")
+        size, unit = (MEGABYTE, "MB") if (total or done) >= MEGABYTE else (1024, "kB")
+        of = f" of {total / size:.1f}" if total else ""
+        await ctx.report_progress(done, total, f"{done / size:.1f}{of} {unit}")
 
     return report
 

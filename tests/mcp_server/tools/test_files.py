@@ -150,7 +150,7 @@ async def test_a_picture_from_the_disk_becomes_a_video_on_the_disk(folder: Path)
             (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
             assert (str(link.uri), link.mime_type, link.size) == (path.as_uri(), "video/mp4", len(content))
     assert names_in(folder) == {"kite.png", path.name}
-    assert any("MB" in (message or "") for message in told)
+    assert any(" kB" in (message or "") for message in told)
 
 
 async def test_a_folder_within_is_made_and_one_without_refused(folder: Path, tmp_path: Path) -> None:
