@@ -161,8 +161,7 @@ def error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
         case _ if status >= HTTPStatus.BAD_REQUEST and is_from_the_api:
             return BadRequestError(status=status, quoted=quoted, issues=list(_issues(body)))
         case _:
-            problem = "redirect" if httpx2.codes.is_redirect(status) else "foreign"
-            return reply.unexpected(problem, may_have_taken_effect=True)
+            return reply.unexpected("redirect" if httpx2.codes.is_redirect(status) else "foreign")
 
 
 def _issues(body: JsonValue) -> Iterator[Issue]:

@@ -29,8 +29,6 @@ WITHOUT_WORDS = {
     "config": "stops the start of the server; the command line prints it",
     "sandbox": "the simulated API raises it towards its own transport",
     "web.auth": "a fault of the operator's files or authorization server; the web room answers in HTTP's terms",
-    "history": "its errors are sentences still",
-    "spending": "its errors are sentences still",
     "mcp_server": "raised by what MCP adds, with its words",
 }
 """Errors, or the rooms of errors, that need no words here, and why."""
