@@ -18,7 +18,7 @@ and makes it harmless: it is untrusted.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 QUOTE_LIMIT = 200
@@ -64,36 +64,36 @@ ReplyProblem = Literal["foreign", "redirect", "too_large", "undecodable", "malfo
 """What is wrong with a reply. `foreign`: it is not the API's. `malformed`: it lacks what the API promises."""
 
 
+@dataclass(eq=False)
 class RunwayError(Exception):
     """A call to the Runway API that did not bring what was asked for.
 
     Attributes:
+        note: What happened, in a few words for developers.
         status: The HTTP status, or None where there was no whole reply.
         quoted: The API's own words, as a bounded quotation; empty where it gave none.
         may_have_taken_effect: Whether the request may have changed something: False when it certainly did not.
         attempts: How many times it was sent.
     """
 
-    def __init__(
-        self, note: str = "", *, status: int | None = None, quoted: str = "", may_have_taken_effect: bool = False
-    ) -> None:
-        """Take the data, and a short note for developers."""
-        super().__init__(note)
-        self.status = status
-        self.quoted = quoted
-        self.may_have_taken_effect = may_have_taken_effect
-        self.attempts = 1
+    note: str = ""
+    _: KW_ONLY
+    status: int | None = None
+    quoted: str = ""
+    may_have_taken_effect: bool = False
+    attempts: int = 1
 
     def __str__(self) -> str:
+        status = f"status {self.status}" if self.status else ""
         tries = f"{self.attempts} attempts" if self.attempts > 1 else ""
-        facts = (super().__str__(), f"status {self.status}" if self.status else "", self.quoted, tries)
-        return ", ".join(filter(None, facts)) or type(self).__name__
+        return ", ".join(filter(None, (self.note, status, self.quoted, tries))) or type(self).__name__
 
 
 class AuthenticationError(RunwayError):
     """The API does not accept the API key."""
 
 
+@dataclass(eq=False, kw_only=True)
 class MissingKeyError(AuthenticationError):
     """There is no API key, so nothing was sent.
 
@@ -101,9 +101,7 @@ class MissingKeyError(AuthenticationError):
         of_caller: Whether it is a caller's own key that this server does not have.
     """
 
-    def __init__(self, *, of_caller: bool = False) -> None:
-        super().__init__("no key of the caller's" if of_caller else "no key")
-        self.of_caller = of_caller
+    of_caller: bool = False
 
 
 class NetworkSettingsError(RunwayError):
@@ -114,6 +112,7 @@ class NotFoundError(RunwayError):
     """The API has no such task: it never existed, is gone, or belongs to another key's organization."""
 
 
+@dataclass(eq=False, kw_only=True)
 class BadRequestError(RunwayError):
     """The API refuses the request as it stands.
 
@@ -122,20 +121,11 @@ class BadRequestError(RunwayError):
         unknown_endpoint: The endpoint, where the API has none of this path, or lacks something that the input names.
     """
 
-    def __init__(
-        self,
-        note: str = "",
-        *,
-        status: int | None = None,
-        quoted: str = "",
-        issues: Sequence[Issue] = (),
-        unknown_endpoint: str = "",
-    ) -> None:
-        super().__init__(note, status=status, quoted=quoted)
-        self.issues = tuple(issues)
-        self.unknown_endpoint = unknown_endpoint
+    issues: Sequence[Issue] = ()
+    unknown_endpoint: str = ""
 
 
+@dataclass(eq=False, kw_only=True)
 class TransientError(RunwayError):
     """The same request may succeed a little later.
 
@@ -143,17 +133,7 @@ class TransientError(RunwayError):
         retry_after: Seconds that the API asks to wait, or None where it does not say.
     """
 
-    def __init__(
-        self,
-        note: str = "",
-        *,
-        status: int | None = None,
-        quoted: str = "",
-        may_have_taken_effect: bool = False,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(note, status=status, quoted=quoted, may_have_taken_effect=may_have_taken_effect)
-        self.retry_after = retry_after
+    retry_after: float | None = None
 
 
 class RateLimitedError(TransientError):
@@ -164,6 +144,7 @@ class UnavailableError(TransientError):
     """The API, or a proxy before it, was reached but did not serve the request."""
 
 
+@dataclass(eq=False, kw_only=True)
 class UnreachableError(TransientError):
     """There was no connection, or no whole reply came back over it.
 
@@ -172,20 +153,15 @@ class UnreachableError(TransientError):
         timeout: Seconds within which there was no whole reply; None where another limit was met first.
     """
 
-    def __init__(
-        self,
-        note: str = "",
-        *,
-        failure: NetworkFailure = "connection_lost",
-        quoted: str = "",
-        timeout: float | None = None,
-    ) -> None:
-        sent = failure in {"no_reply", "connection_lost"}
-        super().__init__(note or failure, quoted=quoted, may_have_taken_effect=sent)
-        self.failure: NetworkFailure = failure
-        self.timeout = timeout
+    failure: NetworkFailure = "connection_lost"
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        self.note = self.note or self.failure
+        self.may_have_taken_effect = self.failure in {"no_reply", "connection_lost"}
 
 
+@dataclass(eq=False, kw_only=True)
 class UnexpectedReplyError(RunwayError):
     """A reply came that is not what the API promises.
 
@@ -195,17 +171,9 @@ class UnexpectedReplyError(RunwayError):
         detail: What it lacks, or the endpoint that the API does not know.
     """
 
-    def __init__(
-        self,
-        note: str = "",
-        *,
-        problem: ReplyProblem = "malformed",
-        status: int | None = None,
-        content_type: str = "",
-        detail: str = "",
-        may_have_taken_effect: bool = False,
-    ) -> None:
-        super().__init__(note or problem, status=status, may_have_taken_effect=may_have_taken_effect)
-        self.problem: ReplyProblem = problem
-        self.content_type = content_type
-        self.detail = detail
+    problem: ReplyProblem = "malformed"
+    content_type: str = ""
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        self.note = self.note or self.problem

@@ -132,7 +132,7 @@ def _(error: errors.UnexpectedReplyError) -> str:
             return "Runway's reply could not be decompressed."
         case "unknown_endpoint":
             return f"Runway does not know {error.detail} ({error.status})."
-        case "malformed":
+        case _:
             return (
                 f"Runway's reply is not what its API promises: {error.detail} ({where}). A proxy may have answered, or "
                 "the base URL is wrong."
@@ -271,10 +271,8 @@ def _retry_after(error: errors.TransientError) -> str:
 
 
 def _why_unclear(error: UnclearOutcomeError) -> str:
-    match error.error, error.second:
-        case None, _:
-            return f"No clear answer came within {error.seconds:.0f} s."
-        case first, None:
-            return f"{explain(first)} The last read still showed the task unchanged."
-        case first, second:
-            return f"{explain(first)} Reading the task failed too: {explain(second)}"
+    if error.error is None:
+        return f"No clear answer came within {error.seconds:.0f} s."
+    if error.second is None:
+        return f"{explain(error.error)} The last read still showed the task unchanged."
+    return f"{explain(error.error)} Reading the task failed too: {explain(error.second)}"

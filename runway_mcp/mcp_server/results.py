@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
 
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task
 from runway_mcp.mcp_server import messages
 from runway_mcp.tasks.failure_advice import advice
@@ -66,9 +66,10 @@ def waits_result(waited: Waited) -> CallToolResult:
     polls = [waited.polls[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = []
     for task_id, poll in zip(waited.task_ids, polls, strict=True):
-        if (lost := poll.lost) is not None:
-            tasks.append({"id": task_id, "error": messages.explain(lost)})
-        elif poll.task is not None:
+        lost = poll.lost
+        if poll.task is None or lost is not None:
+            tasks.append({"id": task_id, "error": messages.explain(lost or TransientError())})
+        else:
             tasks.append(dict(poll.task.data))
     text = compact_json(tasks)
     if len(text) > MAX_JSON:
