@@ -30,6 +30,7 @@ from mcp_types import (
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain, explain_read
 from runway_mcp.tasks.callers import CallerContext
 
 PREFIX = "runway://tasks/"
@@ -171,9 +172,9 @@ async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template'
     try:
         return results.compact_json((await context.tasks.get(parse_task_id(taskId))).data)
     except (InvalidTaskIdError, NotFoundError) as error:
-        raise ResourceNotFoundError(str(error)) from error
+        raise ResourceNotFoundError(explain(error)) from error
     except RunwayError as error:
-        raise ResourceError(str(error)) from error
+        raise ResourceError(explain_read(error)) from error
 
 
 async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: CompleteRequestParams) -> CompleteResult:

@@ -69,19 +69,31 @@ class StillActiveError(Exception):
 
 
 class UnclearOutcomeError(Exception):
-    """A DELETE was sent, but neither its reply nor a later look tells what it did.
+    """A DELETE was sent, but neither its reply nor a later read tells what it did.
 
     Attributes:
         before: The task as it was last seen before.
+        error: Why the DELETE failed; None where no clear answer came within `seconds`.
+        second: Why the read after it failed; None where it showed the task unchanged.
+        seconds: How long the change may take.
     """
 
-    def __init__(self, before: Task, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(
+        self, before: Task, error: RunwayError | None = None, second: RunwayError | None = None, *, seconds: float = 0
+    ) -> None:
+        super().__init__(f"{before.id}: {error or 'time-out'}, then {second or 'unchanged'}")
         self.before = before
+        self.error = error
+        self.second = second
+        self.seconds = seconds
 
 
 class TooManyWaitsError(Exception):
-    """The caller has as many waits under way as one may have."""
+    """The caller has `waits` waits in progress, as many as one may have."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__(f"{waits} waits in progress")
+        self.waits = waits
 
 
 class TaskOperations:
@@ -123,9 +135,7 @@ class TaskOperations:
             TooManyWaitsError: The caller has too many waits under way already.
         """
         if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
-            raise TooManyWaitsError(
-                f"{self.waits_in_progress} waits of yours are under way, as many as one caller may have."
-            )
+            raise TooManyWaitsError(self.waits_in_progress)
         return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
 
     @property
@@ -233,21 +243,19 @@ class TaskOperations:
                     if attempt > retry.RETRIES or wait > retry.MAX_DELAY:
                         error.attempts = attempt
                         if may_have_applied:
-                            raise UnclearOutcomeError(
-                                before, f"{error} The last look still showed it unchanged."
-                            ) from None
+                            raise UnclearOutcomeError(before, error) from None
                         raise
                     await self._sleep(wait)
                 else:
                     return Change(before.id, wanted, before)
-        raise UnclearOutcomeError(before, f"No clear answer came within {self._change_seconds:.0f} s.")
+        raise UnclearOutcomeError(before, seconds=self._change_seconds)
 
     async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
         try:
             return await self._look(before.id)
         except RunwayError as second:
             if may_have_applied:
-                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from None
+                raise UnclearOutcomeError(before, error, second) from None
             raise error from None
 
     def _wait(self, error: RunwayError, attempt: int) -> float:

@@ -129,7 +129,7 @@ async def test_waits_are_counted_limited_and_ended_for_each_caller() -> None:
             waits.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             assert callers.waits_in_progress == 2
-            with pytest.raises(TooManyWaitsError, match="2 waits of yours"):
+            with pytest.raises(TooManyWaitsError, match="2 waits in progress"):
                 await one.tasks.wait([ID], seconds=1, until="all", report=quiet)
             assert (await other.tasks.wait([ID], seconds=0.01, until="all", report=quiet)).polls[ID].looks <= 1
             callers.end_waits()

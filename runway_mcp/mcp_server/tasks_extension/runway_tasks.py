@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import describe_task, explain, explain_change, explain_read
 from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
@@ -84,7 +85,7 @@ class RunwayMcpTasks:
             return None
         said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
         known = self._mcp_task(task)
-        return known.model_copy(update={"status_message": ". ".join([results.describe(task), *said])})
+        return known.model_copy(update={"status_message": ". ".join([describe_task(task), *said])})
 
     async def get(self, task_id: str) -> McpTask:
         """Return a Runway task as an MCP task."""
@@ -144,7 +145,7 @@ class RunwayMcpTasks:
             case "CANCELLED":
                 return CancelledMcpTask(**known, status_message=task.status)
             case _:
-                return WorkingMcpTask(**known, status_message=results.describe(task))
+                return WorkingMcpTask(**known, status_message=describe_task(task))
 
 
 def _result(task: Task) -> dict[str, JsonValue]:
@@ -168,10 +169,8 @@ def _translated() -> Generator[None]:
     try:
         yield
     except (InvalidTaskIdError, NotFoundError) as error:
-        raise UnknownMcpTaskError(str(error)) from error
+        raise UnknownMcpTaskError(explain(error)) from error
     except RunwayError as error:
-        raise MCPError(INTERNAL_ERROR, str(error)) from error
+        raise MCPError(INTERNAL_ERROR, explain_read(error)) from error
     except UnclearOutcomeError as error:
-        raise MCPError(
-            INTERNAL_ERROR, f"The task may be cancelled or not. {error} tasks/get shows how it stands."
-        ) from error
+        raise MCPError(INTERNAL_ERROR, explain_change(error, reader="tasks/get")) from error

@@ -160,7 +160,7 @@ async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
     """The task may be cancelled or not."""
     lost = httpx2.ReadError("lost")
     async with mcp_tasks(RUNNING, lost, DENIED) as (tasks, _, _):
-        with pytest.raises(MCPError, match="may be cancelled or not") as raised:
+        with pytest.raises(MCPError, match="its outcome is unknown") as raised:
             await tasks.cancel(ID)
     assert raised.value.code == INTERNAL_ERROR
 

@@ -77,7 +77,7 @@ async def still_running() -> None:
         result = await wait(client, timeoutSeconds=5)
         assert not result.is_error
         assert json.loads(texts(result)[0]) == task("RUNNING", progress=0.45)
-        assert texts(result)[1].startswith("Not finished after 5 s: RUNNING, 45 %. It goes on at Runway;")
+        assert texts(result)[1].startswith("Not finished after 5 s: RUNNING, 45 %. Runway keeps working;")
         assert "runway_waitForTask again" in texts(result)[1]
         asked = len(script.requests)
         await anyio.sleep(0.1)
@@ -89,7 +89,7 @@ async def seen_once() -> None:
     async with connected(RUNNING, reply(503)) as (_, client):
         result = await wait(client, timeoutSeconds=5)
     assert not result.is_error
-    assert "The latest look at it failed: Runway is unavailable (503)" in texts(result)[1]
+    assert "The latest read failed: Runway is unavailable (503, 3 attempts)" in texts(result)[1]
 
 
 async def never_seen() -> None:
@@ -97,7 +97,7 @@ async def never_seen() -> None:
     async with connected(reply(503)) as (_, client):
         result = await wait(client, timeoutSeconds=5)
     assert result.is_error
-    assert "Runway is unavailable (503)" in texts(result)[0]
+    assert "Runway is unavailable (503, 3 attempts)" in texts(result)[0]
 
 
 async def one_of_two_finished() -> None:
