@@ -13,9 +13,10 @@ from pydantic import JsonValue, ValidationError
 
 from runway_mcp.api.errors import NotFoundError, RunwayError, TransientError, quote
 from runway_mcp.api.models import Task
+from runway_mcp.mcp_server.task_messages import explain
 from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
-from runway_mcp.tasks.poller import Poll
+from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.waiting import Waited
 
 MAX_JSON = 400_000
@@ -51,30 +52,32 @@ def awaited_result(task: Task) -> CallToolResult:
 
 def wait_result(waited: Waited) -> CallToolResult:
     """The one task waited for; where the time was up before it had finished, that is said beside it."""
-    (poll,) = waited.polls.values()
-    assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
-    result = awaited_result(poll.task)
-    if poll.task.is_active:
-        result.content.append(TextContent(text=_still(waited, poll)))
+    (state,) = waited.states.values()
+    assert state.task is not None  # noqa: S101 - a wait that never saw its task is an error
+    result = awaited_result(state.task)
+    if state.task.is_active:
+        result.content.append(TextContent(text=_still(waited, state)))
     return result
 
 
 def waits_result(waited: Waited) -> CallToolResult:
     """Several tasks as a JSON list in the order asked for; an error only where every one FAILED."""
-    polls = [waited.polls[task_id] for task_id in waited.task_ids]
+    states = [waited.states[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = [
-        dict(poll.task.data) if poll.task and not poll.lost else {"id": task_id, "error": str(poll.lost)}
-        for task_id, poll in zip(waited.task_ids, polls, strict=True)
+        dict(state.task.data)
+        if state.task and not state.unavailable
+        else {"id": task_id, "error": str(state.unavailable)}
+        for task_id, state in zip(waited.task_ids, states, strict=True)
     ]
     text = compact_json(tasks)
     if len(text) > MAX_JSON:
         return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
-    active = sum(not poll.ended for poll in polls)
+    active = sum(not state.is_final for state in states)
     still = (
-        f"{active} of {len(polls)} have not finished after {waited.seconds:.0f} s. They go on at Runway; calling "
+        f"{active} of {len(states)} have not finished after {waited.seconds:.0f} s. They go on at Runway; calling "
         "runway_waitForTask again goes on waiting."
     )
-    failed = all(poll.task is not None and poll.task.status == "FAILED" for poll in polls)
+    failed = all(state.task is not None and state.task.status == "FAILED" for state in states)
     return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
 
 
@@ -110,7 +113,7 @@ def change_error(
             )
         case UnclearOutcomeError():
             return error_result(
-                f"The request was sent, but what it did is not known. {error} The task may be changed or not; "
+                f"The request was sent, but what it did is not known. {explain(error)} The task may be changed or not; "
                 f"nothing was bought. {reader}, which changes nothing, shows how it stands."
             )
         case _:
@@ -155,11 +158,11 @@ def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
     return text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(_escape, text)
 
 
-def _still(waited: Waited, poll: Poll) -> str:
-    assert poll.task is not None  # noqa: S101 - it is the task's state that is described
-    trouble = f" The latest look at it failed: {poll.trouble}" if poll.trouble else ""
+def _still(waited: Waited, state: TaskState) -> str:
+    assert state.task is not None  # noqa: S101 - it is the task's state that is described
+    trouble = f" The latest read failed: {state.last_error}" if state.last_error else ""
     return (
-        f"Not finished after {waited.seconds:.0f} s: {describe(poll.task)}. It goes on at Runway; calling "
+        f"Not finished after {waited.seconds:.0f} s: {describe(state.task)}. It goes on at Runway; calling "
         f"runway_waitForTask again goes on waiting.{trouble}"
     )
 

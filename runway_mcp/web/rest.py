@@ -116,8 +116,8 @@ class _TaskEndpoint:
             return await (_remove if is_change else _get)(context, task_id)
         except InvalidTaskIdError:
             return refused(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
-        except UnclearOutcomeError as error:
-            return refused(504, f"The request was sent, but what it did is not known. {error} {_SETTLES}")
+        except UnclearOutcomeError:
+            return refused(504, f"The request was sent, but what it did is not known. {_SETTLES}")
         except RunwayError as error:
             return _failed(error, is_change=is_change)
         except Exception:

@@ -97,9 +97,9 @@ async def scripted_client(
 
 @asynccontextmanager
 async def poller_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[TaskPoller]:
-    """A watcher over a client, without jitter."""
+    """A poller over a client, without jitter."""
     async with anyio.create_task_group() as loops:
-        yield TaskPoller(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
+        yield TaskPoller(client.get_task, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
         loops.cancel_scope.cancel()
 
 

@@ -18,13 +18,14 @@ from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import StoreError
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.task_messages import explain
 from runway_mcp.mcp_server.tools.confirmation import NOT_WRITTEN, answer_token, leave, prepared
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.starter import OverLimitError, Starter, TokenReusedError, UnclearStartError
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import TooManyWaitsError
+from runway_mcp.tasks.poller import CallerLimitError
 
 if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
@@ -135,7 +136,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             show = results.awaited_result if wait else results.task_result
             with anyio.fail_after(max(until - anyio.current_time(), 1)):
                 result = show(await context.tasks.get(started.task_id))
-    except (RunwayError, TooManyWaitsError, TimeoutError) as error:
+    except (RunwayError, CallerLimitError, TimeoutError) as error:
         if started.is_repeated and isinstance(error, NotFoundError):
             return results.error_result(
                 f"{error} An earlier call with this {same} had started it, and it was cancelled or deleted since. "
@@ -144,8 +145,9 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
         if started.credits is not None:
             data["estimatedCost"] = {"credits": started.credits}
+        reason = explain(error) if isinstance(error, CallerLimitError) else str(error) or LATE
         result = results.json_result(
-            data, f"It was started, but could not be looked at: {str(error) or LATE} Reading it shows how it stands."
+            data, f"It was started, but could not be looked at: {reason} Reading it shows how it stands."
         )
     result.content.extend(TextContent(text=note) for note in notes)
     return result

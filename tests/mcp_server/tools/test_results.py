@@ -181,7 +181,7 @@ def test_a_failed_change_says_that_the_task_is_unchanged(error: RunwayError) -> 
 
 def test_an_unclear_change_says_so_and_names_the_call_that_settles_it() -> None:
     """It may have happened: the text claims neither, and points to a call that changes nothing."""
-    result = results.change_error(UnclearOutcomeError(made("RUNNING"), "The reply was lost."))
+    result = results.change_error(UnclearOutcomeError(made("RUNNING"), UnreachableError("The reply was lost.")))
     assert result.is_error
     text = texts(result)[0]
     assert "what it did is not known. The reply was lost." in text
