@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager
 from random import random as system_random
-from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
@@ -58,7 +57,6 @@ class TaskPoller:
         poll_seconds: float = POLL_SECONDS,
         counters: Counters | None = None,
         random: Callable[[], float] = system_random,
-        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Take what reads a task, and the task group in which the poll loops run.
 
@@ -69,7 +67,6 @@ class TaskPoller:
             poll_seconds: How often a task is read, at most.
             counters: Where reads are counted.
             random: Returns a number from 0 to 1, for the jitter.
-            clock: Returns the seconds that have passed since some moment.
         """
         self._get_task = get_task
         self._group = loops
@@ -78,7 +75,6 @@ class TaskPoller:
         self._poll_seconds = poll_seconds
         self._counters = counters or Counters()
         self._random = random
-        self._clock = clock
         self._loops: dict[TaskId, PollLoop] = {}
         self._known: dict[TaskId, Outcome] = {}
         self._in_flight: dict[TaskId, _Request] = {}
@@ -159,7 +155,7 @@ class TaskPoller:
         self._poll_now(task_id)
 
     async def _run(self, task_id: TaskId, loop: PollLoop) -> None:
-        started, failures = self._clock(), 0
+        started, failures = anyio.current_time(), 0
         with loop.scope:
             while True:
                 loop.poll_now = anyio.Event()
@@ -170,12 +166,12 @@ class TaskPoller:
                 failures = failures + 1 if outcome.error else 0
                 pause = interval(
                     self._poll_seconds,
-                    waited=self._clock() - started,
+                    waited=anyio.current_time() - started,
                     throttled=outcome.task is not None and outcome.task.status == "THROTTLED",
                     failures=failures,
                     random=self._random,
                 )
-                with anyio.move_on_after(max(pause, outcome.until - self._clock())):
+                with anyio.move_on_after(max(pause, outcome.until - anyio.current_time())):
                     await loop.poll_now.wait()
         self._drop(task_id, loop)
 
@@ -201,13 +197,13 @@ class TaskPoller:
 
     async def _send(self, task_id: TaskId) -> Outcome:
         async with self._share, self._requests:
-            until = self._clock() + self._poll_seconds
+            until = anyio.current_time() + self._poll_seconds
             self._counters.polls += 1
             try:
                 return Outcome(await self._get_task(task_id), None, until)
             except TransientError as error:
                 asked = error.retry_after
-                return Outcome(None, error, 0.0 if asked is None else self._clock() + asked)
+                return Outcome(None, error, 0.0 if asked is None else anyio.current_time() + asked)
             except RunwayError as error:
                 return Outcome(None, error, 0.0 if isinstance(error, PASSING) else until)
             except Exception:
@@ -222,7 +218,7 @@ class TaskPoller:
 
     def _recent(self, task_id: TaskId) -> Outcome | None:
         known = self._known.get(task_id)
-        return known if known is not None and self._clock() < known.until else None
+        return known if known is not None and anyio.current_time() < known.until else None
 
     def _poll_now(self, task_id: TaskId) -> None:
         if (loop := self._loops.get(task_id)) is not None:

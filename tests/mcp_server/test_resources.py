@@ -18,6 +18,7 @@ from mcp_types import (
 )
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.virtual_time import VIRTUAL_TIME
 from support.waiting import until
 
 from runway_mcp.mcp_server.resources import MAX_SUBSCRIPTIONS, TaskResources
@@ -38,6 +39,12 @@ GONE = reply(404, {"error": "gone"})
 Mode = Literal["auto", "legacy"]
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds pass at once."""
+    return VIRTUAL_TIME
+
+
 @asynccontextmanager
 async def connected(
     *steps: Step, mode: Mode = "auto", poll_seconds: float = 0.02, **options: Any
@@ -50,6 +57,7 @@ async def connected(
             yield script, client
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the SDK renders a resource in a thread
 async def test_a_task_can_be_read_as_a_resource() -> None:
     """The template is listed; its text is the API's own JSON, fresh for the five seconds of a task."""
     async with connected(RUNNING[5]) as (_, client):

@@ -61,7 +61,7 @@ class Api:
 async def polling(api: Api, requests: anyio.Semaphore | None = None) -> AsyncGenerator[TaskPoller]:
     """A poller over `api`, without jitter."""
     async with anyio.create_task_group() as loops:
-        yield TaskPoller(api.get_task, loops, requests=requests, random=lambda: 0.0, clock=anyio.current_time)
+        yield TaskPoller(api.get_task, loops, requests=requests, random=lambda: 0.0)
         loops.cancel_scope.cancel()
 
 
@@ -275,7 +275,7 @@ async def test_a_sandbox_task_is_followed_to_its_end() -> None:
 
     wire.between = keep_time
     async with faulty_client(wire) as client, anyio.create_task_group() as loops:
-        poller = TaskPoller(client.get_task, loops, clock=anyio.current_time)
+        poller = TaskPoller(client.get_task, loops)
         with poller.states(parse_task_id(SAMPLES["running"].id)) as states:
             tasks += [state.task async for state in states if state.task is not None]
         loops.cancel_scope.cancel()

@@ -135,7 +135,7 @@ class ObservedPoller(TaskPoller):
     """Tells the simulated Runway of a change before the poller knows it."""
 
     def __init__(self, runway: Runway, loops: anyio.abc.TaskGroup) -> None:
-        super().__init__(runway.poll, loops, random=lambda: 0.0, clock=anyio.current_time)
+        super().__init__(runway.poll, loops, random=lambda: 0.0)
         self._runway = runway
 
     def changed(self, task_id: TaskId) -> None:

@@ -13,6 +13,7 @@ from mcp import Client
 from mcp_types import CallToolResult, TextContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.virtual_time import VIRTUAL_TIME
 from support.waiting import together, until
 
 from runway_mcp.mcp_server.server import build_server
@@ -23,6 +24,12 @@ from runway_mcp.tasks.callers import CallerRegistry
 OTHER = "17f20503-6c24-4c16-946b-35dbbce2af2f"
 RUNNING = reply(200, task("RUNNING", progress=0.45))
 DONE = reply(200, task("SUCCEEDED", output=["https://x.example/1.mp4"]))
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds pass at once."""
+    return VIRTUAL_TIME
 
 
 @asynccontextmanager
@@ -89,7 +96,7 @@ async def seen_once() -> None:
     async with connected(RUNNING, reply(503)) as (_, client):
         result = await wait(client, timeoutSeconds=5)
     assert not result.is_error
-    assert "The latest look at it failed: Runway is unavailable (503)" in texts(result)[1]
+    assert "The latest read failed: Runway is unavailable (503)" in texts(result)[1]
 
 
 async def never_seen() -> None:
