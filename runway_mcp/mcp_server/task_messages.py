@@ -36,10 +36,8 @@ def _(error: AbortedByShutdownError) -> str:
 
 @explain.register
 def _(error: UnclearOutcomeError) -> str:
-    match error.error, error.second:
-        case None, _:
-            return f"No clear answer came within {error.seconds:.0f} s."
-        case first, None:
-            return f"{first} The last read still showed the task unchanged."
-        case first, second:
-            return f"{first} Reading the task failed too: {second}"
+    if error.error is None:
+        return f"No clear answer came within {error.seconds:.0f} s."
+    if error.second is None:
+        return f"{error.error} The last read still showed the task unchanged."
+    return f"{error.error} Reading the task failed too: {error.second}"

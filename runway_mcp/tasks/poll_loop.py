@@ -55,7 +55,7 @@ class TaskState:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PollResult:
     """What a request brought, a task or an error, and until when nothing else is sent for the same task."""
 
     task: Task | None
@@ -84,10 +84,10 @@ class PollLoop:
         self.scope = anyio.CancelScope()
         self.poll_now = anyio.Event()
 
-    def publish(self, outcome: Outcome) -> None:
-        error = outcome.error
-        is_final = not outcome.task.is_active if outcome.task else not isinstance(error, PASSING)
-        self.state = TaskState(outcome.task or self.state.task, error, is_final)
+    def publish(self, result: PollResult) -> None:
+        error = result.error
+        is_final = not result.task.is_active if result.task else not isinstance(error, PASSING)
+        self.state = TaskState(result.task or self.state.task, error, is_final)
         self.version += 1
         self.published.set()
         self.published = anyio.Event()

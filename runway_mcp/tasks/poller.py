@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.tasks.counters import Counters
-from runway_mcp.tasks.poll_loop import PASSING, FollowedStates, Outcome, PollLoop, TaskState, interval
+from runway_mcp.tasks.poll_loop import PASSING, FollowedStates, PollLoop, PollResult, TaskState, interval
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ MAX_REQUESTS = 50
 MAX_FOLLOWED = 1_000
 """Tasks that one caller may follow at once."""
 MAX_REMEMBERED = 1_000
-"""Outcomes kept for reads that come soon after."""
+"""Results kept for reads that come soon after."""
 
 
 class CallerLimitError(Exception):
@@ -76,7 +76,7 @@ class TaskPoller:
         self._counters = counters or Counters()
         self._random = random
         self._loops: dict[TaskId, PollLoop] = {}
-        self._known: dict[TaskId, Outcome] = {}
+        self._known: dict[TaskId, PollResult] = {}
         self._in_flight: dict[TaskId, _Request] = {}
 
     async def read(self, task_id: TaskId) -> Task:
@@ -90,10 +90,10 @@ class TaskPoller:
         if (known := self._recent(task_id)) is not None:
             self._counters.shared_reads += 1
             return known.task_or_raise()
-        outcome = await self._fetch(task_id)
+        result = await self._fetch(task_id)
         if self._recent(task_id) is not None:
             self._poll_now(task_id)
-        return outcome.task_or_raise()
+        return result.task_or_raise()
 
     @contextmanager
     def states(self, task_id: TaskId) -> Generator[AsyncIterator[TaskState]]:
@@ -144,7 +144,7 @@ class TaskPoller:
     @property
     def remembered(self) -> list[TaskId]:
         """The tasks that were read, the latest first."""
-        return [task_id for task_id, outcome in reversed(self._known.items()) if outcome.task is not None]
+        return [task_id for task_id, result in reversed(self._known.items()) if result.task is not None]
 
     def changed(self, task_id: TaskId) -> None:
         """Forget what is known of the task and poll at once, or when a `Retry-After` allows it."""
@@ -159,64 +159,65 @@ class TaskPoller:
         with loop.scope:
             while True:
                 loop.poll_now = anyio.Event()
-                outcome = await self._fetch(task_id)
-                loop.publish(outcome)
+                result = await self._fetch(task_id)
+                loop.publish(result)
                 if loop.state.is_final:
                     break
-                failures = failures + 1 if outcome.error else 0
+                failures = failures + 1 if result.error else 0
                 pause = interval(
                     self._poll_seconds,
                     waited=anyio.current_time() - started,
-                    throttled=outcome.task is not None and outcome.task.status == "THROTTLED",
+                    throttled=result.task is not None and result.task.status == "THROTTLED",
                     failures=failures,
                     random=self._random,
                 )
-                with anyio.move_on_after(max(pause, outcome.until - anyio.current_time())):
+                with anyio.move_on_after(max(pause, result.until - anyio.current_time())):
                     await loop.poll_now.wait()
         self._drop(task_id, loop)
 
-    async def _fetch(self, task_id: TaskId) -> Outcome:
-        while (known := self._recent(task_id)) is None and (other := self._in_flight.get(task_id)) is not None:
-            await other.done.wait()
-            known = other.outcome  # None where its sender was cancelled
-            if known is not None:
+    async def _fetch(self, task_id: TaskId) -> PollResult:
+        while True:
+            if (known := self._recent(task_id)) is not None:
+                return known
+            if (other := self._in_flight.get(task_id)) is None:
                 break
-        if known is not None:
-            return known
+            await other.done.wait()
+            if other.result is not None:  # else its sender was cancelled
+                return other.result
         request = self._in_flight[task_id] = _Request()
         try:
-            request.outcome = outcome = await self._send(task_id)
+            request.result = result = await self._send(task_id)
             is_current = self._in_flight.get(task_id) is request  # else the task was changed meanwhile
-            if outcome.is_retry_after or (is_current and outcome.until):
-                self._remember(task_id, outcome)
-            return outcome
+            if result.is_retry_after or (is_current and result.until):
+                self._remember(task_id, result)
+            return result
         finally:
             if self._in_flight.get(task_id) is request:
                 del self._in_flight[task_id]
             request.done.set()
 
-    async def _send(self, task_id: TaskId) -> Outcome:
+    async def _send(self, task_id: TaskId) -> PollResult:
         async with self._share, self._requests:
             until = anyio.current_time() + self._poll_seconds
             self._counters.polls += 1
             try:
-                return Outcome(await self._get_task(task_id), None, until)
+                return PollResult(await self._get_task(task_id), None, until)
             except TransientError as error:
                 asked = error.retry_after
-                return Outcome(None, error, 0.0 if asked is None else anyio.current_time() + asked)
+                return PollResult(None, error, 0.0 if asked is None else anyio.current_time() + asked)
             except RunwayError as error:
-                return Outcome(None, error, 0.0 if isinstance(error, PASSING) else until)
+                return PollResult(None, error, 0.0 if isinstance(error, PASSING) else until)
             except Exception:
                 logger.exception("A poll failed unexpectedly")
-                return Outcome(None, RunwayError("The task could not be read through a fault of this server."), 0.0)
+                return PollResult(None, RunwayError("The task could not be read through a fault of this server."), 0.0)
 
-    def _remember(self, task_id: TaskId, outcome: Outcome) -> None:
+    def _remember(self, task_id: TaskId, result: PollResult) -> None:
         self._known.pop(task_id, None)
-        self._known[task_id] = outcome
+        self._known[task_id] = result
         if len(self._known) > MAX_REMEMBERED:
             del self._known[next(iter(self._known))]
 
-    def _recent(self, task_id: TaskId) -> Outcome | None:
+    def _recent(self, task_id: TaskId) -> PollResult | None:
         known = self._known.get(task_id)
         return known if known is not None and anyio.current_time() < known.until else None
 
@@ -234,4 +235,4 @@ class _Request:
 
     def __init__(self) -> None:
         self.done = anyio.Event()
-        self.outcome: Outcome | None = None
+        self.result: PollResult | None = None
