@@ -7,6 +7,8 @@ this machine, and prints every call with what came back.
 import json
 import sys
 import textwrap
+from collections.abc import Generator
+from contextlib import contextmanager
 from hashlib import sha256
 from tempfile import mkdtemp
 from typing import Literal, cast
@@ -17,13 +19,21 @@ from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, Request, Result, TextContent
 from pydantic import JsonValue
+from rich.console import Console, RenderableType
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID
+from rich.table import Column
+from rich.text import Text
 
 from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerContext
 
 SPEED = 40
-WIDTH = 110
+MAX_WIDTH = 110
+BAR_WIDTH = 20
+TRANSFERS = {"runway_uploadFile", "runway_downloadOutput"}
+"""Tools whose progress is in bytes."""
 
 _VIDEO: dict[str, JsonValue] = {"ratio": "1280:720", "duration": 5}
 
@@ -43,8 +53,8 @@ async def run_demo(server: MCPServer[CallerContext] | None = None) -> int:
     if broken_promises:
         print(f"\nNot as promised: {', '.join(broken_promises)}", file=sys.stderr)
         return 1
-    print(f"\nThe video made from a text, a test picture of one second, is this file:\n  {video}")
-    print("\nTo make real ones, set RUNWAYML_API_SECRET and see the README for your host.")
+    print(f"\n{_wrapped('The video made from a text, a test picture of one second, is this file:')}\n  {video}")
+    print(f"\n{_wrapped('To make real ones, set RUNWAYML_API_SECRET and see the README for your host.')}")
     return 0
 
 
@@ -65,7 +75,7 @@ class _Demo:
         _say("Connected over stdio. The server's tools:")
         for tool in (await self._client.list_tools()).tools:
             kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"
-            print(f"  {tool.name:<22} {kind:<8} {tool.title}")
+            print(f"  {tool.name:<22} {kind:<8} {tool.title}"[: _width()])
 
         _say("From a text to a video: start it, which tells the price")
         text: dict[str, JsonValue] = {"promptText": "A red kite rises over the sea", **_VIDEO}
@@ -121,10 +131,11 @@ class _Demo:
         expect: dict[str, JsonValue] | None = None,
         error: bool = False,
     ) -> dict[str, JsonValue]:
-        """Make a call, print it and return what came; with progress, where it tells any, as a line on stderr."""
+        """Make a call, print it and return what came; and its progress on stderr."""
         words = f"> {tool}  {json.dumps(arguments)}"
-        print(f"\n{textwrap.fill(words, WIDTH, subsequent_indent='    ', break_on_hyphens=False)}", flush=True)
-        result = await self._client.call_tool(tool, arguments, progress_callback=_print_progress)
+        print(f"\n{_wrapped(words, indent=4)}", flush=True)
+        with _shown_progress(in_bytes=tool in TRANSFERS) as progress:
+            result = await self._client.call_tool(tool, arguments, progress_callback=progress)
         for text in [block.text for block in result.content if isinstance(block, TextContent)]:
             _print_block(text)
         found: dict[str, JsonValue] = result.structured_content or {}
@@ -163,28 +174,98 @@ class _McpTaskClient(ClientExtension):
         return [ResultClaim(result_type="task", model=_McpTask, resolve=self._follow)]
 
     async def _follow(self, created: _McpTask, context: ClaimContext) -> CallToolResult:
-        print(f"  The call became an MCP task of the same id, {created.status}. Then, with tasks/get:", flush=True)
+        _print_block(f"The call became an MCP task of the same id, {created.status}. Then, with tasks/get:")
         request = _GetMcpTask(params={"taskId": created.task_id})
         while True:
             state = await context.session.send_request(request, _McpTaskState)
-            print(f"  {state.status:<10} {state.status_message}", file=sys.stderr, flush=True)
+            print(f"  {state.status:<10} {state.status_message}"[: _width()], file=sys.stderr, flush=True)
             if state.status != "working":
                 return state.result or CallToolResult(content=[], is_error=True)
             await anyio.sleep(state.poll_interval_ms / 1000)
 
 
-async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
-    print(f"  {'#' * round(progress / (total or 100) * 30):.<30} {message or ''}", file=sys.stderr, flush=True)
+class _Progress:
+    """Draws one line of progress on a terminal, with the first report; elsewhere prints a line for each."""
+
+    def __init__(self, *, in_bytes: bool) -> None:
+        self._console = Console(stderr=True, width=None if sys.stderr.isatty() else MAX_WIDTH)
+        figures = _ByteFigures() if in_bytes else _Message()
+        self._bar = Progress(_BarOrSpinner(), figures, console=self._console, expand=True)
+        self._task: TaskID | None = None
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        if not self._console.is_terminal:
+            print(f"  {message or f'{progress:g}'}", file=sys.stderr, flush=True)
+            return
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=progress, total=total, description=message or "")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def _shown_progress(*, in_bytes: bool) -> Generator[_Progress]:
+    progress = _Progress(in_bytes=in_bytes)
+    try:
+        yield progress
+    finally:
+        progress.stop()
+
+
+class _BarOrSpinner(ProgressColumn):
+    """A bar where the total is known, else a spinner."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._bar = BarColumn(BAR_WIDTH)
+        self._spinner = SpinnerColumn(finished_text="")
+
+    def render(self, task: Task) -> RenderableType:
+        return (self._spinner if task.total is None else self._bar).render(task)
+
+
+class _Message(ProgressColumn):
+    """What the server says."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=1))
+
+    def render(self, task: Task) -> RenderableType:
+        return Text(task.description)
+
+
+class _ByteFigures(_Message):
+    """Percent and speed where the total is known, else the bytes so far."""
+
+    def render(self, task: Task) -> RenderableType:
+        if task.total is None:
+            return Text(decimal(int(task.completed)))
+        speed = task.finished_speed or task.speed
+        return Text(f"{task.percentage:.0f} %" + (f"  {decimal(int(speed))}/s" if speed else ""))
+
+
+def _width() -> int:
+    """Return the columns of a terminal, up to a bound; the bound elsewhere."""
+    return min(Console().width, MAX_WIDTH) if sys.stdout.isatty() else MAX_WIDTH
 
 
 def _print_block(text: str) -> None:
+    width = _width() - 2
     if text.startswith("{"):
         pretty = json.dumps(json.loads(text), indent=2).splitlines()
-        lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in pretty]
+        lines = [line if len(line) <= width else f"{line[: width - 3]}..." for line in pretty]
     else:
-        lines = textwrap.wrap(text, WIDTH)
+        lines = textwrap.wrap(text, width)
     print(textwrap.indent("\n".join(lines), "  "))
 
 
 def _say(text: str) -> None:
-    print(f"\n== {text}", flush=True)
+    print(f"\n{_wrapped(f'== {text}', indent=3)}", flush=True)
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    return textwrap.fill(text, _width(), subsequent_indent=" " * indent, break_on_hyphens=False)

@@ -45,6 +45,8 @@ _TEXT = "A red kite over the sea"
 _NUMBERS = {"duration": 5}
 _LIKED = ("1280:720", "1920:1088", "16:9", "1024:1024", "es")
 
+_USUAL_REPLY = ["id", "estimatedCost"]
+
 _LINE = 118
 
 
@@ -54,6 +56,7 @@ class Words:
     def __init__(self, words: Mapping[str, Any]) -> None:
         self.summaries: dict[str, str] = words["summaries"]
         self.recommended: dict[str, str] = words["recommended"]
+        self.outputs = {kind: medium for medium, kinds in words["outputs"].items() for kind in kinds}
         self.undocumented: dict[str, dict[str, list[str]]] = words["undocumented"]
         self.undocumented_fields: dict[str, Schema] = words["undocumented_fields"]
         self._fields: dict[str, str] = words["fields"]
@@ -76,6 +79,7 @@ class Words:
             *(f"No words for {place}." for place in self._missing),
             *(f"No field for the words of {key}." for key in sorted(self._fields.keys() - self._used)),
             *(f"No summary of {kind}." for kind in sorted(set(kinds) - self.summaries.keys())),
+            *(f"No medium of what {kind} makes." for kind in sorted(set(kinds) - self.outputs.keys())),
             *(f"No task type for the summary of {kind}." for kind in sorted(self.summaries.keys() - set(kinds))),
         ]
 
@@ -87,13 +91,17 @@ class Catalogue:
         self._words = words
         self._definitions: dict[str, Schema] = {}
         self._types: dict[str, list[Schema]] = {}
-        for path, body in _bodies(document):
+        self._replies: dict[str, list[str]] = {}
+        for path, body, reply in _operations(document):
             kind = path.removeprefix("/v1/")
+            self._replies[kind] = reply
             variants: list[Schema] = body.get("oneOf", [body])
             by_model = {one["properties"].get("model", {}).get("const"): one for one in variants}
             if None in by_model:
                 by_model = {None: body}
-            self._add(kind, [self._entry(name, self._lean(one, kind, name)) for name, one in by_model.items()])
+            for name, one in by_model.items():
+                is_open = any("additionalProperties" not in variant for variant in one.get("oneOf", [one]))
+                self._add(kind, [self._entry(name, self._lean(one, kind, name), is_open=is_open)])
         for kind, source in words.undocumented.items():
             self._add(kind, [self._undocumented(kind, name, source["fields"]) for name in source["models"]])
         if complaints := words.complaints(self._types):
@@ -106,6 +114,8 @@ class Catalogue:
                 "summary": self._words.summaries[kind],
                 "endpoint": f"/v1/{kind}",
                 "recommended": self._words.recommended.get(kind, _only(models)),
+                "output": self._words.outputs[kind],
+                "reply": self._replies.get(kind, _USUAL_REPLY),
                 "models": models,
             }
             for kind in self._words.summaries
@@ -116,9 +126,9 @@ class Catalogue:
     def _add(self, kind: str, models: list[Schema]) -> None:
         self._types.setdefault(kind, []).extend(models)
 
-    def _entry(self, name: str | None, schema: Schema, *, documented: bool = True) -> Schema:
-        mark = {} if documented else {"documented": False}
-        return {"name": name, **mark, "schema": schema, "example": example(schema, self._definitions)}
+    def _entry(self, name: str | None, schema: Schema, *, documented: bool = True, is_open: bool = True) -> Schema:
+        marks = {**({} if documented else {"documented": False}), **({"open": True} if is_open else {})}
+        return {"name": name, **marks, "schema": schema, "example": example(schema, self._definitions)}
 
     def _undocumented(self, kind: str, name: str, fields: list[str]) -> Schema:
         schemas = self._words.undocumented_fields
@@ -234,14 +244,14 @@ def _names(fields: Iterable[str]) -> list[str]:
     return [field.rstrip("*") for field in fields]
 
 
-def _bodies(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema]]:
-    """Yield the path and the body's schema of each endpoint that starts a task."""
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema, list[str]]]:
+    """Yield the path, the body's schema and the reply's fields of each endpoint that starts a task."""
     for path, operations in document["paths"].items():
         post: Schema = operations.get("post", {})
         reply: Schema = post.get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
-        described: str = reply.get("schema", {}).get("properties", {}).get("id", {}).get("description", "")
-        if "task" in described.lower() and "requestBody" in post:
-            yield path, post["requestBody"]["content"]["application/json"]["schema"]
+        fields: Schema = reply.get("schema", {}).get("properties", {})
+        if "task" in fields.get("id", {}).get("description", "").lower() and "requestBody" in post:
+            yield path, post["requestBody"]["content"]["application/json"]["schema"], list(fields)
 
 
 def _rendered(value: Any, indent: str = "") -> str:

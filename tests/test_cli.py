@@ -28,7 +28,7 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
     for option in (
         "--max-credits-per-task CREDITS",
         "--confirm-over CREDITS",
-        "--max-waits N",
+        "--max-concurrent-waits N",
         "--api-version VERSION",
     ):
         assert f"{option} " in shown

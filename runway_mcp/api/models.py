@@ -14,7 +14,7 @@ from typing import NewType
 from pydantic import JsonValue
 
 TaskId = NewType("TaskId", str)
-"""A Runway task's id, proved by `parse_task_id` to be a UUID and safe in a URL's path."""
+"""A Runway task's id, proved by `parse_task_id` to be a UUID of version 4 and safe in a URL's path."""
 
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 """The statuses that a task never leaves; every other one, known or not, counts as active."""
@@ -32,6 +32,9 @@ _CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
 """Where a text may hold an escape, behind which anything hides, or a number that JSON does not have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RUNWAY_URI = re.compile(r"runway://[!-~]{1,2000}")
+TASK_ID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+"""The task ids that the API takes: UUIDs of version 4."""
+_TASK_ID = re.compile(TASK_ID_PATTERN, re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -43,9 +46,9 @@ def parse_task_id(text: str) -> TaskId:
     """Return a task's id in lower case.
 
     Raises:
-        InvalidTaskIdError: It is not a UUID in its usual written form; the text itself is not repeated.
+        InvalidTaskIdError: It is no UUID of version 4; the text itself is not repeated.
     """
-    if _UUID.fullmatch(text) is None:
+    if _TASK_ID.fullmatch(text) is None:
         raise InvalidTaskIdError(
             "taskId must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, "
             "with nothing before or after it. Nothing was sent to Runway."

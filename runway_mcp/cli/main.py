@@ -147,7 +147,7 @@ def _token(arguments: Sequence[str]) -> int:
 
 
 def _sandbox(arguments: Sequence[str]) -> int:
-    from runway_mcp.config.settings import is_loopback
+    from runway_mcp.config.values import is_loopback
     from runway_mcp.observability import logs
     from runway_mcp.sandbox import Fault, create_app
 

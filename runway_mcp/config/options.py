@@ -1,4 +1,4 @@
-"""The command line's options: what they may be, and errors of one line that repeat no value."""
+"""Command-line options, and usage errors that are one line and never repeat a value."""
 
 import argparse
 import re
@@ -23,15 +23,14 @@ _METAVARS = {
     "state_dir": "FOLDER",
     "oauth_issuer": "URL",
     "oauth_audience": "URL",
-    "oauth_introspection": "URL",
-    "max_requests": "N",
-    "max_waits": "N",
+    "max_concurrent_requests": "N",
+    "max_concurrent_waits": "N",
 }
-"""What stands for a value in the help where the last word of the setting's name does not say it."""
+"""Placeholders in the help. Other settings take the last word of their name."""
 
 
 class UsageError(Exception):
-    """The command line or a setting can't be used; told in one line."""
+    """The command line or a setting can't be used. The message is one line."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,13 +54,19 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Raise `UsageError` with argparse's message, less the value that it may repeat."""
+        # argparse repeats values in its messages, and a value may be a key.
         message = re.sub(r"ignored explicit argument.*", "takes no value", message)
         raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
 
 
 def option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], bool] = bool) -> Callable[[str], T]:
-    """A type of option: what `convert` makes of its text and `holds` for it; anything else is told as `otherwise`."""
+    """Return an argparse type that converts text and checks the value.
+
+    Args:
+        convert: Parses the text; raises `ValueError` if it can't.
+        otherwise: The error message.
+        holds: Whether a parsed value is allowed.
+    """
 
     def read(text: str) -> T:
         try:
@@ -78,9 +83,14 @@ def option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], boo
 def parse_settings(
     arguments: Sequence[str], commands: Mapping[str, str]
 ) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
-    """Return the settings that the command line and the environment make, and what finds further keys there.
+    """Return the settings from the command line and the environment, and a function that finds other keys there.
 
-    Every field but a secret is a flag; `commands` stand in the help.
+    Args:
+        arguments: The command line, without the program's name.
+        commands: Names and descriptions of the commands, for the help.
+
+    Raises:
+        UsageError: An option or a setting can't be used.
     """
     from runway_mcp.config.settings import Settings, flag, variables
 
@@ -92,7 +102,7 @@ def parse_settings(
                 "commands:",
                 *(f"  {name:<9}{what}" for name, what in commands.items()),
                 "",
-                "environment only, since a process's arguments can be read by others:",
+                "environment only, because other processes can read a process's arguments:",
                 *(
                     f"  {', else '.join(variables(name))}\n  {field.description}"
                     for name, field in Settings.model_fields.items()
@@ -103,7 +113,7 @@ def parse_settings(
     )
     parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
     parser.add_argument(
-        "--env-file", type=Path, metavar="PATH", help="A file of NAME=value lines; no .env is read unless named here."
+        "--env-file", type=Path, metavar="PATH", help="File of NAME=value lines. No other .env file is read."
     )
     for name, field in Settings.model_fields.items():
         if (given_as := flag(name)) is None:
@@ -123,11 +133,11 @@ def parse_settings(
 
 def _load(flags: dict[str, object]) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
     from runway_mcp.config.settings import SettingsError
-    from runway_mcp.config.sources import keys, load
+    from runway_mcp.config.sources import find_key_in, load
 
     env_file = flags.pop("env_file", None)
     file = env_file if isinstance(env_file, Path) else None
     try:
-        return load(flags, file), keys(file)
+        return load(flags, file), find_key_in(file)
     except SettingsError as error:
         raise UsageError(str(error)) from None

@@ -1,6 +1,6 @@
-"""Where settings come from: flags, the environment, and a file that `--env-file` names.
+"""Where settings come from: flags, then environment variables, then the file that `--env-file` names.
 
-A flag wins over a variable, a variable over the file; no `.env` is ever looked for.
+No other `.env` file is read.
 """
 
 import os
@@ -11,17 +11,18 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from runway_mcp.config.settings import Settings, SettingsError, fitting_a_header, place, variables
+from runway_mcp.config.settings import Settings, SettingsError, place, variables
+from runway_mcp.config.values import header_safe_key
 
 _ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
 
 
 def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
-    """Return the settings that `flags`, the environment and `env_file` together make.
+    """Return the settings from `flags`, the environment and `env_file`, in this precedence.
 
     Args:
-        flags: What the command line gave, by field name; only what was really given.
-        env_file: A file of `NAME=value` lines that count where the environment has no such variable.
+        flags: The flags that were given, by field name.
+        env_file: A file of `NAME=value` lines.
 
     Raises:
         SettingsError: A value is not usable, or the file can't be read.
@@ -39,25 +40,25 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
         raise SettingsError(at + first["msg"].removeprefix("Value error, ")) from None
 
 
-def keys(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
-    """Return what finds the Runway key in the environment variable of a given name, or None where there is none.
+def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
+    """Return a function that finds the Runway key in a named environment variable, or None if it is not set.
+
+    The function raises `ValueError` for a key that can't be sent in a header.
 
     Args:
-        env_file: A file whose lines count where the environment has no such variable.
-
-    What is returned raises `ValueError` for a key that can't be one.
+        env_file: A file of `NAME=value` lines, read where the environment has no such variable.
     """
     in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
 
     def find(variable: str) -> SecretStr | None:
         text = os.environ.get(variable) or in_file.get(variable)
-        return fitting_a_header(SecretStr(text)) if text else None
+        return header_safe_key(SecretStr(text)) if text else None
 
     return find
 
 
 def _check_env_file(file: Path) -> None:
-    """Refuse a file that would be read only in part: a key that is left out is missed much later."""
+    # dotenv skips a line that it can't parse, and a key that was skipped is missed much later.
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,157 +1,126 @@
-"""Outputs saved to a folder before their links expire: several at once, whole or resumed, never over another file.
+"""One caller's downloads: they outlive the call that asked for them, and the next call joins them."""
 
-That a file was saved before is known by its bytes alone: it is fetched again and compared, and not saved twice.
-"""
-
-import errno
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
 
-from runway_mcp.files.arrivals import Arrival, Rules
-from runway_mcp.files.file_errors import TransferError, UnwantedError
-from runway_mcp.files.folders import Folder
-from runway_mcp.files.transfers import Transfers
+from runway_mcp.files.download import DEFAULT_LIMITS, Download, DownloadLimits, Failed, InProgress, Output
+from runway_mcp.files.file_client import FileClient
+from runway_mcp.files.file_errors import FilesError, MissingLinkError, TooManyDownloadsError, TooManyOutputsError
+from runway_mcp.files.folders import Destination
 
-LARGEST = 2 * 1024**3
-"""Bytes that one output may have where nothing else is said."""
-MOST = 50
-"""Outputs that a call saves: what is told of them has room in a host's 1,048,576 characters."""
+MAX_OUTPUTS = 50
+"""Outputs that a call saves: a report of them has room in a host's 1,048,576 characters."""
+MAX_DOWNLOADS = 200
+"""Downloads of one caller, in progress or not yet reported."""
 
 Report = Callable[[int, int | None], Awaitable[None]]
-"""Hears of the bytes that are there, of all outputs together, and of how many there will be where that is known."""
+"""Takes the bytes of all outputs that have come, and of all that there will be, where that is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """An output on the disk.
-
-    Attributes:
-        index: Its place among the outputs, from 1.
-        path: Where it is.
-        size: Its bytes.
-        content_type: Its MIME type, by its content.
-        sha256: The digest of its bytes, in hexadecimal.
-        was_there: Whether an earlier call had saved it.
-    """
-
-    index: int
-    path: Path
-    size: int
-    content_type: str
-    sha256: str
-    was_there: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An output that was not saved.
-
-    Attributes:
-        index: Its place among the outputs, from 1.
-        error: What happened, in sentences, and what is left of it.
-        may_pass: Whether the same call may bring it later, with nothing else changed.
-    """
-
-    index: int
-    error: str
-    retryable: bool
-
-
-async def download(
-    transfers: Transfers,
-    folder: Folder,
-    urls: Sequence[str | None],
-    *,
-    stem: str,
-    timeout: float,
-    largest: int = LARGEST,
-    report: Report | None = None,
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-) -> list[Saved | Failed]:
-    """Save outputs as `{stem}-{index}.{extension}`, and tell of each what became of it, in their order.
+class Downloads:
+    """One caller's downloads.
 
     Args:
-        transfers: What fetches them.
-        folder: Where they are saved.
-        urls: Where they are, None for one without a link. Those beyond the first `MOST` are left out, which the
-            last of what is returned tells.
-        stem: What their names begin with, safe as a file's name: the id of their task.
-        timeout: Seconds that it may take; what is unfinished then is kept, and gone on with by the same call.
-        largest: Bytes that one output may have.
-        report: Hears how it goes.
-        sleep: Waits before something is tried anew.
+        client: What fetches files.
+        tasks: Where downloads run; cancelling it ends them, and removes what is not whole.
+        limits: What bounds them.
     """
-    rules = Rules(transfers, folder, anyio.current_time() + timeout, largest, sleep)
-    few = urls[:MOST]
-    progress = _Progress(report, sum(url is not None for url in few))
-    ended = dict[int, Saved | Failed]()
 
-    async def save(index: int, url: str) -> None:
-        arrival = Arrival(rules, url, f"{stem}-{index}", partial(progress.note, index))
-        ended[index] = await _save(arrival, index)
+    def __init__(self, client: FileClient, tasks: TaskGroup, limits: DownloadLimits = DEFAULT_LIMITS) -> None:
+        self._client = client
+        self._tasks = tasks
+        self.limits = limits
+        self._kept = dict[tuple[Path, str], Download]()
 
-    async with anyio.create_task_group() as tasks:
-        for index, url in enumerate(few, 1):
-            if url is None:
-                ended[index] = Failed(index, "The task names no link here, so nothing was asked for.", retryable=False)
-            else:
-                tasks.start_soon(save, index, url)
-    if len(urls) > MOST:
-        left = (
-            f"Outputs {MOST + 1} to {len(urls)} were left out: a call saves {MOST} at most. Their links are the task's."
-        )
-        ended[MOST + 1] = Failed(MOST + 1, left, retryable=False)
-    return [ended[index] for index in sorted(ended)]
+    @property
+    def running(self) -> int:
+        """How many are in progress."""
+        return sum(not download.is_done for download in self._kept.values())
+
+    async def save(
+        self,
+        destination: Destination,
+        urls: Sequence[str | None],
+        *,
+        stem: str,
+        timeout: float,
+        report: Report | None = None,
+    ) -> list[Output]:
+        """Save outputs as `{stem}-{index}.{extension}`, or join the downloads that already do.
+
+        Args:
+            destination: The folder, made with the first byte.
+            urls: The links, None for an output without one. One last `Failed` stands for those beyond `MAX_OUTPUTS`.
+            stem: Safe as a file's name: the id of the task.
+            timeout: Seconds after which what is unfinished is returned as in progress, and goes on.
+            report: Is told how far it is.
+        """
+        outputs: dict[int, Output] = {}
+        joined: dict[int, Download] = {}
+        for index, url in enumerate(urls[:MAX_OUTPUTS], 1):
+            try:
+                joined[index] = await self._join(destination, f"{stem}-{index}", index, url)
+            except FilesError as error:
+                outputs[index] = Failed(index, error)
+        if len(urls) > MAX_OUTPUTS:
+            left_out = TooManyOutputsError(MAX_OUTPUTS + 1, len(urls), MAX_OUTPUTS)
+            outputs[left_out.first] = Failed(left_out.first, left_out)
+        with anyio.move_on_after(timeout):
+            await _follow(list(joined.values()), report)
+        for index, download in joined.items():
+            outputs[index] = self._collect(destination, download, index)
+        return [outputs[index] for index in sorted(outputs)]
+
+    async def _join(self, destination: Destination, name: str, index: int, url: str | None) -> Download:
+        key = destination.path, name
+        found = self._kept.get(key)
+        if found is not None and (not found.is_done or await to_thread.run_sync(found.is_still_saved)):
+            return found
+        if url is None:
+            raise MissingLinkError
+        if key not in self._kept and len(self._kept) >= MAX_DOWNLOADS:
+            self._forget_one()
+        found = self._kept[key] = Download(self._client, destination, url, name=name, index=index, limits=self.limits)
+        self._tasks.start_soon(found.run)
+        return found
+
+    def _forget_one(self) -> None:
+        """Make room by dropping the oldest result that nobody has asked for."""
+        for key, download in self._kept.items():
+            if download.is_done:
+                del self._kept[key]
+                return
+        raise TooManyDownloadsError(MAX_DOWNLOADS)
+
+    def _collect(self, destination: Destination, download: Download, index: int) -> Output:
+        if not download.is_done:
+            return InProgress(index, download.size, download.total)
+        if self._kept.get((destination.path, download.name)) is download:
+            del self._kept[destination.path, download.name]
+        return download.result()
 
 
-async def _save(arrival: Arrival, index: int) -> Saved | Failed:
-    """Fetch and name an output; what is unfinished is kept where it can be gone on with, also when cancelled."""
-    try:
-        copy, content_type = await arrival.fetch()
-        path, was_there = await arrival.publish(copy, content_type)
-    except TransferError as error:
-        if error.retryable and not isinstance(error, UnwantedError):
-            return Failed(index, f"{error}{arrival.describe_rest()}", retryable=True)
-        left = " Nothing of it is kept." if await arrival.drop() else ""
-        return Failed(index, f"{error}{left}", error.retryable)
-    except OSError as error:
-        await arrival.drop()
-        return Failed(index, f"It could not be saved: {_describe(error)}. Nothing of it is kept.", retryable=False)
-    else:
-        return Saved(index, path, copy.size, content_type.name, copy.sha256, was_there)
-    finally:
-        await arrival.end()
+async def _follow(downloads: Sequence[Download], report: Report | None) -> None:
+    """Return once all are done; report how far they are, never backwards."""
+    told = -1
 
+    async def follow(download: Download) -> None:
+        nonlocal told
+        while True:
+            changed, is_done = download.changed, download.is_done
+            come = sum(one.size for one in downloads)
+            totals = [one.total for one in downloads if one.total is not None]
+            if report is not None and come > told:
+                told = come
+                await report(come, sum(totals) if len(totals) == len(downloads) else None)
+            if is_done:
+                return
+            await changed.wait()
 
-class _Progress:
-    """What has come of all outputs; what is told of it never shrinks."""
-
-    def __init__(self, report: Report | None, outputs: int) -> None:
-        self._report = report
-        self._outputs = outputs
-        self._done = dict[int, int]()
-        self._totals = dict[int, int]()
-        self._told = -1
-
-    async def note(self, index: int, done: int, total: int | None) -> None:
-        self._done[index] = done
-        if total is not None:
-            self._totals[index] = total
-        come = sum(self._done.values())
-        if self._report is not None and come > self._told:
-            self._told = come
-            await self._report(come, sum(self._totals.values()) if len(self._totals) == self._outputs else None)
-
-
-def _describe(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full"
-        case errno.EFBIG:
-            return "the file system takes no file of this size"
-        case _:
-            return f'the system says "{error.strerror or type(error).__name__}"'
+    async with anyio.create_task_group() as followers:
+        for download in downloads:
+            followers.start_soon(follow, download)

@@ -1,113 +1,225 @@
-"""What can go wrong on a file's way, as one small tree.
+"""Why a file was not read, saved, fetched or sent. Errors carry data; the MCP server words them.
 
-    TransferError
-    ├── RefusedError   nothing was sent: no https, an address that is not public, no certificate that is trusted
-    ├── StatusError    the host answered, but not with the file
-    ├── UnwantedError  what the host sends is not what is saved here
-    └── BrokenError    no connection, or no whole answer: a moment later it may go better
-        └── LateError  the time was up
+    FilesError
+    ├── NoFolderAllowedError, PathNotAllowedError, UnusablePathError     where a caller may read and save
+    ├── SaveFailedError, MissingLinkError, TooManyOutputsError, TooManyDownloadsError
+    ├── UploadError
+    │   ├── FileSizeError, UnsupportedFileError, UnreadableFileError     the file itself
+    │   └── UploadFailedError, UploadTimeoutError
+    └── TransferError
+        ├── UrlNotAllowedError           nothing was sent
+        ├── UnexpectedStatusError        the host answered without the file
+        ├── UnexpectedContentError       what the host sends is not saved
+        ├── TransferInterruptedError     no connection, or it broke
+        └── TransferTimeoutError         it took too long
 
-What is said of a failure names the host, never the URL, whose query is a signature.
+Errors name the host and never the URL, whose query holds a signature.
 """
 
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
+from typing import Literal
 
 import httpcore2
 import httpx2
 
-from runway_mcp.api.errors import quote
 from runway_mcp.files.public_addresses import NotPublicError
 
-_DIRECT = " No proxy is used for files."
 
-
-class TransferError(Exception):
-    """A file did not come, or did not go.
+class FilesError(Exception):
+    """A file was not read, saved, fetched or sent.
 
     Attributes:
-        may_pass: Whether it may go better later, by a fresh link, with nothing else changed.
+        retryable: Whether the same call may succeed later, with nothing else changed.
+        temporary: Whether the same request may succeed in a moment.
     """
 
-    retryable = False
+    retryable: bool = False
+    temporary: bool = False
 
 
-class RefusedError(TransferError):
-    """The URL is none that anything is sent to."""
+@dataclass(eq=False)
+class NoFolderAllowedError(FilesError):
+    """The caller may use no folder."""
 
 
-class StatusError(TransferError):
-    """The host answered, but not with the file.
+@dataclass(eq=False)
+class PathNotAllowedError(FilesError):
+    """The path lies "outside" the `allowed` folders, leads to an "unusable_name", or has a `paths.PathProblem`."""
 
-    Attributes:
-        status: The HTTP status.
-    """
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retryable = self.is_busy or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether the host is overloaded or ails, so that it may answer the same request better in a moment."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    path: str
+    problem: str
+    allowed: tuple[Path, ...]
+    from_host: bool
 
 
-class UnwantedError(TransferError):
-    """What the host sends is not what is saved here."""
+@dataclass(eq=False)
+class UnusablePathError(FilesError):
+    """The system does not open a path inside an allowed folder; `folder` is what a relative path begins at."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.retryable = retryable
+    path: str
+    action: Literal["read", "saved"]
+    error: OSError
+    folder: Path | None = None
+    folder_exists: bool = True
 
 
-class BrokenError(TransferError):
-    """There was no connection, or no whole answer came over it."""
+@dataclass(eq=False)
+class SaveFailedError(FilesError):
+    """The disk does not take an output; nothing of it is left."""
 
+    error: OSError
+
+
+class MissingLinkError(FilesError):
+    """The task names no link for this output."""
+
+
+@dataclass(eq=False)
+class TooManyOutputsError(FilesError):
+    """The task has more outputs than one call saves: those from `first` to `last` are left out."""
+
+    first: int
+    last: int
+    limit: int
+
+
+@dataclass(eq=False)
+class TooManyDownloadsError(FilesError):
+    """The caller has `limit` downloads in progress already."""
+
+    limit: int
     retryable = True
 
 
-class LateError(BrokenError):
-    """The time was up."""
+@dataclass(eq=False)
+class UploadError(FilesError):
+    """The file called `name` was not uploaded."""
+
+    name: str
 
 
-def describe_status(host: str, status: int) -> str:
-    """Say what a status means that is not the file's."""
-    match status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return (
-                f"{host} does not accept the link ({status}): it has expired, as links do after 24 to 48 hours, or is "
-                "not whole. Reading the task again brings fresh ones."
-            )
-        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
-            return f"{host} does not have the file any more ({status})."
-        case _ if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
-            return f"{host} says that the file is elsewhere ({status}); redirects are not followed."
-        case _:
-            return f"{host} answers {status} instead of the file."
+@dataclass(eq=False)
+class FileSizeError(UploadError):
+    """Runway takes no file of `size` bytes, only of `minimum` to `maximum`."""
+
+    size: int
+    minimum: int
+    maximum: int
+
+
+class UnsupportedFileError(UploadError):
+    """By its content the file is nothing that Runway takes."""
+
+
+@dataclass(eq=False)
+class UnreadableFileError(UploadError):
+    """The file can't be read, or became shorter meanwhile (`reason` is None)."""
+
+    reason: str | None = None
+
+
+@dataclass(eq=False)
+class UploadFailedError(UploadError):
+    """The storage took the file in none of `attempts`; `cause` is an error, or its status, beside its `code`."""
+
+    attempts: int
+    cause: "TransferError | int"
+    code: str | None = None
+
+
+@dataclass(eq=False)
+class UploadTimeoutError(UploadError):
+    """`sent` of the file's `size` bytes had gone when `timeout` seconds were over."""
+
+    timeout: float
+    sent: int
+    size: int
+
+
+class TransferError(FilesError):
+    """A file did not come, or did not go."""
+
+
+@dataclass(eq=False)
+class UrlNotAllowedError(TransferError):
+    """Nothing is sent to this URL; `detail` is what TLS says of a certificate."""
+
+    problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate", "unusable_network"]
+    host: str = ""
+    detail: str = ""
+
+
+@dataclass(eq=False)
+class UnexpectedStatusError(TransferError):
+    """The host answered with an HTTP status that brings no file."""
+
+    host: str
+    status: int
+
+    def __post_init__(self) -> None:
+        self.temporary = self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self.retryable = self.temporary or self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+@dataclass(eq=False)
+class UnexpectedContentError(TransferError):
+    """What the host sends is not saved; `size` and `limit` are bytes, where the file is too large."""
+
+    problem: Literal["encoded", "no_length", "wrong_range", "too_large", "empty", "not_media"]
+    host: str = ""
+    size: int | None = None
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        self.retryable = self.problem in {"empty", "not_media"}  # a fresh link may bring the file
+
+
+@dataclass(eq=False)
+class TransferInterruptedError(TransferError):
+    """There was no connection, or it broke too early; `detail` is what the system or the proxy says."""
+
+    problem: Literal["connect_timeout", "unreachable", "proxy", "broken"]
+    host: str
+    detail: str = ""
+    retryable = True
+    temporary = True
+
+
+@dataclass(eq=False)
+class TransferTimeoutError(TransferError):
+    """The file had not come whole after `seconds`."""
+
+    seconds: float
+    retryable = True
 
 
 @contextmanager
 def typed_errors(host: str) -> Generator[None]:
-    """Turn the errors of the layers below into ours; not chained, for their text may hold the URL."""
+    """Turn errors of the HTTP libraries into ours; not chained, for their text may hold the URL."""
     try:
         yield
     except NotPublicError:
-        raise RefusedError(
-            f"{host} has an address in a private or reserved network, so nothing was sent: "
-            "files go only to and from public addresses."
-        ) from None
-    except httpcore2.ConnectTimeout:
-        raise BrokenError(f"{host} could not be reached: the connection was not made in time.{_DIRECT}") from None
-    except httpcore2.ConnectError as error:
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
-            raise RefusedError(
-                f"{host} has no certificate that is trusted here, so nothing was sent: {quote(str(error))}. "
-                "--ca-file (PEM) names a further authority."
-            ) from None
-        raise BrokenError(f"{host} could not be reached: {quote(str(error))}.{_DIRECT}") from None
+        raise UrlNotAllowedError("private_address", host) from None
+    except (httpcore2.ConnectTimeout, httpx2.ConnectTimeout):
+        raise TransferInterruptedError("connect_timeout", host) from None
+    except (httpcore2.ProxyError, httpx2.ProxyError) as error:
+        raise TransferInterruptedError("proxy", host, str(error)) from None
+    except (httpcore2.ConnectError, httpx2.ConnectError) as error:
+        if _is_untrusted(error):
+            raise UrlNotAllowedError("untrusted_certificate", host, str(error)) from None
+        raise TransferInterruptedError("unreachable", host, str(error)) from None
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError):
-        raise BrokenError(f"The connection to {host} broke before everything had come.") from None
+        raise TransferInterruptedError("broken", host) from None
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    causes = [*error.args, *filter(None, [error.__cause__])]
+    return any(
+        isinstance(cause, ssl.SSLCertVerificationError) or (isinstance(cause, Exception) and _is_untrusted(cause))
+        for cause in causes
+    )

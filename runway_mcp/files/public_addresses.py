@@ -1,8 +1,7 @@
-"""Connections to public addresses only, so that no link can make this machine ask its own network.
+"""Connections to public addresses only, so that no link can make this machine call its own network.
 
-A name is resolved once, every address that it has is looked at, and the connection goes to one of just
-those: what was checked is what is connected to, whatever the name resolves to a moment later. TLS still
-verifies the name.
+A name is resolved once, all its addresses are checked, and the connection goes to one of them. What the name
+resolves to a moment later does not matter. TLS still verifies the name.
 """
 
 import socket
@@ -15,8 +14,8 @@ from typing import cast
 import anyio
 import httpcore2
 
-PATIENCE = 2.0
-"""Seconds that an address may be silent before the next one is tried."""
+ADDRESS_TIMEOUT = 2.0
+"""Seconds to connect to one address before the next one is tried."""
 
 # IANA's registries of special-purpose addresses, and what else is not for everyone; the standard library's
 # `is_global` differs between versions of Python.
@@ -43,6 +42,7 @@ _NOT_PUBLIC_4 = tuple(
         ),
     )
 )
+_NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST_6 = IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = tuple(
     map(
@@ -67,13 +67,16 @@ class NotPublicError(Exception):
 def is_public(address: str) -> bool:
     """Whether a literal IP address belongs to a host that everyone may reach.
 
-    One that holds an IPv4 address within (mapped, NAT64, 6to4, Teredo) never does.
+    A NAT64 address (64:ff9b::/96) is as public as the IPv4 address in it; other addresses that hold one
+    (mapped, 6to4, Teredo) never are.
     """
     with suppress(AddressValueError):
         four = IPv4Address(address)
         return not any(four in network for network in _NOT_PUBLIC_4)
     with suppress(AddressValueError):
         six = IPv6Address(address)
+        if six in _NAT64:
+            return is_public(str(IPv4Address(int(six) & 0xFFFFFFFF)))
         return six in _GLOBAL_UNICAST_6 and not any(six in network for network in _NOT_PUBLIC_6)
     return False
 
@@ -89,11 +92,11 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class PublicNetwork(httpcore2.AsyncNetworkBackend):
-    """Connects to hosts all of whose addresses are public.
+    """Connects only to hosts whose addresses are all public.
 
     Args:
         resolve: Finds the addresses of a host.
-        network: Makes the connection to one of them; the event loop's where not given.
+        network: Makes the connection; the event loop's where not given.
     """
 
     def __init__(self, resolve: Resolve = resolve, network: httpcore2.AsyncNetworkBackend | None = None) -> None:
@@ -120,13 +123,15 @@ class PublicNetwork(httpcore2.AsyncNetworkBackend):
                 *others, last = await self._addresses(host, port)
                 for address in others:
                     with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                        return await self._network.connect_tcp(address, port, PATIENCE, local_address, socket_options)
+                        return await self._network.connect_tcp(
+                            address, port, ADDRESS_TIMEOUT, local_address, socket_options
+                        )
                 return await self._network.connect_tcp(last, port, timeout, local_address, socket_options)
         except TimeoutError:
             raise httpcore2.ConnectTimeout from None
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        """Its addresses, of both families in turn, for one of the two may lead nowhere."""
+        """Return the addresses, both families in turn, for one of the two may lead nowhere."""
         try:
             found = await self._resolve(host, port)
         except OSError:

@@ -1,8 +1,8 @@
 """How a generation fails in the sandbox: on demand, by a marker in the request.
 
-``sandbox:fail`` anywhere in a create request's body, such as its prompt, makes the task fail as a
-moderated prompt does, with ``SAFETY.INPUT.TEXT``. ``sandbox:fail:CODE`` makes it fail with that
-code, and ``sandbox:fail:NONE`` with none. Any code will do; those of ``FAMILIES`` get the text and
+`sandbox:fail` anywhere in a create request's body, such as its prompt, makes the task fail as a
+moderated prompt does, with `SAFETY.INPUT.TEXT`. `sandbox:fail:CODE` makes it fail with that
+code, and `sandbox:fail:NONE` with none. Any code will do; those of `FAMILIES` get the text and
 the refund of their family.
 """
 

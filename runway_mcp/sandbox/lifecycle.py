@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from runway_mcp.sandbox.catalogue import concurrency
-from runway_mcp.sandbox.media import Kind
+from runway_mcp.sandbox.output_files import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
+OPENING_BALANCE = 100_000
+MONTHLY_SPEND = 100_000
+DAILY_GENERATIONS = 5_000
+
+# no endpoint takes these any more, so the samples that hold a slot for an hour use them
+LONG_QUEUE_MODEL, LONG_RUN_MODEL = "gen3a_turbo", "veo3"
+
 _CANCELLED_READABLE = 60.0
 _DAY = 86_400.0
+
+
+def concurrency(model: str) -> int:
+    """Return how many generations of a model may be PENDING or RUNNING at once."""
+    return 1 if model == LONG_RUN_MODEL else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is to happen to a task; ``pending`` and ``running`` are seconds of lifecycle time."""
+    """What is to happen to a task; `pending` and `running` are seconds of lifecycle time."""
 
     model: str
     credits: int
@@ -47,7 +58,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A task that is there from the start; ``age`` is how long before the first look it was created."""
+    """A task that is there from the start; `age` is how long before the first look it was created."""
 
     id: str
     what: str
@@ -68,8 +79,8 @@ class Entry:
 class Task:
     """One task; all times are UNIX seconds of the sandbox's clock.
 
-    It is THROTTLED before ``begins``, PENDING from there for ``pending`` seconds, RUNNING until
-    ``ends``, in its outcome's status afterwards, and unknown to the API from ``gone`` on.
+    It is THROTTLED before `begins`, PENDING from there for `pending` seconds, RUNNING until
+    `ends`, in its outcome's status afterwards, and unknown to the API from `gone` on.
     """
 
     id: str
@@ -113,8 +124,6 @@ class Account:
     def __init__(
         self, *, clock: Callable[[], float], speed: float, opening_balance: int, samples: Iterable[Sample]
     ) -> None:
-        if not 0 < speed < math.inf:
-            raise ValueError("The sandbox's speed must be a positive number.")
         self._clock = clock
         self._speed = speed
         self._opening_balance = opening_balance

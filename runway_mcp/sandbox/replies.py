@@ -1,17 +1,17 @@
 """The shapes of the API's answers, exactly as its description gives them: no key less, none more."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import cast
 
 from starlette.responses import Response
 
-from runway_mcp.sandbox.catalogue import MODELS, MONTHLY_SPEND, Endpoint, concurrency
-from runway_mcp.sandbox.inputs.rules import Issue
-from runway_mcp.sandbox.lifecycle import Account, Task
-from runway_mcp.sandbox.media import FORMATS, Kind
+from runway_mcp.sandbox.body_issues import Issue
+from runway_mcp.sandbox.endpoints import Endpoint
+from runway_mcp.sandbox.lifecycle import MONTHLY_SPEND, Account, Task, concurrency
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 Body = dict[str, object]
 
@@ -35,7 +35,7 @@ def error(
     doc_url: str | None = None,
     code: str | None = None,
 ) -> Response:
-    """Refuse a request; ``issues`` say which fields were wrong, ``allow`` which methods are right."""
+    """Refuse a request; `issues` say which fields were wrong, `allow` which methods are right."""
     body: Body = {"error": message, "issues": list(issues), "docUrl": doc_url, "code": code}
     # all ASCII: an issue may name a field that UTF-8 has no bytes for
     content = json.dumps({name: value for name, value in body.items() if value})
@@ -43,22 +43,12 @@ def error(
 
 
 def invalid(issues: Sequence[Issue], *, routed: bool = False) -> Response:
-    """Refuse a body, with what is wrong with it; a router's refusal has no link to the documentation."""
+    """Refuse a body; a router's refusal has no link to the documentation."""
     return error(400, "Validation of body failed", issues=issues, doc_url=None if routed else _DOCUMENTATION)
 
 
-def too_long(limit: int) -> Response:
-    """Refuse a body of more bytes than the limit."""
-    return error(413, f"A request may hold {limit} bytes at most.")
-
-
-def no_router() -> Response:
-    """Refuse a router that does not exist."""
-    return error(404, "There is no such router config.", code="router_config_not_found")
-
-
 def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
-    """A task as GET answers it; ``link`` makes the URL of an output file named ``task id/number.suffix``."""
+    """Return a task as GET answers it; `link` makes the URL of the output file `ID/NUMBER.SUFFIX`."""
     status = task.status(now)
     since = (_EPOCH + timedelta(seconds=task.created)).isoformat(timespec="milliseconds")
     body: Body = {"id": task.id, "status": status, "createdAt": since.replace("+00:00", "Z")}
@@ -66,7 +56,7 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
         body["progress"] = task.progress(now)
     elif status == "SUCCEEDED":
         files = enumerate(task.outcome.output)
-        body["output"] = [link(f"{task.id}/{number}.{FORMATS[kind].suffix}") for number, kind in files]
+        body["output"] = [link(f"{task.id}/{number}{OUTPUTS[kind].suffix}") for number, kind in files]
     elif status == "FAILED":
         body["failure"] = task.outcome.failure
         if task.outcome.failure_code:
@@ -76,22 +66,19 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
 
 
 def created(endpoint: Endpoint, task: Task, request: Mapping[str, object]) -> Body:
-    """The answer to a create request."""
+    """Return the answer to a create request."""
     estimate: Body = {"credits": task.credits}
-    if endpoint.reply == "bare":
-        return {"id": task.id}
-    if endpoint.reply == "priced":
-        return {"id": task.id, "estimatedCost": estimate}
-    given = cast("Body", request["input"])
-    routing: Body = {
-        "model": task.model,
-        "provider": "elevenlabs" if endpoint.kind == "audio" else "runway",
-        "configId": request["configId"],
-        "resolvedSettings": {"optimizeFor": "quality", "priceCeiling": None},
-        "resolvedInput": _resolved(given, _RESOLVED_INPUT[endpoint.kind]),
-        "estimatedCost": estimate,
-    }
-    return {"id": task.id, "routing": routing}
+    body: Body = {"id": task.id, "estimatedCost": estimate}
+    if endpoint.routed:
+        body["routing"] = {
+            "model": task.model,
+            "provider": "elevenlabs" if endpoint.kind == "audio" else "runway",
+            "configId": request["configId"],
+            "resolvedSettings": {"optimizeFor": "quality", "priceCeiling": None},
+            "resolvedInput": _resolved(cast("Body", request["input"]), _RESOLVED_INPUT[endpoint.kind]),
+            "estimatedCost": estimate,
+        }
+    return {name: body[name] for name in endpoint.reply}
 
 
 def _resolved(given: Body, usual: Body) -> Body:
@@ -100,20 +87,15 @@ def _resolved(given: Body, usual: Body) -> Body:
     return {name: cast("Body", value)["type"] if isinstance(value, dict) else value for name, value in settings.items()}
 
 
-def slot(url: str, fields: Mapping[str, str], uri: str) -> Body:
-    """The answer to a request for a place in the storage."""
-    return {"uploadUrl": url, "fields": dict(fields), "runwayUri": uri}
-
-
-def organization(account: Account, now: float, daily_generations: int) -> Body:
-    """The organization's limits, credits and usage."""
+def organization(account: Account, models: Collection[str], now: float, daily_generations: int) -> Body:
+    """Return the organization's limits, credits and usage."""
     generations = account.generations(now)
     limits = {
         model: {"maxConcurrentGenerations": concurrency(model), "maxDailyGenerations": daily_generations}
-        for model in MODELS
+        for model in models
     }
     return {
         "tier": {"maxMonthlyCreditSpend": MONTHLY_SPEND, "models": limits},
         "creditBalance": account.balance(now),
-        "usage": {"models": {model: {"dailyGenerations": generations[model]} for model in MODELS}},
+        "usage": {"models": {model: {"dailyGenerations": generations[model]} for model in models}},
     }

@@ -7,9 +7,8 @@ request, so that whoever looks first finds the running ones a quarter done.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from runway_mcp.sandbox.catalogue import LONG_QUEUE_MODEL, LONG_RUN_MODEL
 from runway_mcp.sandbox.failures import failed
-from runway_mcp.sandbox.lifecycle import Outcome, Sample, Script
+from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Outcome, Sample, Script
 
 _VIDEO = Outcome("SUCCEEDED", output=("video",))
 _IMAGES = Outcome("SUCCEEDED", output=("image", "image"))

@@ -27,7 +27,7 @@ from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, TaskPoller
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from runway_mcp.files.allowed import AllowedFiles
+    from runway_mcp.files.caller_files import CallerFiles
 
 T = TypeVar("T")
 
@@ -66,8 +66,8 @@ ANONYMOUS = Caller("nobody", scopes=frozenset())
 """Whose a request is before anyone has said whose."""
 
 
-OpenFiles = Callable[[], AbstractAsyncContextManager[Callable[[Caller], "AllowedFiles"]]]
-"""Opens what knows which files a caller may use."""
+OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller], "CallerFiles"]]]
+"""Opens what knows which files a caller may use; downloads run in the task group."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -88,7 +88,7 @@ class CallerContext:
     poller: TaskPoller
     background: BackgroundTasks
     ledger: CallerLedger
-    files: "Callable[[], Awaitable[AllowedFiles]]"
+    files: "Callable[[], Awaitable[CallerFiles]]"
 
 
 class CallerRegistry:
@@ -147,7 +147,7 @@ class CallerRegistry:
                         loops,
                         background,
                         history=_OpenedOnce(resources, self._open_history),
-                        files=_OpenedOnce(resources, self._open_files),
+                        files=_OpenedOnce(resources, partial(self._open_files, loops)),
                     )
                     yield
             finally:
@@ -168,10 +168,11 @@ class CallerRegistry:
         self._latest.move_to_end(caller.identity)
         return context
 
-    def end_waits(self) -> None:
-        """Have every wait return now, with its tasks as they stand."""
-        for context in self._contexts.values():
-            context.tasks.end_waits()
+    def end_waits(self, caller: Caller | None = None) -> None:
+        """Have every wait return now, with its tasks as they stand; only those of `caller` where given."""
+        for identity, context in self._contexts.items():
+            if caller is None or identity == caller.identity:
+                context.tasks.end_waits()
 
     @property
     def waits_in_progress(self) -> int:
@@ -199,9 +200,12 @@ class CallerRegistry:
         )
         key = caller.key.get_secret_value() if caller.key else ""
         open_files = self._open.files
+        kept: list[CallerFiles] = []
 
-        async def files() -> "AllowedFiles":
-            return (await open_files.get())(caller)
+        async def files() -> "CallerFiles":
+            if not kept:
+                kept.append((await open_files.get())(caller))
+            return kept[0]
 
         context = self._contexts[caller.identity] = CallerContext(
             client,
@@ -243,7 +247,7 @@ class _Open:
     loops: "TaskGroup"
     background: BackgroundTasks
     history: _OpenedOnce[History]
-    files: "_OpenedOnce[Callable[[Caller], AllowedFiles]]"
+    files: "_OpenedOnce[Callable[[Caller], CallerFiles]]"
 
 
 def _history(file: Path | None) -> AbstractAsyncContextManager[History]:
@@ -253,13 +257,14 @@ def _history(file: Path | None) -> AbstractAsyncContextManager[History]:
 
 
 @asynccontextmanager
-async def _no_files() -> "AsyncGenerator[Callable[[Caller], AllowedFiles]]":
-    from runway_mcp.files.allowed import AllowedFiles  # noqa: PLC0415 - only who uses files pays for it
+async def _no_files(tasks: "TaskGroup") -> "AsyncGenerator[Callable[[Caller], CallerFiles]]":
+    from runway_mcp.files.caller_files import CallerFiles  # noqa: PLC0415 - only who uses files pays for it
+    from runway_mcp.files.downloads import Downloads  # noqa: PLC0415 - as above
+    from runway_mcp.files.file_client import open_file_client  # noqa: PLC0415 - as above
     from runway_mcp.files.folders import Folders  # noqa: PLC0415 - as above
-    from runway_mcp.files.transfers import open_transfers  # noqa: PLC0415 - as above
 
-    async with open_transfers() as transfers:
-        yield lambda _: AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
+    async with open_file_client() as client:
+        yield lambda _: CallerFiles(lambda: Folders(()), client, Downloads(client, tasks), takes_roots=False)
 
 
 def _digest(text: str) -> str:

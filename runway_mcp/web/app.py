@@ -1,93 +1,122 @@
-"""The app that serves everything over HTTP: MCP, REST and what operators look at, behind one edge.
+"""The ASGI app that serves MCP, REST and the operator's routes.
 
-From the outside in, a request passes: its record in the log, the edge (Host, Origin, CORS), the routes for who
-watches over the server, its end should the server stop, who is asking, how much they ask at once, its body,
-and the route.
+A request passes, from the outside in: its record in the log, the check of Host and Origin, the health routes,
+the graceful shutdown, authentication, the limit of its caller, and its route.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import ListenHandler
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth import Authenticated, Authentication, ScopeChallengeMiddleware
+from runway_mcp.web.auth.token_watch import TokenWatch
 from runway_mcp.web.deadlines import BodyDeadline
-from runway_mcp.web.error_response import unserved
+from runway_mcp.web.error_response import not_served
 from runway_mcp.web.limits import RequestLimit
-from runway_mcp.web.origin_policy import Guarded, OriginPolicy
-from runway_mcp.web.short_errors import ShortErrors
+from runway_mcp.web.origin_policy import OriginMiddleware, OriginPolicy
 from runway_mcp.web.shutdown import GracefulShutdown
 
-MAX_REQUESTS = 100
-"""Requests that one caller may have under way."""
+MAX_CONCURRENT_REQUESTS = 100
+"""Requests that one caller may have in flight."""
 
 
 def build_app(
     server: MCPServer[Any],
     *,
-    edge: OriginPolicy,
+    origin_policy: OriginPolicy,
     path: str,
     caller: Caller,
     authentication: Authentication | None = None,
+    end_waits: Callable[[Caller], object] = lambda _: None,
     routes: Sequence[BaseRoute] = (),
     health: Sequence[BaseRoute] = (),
-    most_requests: int = MAX_REQUESTS,
+    max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     stop: GracefulShutdown | None = None,
-    tell: Sequence[OnRequestEnd] = (),
+    on_request_end: Sequence[OnRequestEnd] = (),
 ) -> ASGIApp:
-    """Return the ASGI app that serves `server` at `path`.
+    """Return the ASGI app that serves `server` at `path`, with a slash at its end or without.
 
-    Sessions are not kept: the tools never call back into a client, and without a session a
-    client that goes away cancels its call, in the older protocol revisions too.
+    It keeps no sessions. The tools never call back into a client, and without a session a client that goes away
+    cancels its call, in the older protocol revisions too.
 
     Args:
-        server: What is served as MCP.
-        edge: The hosts that are asked for, and the web pages that may ask.
-        path: The MCP endpoint's path.
-        caller: Whose a request is that shows no access token.
-        authentication: Who has to show one; nobody where there is none.
-        routes: What is served beside MCP. Each sees to its own protection.
-        health: What stays to be served when nothing else is: when the server stops, and when it is overrun.
-        most_requests: Requests that one caller may have under way.
-        stop: What ends the requests and listen streams when the server stops.
-        tell: What hears of each request at its end.
+        server: The MCP server.
+        origin_policy: Which Host and Origin headers are accepted.
+        path: The path of the MCP endpoint.
+        caller: The caller of requests without an access token.
+        authentication: How callers authenticate; None if nobody has to.
+        end_waits: Ends the waits of a caller whose access token no longer holds.
+        routes: Other routes, each with its own authentication.
+        health: Routes that are served even while the server stops or is overloaded.
+        max_concurrent_requests: Requests that one caller may have in flight.
+        stop: The graceful shutdown.
+        on_request_end: Called with the record of each request at its end.
     """
+    stop = stop or GracefulShutdown()
     mcp = server.streamable_http_app(
         streamable_http_path=path,
         stateless_http=True,
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the edge's part
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # see OriginMiddleware
     )
     (route,) = mcp.routes
-    assert isinstance(route, Route)  # noqa: S101 - the endpoint, which our own routes lead to
-    endpoint: ASGIApp = ShortErrors(route.app)
+    assert isinstance(route, Route)  # noqa: S101 - the SDK's only route, which ours replace
+    endpoint: ASGIApp = _PostOnly(BodyDeadline(route.app))
     if authentication is not None:
         endpoint = authentication.required(ScopeChallengeMiddleware(endpoint, authentication))
     app: ASGIApp = Starlette(
         routes=[
-            Route(path, endpoint=endpoint),
+            *(Route(one, endpoint=endpoint) for one in {path.rstrip("/") or "/", path.rstrip("/") + "/"}),
             *(authentication.routes() if authentication else ()),
             *routes,
         ],
-        exception_handlers={HTTPException: unserved},
+        exception_handlers={HTTPException: not_served},
     )
     app.router.redirect_slashes = False
-    app = RequestLimit(BodyDeadline(app), most_requests)
+    app = RequestLimit(app, max_concurrent_requests)
+    watch = None
     if authentication is not None:
-        app = Authenticated(app, authentication)
-    if stop is not None:
-        stop.also(_listen_streams(server).close)
-        app = stop.guard(app)
-    app = Router(health, default=app, lifespan=mcp.router.lifespan_context, redirect_slashes=False)
-    return HttpRequestMiddleware(Guarded(app, edge), caller, tell)
+        watch = TokenWatch(authentication.verifier, end_waits)
+        app = Authenticated(app, authentication, watch)
+    stop.add_end(_listen_streams(server).close)
+
+    app = Router(health, default=stop.guard(app), lifespan=_lifespan(mcp, watch), redirect_slashes=False)
+    return HttpRequestMiddleware(OriginMiddleware(app, origin_policy), caller, on_request_end)
+
+
+def _lifespan(mcp: Starlette, watch: TokenWatch | None) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncGenerator[None]:
+        async with mcp.router.lifespan_context(app), anyio.create_task_group() as tasks:
+            if watch is not None:
+                tasks.start_soon(watch.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    return lifespan
+
+
+class _PostOnly:
+    """Answers 405 to other methods: without sessions there is no stream to open and no session to delete."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            raise HTTPException(405, headers={"Allow": "POST"})
+        await self._app(scope, receive, send)
 
 
 def _listen_streams(server: MCPServer[Any]) -> ListenHandler:

@@ -1,7 +1,7 @@
-"""The edge: which hosts are asked for, and which web pages may ask. Checked on every route.
+"""Which Host and Origin headers are accepted, on every route.
 
-A page that a browser loaded from anywhere can send requests to a server on the same machine; what
-it can't do is choose their Host and Origin.
+A web page from anywhere can send requests to a server on the browser's machine, but it can't choose their Host
+and Origin headers.
 """
 
 import re
@@ -13,10 +13,10 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runway_mcp.web.error_response import refused
+from runway_mcp.web.error_response import error_response
 
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
-EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - nobody is served under them
+EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - never accepted as a host
 METHODS = ("GET", "POST", "DELETE")
 EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "X-Request-Id", "Mcp-Session-Id")
 
@@ -25,11 +25,11 @@ _ORIGIN = re.compile(r"(https?)://(.+)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
 Host = tuple[str, int | None]
-"""A name or address, and the port where one is named."""
+"""A name or address, and the port if one is named."""
 
 
 class OriginPolicy:
-    """Who may be asked for, and by which pages."""
+    """Which hosts the server answers for, and which web pages may send requests."""
 
     def __init__(
         self, hosts: Sequence[str] = (), origins: Sequence[str] = (), *, listens_on: str = "localhost"
@@ -37,10 +37,10 @@ class OriginPolicy:
         """Take the names.
 
         Args:
-            hosts: Host headers beside those of this machine; without a port, any port is meant.
-            origins: Origins of web pages that may ask and read the answers. Pages of this machine, and those that
-                an allowed host serves over https, may ask too, but read only what their own host answers.
-            listens_on: The address or name that is listened on, which is this machine's too.
+            hosts: Host headers to accept beside this machine's; one without a port accepts any port.
+            origins: Origins of web pages that may send requests and read the responses. Pages of this machine, and
+                pages that an accepted host serves over https, may send too, but read only their own host's responses.
+            listens_on: The address or name that the server listens on.
         """
         self.origins = origins
         self._own = {_normal(name) for name in (*LOCAL_NAMES, listens_on)} - EVERY_ADDRESS
@@ -48,12 +48,12 @@ class OriginPolicy:
         self._origins = {found for origin in origins if (found := _origin(origin))}
 
     def serves(self, host: str) -> bool:
-        """Whether a Host header names this server."""
+        """Whether this Host header names this server."""
         found = _host(host)
         return found is not None and self._is_served(found)
 
     def admits(self, origin: str) -> bool:
-        """Whether a page of this origin may send requests."""
+        """Whether web pages of this origin may send requests."""
         found = _origin(origin)
         if found is None:
             return False
@@ -61,7 +61,7 @@ class OriginPolicy:
         return found in self._origins or host[0] in self._own or (scheme == "https" and self._is_served(host))
 
     def shares_with(self, origin: str) -> bool:
-        """Whether a page of this origin may read answers though another host served it."""
+        """Whether web pages of this origin may read responses although another host served them."""
         return _origin(origin) in self._origins
 
     def _is_served(self, host: Host) -> bool:
@@ -70,22 +70,23 @@ class OriginPolicy:
         return name in self._own or any((name, port) in self._hosts for port in ports)
 
 
-_twice = refused(400, "There is more than one Host or Origin header. Nothing was done.")
-_unreadable = refused(400, "The path holds a line break. Nothing was done.")
-_misdirected = refused(421, "No such host is served here (see --allowed-host). Nothing was done.")
-_forbidden = refused(403, "Web pages of this origin may not ask here (see --allowed-origin). Nothing was done.")
+_twice = error_response(400, "There is more than one Host or Origin header. Nothing was done.")
+_unreadable = error_response(400, "The path holds a line break. Nothing was done.")
+_misdirected = error_response(421, "This Host header is not accepted here (see --allowed-host). Nothing was done.")
+_forbidden = error_response(
+    403, "This web page's origin is not accepted here (see --allowed-origin). Nothing was done."
+)
 
 
-class Guarded:
-    """An app that is reached only through the edge."""
+class OriginMiddleware:
+    """Refuses requests that the policy does not accept, and adds CORS headers for allowed origins."""
 
-    def __init__(self, app: ASGIApp, edge: OriginPolicy) -> None:
+    def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
         self._app = app
-        self._edge = edge
-        self._shared = _Cors(app, edge) if edge.origins else app
+        self._policy = policy
+        self._shared = _Cors(app, policy) if policy.origins else app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -95,35 +96,34 @@ class Guarded:
             await _twice(scope, receive, send)
         elif "\n" in scope["path"]:
             await _unreadable(scope, receive, send)
-        elif not hosts or not self._edge.serves(hosts[0]):
+        elif not hosts or not self._policy.serves(hosts[0]):
             await _misdirected(scope, receive, send)
         elif not origins:
             await self._shared(scope, receive, send)
-        elif not self._edge.admits(origins[0]):
+        elif not self._policy.admits(origins[0]):
             await _forbidden(scope, receive, send)
         else:
-            shared = self._edge.shares_with(origins[0])
+            shared = self._policy.shares_with(origins[0])
             await (self._shared if shared else self._app)(scope, receive, send)
 
 
 class _Cors(CORSMiddleware):
-    """Starlette's CORS, by the edge's way to compare origins.
+    """Starlette's CORS middleware with the policy's comparison of origins.
 
-    Any request header may be sent: an allowed page is trusted with them, and MCP's `Mcp-Param-*` are
-    as many as there are parameters. Credentials that a browser keeps are never asked for.
+    An allowed page may send any header, because MCP has an `Mcp-Param-*` for each parameter. Cookies are not allowed.
     """
 
-    def __init__(self, app: ASGIApp, edge: OriginPolicy) -> None:
-        super().__init__(app, edge.origins, allow_methods=METHODS, allow_headers=("*",), expose_headers=EXPOSED_HEADERS)
-        self._edge = edge
+    def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
+        origins = policy.origins
+        super().__init__(app, origins, allow_methods=METHODS, allow_headers=("*",), expose_headers=EXPOSED_HEADERS)
+        self._policy = policy
 
     def is_allowed_origin(self, origin: str) -> bool:
-        return self._edge.shares_with(origin)
+        return self._policy.shares_with(origin)
 
 
 @lru_cache(maxsize=256)
 def _host(text: str) -> Host | None:
-    """What a Host header or the rest of an origin names; None where it names nothing."""
     found = _HOST.fullmatch(text)
     if found is None:
         return None
@@ -141,7 +141,6 @@ def _origin(text: str) -> tuple[str, Host] | None:
 
 
 def _normal(name: str) -> str:
-    """A name or address in the one form of the many that it has."""
     name = name.lower().removesuffix(".")
     try:
         return str(ip_address(name))

@@ -1,8 +1,8 @@
-"""A Runway task over plain REST, for programs that know Runway's own API: `GET` and `DELETE /v1/tasks/{id}`.
+"""`GET` and `DELETE /v1/tasks/{id}`: a task over REST, as in Runway's own API.
 
-Bodies and statuses are the API's, so that Runway's SDKs work when pointed here. Those repeat by
-themselves what failed, unless the answer forbids it: every error of a DELETE does, which is never sent
-twice blindly, and so does every error that asking again can't mend.
+Bodies and statuses are those of the API, so that Runway's SDKs work with this server as their base URL. The SDKs
+repeat failed requests by themselves. Every error of a DELETE forbids that, and so does every error that a
+repetition can't fix.
 """
 
 import logging
@@ -32,21 +32,17 @@ from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import CallerContext, CallerRegistry
 from runway_mcp.tasks.operations import UnclearOutcomeError
 from runway_mcp.web.auth import Authentication
-from runway_mcp.web.error_response import NO_STORE, Issue, refused
+from runway_mcp.web.error_response import NO_STORE, Issue, error_response
 
 logger = logging.getLogger(__name__)
 
 ANSWERING_SECONDS = 1
-"""How long a request that is cut off by the server's end may take to be answered."""
+"""How long the response to a request that is cut off may take."""
 
-_INVALID_ID = Issue.model_validate(
-    {
-        "code": "invalid_format",
-        "path": ["id"],
-        "message": "Not a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f.",
-    }
+_INVALID_ID = Issue(
+    code="invalid_format", path=["id"], message="Not a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f."
 )
-_SETTLES = "GET of the task, which changes nothing, shows how it stands."
+_CHECK = "GET of the task, which changes nothing, shows how it stands."
 
 
 def task_route(
@@ -55,9 +51,9 @@ def task_route(
     """Return the route of a task.
 
     Args:
-        callers: The use cases of each caller.
-        scopes: The scope that each method needs; a method that is not among them is not served.
-        authentication: Who has to show an access token; nobody where there is none.
+        callers: The context of each caller.
+        scopes: The scope that each served method needs.
+        authentication: How callers authenticate; None if nobody has to.
     """
     endpoint: ASGIApp = _TaskEndpoint(callers, scopes, authentication)
     return Route(
@@ -67,15 +63,15 @@ def task_route(
 
 
 class _Named:
-    """Names the request in its record, whoever asks."""
+    """Names the request in its record, also if it is refused."""
 
     def __init__(self, app: ASGIApp, methods: Mapping[str, str]) -> None:
         self._app = app
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _meant(scope) in self._methods:
-            RequestRecord.from_scope(scope).method = f"{_meant(scope)} {TASK}"
+        if _method(scope) in self._methods:
+            RequestRecord.from_scope(scope).method = f"{_method(scope)} {TASK}"
         await self._app(scope, receive, send)
 
 
@@ -89,7 +85,7 @@ class _TaskEndpoint:
         self._allow = {"Allow": ", ".join([*scopes, "HEAD", "OPTIONS"])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_change = _meant(scope) == "DELETE"
+        is_change = _method(scope) == "DELETE"
         try:
             response = await self._respond(Request(scope))
         except anyio.get_cancelled_exc_class():
@@ -99,10 +95,10 @@ class _TaskEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        method, call = _meant(request.scope), RequestRecord.from_scope(request.scope)
+        method, call = _method(request.scope), RequestRecord.from_scope(request.scope)
         needed = self._scopes.get(method)
         if needed is None:
-            return self._unserved(method)
+            return self._not_allowed(method)
         if self._authentication is not None and needed not in call.caller.scopes:
             call.missing_scope = needed
             return self._authentication.forbidden(needed)
@@ -115,16 +111,16 @@ class _TaskEndpoint:
             context = await self._callers.of(call.caller)
             return await (_remove if is_change else _get)(context, task_id)
         except InvalidTaskIdError:
-            return refused(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
+            return error_response(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError:
-            return refused(504, f"The request was sent, but what it did is not known. {_SETTLES}")
+            return error_response(504, f"The request was sent, but what it did is not known. {_CHECK}")
         except RunwayError as error:
             return _failed(error, is_change=is_change)
         except Exception:
             logger.exception("%s failed unexpectedly", call.method)
-            return refused(500, f"This failed through a fault of this server; its log says more. {_SETTLES}")
+            return error_response(500, f"This failed through a fault of this server; its log says more. {_CHECK}")
 
-    def _unserved(self, method: str) -> Response:
+    def _not_allowed(self, method: str) -> Response:
         if method == "OPTIONS":
             return Response(status_code=204, headers=self._allow)
         return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
@@ -138,11 +134,11 @@ async def _remove(context: CallerContext, task_id: TaskId) -> Response:
     change = await context.tasks.remove(task_id)
     match change.outcome:
         case "gone":
-            return refused(
+            return error_response(
                 404, "Runway has no such task: it is gone, never existed, or belongs to another key's organization."
             )
         case "finished":
-            return refused(
+            return error_response(
                 409,
                 "Left alone: the task finished while it was to be cancelled, and its output, if any, is intact. "
                 "Another DELETE deletes it together with its output.",
@@ -152,7 +148,6 @@ async def _remove(context: CallerContext, task_id: TaskId) -> Response:
 
 
 def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
-    """What came of a call to the API, as the answer to a call of the same API."""
     issues: list[Issue] = []
     match error:
         case NotFoundError():
@@ -176,15 +171,14 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
             status = 500
     after = "The task was not changed." if is_change else "Nothing was changed."
     retry_after = error.retry_after if isinstance(error, TransientError) else None
-    may_help = isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
-    return refused(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=may_help and not is_change)
+    retry = not is_change and isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
+    return error_response(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=retry)
 
 
 def _stopping(*, is_change: bool) -> JSONResponse:
-    text = f"What was sent to Runway may still take effect. {_SETTLES}" if is_change else "Nothing was changed."
-    return refused(503, f"The server is stopping. {text}", retry=not is_change)
+    text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
+    return error_response(503, f"The server is stopping. {text}", retry=not is_change)
 
 
-def _meant(scope: Scope) -> str:
-    """The method, HEAD being a GET of which only the head is wanted."""
+def _method(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else scope["method"]

@@ -1,4 +1,4 @@
-"""The process's HTTP server: uvicorn with limits and with an end, of which the SDK would set neither."""
+"""The HTTP server of the process: uvicorn with limits and a graceful shutdown."""
 
 import asyncio
 import socket
@@ -15,13 +15,13 @@ from runway_mcp.web.shutdown import GracefulShutdown
 
 MAX_CONNECTIONS = 1_000
 KEEP_ALIVE_SECONDS = 75
-"""How long a connection may be idle: longer than a proxy keeps one, lest it sends a request into the close."""
+"""How long a connection may be idle. Longer than a proxy keeps one, so that no request meets a closing connection."""
 CLOSING_SECONDS = 0.5
-"""How long clients may take, when serving ends, to read what is left for them."""
+"""How long clients may take at the end to read the rest of their responses."""
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that takes a stop signal as a wish to stop, not as a reason to die of it afterwards."""
+    """Uvicorn that ends with exit code 0 after a stop signal, instead of raising the signal again."""
 
     def __init__(self, config: uvicorn.Config, stop: GracefulShutdown) -> None:
         super().__init__(config)
@@ -48,13 +48,16 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
     def _unread(self) -> list[DeadlineProtocol]:
-        """The connections on which a client has not yet taken what is there for it."""
         connections = (one for one in self.server_state.connections if isinstance(one, DeadlineProtocol))
         return [one for one in connections if one.transport.get_write_buffer_size()]
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to the address, or raise OSError where it can't be."""
+    """Return a socket that listens on the address.
+
+    Raises:
+        OSError: The address can't be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family)
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it, each reply took 40 ms longer.
@@ -64,13 +67,13 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve_http(
     app: ASGIApp, listener: socket.socket, stop: GracefulShutdown | None = None, *, proxies: Sequence[str] = ()
 ) -> None:
-    """Serve `app` on `listener` until SIGINT or SIGTERM comes.
+    """Serve `app` on `listener` until SIGINT or SIGTERM.
 
     Args:
-        app: What is served.
-        listener: Where.
-        stop: What the app's requests are guarded by; where there is none, they are guarded here.
-        proxies: Addresses and networks whose X-Forwarded-For and -Proto are believed.
+        app: The ASGI app.
+        listener: A listening socket.
+        stop: The graceful shutdown that guards the app's requests; a new one if not given.
+        proxies: Addresses and networks whose X-Forwarded-For and -Proto headers are trusted.
     """
     if stop is None:
         stop = GracefulShutdown()

@@ -1,7 +1,7 @@
-"""The end of serving, in order: what is under way is answered, and what comes then is told to go elsewhere.
+"""Graceful shutdown: requests in flight get a complete response, and new ones are sent elsewhere.
 
-Uvicorn would refuse connections at once, wait without telling anybody why, and then cancel requests from
-outside, which breaks responses off and logs a traceback for each.
+Uvicorn alone would refuse connections at once, wait without telling anybody why, and then cancel requests from
+outside. That breaks responses off and logs a traceback for each.
 """
 
 from collections.abc import Callable
@@ -9,21 +9,22 @@ from collections.abc import Callable
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runway_mcp.web.error_response import refused
+from runway_mcp.web.error_response import error_response
 
 GRACE_SECONDS = 1.0
 """How long requests may go on after a stop signal, or after the last change has ended."""
 MAX_SECONDS = 6.5
-"""How long they may at all."""
+"""How long they may go on in total."""
 LAST_SECONDS = 1.5
-"""How long changes may then go on; one DELETE with its whole deadline fits in."""
+"""How long changes may go on after that; one DELETE with its whole deadline fits in."""
+IN_FLIGHT_KEY = "runway.in_flight"
 
 _TICK_SECONDS = 0.02
 
-_turned_away = refused(
+_turned_away = error_response(
     503, "The server is stopping. This request was not handled, and nothing was changed.", retry=True, retry_after=1
 )
-_cut_off = refused(
+_cut_off = error_response(
     503, "The server is stopping. This request was cut off: before a change is repeated, see how the task stands."
 )
 for _answer in (_turned_away, _cut_off):
@@ -31,10 +32,10 @@ for _answer in (_turned_away, _cut_off):
 
 
 class GracefulShutdown:
-    """How serving ends.
+    """The shutdown of a server.
 
     Attributes:
-        has_begun: Whether it is ending.
+        has_begun: Whether the server is stopping.
     """
 
     def __init__(
@@ -43,29 +44,29 @@ class GracefulShutdown:
         end: Callable[[], object] | None = None,
         changes: Callable[[], int] = lambda: 0,
         grace_seconds: float = GRACE_SECONDS,
-        longest_seconds: float = MAX_SECONDS,
+        max_seconds: float = MAX_SECONDS,
     ) -> None:
-        """Take what belongs to the end.
+        """Take what belongs to the shutdown.
 
         Args:
-            end: Has waits and streams come to their end now. Called again and again while any goes on.
-            changes: How many changes are under way, with a caller or without.
-            grace_seconds: In place of `GRACE_SECONDS`.
-            longest_seconds: In place of `MAX_SECONDS`.
+            end: Ends waits and streams. Called repeatedly while requests are in flight.
+            changes: Returns how many changes are running, with or without a caller.
+            grace_seconds: Instead of `GRACE_SECONDS`.
+            max_seconds: Instead of `MAX_SECONDS`.
         """
         self.has_begun = False
         self._ends = [end] if end else []
         self._changes = changes
         self._grace_seconds = grace_seconds
-        self._longest_seconds = longest_seconds
-        self._requests: set[_Request] = set()
+        self._max_seconds = max_seconds
+        self._in_flight: set[InFlightRequest] = set()
 
-    def also(self, end: Callable[[], object]) -> None:
-        """Have this called at the end too."""
+    def add_end(self, end: Callable[[], object]) -> None:
+        """Add a function that ends waits or streams."""
         self._ends.append(end)
 
     def guard(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` with its requests' end in our hands."""
+        """Return `app` with its requests under control of the shutdown."""
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -73,59 +74,60 @@ class GracefulShutdown:
             elif self.has_begun:
                 await _turned_away(scope, receive, send)
             else:
-                request = _Request(scope["method"], send)
-                self._requests.add(request)
+                request = scope[IN_FLIGHT_KEY] = InFlightRequest(scope["method"], send)
+                self._in_flight.add(request)
                 try:
                     await request.run(app, scope, receive)
                 finally:
-                    self._requests.discard(request)
+                    self._in_flight.discard(request)
 
         return guarded
 
     async def finish(self) -> None:
-        """Return once no request is under way, or as few as could be ended in time; each gets a whole response."""
+        """Return when no request is in flight, or when the time is up; each request gets a complete response."""
         self.has_begun = True
         started = now = anyio.current_time()
         until = started + self._grace_seconds
-        while (self._requests or self._changes()) and now < until:
+        while (self._in_flight or self._changes()) and now < until:
             for end in self._ends:
                 end()
-            for request in self._requests:
-                if request.is_stream:
-                    request.cut_off()
             await anyio.sleep(_TICK_SECONDS)
             now = anyio.current_time()
             if self._changes():
-                until = min(now + self._grace_seconds, started + self._longest_seconds)
-        for request in self._requests:
+                until = min(now + self._grace_seconds, started + self._max_seconds)
+        for request in self._in_flight:
             request.cut_off()
 
 
-class _Request:
-    """One request under way, which can be ended with a whole response."""
+class InFlightRequest:
+    """A request that can be ended at any time with a complete response."""
 
     def __init__(self, method: str, send: Send) -> None:
         self._method = method
         self._send = send
-        self._scope = anyio.CancelScope()
+        self._cancel_scope = anyio.CancelScope()
         self._has_begun = False
         self._has_ended = False
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether it has no end of its own: the stream that a GET opens."""
-        return self._method == "GET" and self._has_begun and not self._has_ended
+    @classmethod
+    def from_scope(cls, scope: Scope) -> "InFlightRequest":
+        """Return the request of an ASGI scope that a `GracefulShutdown` guards."""
+        request = scope[IN_FLIGHT_KEY]
+        assert isinstance(request, cls)  # noqa: S101 - nothing else is put there
+        return request
 
     def cut_off(self) -> None:
-        self._scope.cancel()
+        """Cancel the request. The client gets a 503, or the end of a response that has begun."""
+        self._cancel_scope.cancel()
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
-        with self._scope:
+        """Handle the request."""
+        with self._cancel_scope:
             await app(scope, receive, self._observe)
-        if self._scope.cancelled_caught and not self._has_begun:
+        if self._cancel_scope.cancelled_caught and not self._has_begun:
             answer = _turned_away if self._method in {"GET", "HEAD"} else _cut_off
             await answer(scope, receive, self._send)
-        elif self._scope.cancelled_caught and not self._has_ended:
+        elif self._cancel_scope.cancelled_caught and not self._has_ended:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _observe(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Who may call over HTTP, and with whose Runway key, as settings ask."""
+"""Builds the authentication that the settings ask for."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,17 +15,17 @@ FindKey = Callable[[str], SecretStr | None]
 
 
 def authentication_of(settings: Settings, find_key: FindKey) -> Authentication | None:
-    """Return how callers prove who they are, and whose Runway key each uses; None where nobody has to.
+    """Return how callers authenticate and which Runway key each uses; None without authentication.
 
     Raises:
-        SettingsError: A file of theirs can't be used.
+        SettingsError: A tokens or tenants file can't be used.
     """
     if settings.auth == "none":
         return None
 
-    if settings.share_key and settings.api_key is None and not settings.sandbox:
-        raise SettingsError("--share-key: there is no key to share; set RUNWAYML_API_SECRET")
-    shared = settings.api_key if settings.share_key else None
+    if settings.allow_shared_key and settings.api_key is None and not settings.sandbox:
+        raise SettingsError("--allow-shared-key: there is no key to share; set RUNWAYML_API_SECRET")
+    shared = settings.api_key if settings.allow_shared_key else None
     keys = RunwayKeys(lambda _: SANDBOX_KEY, SANDBOX_KEY) if settings.sandbox else RunwayKeys(find_key, shared)
     try:
         return _by_tokens(settings, keys) if settings.auth == "token" else _by_oauth(settings, keys)
@@ -51,17 +51,17 @@ def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
 
     issuer, resource = settings.oauth_issuer, settings.oauth_audience
     assert issuer and resource  # noqa: S101, PT018 - the settings see to it
-    authority = OidcDiscovery(issuer, trust=partial(trust, settings.ca_file))
+    server = OidcDiscovery(issuer, trust=partial(trust, settings.ca_file))
     audience = Audience(resource)
     introspection = None
-    if settings.oauth_introspection:
+    if settings.oauth_introspection_url:
         if settings.oauth_client_id is None or settings.oauth_client_secret is None:
             raise SettingsError(
-                "--oauth-introspection: it needs --oauth-client-id and the variable RUNWAY_MCP_OAUTH_CLIENT_SECRET"
+                "--oauth-introspection-url: it needs --oauth-client-id and the variable RUNWAY_MCP_OAUTH_CLIENT_SECRET"
             )
         introspection = Introspection(
-            authority,
-            settings.oauth_introspection,
+            server,
+            settings.oauth_introspection_url,
             audience,
             client_id=settings.oauth_client_id,
             client_secret=settings.oauth_client_secret,
@@ -70,7 +70,7 @@ def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
     verifier = OAuthVerifier(
         issuer,
         audience,
-        jwks=Jwks(authority),
+        jwks=Jwks(server),
         key_of=tenants.key_of,
         introspection=introspection,
     )

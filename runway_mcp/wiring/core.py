@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
-QUESTION_KEY = "questions.key"
+APPROVALS_KEY = "approvals.key"
 NO_KEY_OF_THEIRS = (
     "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
-    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's (--share-key)."
+    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's "
+    "(--allow-shared-key)."
 )
 
 
@@ -42,7 +43,6 @@ class Core:
     Attributes:
         callers: The use cases of each caller.
         server: The MCP server.
-        connect: Opens a caller's client.
         local: Whose a request is that shows no access token.
         tell: What hears of each request at its end.
         observe: What hears of each request to Runway.
@@ -51,7 +51,6 @@ class Core:
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
-    connect: Connect
     local: Caller
     tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
     observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
@@ -82,7 +81,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     callers = CallerRegistry(
         connect,
         poll_seconds=settings.poll_seconds,
-        max_waits=settings.max_waits if settings.transport == "streamable-http" else None,
+        max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=_history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
@@ -96,9 +95,9 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         tell=tell,
-        question_key=_question_key(settings),
+        question_key=_approvals_key(settings),
     )
-    return Core(callers, server, connect, local, tell, observe, metrics)
+    return Core(callers, server, local, tell, observe, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
@@ -106,17 +105,17 @@ def _history_file(settings: Settings) -> Path | None:
     return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
-def _question_key(settings: Settings) -> bytes | None:
-    """The secret by which a replica, or this one after a restart, knows an answer to another's question."""
+def _approvals_key(settings: Settings) -> bytes | None:
+    """The secret that seals approval requests, shared by all replicas and kept over restarts."""
     is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
     if settings.confirm_over is None or is_alone:
         return None
     folder = _state_dir(settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return shared_secret(folder / QUESTION_KEY)
+        return shared_secret(folder / APPROVALS_KEY)
     except OSError as error:
-        raise SettingsError(f"--confirm-over: the key of its questions can't be kept in {folder}: {error}") from None
+        raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
 
 
 def _state_dir(settings: Settings) -> Path:

@@ -1,60 +1,76 @@
-"""Which folders a caller may use, and what files come and go by, as settings ask."""
+"""Which folders a caller may use, and how files travel, by the settings."""
 
 import re
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from runway_mcp.config.settings import SANDBOX_URL, Settings, is_loopback
+from runway_mcp.config.settings import SANDBOX_URL, Settings
+from runway_mcp.config.values import is_loopback
 from runway_mcp.tasks.callers import Caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     import httpx2
+    from anyio.abc import TaskGroup
 
-    from runway_mcp.files.allowed import AllowedFiles
+    from runway_mcp.files.caller_files import CallerFiles
+    from runway_mcp.files.folders import Folders
 
 MAX_NAME = 40
-"""Characters of a caller's name that their folder bears."""
+"""Characters of a caller's name in the name of their folder."""
 
 
 @asynccontextmanager
 async def open_files(
-    settings: Settings, sandbox: "httpx2.AsyncBaseTransport | None" = None
-) -> "AsyncGenerator[Callable[[Caller], AllowedFiles]]":
-    """Open what files come and go by; yield what tells of a caller what they may use.
+    settings: Settings, sandbox: "httpx2.AsyncBaseTransport | None", tasks: "TaskGroup"
+) -> "AsyncGenerator[Callable[[Caller], CallerFiles]]":
+    """Open the client for files; yield what returns the files of a caller, the same as long as somebody uses them.
 
     Args:
         settings: The operator's.
-        sandbox: What carries requests to the sandbox in this process, where there is one.
+        sandbox: Carries requests to the sandbox in this process, where there is one.
+        tasks: Where downloads run.
     """
-    from runway_mcp.files.allowed import AllowedFiles
-    from runway_mcp.files.folders import Folders
-    from runway_mcp.files.transfers import Transfers, open_transfers
+    from runway_mcp.files.caller_files import CallerFiles
+    from runway_mcp.files.downloads import Downloads
+    from runway_mcp.files.file_client import open_file_client
 
-    clients = WeakValueDictionary[tuple[str, str], Transfers]()
+    kept = WeakValueDictionary[tuple[str, str], CallerFiles]()
 
-    def allowed(caller: Caller) -> AllowedFiles:
-        roots = settings.files_root
-        if settings.auth != "none":
-            roots = tuple(_theirs(root, caller) for root in roots)
-        theirs = clients.setdefault((caller.issuer, caller.subject), transfers.for_another())
-        return AllowedFiles(Folders(roots), settings.transport == "stdio", theirs)
+    def files(caller: Caller) -> CallerFiles:
+        own = client.for_another()
+        made = CallerFiles(
+            partial(_folders, settings, caller),
+            own,
+            Downloads(own, tasks),
+            takes_roots=settings.transport == "stdio",
+        )
+        return kept.setdefault((caller.issuer, caller.subject), made)
 
     base = urlsplit(settings.base_url)
-    own = f"{base.scheme}://{base.netloc}" if is_loopback(base.hostname or "") else None
-    async with open_transfers(
-        own_origin=SANDBOX_URL if sandbox else own, own_transport=sandbox, ca_file=settings.ca_file
-    ) as transfers:
-        yield allowed
+    own_origin = f"{base.scheme}://{base.netloc}" if is_loopback(base.hostname or "") else None
+    async with open_file_client(
+        own_origin=SANDBOX_URL if sandbox else own_origin, own_transport=sandbox, ca_file=settings.ca_file
+    ) as client:
+        yield files
 
 
-def _theirs(root: Path, caller: Caller) -> Path:
-    """A folder for one of several callers, which bears their name as far as a folder can; made where it is missing."""
+def _folders(settings: Settings, caller: Caller) -> "Folders":
+    from runway_mcp.files.folders import Folders
+
+    if settings.auth == "none":
+        return Folders(settings.files_root)
+    return Folders(_folder_of(root, caller) for root in settings.files_root)
+
+
+def _folder_of(root: Path, caller: Caller) -> Path:
+    """Return one caller's folder, made where it is missing; its name holds theirs as far as a folder's can."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", caller.subject)[:MAX_NAME].strip("-").lower()
     digest = sha256(f"{caller.issuer} {caller.subject}".encode()).hexdigest()[:32]
     folder = root / "-".join(filter(None, (name, digest)))

@@ -1,37 +1,42 @@
-"""A secret that all processes share which share a folder: made by the first that asks for it."""
+"""A secret that the processes with one state folder share. The first process that needs it creates it."""
 
 import os
+import tempfile
 from pathlib import Path
 from secrets import token_bytes
-from time import sleep
 
 LENGTH = 32
 """Bytes."""
-LOOKS = 50
-LOOK_SECONDS = 0.02
-"""How often, and how many times, it is looked whether another process has written the secret it has begun."""
 
 
 def shared_secret(file: Path) -> bytes:
-    """Return the secret in a file, readable to its owner only; make it where there is none.
+    """Return the secret in `file`, which only its owner may read. Create it if there is none.
 
     Raises:
-        OSError: It can't be read or written, or what is there is no such secret.
+        OSError: The file can't be read or written, or holds something else.
     """
-    try:
-        made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read(file)
-    secret = token_bytes(LENGTH)
-    with os.fdopen(made, "wb") as opened:
-        opened.write(secret)
+    if not file.exists():
+        _create(file)
+    secret = file.read_bytes()
+    if len(secret) != LENGTH:
+        raise OSError(f"{file.name} holds no secret of {LENGTH} bytes; remove it")
     return secret
 
 
-def _read(file: Path) -> bytes:
-    for _ in range(LOOKS):
-        secret = file.read_bytes()
-        if len(secret) == LENGTH:
-            return secret
-        sleep(LOOK_SECONDS)
-    raise OSError(f"{file.name} holds no secret of {LENGTH} bytes; remove it")
+def _create(file: Path) -> None:
+    """Publish a complete secret under its name, so that a crash or a full disk leaves no partial one."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(token_bytes(LENGTH))
+            opened.flush()
+            os.fsync(opened.fileno())
+        try:
+            os.link(temporary, file)
+        except FileExistsError:
+            pass  # another process was first
+        except OSError:  # a file system without hard links
+            temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -54,32 +54,3 @@ async def test_an_account_that_can_not_be_read_is_a_typed_error(
             await client.get_organization()
     assert type(caught.value) is kind
     assert len(script.requests) == requests
-
-
-async def test_the_api_is_reached_by_one_read_of_no_task() -> None:
-    """That there is no such task is the answer that it gives, be it 404 or a task."""
-    for step in (reply(404, {"error": "no such task"}), reply(200, {})):
-        script = Script(step)
-        async with scripted_client(script) as client:
-            await client.reach()
-        assert script.calls == ["GET /v1/tasks/00000000-0000-0000-0000-000000000000"]
-
-
-@pytest.mark.parametrize(
-    ("step", "kind", "status"),
-    [
-        (reply(401, {"error": "bad key"}), AuthenticationError, 401),
-        (reply(503), UnavailableError, 503),
-        (httpx2.ConnectError("refused"), UnreachableError, None),
-    ],
-)
-async def test_an_api_that_is_not_reached_is_told_at_once(
-    step: Step, kind: type[RunwayError], status: int | None
-) -> None:
-    """Nothing is repeated; with a status it was reached all the same."""
-    script = Script(step)
-    async with scripted_client(script) as client:
-        with pytest.raises(kind) as caught:
-            await client.reach()
-    assert caught.value.status == status
-    assert len(script.requests) == 1

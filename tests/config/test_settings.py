@@ -1,13 +1,16 @@
 """Settings: where they come from, which wins, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runway_mcp.config.settings import Settings, SettingsError, flag, is_loopback, variables
-from runway_mcp.config.sources import keys, load
+from runway_mcp.config.settings import Settings, SettingsError, flag, variables
+from runway_mcp.config.sources import find_key_in, load
+from runway_mcp.config.values import is_loopback
 
 KEY = "key_0123456789abcdef0123456789abcdef"
 
@@ -149,6 +152,8 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("path", "mcp", "must look like /mcp"),
         ("path", "/a b", "must look like /mcp"),
         ("path", "/../x", "must look like /mcp"),
+        ("path", "/a//b", "must look like /mcp"),
+        pytest.param("path", "/" + "a" * 10_000 + "!", "must look like /mcp", id="a pattern that backtracks"),
         ("log_level", "loud", "--log-level"),
         ("sandbox_speed", "nan", "--sandbox-speed"),
         ("sandbox_speed", "-1", "--sandbox-speed"),
@@ -158,7 +163,7 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("tokens_file", __file__, "it goes with --auth token"),
         ("oauth_issuer", "https://id.example", "it goes with --auth oauth"),
         ("oauth_audience", "https://mcp.example/mcp", "it goes with --auth oauth"),
-        ("oauth_introspection", "https://id.example/look", "it goes with --auth oauth"),
+        ("oauth_introspection_url", "https://id.example/look", "it goes with --auth oauth"),
         ("tenants_file", __file__, "it goes with --auth oauth"),
         ("oauth_issuer", "http://id.example", "must be an https:// URL"),
         ("oauth_issuer", "id.example", "must be an https:// URL"),
@@ -167,9 +172,10 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("allowed_origin", "mcp.example", "must look like https://app.example.com"),
         ("allowed_origin", "https://app.example/path", "must look like https://app.example.com"),
         ("trusted_proxy", "proxy.example", "must be an address or a network"),
-        ("max_requests", "0", "--max-requests"),
-        ("max_waits", "many", "--max-waits"),
+        ("max_concurrent_requests", "0", "--max-concurrent-requests"),
+        ("max_concurrent_waits", "many", "--max-concurrent-waits"),
         ("log_format", "xml", "--log-format"),
+        ("metrics", "true", "for --transport streamable-http"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
@@ -183,14 +189,14 @@ def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: 
     assert "secret" not in message
 
 
+@pytest.mark.parametrize("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000])
+def test_a_path_may_have_several_segments(path: str) -> None:
+    """With a slash at its end or without."""
+    assert load({"path": path}).path == path
+
+
 @pytest.mark.parametrize(
-    "url",
-    [
-        "https://gateway.example/runway",
-        "http://127.0.0.1:8790",
-        "http://localhost:1/",
-        "http://[::1]:9",
-    ],
+    "url", ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1/", "http://[::1]:9"]
 )
 def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
     """HTTPS anywhere, HTTP to this machine only."""
@@ -250,7 +256,7 @@ def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, obje
 
 def test_oauth_takes_https_and_for_trying_it_out_this_machine() -> None:
     """Issuer, audience and introspection; the client's secret comes from its variable alone and is not shown."""
-    local = {"oauth_issuer": "http://127.0.0.1:9", "oauth_introspection": "http://localhost:9/introspect"}
+    local = {"oauth_issuer": "http://127.0.0.1:9", "oauth_introspection_url": "http://localhost:9/introspect"}
     settings = load(HTTP | local | {"auth": "oauth", "oauth_audience": "https://mcp.example/mcp"})
     assert settings.oauth_issuer == "http://127.0.0.1:9"
     assert flag("oauth_client_secret") is None
@@ -261,17 +267,28 @@ def test_a_folder_may_be_told_from_home_on() -> None:
     assert load({"state_dir": Path("~/state")}).state_dir == Path.home() / "state"
 
 
+def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable separates folders as PATH does."""
+    monkeypatch.setenv("RUNWAY_MCP_FILES_ROOT", os.pathsep.join([str(tmp_path), "~"]))
+    assert load({}).files_root == (tmp_path, Path.home())
+    for folders, which in (([tmp_path, tmp_path / "none"], "number 2 of 2"), (["."], "it")):
+        with pytest.raises(SettingsError, match=f"{which} is no folder that exists"):
+            load({"files_root": folders})
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")  # pyright: ignore[reportUnknownMemberType] - trustme leaves a type open
+    assert load({"ca_file": tmp_path / "ca.pem"}).ca_file == tmp_path / "ca.pem"
+
+
 def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
     file = tmp_path / "keys.env"
     file.write_text("ANNS_KEY=from_file\nBOBS_KEY=from_file\nEVES_KEY='not a key'\n")
     monkeypatch.setenv("ANNS_KEY", "from_environment")
     monkeypatch.setenv("BOBS_KEY", "")
-    find = keys(file)
+    find = find_key_in(file)
     found = {name: key.get_secret_value() for name in ("ANNS_KEY", "BOBS_KEY") if (key := find(name))}
     assert found == {"ANNS_KEY": "from_environment", "BOBS_KEY": "from_file"}
     assert find("NO_SUCH_KEY") is None
-    assert keys()("EVES_KEY") is None
+    assert find_key_in()("EVES_KEY") is None
     with pytest.raises(ValueError, match="holds a space") as caught:
         find("EVES_KEY")
     assert "not a key" not in str(caught.value)

@@ -76,7 +76,7 @@ def main() -> None:
             streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=RETRY_MS
         )
         if options.sessions
-        else build_app(server, edge=OriginPolicy(), path=PATH, caller=LOCAL)
+        else build_app(server, origin_policy=OriginPolicy(), path=PATH, caller=LOCAL)
     )
     asyncio.run(serve_http(app, listen(HOST, options.port)))
 

@@ -94,7 +94,7 @@ class Deployment:
     def serving(self, port: int) -> AbstractAsyncContextManager[Server]:
         """A replica, with the flags of `compose.yaml` as far as they fit this machine."""
         return running(
-            *("--transport=streamable-http", f"--port={port}", "--auth=token", "--share-key"),
+            *("--transport=streamable-http", f"--port={port}", "--auth=token", "--allow-shared-key"),
             *(f"--tokens-file={self.folder / 'tokens.toml'}", f"--allowed-host={DOMAIN}", "--trusted-proxy=127.0.0.1"),
             *("--log-format=json", "--log-level=info", "--metrics", "--poll-seconds=0.5"),
             env={"RUNWAYML_BASE_URL": self._api, "RUNWAYML_API_SECRET": KEY},

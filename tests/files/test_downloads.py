@@ -1,151 +1,233 @@
-"""Outputs on their way to the disk: named, checked, resumed, and never in anything's place."""
+"""Outputs on their way to the disk: named, checked, resumed, joined by the next call, and never in anything's place."""
 
 import errno
-from collections import deque
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-from support.outputs import PICTURE, SOUND, STEM, VIDEO, Host, failed, names, save_to, saved, saving
-from support.scripted import Sleeper
-from support.upstream import HANG, Reply, Request, reply, upstream
+from support.outputs import PICTURE, SOUND, STEM, VIDEO, Host, Saving, failed, names, saved, saving
+from support.upstream import HANG, RESET, Reply, Request, reply
+from support.waiting import until
 
-from runway_mcp.files.arrivals import RESUMES
-from runway_mcp.files.downloads import MOST, Failed, Saved, download
-from runway_mcp.files.folders import Folder, Folders
-from runway_mcp.files.parts import Part
+from runway_mcp.files.download import RETRIES, InProgress, Output
+from runway_mcp.files.downloads import MAX_DOWNLOADS, MAX_OUTPUTS
+from runway_mcp.files.file_client import MAX_CONCURRENT
+from runway_mcp.files.file_errors import (
+    MissingLinkError,
+    SaveFailedError,
+    TooManyDownloadsError,
+    TooManyOutputsError,
+    TransferInterruptedError,
+    TransferTimeoutError,
+    UnexpectedContentError,
+    UnexpectedStatusError,
+    UrlNotAllowedError,
+)
+from runway_mcp.files.folders import Destination, Folder, Folders
+from runway_mcp.files.partial_file import PartialFile
 from runway_mcp.files.safe_open import THIS_SYSTEM, Directory
-from runway_mcp.files.transfers import AT_ONCE, open_transfers
 
 ARCHIVE = b"PK\3\4\x14\0\0\0" + bytes(100)
+FINAL = f"{STEM}-1.mp4"
 
 
 async def test_outputs_are_named_by_their_task_their_place_and_their_content(tmp_path: Path) -> None:
-    """Whatever the link and the host call them."""
+    """Whatever the link and the host call them; one without a link keeps its place."""
     data = (VIDEO, PICTURE, SOUND, ARCHIVE)
-    async with saving(Host(*data), tmp_path, 4) as (_, save):
-        found = [saved(one) for one in await save()]
+    async with saving(Host(*data), tmp_path, 4) as save:
+        save.urls = [*save.urls, None]
+        *outputs, last = await save()
+    found = [saved(one) for one in outputs]
     assert [(one.index, one.path.name, one.content_type, one.was_there) for one in found] == [
-        (1, f"{STEM}-1.mp4", "video/mp4", False),
+        (1, FINAL, "video/mp4", False),
         (2, f"{STEM}-2.png", "image/png", False),
         (3, f"{STEM}-3.wav", "audio/wav", False),
         (4, f"{STEM}-4.zip", "application/zip", False),
     ]
+    assert isinstance(failed(last, retryable=False), MissingLinkError)
+    assert last.index == 5
     assert [one.path.read_bytes() for one in found] == list(data)
     assert names(tmp_path) == [one.path.name for one in found]
 
 
-NO_OUTPUTS = {
-    "a page": (b"<!doctype html><title>Log in</title>", "What came is no image, video, sound or ZIP archive."),
-    "an error": (b'{"error": "expired"}', "What came is no image, video, sound or ZIP archive."),
-    "nothing": (b"", "The host sends an empty file."),
-}
-
-
-@pytest.mark.parametrize("what", NO_OUTPUTS)
-async def test_what_is_no_output_is_not_saved(tmp_path: Path, what: str) -> None:
-    """Though the host says that all is well; nothing of it stays, and a fresh link may help."""
-    content, said = NO_OUTPUTS[what]
-    async with saving(Host(content), tmp_path) as (_, save):
-        told = failed((await save())[0])
-    assert told == f"{said} The same call asks for it by a fresh link. Nothing of it is kept."
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"<!doctype html>", "not_media"), (b'{"error": "expired"}', "not_media"), (b"", "empty")],
+)
+async def test_what_is_no_output_is_not_saved(tmp_path: Path, content: bytes, problem: str) -> None:
+    """Though the host says that all is well; a fresh link may help."""
+    async with saving(Host(content), tmp_path) as save:
+        error = failed((await save())[0])
+    assert isinstance(error, UnexpectedContentError)
+    assert error.problem == problem
     assert names(tmp_path) == []
 
 
-async def test_an_output_without_a_link_keeps_its_place(tmp_path: Path) -> None:
-    """The others are saved under the numbers that they have in the task."""
-    async with upstream(Host(PICTURE)) as api, open_transfers(own_origin=api.url) as transfers:
-        first, second = await save_to(tmp_path, transfers, [None, f"{api.url}/1.exe?_jwt=secret"])
-    assert failed(first, retryable=False) == "The task names no link here, so nothing was asked for."
-    assert (first.index, saved(second).index, saved(second).path.name) == (1, 2, f"{STEM}-2.png")
-
-
 async def test_a_call_saves_so_many_outputs_and_tells_of_the_others(tmp_path: Path) -> None:
-    """In one sentence for all of them."""
-    async with upstream(Host(PICTURE)) as api, open_transfers(own_origin=api.url) as transfers:
-        urls = [f"{api.url}/1.exe?_jwt=secret"] * (MOST + 20)
-        *found, last = await save_to(tmp_path, transfers, urls)
-        assert api.count("GET") == MOST
-    assert [saved(one).index for one in found] == list(range(1, MOST + 1))
-    assert failed(last, retryable=False).startswith(f"Outputs {MOST + 1} to {MOST + 20} were left out")
-    assert last.index == MOST + 1
+    """In one entry for all of them."""
+    async with saving(Host(PICTURE), tmp_path) as save:
+        save.urls = list(save.urls) * (MAX_OUTPUTS + 20)
+        *found, last = await save()
+        assert save.api.count("GET") == MAX_OUTPUTS
+    assert [saved(one).index for one in found] == list(range(1, MAX_OUTPUTS + 1))
+    error = failed(last, retryable=False)
+    assert isinstance(error, TooManyOutputsError)
+    assert (error.first, error.last, last.index) == (MAX_OUTPUTS + 1, MAX_OUTPUTS + 20, MAX_OUTPUTS + 1)
 
 
 async def test_the_same_output_is_saved_once(tmp_path: Path) -> None:
-    """A second call finds the first one's file, and two at once make one."""
-    async with saving(Host(VIDEO), tmp_path) as (_, save):
-        both = list[Saved | Failed]()
-
-        async def one() -> None:
-            both.extend(await save())
-
-        async with anyio.create_task_group() as calls:
-            calls.start_soon(one)
-            calls.start_soon(one)
-        assert sorted(saved(each).was_there for each in both) == [False, True]
+    """Two calls at once share a download; a later one finds its file, by the bytes."""
+    async with saving(Host(VIDEO), tmp_path) as save, anyio.create_task_group() as calls:
+        calls.start_soon(save)
+        assert not saved((await save())[0]).was_there
+        assert save.api.count("GET") == 1
         again = saved((await save())[0])
-        assert (again.was_there, again.path.name) == (True, f"{STEM}-1.mp4")
-    assert names(tmp_path) == [f"{STEM}-1.mp4"]
-
-
-async def test_nothing_else_is_written_over(tmp_path: Path) -> None:
-    """Neither another file, of whatever size, nor a folder; the next free name is taken."""
-    (tmp_path / f"{STEM}-1.png").write_bytes(b"mine")
-    (tmp_path / f"{STEM}-1-2.png").mkdir()
-    (tmp_path / f"{STEM}-1-3.png").write_bytes(bytes(len(PICTURE)))
-    async with saving(Host(PICTURE), tmp_path) as (_, save):
-        for was_there in (False, True):
-            found = saved((await save())[0])
-            assert (found.path.name, found.was_there) == (f"{STEM}-1-4.png", was_there)
-    assert (tmp_path / f"{STEM}-1.png").read_bytes() == b"mine"
-    assert len(names(tmp_path)) == 4
+        assert (again.was_there, again.path.name) == (True, FINAL)
+    assert names(tmp_path) == [FINAL]
 
 
 async def test_one_that_fails_does_not_spoil_the_others(tmp_path: Path) -> None:
-    """Each has its own end, in the order of the task's outputs."""
+    """Each has its own end, in the order of the task's outputs; an expired link is not tried again."""
     host = Host(PICTURE, b"", SOUND)
 
     def lacking(request: Request) -> Reply:
         return reply(403) if request.path.startswith("/2.") else host(request)
 
-    async with saving(lacking, tmp_path, 3) as (api, save):
+    async with saving(lacking, tmp_path, 3) as save:
         first, second, third = await save()
         assert (saved(first).index, saved(third).index) == (1, 3)
-        assert "it has expired" in failed(second)
+        assert isinstance(failed(second), UnexpectedStatusError)
         assert second.index == 2
-        assert api.count("GET") == 3
+        assert save.api.count("GET") == 3
 
 
-async def test_a_host_that_is_overloaded_is_asked_again(tmp_path: Path) -> None:
+async def test_a_failing_host_is_asked_again(tmp_path: Path) -> None:
     """A little later each time; one that stays so is told."""
-    replies = [reply(503), reply(429), reply(500), Host(PICTURE)(Request("GET", "/1.exe?_jwt=secret", {}, b""))]
-    async with upstream(replies) as api, open_transfers(own_origin=api.url) as transfers:
-        with Folders([tmp_path]).folder(None) as folder:
-            sleep = Sleeper()
-            (found,) = await download(transfers, folder, [api.url], stem=STEM, timeout=20, sleep=sleep)
-    saved(found)
-    assert len(sleep.slept) == 3
-    assert sleep.slept == sorted(sleep.slept)
-    async with saving([reply(503)], tmp_path) as (api, save):
-        assert "answers 503 instead of the file" in failed((await save())[0])
-        assert api.count("GET") == RESUMES + 1
+    replies = [reply(503), reply(429), RESET, Host(PICTURE)(Request("GET", "/1.exe?_jwt=secret", {}, b""))]
+    async with saving(replies, tmp_path) as save:
+        saved((await save())[0])
+        assert len(save.sleep.slept) == 3
+        assert save.sleep.slept == sorted(save.sleep.slept)
+    async with saving([reply(503)], tmp_path) as save:
+        assert isinstance(failed((await save())[0]), UnexpectedStatusError)
+        assert save.api.count("GET") == RETRIES + 1
+
+
+async def test_an_answer_that_breaks_off_is_resumed(tmp_path: Path) -> None:
+    """By Range and If-Range, as long as each answer brings something."""
+    async with saving(Host(VIDEO, cuts=[100] * (RETRIES + 3)), tmp_path) as save:
+        saved((await save())[0])
+        assert save.ranges == [None, *(f"bytes={100 * n}-" for n in range(1, RETRIES + 4))]
+    assert (tmp_path / FINAL).read_bytes() == VIDEO
+
+
+@pytest.mark.parametrize("marks", [True, False])
+async def test_a_host_that_can_not_resume_is_asked_for_the_whole(tmp_path: Path, marks: bool) -> None:
+    """For the rest might be another file's; where it breaks off for good, nothing is left."""
+    host = Host(VIDEO, cuts=[1_000], marks=marks)
+    host.ranges = False
+    async with saving(host, tmp_path) as save:
+        assert saved((await save())[0]).path.read_bytes() == VIDEO
+        assert save.api.count("GET") == 2
+        (tmp_path / FINAL).unlink()
+        host.marks = False
+        host.cuts.extend([1_000] * 9)
+        assert isinstance(failed((await save())[0]), TransferInterruptedError)
+        assert save.api.count("GET") == 2 + RETRIES + 1
+    assert names(tmp_path) == []
+
+
+async def test_two_files_are_never_mixed(tmp_path: Path) -> None:
+    """One that changes midway comes whole, and what was there of the other is gone."""
+    host = Host(VIDEO, cuts=[1_000])
+
+    def change(request: Request) -> Reply:
+        answer = host(request)
+        host.content[request.path] = PICTURE
+        return answer
+
+    async with saving(change, tmp_path) as save:
+        assert saved((await save())[0]).path.read_bytes() == PICTURE
+    assert names(tmp_path) == [f"{STEM}-1.png"]
+
+
+LYING_PARTS: dict[str, tuple[int, dict[str, str]]] = {
+    "a longer file": (len(VIDEO) + 1, {"ETag": "same"}),
+    "no mark": (len(VIDEO), {}),
+    "a weak mark": (len(VIDEO), {"ETag": 'W/"1"'}),
+    "another mark": (len(VIDEO), {"ETag": '"2"'}),
+    "refused": (403, {}),
+    "gone": (404, {}),
+    "not satisfiable": (416, {}),
+    "compressed": (len(VIDEO), {"ETag": "same", "Content_Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("what", LYING_PARTS)
+async def test_a_wrong_rest_is_not_taken_for_its_own(tmp_path: Path, what: str) -> None:
+    """A lying 206 or a refusal: the whole is requested instead, and never the rest again."""
+    host = Host(VIDEO, cuts=[1_000, 1_000])
+    number, marks = LYING_PARTS[what]
+
+    def lie(request: Request) -> Reply:
+        if "range" not in request.headers:
+            return host(request)
+        if number < 500:
+            return reply(number)
+        given = {name: request.headers["if-range"] if mark == "same" else mark for name, mark in marks.items()}
+        return reply(206, bytes(number - 1_000), after=0, Content_Range=f"bytes 1000-{number - 1}/{number}", **given)
+
+    async with saving(lie, tmp_path) as save:
+        assert saved((await save())[0]).path.read_bytes() == VIDEO
+        assert save.ranges == [None, "bytes=1000-", None, None]
+
+
+async def test_a_rest_that_comes_in_parts_is_put_together(tmp_path: Path) -> None:
+    """As often as the host wants to be asked; no waiting in between."""
+    host, step = Host(VIDEO, cuts=[1_000]), len(VIDEO) // 7
+
+    def piecemeal(request: Request) -> Reply:
+        if "range" not in request.headers:
+            return host(request)
+        start = int(request.headers["range"][6:-1])
+        end = min(start + step, len(VIDEO))
+        span, mark = f"bytes {start}-{end - 1}/{len(VIDEO)}", request.headers["if-range"]
+        return reply(206, VIDEO[start:end], Content_Range=span, ETag=mark)
+
+    async with saving(piecemeal, tmp_path) as save:
+        assert saved((await save())[0]).path.read_bytes() == VIDEO
+        assert save.api.count("GET") > RETRIES + 2
+        assert len(save.sleep.slept) == 1
+
+
+async def test_a_file_whose_length_is_told_later_is_resumed(tmp_path: Path) -> None:
+    """In chunks at first, with its length where the rest is requested."""
+    head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n'
+
+    def chunked(request: Request) -> Reply:
+        if "range" not in request.headers:
+            return Reply(head + VIDEO[:1_000] + b"\r\n", then="close")
+        span = f"bytes 1000-{len(VIDEO) - 1}/{len(VIDEO)}"
+        return reply(206, VIDEO[1_000:], Content_Range=span, ETag='"1"')
+
+    async with saving(chunked, tmp_path) as save:
+        assert saved((await save())[0]).path.read_bytes() == VIDEO
+        assert save.ranges == [None, "bytes=1000-"]
 
 
 async def test_an_output_that_is_too_large_is_not_saved(tmp_path: Path) -> None:
     """Neither one that says so nor one that does not; nothing of it stays."""
-    async with saving(Host(VIDEO), tmp_path) as (_, save):
-        limit = len(VIDEO) - 1
-        said = failed((await save(largest=limit))[0], retryable=False)
-        assert said == f"It has {len(VIDEO)} bytes, which is over the limit of {limit}."
-        assert names(tmp_path) == []
+    limit = len(VIDEO) - 1
     chunk = b"%x\r\n" % len(VIDEO) + VIDEO + b"\r\n"
     endless = Reply(b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n' + chunk, then="hang")
-    async with saving([endless], tmp_path) as (_, save):
-        assert failed((await save(largest=limit))[0], retryable=False) == (
-            f"More than {limit} bytes came, so it was given up. Nothing of it is kept."
-        )
-    assert names(tmp_path) == []
+    for script, size in ((Host(VIDEO), len(VIDEO)), ([endless], None)):
+        async with saving(script, tmp_path, max_bytes=limit) as save:
+            error = failed((await save())[0], retryable=False)
+        assert isinstance(error, UnexpectedContentError)
+        assert (error.problem, error.size, error.limit) == ("too_large", size, limit)
+        assert names(tmp_path) == []
 
 
 class Liar(httpx2.AsyncBaseTransport):
@@ -161,24 +243,18 @@ class Liar(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(PICTURE))
 
 
-async def test_a_body_is_as_long_as_was_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, UnexpectedContentError), (0, None)])
+async def test_a_body_is_as_long_as_was_said(tmp_path: Path, more: int, error: type[Exception] | None) -> None:
     """Neither shorter nor longer."""
-    origin = "http://sandbox.localhost"
-    size = len(PICTURE)
-    for length, said in (
-        (size + 1, "ended before the file did"),
-        (size - 1, f"More than {size - 1} bytes"),
-        (size, ""),
-    ):
-        async with open_transfers(own_origin=origin, own_transport=Liar(length)) as transfers:
-            (found,) = await save_to(tmp_path, transfers, [origin])
-            if said:
-                assert said in failed(found, retryable=length > size)
-            else:
-                assert saved(found).size == size
+    async with saving(Liar(len(PICTURE) + more), tmp_path) as save:
+        (found,) = await save()
+    if error is None:
+        assert saved(found).size == len(PICTURE)
+    else:
+        assert isinstance(failed(found, retryable=more > 0), error)
 
 
-class FullPart(Part):
+class FullFile(PartialFile):
     """A file on a disk that takes nothing more."""
 
     error = errno.ENOSPC
@@ -192,75 +268,42 @@ class FullPart(Part):
 class FullFolder(Folder):
     """A folder on such a disk."""
 
-    def __init__(self, path: Path, error: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._full = Directory.descend(path.resolve(), (), make=False, abilities=THIS_SYSTEM)
         super().__init__(self._full)
-        self._error = error
 
-    def open_part(self, name: str) -> Part:
+    def open_partial(self, name: str) -> PartialFile:
         """Open a file that can't be written."""
-        part = FullPart(self._full, name)
-        part.error = self._error
-        return part
+        return FullFile(self._full, name)
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "the disk is full"),
-        (errno.EFBIG, "the file system takes no file of this size"),
-        (errno.EIO, 'the system says "as the system says"'),
-    ],
-)
-async def test_a_disk_that_takes_nothing_more_is_told(tmp_path: Path, error: int, said: str) -> None:
+class FullDestination(Destination):
+    """Such a folder, before it is opened."""
+
+    def open(self) -> Folder:
+        """Open it."""
+        return FullFolder(self.path)
+
+
+async def test_a_disk_that_takes_nothing_more_is_told(tmp_path: Path) -> None:
     """And nothing is left on it."""
-    async with upstream(Host(VIDEO)) as api, open_transfers(own_origin=api.url) as transfers:
-        with FullFolder(tmp_path, error) as folder:
-            url = f"{api.url}/1.exe?_jwt=secret"
-            (found,) = await download(transfers, folder, [url], stem=STEM, timeout=20)
-    assert failed(found, retryable=False) == f"It could not be saved: {said}. Nothing of it is kept."
+    async with saving(Host(VIDEO), tmp_path) as save:
+        destination = FullDestination(".", tmp_path, (), THIS_SYSTEM)
+        (found,) = await save.downloads.save(destination, save.urls, stem=STEM, timeout=20)
+    error = failed(found, retryable=False)
+    assert isinstance(error, SaveFailedError)
+    assert error.error.errno == errno.ENOSPC
     assert names(tmp_path) == []
 
 
-NEVER = {
-    "a redirect": reply(302, Location="https://files.example/"),
-    "gone": reply(404),
-    "compressed": reply(200, VIDEO, Content_Encoding="gzip"),
-    "without its length": Reply(b"HTTP/1.1 200 OK\r\n\r\n" + VIDEO, then="close"),
-}
-
-
-@pytest.mark.parametrize("what", NEVER)
-async def test_what_can_never_come_is_told_as_such(tmp_path: Path, what: str) -> None:
-    """It is asked for once, and what had come of it is removed."""
-    async with saving([NEVER[what]], tmp_path) as (api, save):
-        failed((await save())[0], retryable=False)
-        assert api.count("GET") == 1
-    host = Host(VIDEO, cuts=[1_000])
-    async with saving(lambda request: NEVER[what] if host.cuts != deque([1_000]) else host(request), tmp_path) as (
-        _,
-        save,
-    ):
-        assert failed((await save())[0], retryable=False).endswith(" Nothing of it is kept.")
+async def test_a_link_that_leads_nowhere_allowed_makes_no_folder(tmp_path: Path) -> None:
+    """Nothing was sent, and a folder is made only when there is something to save."""
+    async with saving([], tmp_path) as save:
+        save.urls = ["http://files.example/1", "https://127.0.0.1/1", ""]
+        destination = Folders([tmp_path]).destination("new")
+        for found in await save.downloads.save(destination, save.urls, stem=STEM, timeout=20):
+            assert isinstance(failed(found, retryable=False), UrlNotAllowedError)
     assert names(tmp_path) == []
-
-
-async def test_a_link_that_leads_nowhere_allowed_is_told_as_such(tmp_path: Path) -> None:
-    """Nothing was sent, and nothing will be."""
-    async with open_transfers() as transfers:
-        for found in await save_to(tmp_path, transfers, ["http://files.example/1", "https://127.0.0.1/1", ""]):
-            assert "nothing was sent" in failed(found, retryable=False)
-
-
-async def test_only_a_few_are_fetched_at_once(tmp_path: Path) -> None:
-    """The others wait for their turn."""
-    async with saving([HANG], tmp_path, AT_ONCE + 2) as (api, save), anyio.create_task_group() as calls:
-        calls.start_soon(save)
-        await api.asked("GET", AT_ONCE)
-        await anyio.wait_all_tasks_blocked()
-        assert api.count("GET") == AT_ONCE
-        calls.cancel_scope.cancel()
 
 
 async def test_progress_counts_all_outputs_and_never_goes_back(tmp_path: Path) -> None:
@@ -272,11 +315,165 @@ async def test_progress_counts_all_outputs_and_never_goes_back(tmp_path: Path) -
     async def report(come: int, of: int | None) -> None:
         told.append((come, of))
 
-    async with saving(Host(large, VIDEO, cuts=[None, 1_000], marks=False), tmp_path, 2) as (_, save):
+    async with saving(Host(large, VIDEO, cuts=[None, 1_000], marks=False), tmp_path, 2) as save:
         for found in await save(report=report):
             saved(found)
     come = [done for done, _ in told]
     assert come == sorted(set(come))
-    assert {of for _, of in told} == {None, total}
     assert told[-1] == (total, total)
-    assert len(told) > 4
+    assert len(told) > 3
+
+
+class Slow(httpx2.AsyncBaseTransport):
+    """A host of videos that stop midway until they are `released`.
+
+    Attributes:
+        content: Each video.
+        requests: How many came.
+        released: Lets the second halves go.
+    """
+
+    content = VIDEO + bytes(4 * 1024 * 1024)
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.released = anyio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer one request."""
+        assert request.method == "GET"
+        self.requests += 1
+        headers = {"Content-Length": str(len(self.content)), "ETag": '"1"'}
+        return httpx2.Response(200, headers=headers, stream=Halves(self))
+
+
+class Halves(httpx2.AsyncByteStream):
+    """The body of such a video."""
+
+    def __init__(self, host: Slow) -> None:
+        self._host = host
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        half = len(self._host.content) // 2
+        yield self._host.content[:half]
+        await self._host.released.wait()
+        yield self._host.content[half:]
+
+
+async def begun(save: Saving, outputs: int = 1) -> list[Output]:
+    """Call, and leave as soon as something of the first outputs is on the disk; call once more without waiting."""
+    come = anyio.Event()
+
+    async def report(done: int, total: int | None) -> None:
+        assert total in {None, outputs * len(Slow.content)}
+        if done:
+            come.set()
+
+    async with anyio.create_task_group() as calls:
+        calls.start_soon(save, 20, report)
+        await come.wait()
+        calls.cancel_scope.cancel()
+    return await save(timeout=0)
+
+
+async def test_a_download_outlives_its_call_and_the_next_one_joins_it(tmp_path: Path) -> None:
+    """Whether the call was cancelled or its time was up; the next one tells how far it is, and gets the file."""
+    async with saving(host := Slow(), tmp_path) as save:
+        (found,) = await begun(save)
+        assert found == InProgress(1, len(host.content) // 2, len(host.content))
+        assert names(tmp_path)[0].startswith(f".runway-{STEM}-1.")
+        host.released.set()
+        file = saved((await save())[0])
+        assert (file.path.name, file.was_there, host.requests) == (FINAL, False, 1)
+    assert names(tmp_path) == [FINAL]
+
+
+async def test_what_ended_between_two_calls_is_not_fetched_again(tmp_path: Path) -> None:
+    """Its path is told by the next call, once; unless somebody removed the file meanwhile."""
+    async with saving(host := Slow(), tmp_path) as save:
+        await begun(save)
+        host.released.set()
+        await until(lambda: not save.downloads.running, "the end")
+        assert not saved((await save())[0]).was_there
+        assert host.requests == 1
+        assert saved((await save())[0]).was_there
+        assert host.requests == 2
+        host.released = anyio.Event()
+        (tmp_path / FINAL).unlink()
+        await begun(save)
+        host.released.set()
+        await until(lambda: not save.downloads.running, "the end")
+        (tmp_path / FINAL).unlink()
+        assert saved((await save())[0]).path.exists()
+        assert host.requests == 4
+
+
+async def test_a_failure_between_two_calls_is_tried_again(tmp_path: Path) -> None:
+    """With the fresh link of the next call."""
+    async with saving([reply(403), Host(PICTURE)(Request("GET", "/1.exe?_jwt=secret", {}, b""))], tmp_path) as save:
+        assert isinstance((await save(timeout=0))[0], InProgress)
+        await save.api.asked("GET")
+        await anyio.wait_all_tasks_blocked()
+        await until(lambda: not save.downloads.running, "the failure")
+        saved((await save())[0])
+
+
+async def test_the_end_of_the_server_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """A download in the background is cancelled; after a restart it begins anew."""
+    async with saving(Slow(), tmp_path) as save:
+        await begun(save)
+        assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == []
+
+
+async def test_a_download_has_a_deadline_of_its_own(tmp_path: Path) -> None:
+    """In the background too; nothing of it is left."""
+    async with saving(Slow(), tmp_path, max_seconds=0.2) as save:
+        error = failed((await save())[0])
+        assert isinstance(error, TransferTimeoutError)
+        assert error.seconds == 0.2
+    assert names(tmp_path) == []
+
+
+class Faulty(httpx2.AsyncBaseTransport):
+    """Fails as nobody foresaw."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Fail."""
+        raise RuntimeError(request.url.path)
+
+
+async def test_what_nobody_foresaw_is_the_calls_error_and_not_the_servers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged without the link, for the call may have left."""
+    async with saving(Faulty(), tmp_path) as save:
+        with pytest.raises(RuntimeError, match=r"/1\.exe"):
+            await save()
+    assert caplog.messages == ["A download ended with RuntimeError"]
+
+
+async def test_only_a_few_are_fetched_at_once(tmp_path: Path) -> None:
+    """The others wait for their turn."""
+    async with saving([HANG], tmp_path, MAX_CONCURRENT + 2) as save:
+        assert all(isinstance(found, InProgress) for found in await save(timeout=0))
+        await save.api.asked("GET", MAX_CONCURRENT)
+        await anyio.wait_all_tasks_blocked()
+        assert save.api.count("GET") == MAX_CONCURRENT
+
+
+async def test_a_caller_has_so_many_downloads(tmp_path: Path) -> None:
+    """More are refused while these run; a result that nobody asked for makes room."""
+    async with saving(host := Slow(), tmp_path) as save:
+        destination = Folders([tmp_path]).destination(None)
+
+        async def start(number: int) -> Output:
+            (found,) = await save.downloads.save(destination, save.urls, stem=f"task-{number}", timeout=0)
+            return found
+
+        for number in range(MAX_DOWNLOADS):
+            assert isinstance(await start(number), InProgress)
+        assert isinstance(failed(await start(MAX_DOWNLOADS)), TooManyDownloadsError)
+        host.released.set()
+        await until(lambda: save.downloads.running < MAX_DOWNLOADS, "the end of one")
+        assert isinstance(await start(MAX_DOWNLOADS), InProgress)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runway_mcp.files.paths import parse_path
+from runway_mcp.files.paths import InvalidPathError, parse_path
 
 LONG = "a" * 5000
 
@@ -60,9 +60,8 @@ def test_a_path_or_a_file_uri_names_a_place(text: str, windows: bool, expected: 
 )
 def test_what_could_lead_elsewhere_is_no_path(text: str, windows: bool) -> None:
     """Another machine, a device, a parent, a home folder, what no file system can hold."""
-    with pytest.raises(ValueError, match=r"^[a-z~].{10,120}$") as caught:
+    with pytest.raises(InvalidPathError):
         parse_path(text, windows=windows)
-    assert LONG not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -86,13 +85,13 @@ def test_what_could_lead_elsewhere_is_no_path(text: str, windows: bool) -> None:
 )
 def test_windows_own_names_are_no_path_there(text: str) -> None:
     """Drives without a folder, shares, devices with any extension, streams, names that it would cut."""
-    with pytest.raises(ValueError, match=r"drive|machine|keeps"):
+    with pytest.raises(InvalidPathError, match=r"drive|device|reserved_name"):
         parse_path(text, windows=True)
 
 
 def test_a_path_of_windows_is_told_as_such_elsewhere() -> None:
     """It would be made as one oddly named entry."""
-    with pytest.raises(ValueError, match="Windows"):
+    with pytest.raises(InvalidPathError, match="windows"):
         parse_path(r"C:\Users\me", windows=False)
 
 

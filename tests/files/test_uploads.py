@@ -1,7 +1,7 @@
 """Files that are uploaded: to a sandbox as a whole, and to storages that fail in every way."""
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
@@ -20,33 +20,38 @@ from support.waiting import until
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import AuthenticationError, UnexpectedReplyError
+from runway_mcp.files.file_client import FileClient, open_file_client
+from runway_mcp.files.file_errors import (
+    FileSizeError,
+    UnreadableFileError,
+    UploadError,
+    UploadTimeoutError,
+    UrlNotAllowedError,
+)
 from runway_mcp.files.folders import Folders, InputFile
-from runway_mcp.files.transfers import Transfers, open_transfers
-from runway_mcp.files.uploads import CHUNK, LARGEST, NOT_TAKEN, Uploaded, UploadError, upload
+from runway_mcp.files.uploads import CHUNK, MAX_BYTES, Uploaded, upload
+from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.sandbox import create_app
-from runway_mcp.sandbox.faults import Fault
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
-PNG = render("image", 0)
+PNG = OUTPUTS["image"].path.read_bytes()
 LONG = PNG + bytes(3 * CHUNK)
 TAKEN = reply(204)
 REFUSED = reply(
     403, b"<Error><Code>AccessDenied</Code><Message>s3cret</Message></Error>", Content_Type="application/xml"
 )
 
-Step = Callable[[RunwayClient, Transfers], Awaitable[object]]
-
 
 @asynccontextmanager
 async def clients(
     url: str, transport: httpx2.AsyncBaseTransport | None = None
-) -> AsyncGenerator[tuple[RunwayClient, Transfers]]:
+) -> AsyncGenerator[tuple[RunwayClient, FileClient]]:
     """What uploads go by, to one server that is Runway and its storage alike."""
     async with (
-        open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", transport=transport) as client,
-        open_transfers(own_origin=url, own_transport=transport) as transfers,
+        open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", transport=transport) as api,
+        open_file_client(own_origin=url, own_transport=transport) as client,
     ):
-        yield client, transfers
+        yield api, client
 
 
 @dataclass(slots=True)
@@ -77,11 +82,11 @@ class Storage:
 
 
 @asynccontextmanager
-async def storage(*replies: Reply) -> AsyncGenerator[tuple[Storage, RunwayClient, Transfers]]:
+async def storage(*replies: Reply) -> AsyncGenerator[tuple[Storage, RunwayClient, FileClient]]:
     """A Runway with such a storage, and what uploads to it go by."""
     found = Storage(list(replies))
-    async with upstream(found.answer) as found.server, clients(found.server.url) as (client, transfers):
-        yield found, client, transfers
+    async with upstream(found.answer) as found.server, clients(found.server.url) as (api, client):
+        yield found, api, client
 
 
 def given(folder: Path, content: bytes, name: str = "a.png") -> InputFile:
@@ -93,12 +98,12 @@ def given(folder: Path, content: bytes, name: str = "a.png") -> InputFile:
 async def failing(
     folder: Path, *replies: Reply, content: bytes = PNG, timeout: float = 20
 ) -> tuple[Storage, Sleeper, str]:
-    """Upload a file that the storage does not take in the end; return what is said of it."""
+    """Upload a file that is not taken in the end; return what is said of it."""
     sleeper = Sleeper()
-    async with storage(*replies) as (found, client, transfers):
+    async with storage(*replies) as (found, api, client):
         with given(folder, content) as file, pytest.raises(UploadError) as caught:
-            await upload(client, transfers, file, timeout=timeout, sleep=sleeper, random=lambda: 0.0)
-    said = str(caught.value)
+            await upload(api, client, file, timeout=timeout, sleep=sleeper, random=lambda: 0.0)
+    said = explain(caught.value)
     assert len(said) < 500
     assert "s3cret" not in said
     assert "harged" in said
@@ -110,12 +115,12 @@ async def test_a_file_becomes_an_input_of_the_sandbox(tmp_path: Path) -> None:
     transport = httpx2.ASGITransport(create_app())
     async with served(create_app()) as url:
         for where in (clients(url), clients("http://sandbox.example", transport)):
-            async with where as (client, transfers):
+            async with where as (api, client):
                 with given(tmp_path, LONG) as file:
-                    found = await upload(client, transfers, file)
+                    found = await upload(api, client, file)
                 assert found == Uploaded(found.uri, len(LONG), "image/png")
                 body = {"model": "gen4_turbo", "promptImage": found.uri, "ratio": "1280:720", "duration": 5}
-                assert await client.create_task("/v1/image_to_video", body)
+                assert await api.create_task("/v1/image_to_video", body)
 
 
 def parts(request: Request) -> list[tuple[Message, bytes]]:
@@ -127,9 +132,9 @@ def parts(request: Request) -> list[tuple[Message, bytes]]:
 
 async def test_a_form_is_what_the_storage_wants(tmp_path: Path) -> None:
     """Every field as it was given, the file last, of the type that the place is for; its length, but no key."""
-    async with storage(TAKEN) as (found, client, transfers):
+    async with storage(TAKEN) as (found, api, client):
         with given(tmp_path, LONG, "Mein Büro (1).jpeg") as file:
-            assert await upload(client, transfers, file) == Uploaded("runway://1", len(LONG), "image/png")
+            assert await upload(api, client, file) == Uploaded("runway://1", len(LONG), "image/png")
     (form,) = found.forms
     assert int(form.headers["content-length"]) == len(form.body)
     assert not form.headers.keys() & {"authorization", "cookie", "x-runway-version", "transfer-encoding"}
@@ -151,9 +156,9 @@ async def test_a_form_is_what_the_storage_wants(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["☃.png", "...", "x" * 200 + ".png", "a.png\\x.exe"])
 async def test_any_name_becomes_a_plain_one(tmp_path: Path, name: str) -> None:
     """Of letters, digits, hyphens and underscores, with the extension of what the file is."""
-    async with clients("http://sandbox.example", httpx2.ASGITransport(create_app())) as (client, transfers):
+    async with clients("http://sandbox.example", httpx2.ASGITransport(create_app())) as (api, client):
         with given(tmp_path, PNG) as file:
-            assert await upload(client, transfers, replace(file, name=name))
+            assert await upload(api, client, replace(file, name=name))
 
 
 async def test_how_far_it_has_come_is_told(tmp_path: Path) -> None:
@@ -163,9 +168,9 @@ async def test_how_far_it_has_come_is_told(tmp_path: Path) -> None:
     async def report(gone: int, size: int) -> None:
         told.append((gone, size))
 
-    async with storage(reply(500), TAKEN) as (_, client, transfers):
+    async with storage(reply(500), TAKEN) as (_, api, client):
         with given(tmp_path, LONG) as file:
-            await upload(client, transfers, file, report=report, sleep=Sleeper())
+            await upload(api, client, file, report=report, sleep=Sleeper())
     assert told == [(min(n * CHUNK, len(LONG)), len(LONG)) for n in range(1, 5)]
 
 
@@ -173,29 +178,21 @@ async def test_how_far_it_has_come_is_told(tmp_path: Path) -> None:
 async def test_where_the_storage_fails_a_new_place_is_asked_for(tmp_path: Path, failure: Reply) -> None:
     """Up to three in all; the file is sent whole each time."""
     sleeper = Sleeper()
-    async with storage(failure, failure, TAKEN) as (found, client, transfers):
+    async with storage(failure, failure, TAKEN) as (found, api, client):
         with given(tmp_path, LONG) as file:
-            uploaded = await upload(client, transfers, file, sleep=sleeper, random=lambda: 0.0)
+            uploaded = await upload(api, client, file, sleep=sleeper, random=lambda: 0.0)
     assert uploaded.uri == "runway://3"
     assert [parts(form)[-1][1] for form in found.forms] == [LONG] * 3
     assert [form.path.partition("?")[0] for form in found.forms] == ["/storage/1", "/storage/2", "/storage/3"]
     assert sleeper.slept == [0.5, 1.0]
 
 
-async def test_a_sandbox_storage_that_fails_once_is_no_matter(tmp_path: Path) -> None:
-    """The same with the product's own sandbox."""
-    app = create_app(faults=[Fault.parse("POST /storage 503 @1"), Fault.parse("POST /storage drop @2")])
-    async with served(app) as url, clients(url) as (client, transfers):
-        with given(tmp_path, PNG) as file:
-            assert await upload(client, transfers, file, sleep=Sleeper())
-
-
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (REFUSED, r"in 3 attempts: The storage answered 403 \(AccessDenied\)\. Nothing was charged"),
-        (reply(500, b"oops s3cret"), r"The storage answered 500\. Nothing was charged"),
-        (RESET, r"in 3 attempts: The connection to .* broke"),
+        (REFUSED, "in 3 attempts. The storage answered 403 (AccessDenied). Nothing was charged"),
+        (reply(500, b"oops s3cret"), "The storage answered 500. Nothing was charged"),
+        (RESET, "in 3 attempts. The connection to"),
     ],
     ids=str,
 )
@@ -204,37 +201,33 @@ async def test_a_storage_that_takes_nothing_is_told_as_such(tmp_path: Path, fail
     found, sleeper, error = await failing(tmp_path, failure, failure, failure)
     assert len(found.forms) == 3
     assert sleeper.slept == [0.5, 1.0]
-    with pytest.raises(UploadError, match=said):
-        raise UploadError(error)
+    assert said in error
 
 
 async def test_an_upload_has_a_deadline(tmp_path: Path) -> None:
     """However often the storage lets it begin anew: told how far it came, and whose silence it was."""
-    with anyio.fail_after(5):
-        _, _, error = await failing(tmp_path, HANG, content=LONG, timeout=0.3)
-    assert "within 0.3 s: all of it had gone, but the storage did not answer" in error
-    assert "Nothing was charged" in error
+    _, _, error = await failing(tmp_path, HANG, content=LONG, timeout=0.3)
+    assert "within 0.3 s. The whole file was sent, but the storage did not answer" in error
 
+    async def wait(gone: int, size: int) -> None:
+        assert gone < size
+        await anyio.sleep_forever()
 
-async def test_a_line_that_is_too_slow_is_told_what_goes_instead(tmp_path: Path) -> None:
-    """Part of the file had gone, or nothing at all where no place was given."""
-
-    async def wait(gone: int, size: int) -> None:  # noqa: ARG001 - told of each piece
-        await anyio.sleep(1)
-
-    async with storage() as (_, client, transfers):
-        with given(tmp_path, LONG) as file, pytest.raises(UploadError, match=r"bytes had gone.*https URL"):
-            await upload(client, transfers, file, timeout=0.3, report=wait)
-    async with upstream([HANG]) as server, clients(server.url) as (client, transfers):
-        with given(tmp_path, PNG) as file, pytest.raises(UploadError, match="Runway or its storage did not answer"):
-            await upload(client, transfers, file, timeout=0.3)
+    async with storage() as (_, api, client):
+        with given(tmp_path, LONG) as file, pytest.raises(UploadTimeoutError) as caught:
+            await upload(api, client, file, timeout=0.3, report=wait)
+    assert "bytes were sent. Use a smaller file" in explain(caught.value)
+    async with upstream([HANG]) as server, clients(server.url) as (api, client):
+        with given(tmp_path, PNG) as file, pytest.raises(UploadTimeoutError) as caught:
+            await upload(api, client, file, timeout=0.3)
+    assert "Runway or its storage did not answer" in explain(caught.value)
 
 
 async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:
     """One attempt, and no byte of the file."""
-    async with storage() as (found, client, _), open_transfers() as strict:
-        with given(tmp_path, PNG) as file, pytest.raises(UploadError, match=r"nothing was charged.*https"):
-            await upload(client, strict, file)
+    async with storage() as (found, api, _), open_file_client() as strict:
+        with given(tmp_path, PNG) as file, pytest.raises(UrlNotAllowedError, match="not_https"):
+            await upload(api, strict, file)
     assert found.slots == 1
     assert found.forms == []
 
@@ -242,9 +235,9 @@ async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:
 async def test_runways_own_refusal_stays_what_it_is(tmp_path: Path) -> None:
     """A key that is not valid, a reply that is no place."""
     for answer, kind in ((reply(401, {"error": "no"}), AuthenticationError), (reply(200, {}), UnexpectedReplyError)):
-        async with upstream([answer]) as server, clients(server.url) as (client, transfers):
+        async with upstream([answer]) as server, clients(server.url) as (api, client):
             with given(tmp_path, PNG) as file, pytest.raises(kind):
-                await upload(client, transfers, file)
+                await upload(api, client, file)
 
 
 @pytest.mark.parametrize(
@@ -252,9 +245,9 @@ async def test_runways_own_refusal_stays_what_it_is(tmp_path: Path) -> None:
     [
         (PNG[:511], "has 511 bytes"),
         (b"", "has 0 bytes"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'>" + bytes(600), "no image"),
-        (b"AWS_SECRET_ACCESS_KEY=abc\n" * 40, "no image"),
-        (b"GIF89a" + bytes(600), "no image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'>" + bytes(600), "is no image"),
+        (b"AWS_SECRET_ACCESS_KEY=abc\n" * 40, "is no image"),
+        (b"GIF89a" + bytes(600), "is no image"),
     ],
 )
 async def test_what_runway_does_not_take_is_not_sent(tmp_path: Path, content: bytes, said: str) -> None:
@@ -267,45 +260,39 @@ async def test_what_runway_does_not_take_is_not_sent(tmp_path: Path, content: by
 async def test_what_is_too_large_is_not_sent(tmp_path: Path) -> None:
     """One byte over 200 MB, by a file that takes no space."""
     given(tmp_path, PNG).file.close()
-    os.truncate(tmp_path / "a.png", LARGEST + 1)
-    async with storage() as (found, client, transfers):
-        with Folders([tmp_path]).open_input("a.png") as file, pytest.raises(UploadError, match="200 MB"):
-            await upload(client, transfers, file)
+    os.truncate(tmp_path / "a.png", MAX_BYTES + 1)
+    async with storage() as (found, api, client):
+        with Folders([tmp_path]).open_input("a.png") as file, pytest.raises(FileSizeError) as caught:
+            await upload(api, client, file)
+    assert "200 MB" in explain(caught.value)
     assert found.server.requests == []
 
 
-async def test_a_file_that_becomes_shorter_is_not_passed_off_as_whole(tmp_path: Path) -> None:
-    """Told as such, and not tried again."""
-    async with storage(TAKEN, TAKEN) as (found, client, transfers):
+async def test_a_file_that_can_not_be_read_to_its_end_is_not_passed_off_as_whole(tmp_path: Path) -> None:
+    """It became shorter, or the system refuses; told as such, and not tried again."""
+    async with storage(TAKEN, TAKEN) as (found, api, client):
         with given(tmp_path, LONG) as file:
             os.truncate(tmp_path / "a.png", len(PNG) + CHUNK)
-            with pytest.raises(UploadError, match="became shorter"):
-                await upload(client, transfers, file)
-    assert found.slots == 1
-    assert found.forms == []
-
-
-async def test_a_file_that_can_not_be_read_says_why(tmp_path: Path) -> None:
-    """The system's own word for it."""
-    async with storage() as (_, client, transfers):
-        with given(tmp_path, PNG) as file, (tmp_path / "b").open("wb") as unreadable:
-            broken = replace(file, file=cast("Any", unreadable))
-            with pytest.raises(UploadError, match="can't be read"):
-                await upload(client, transfers, broken)
+            with pytest.raises(UnreadableFileError) as caught:
+                await upload(api, client, file)
+        assert "became shorter" in explain(caught.value)
+        assert (found.slots, found.forms) == (1, [])
+        with (
+            given(tmp_path, PNG) as file,
+            (tmp_path / "b").open("wb") as unreadable,
+            pytest.raises(UnreadableFileError) as caught,
+        ):
+            await upload(api, client, replace(file, file=cast("Any", unreadable)))
+        assert "can't be read: " in explain(caught.value)
 
 
 async def test_a_cancelled_upload_ends_at_once(tmp_path: Path) -> None:
     """Its connection to the storage too; the one to Runway is kept for the next request."""
-    async with storage(HANG) as (found, client, transfers):
+    async with storage(HANG) as (found, api, client):
         with given(tmp_path, PNG) as file, anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(upload, client, transfers, file)
+                tasks.start_soon(upload, api, client, file)
                 await found.server.asked("POST", 2)
                 tasks.cancel_scope.cancel()
             await until(lambda: found.server.connections == 1, "the connection to the storage to be closed")
         assert found.server.count("POST") == 2
-
-
-def test_what_runway_gives_but_does_not_take_is_known() -> None:
-    """A GIF alone."""
-    assert sorted(NOT_TAKEN) == ["image/gif"]

@@ -92,7 +92,9 @@ async def team() -> AsyncGenerator[Team]:
     team = Team()
     callers = CallerRegistry(team.connect, poll_seconds=0.05)
     server = build_server(callers, local=ANONYMOUS)
-    app = build_app(server, edge=OriginPolicy(), path="/mcp", caller=ANONYMOUS, authentication=Authentication(Names()))
+    app = build_app(
+        server, origin_policy=OriginPolicy(), path="/mcp", caller=ANONYMOUS, authentication=Authentication(Names())
+    )
     async with served(app) as url:
         team.url = f"{url}/mcp"
         yield team

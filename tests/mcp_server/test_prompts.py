@@ -203,7 +203,7 @@ async def test_a_task_id_is_completed_and_the_task_left_unread() -> None:
 async def test_over_http_a_prompt_needs_no_scope() -> None:
     """It tells nothing of any task; the tools that it names ask for theirs."""
     server = build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())), toolsets=ALL)
-    app = build_app(server, edge=OriginPolicy(), path="/mcp", caller=Caller("nobody", scopes=frozenset()))
+    app = build_app(server, origin_policy=OriginPolicy(), path="/mcp", caller=Caller("nobody", scopes=frozenset()))
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
 
     async def ask(method: str, **params: Any) -> str:

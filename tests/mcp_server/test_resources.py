@@ -269,7 +269,7 @@ async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
 async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
     """Without a session there is no way back to it, so a subscription would never be heard of."""
     server = build_server(CallerRegistry(lambda _: scripted_client(Script(DONE))))
-    app = build_app(server, edge=OriginPolicy(), path="/mcp", caller=LOCAL)
+    app = build_app(server, origin_policy=OriginPolicy(), path="/mcp", caller=LOCAL)
     message = {"jsonrpc": "2.0", "id": 1, "method": "resources/subscribe", "params": {"uri": URI}}
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
     with anyio.fail_after(10):

@@ -88,12 +88,12 @@ async def url(told: Told) -> AsyncGenerator[str]:
 
     app = build_app(
         server,
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=Authentication(Tokens()),
         routes=[Route("/explode", explode), Route("/things/{id}", Response())],
-        tell=[told.append],
+        on_request_end=[told.append],
     )
     async with served(app) as one:
         yield one

@@ -53,12 +53,12 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
         local = ANONYMOUS if authentication else LOCAL
         app = build_app(
             build_server(callers, local=local),
-            edge=OriginPolicy(),
+            origin_policy=OriginPolicy(),
             path="/mcp",
             caller=local,
             authentication=authentication,
             routes=[metrics_route(metrics.page, authentication)],
-            tell=[metrics.tell],
+            on_request_end=[metrics.tell],
         )
         metrics.follow(callers)
         async with served(metrics.counted(app)) as url:

@@ -145,7 +145,7 @@ async def test_over_http_a_trace_is_continued_from_the_headers(spans: Spans) -> 
         served_by = callers(api)
         app = build_app(
             build_server(served_by),
-            edge=OriginPolicy(),
+            origin_policy=OriginPolicy(),
             path="/mcp",
             caller=Caller("local"),
             routes=[task_route(served_by, {"GET": READ})],

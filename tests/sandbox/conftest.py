@@ -8,8 +8,8 @@ from sandbox_document import DOCUMENT
 
 from runway_mcp.sandbox import create_app
 
-# the document is not ours to ship: where it is absent the rules written from it stand alone
-collect_ignore = [] if DOCUMENT.is_file() else ["test_sandbox_document.py", "test_sandbox_inputs_document.py"]
+# the document is not ours to ship: where it is absent the data made from it stands alone
+collect_ignore = [] if DOCUMENT.is_file() else ["test_sandbox_inputs_document.py"]
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Vocabulary:
             yield from self._strings(schema)
         elif schema.get("type") in {"integer", "number"}:
             low: float = schema["minimum"] if "minimum" in schema else schema["exclusiveMinimum"]
-            high: float = schema["maximum"]
+            high: float = schema.get("maximum", low + 100)
             yield from (low - 1, low, low + 0.5, low + 1, high - 1, high, high + 1, float(low), (low + high) // 2)
         elif schema.get("type") == "array":
             yield from self._arrays(schema)

@@ -4,29 +4,43 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandbox_bodies import body_for
+from sandbox_bodies import bodies, body_for
 from sandbox_client import HEADERS
 
 from runway_mcp.sandbox import SAMPLES
 
+FIELDS: Mapping[str, set[str]] = {
+    "PENDING": {"id", "createdAt", "status", "estimatedCost"},
+    "THROTTLED": {"id", "createdAt", "status", "estimatedCost"},
+    "RUNNING": {"id", "createdAt", "status", "progress", "estimatedCost"},
+    "SUCCEEDED": {"id", "createdAt", "status", "output", "cost"},
+    "FAILED": {"id", "createdAt", "status", "failure", "failureCode", "cost"},
+    "CANCELLED": {"id", "createdAt", "status", "cost"},
+    "priced": {"id", "estimatedCost"},
+    "bare": {"id"},
+    "routed": {"id", "routing"},
+    "organization": {"tier", "creditBalance", "usage"},
+    "usage": {"results", "models"},
+    "upload": {"uploadUrl", "fields", "runwayUri"},
+    "error": {"error"},
+    "no router": {"error", "code"},
+    "invalid": {"error", "issues", "docUrl"},
+    "invalid for a router or task": {"error", "issues"},
+}
+"""The fields of each kind of answer."""
+
 _TASK = "/v1/tasks/{id}"
 _UNKNOWN = "11111111-1111-4111-8111-111111111111"
-_PRICED = (
-    *("text_to_video", "image_to_video", "video_to_video", "text_to_image", "image_upscale", "video_upscale"),
-    *("character_performance", "sound_effect", "speech_to_speech", "text_to_speech", "voice_dubbing"),
-    *("voice_isolation", "recipes/ad_localization", "recipes/marketing_stock_image", "recipes/product_ad"),
-    *("recipes/product_campaign_image", "recipes/product_swap", "recipes/multi_shot_video", "recipes/product_ugc"),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, the HTTP status it gets, and the rule its answer keeps (None: no body)."""
+    """A request, the HTTP status it gets, and the kind of its answer (None: no body), one of `FIELDS`."""
 
     method: str
     path: str
     status: int
-    rule: str | None
+    kind: str | None
     content: bytes = b""
     headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)
 
@@ -35,16 +49,17 @@ def _get(sample: str, status: str) -> Exchange:
     return Exchange("GET", _TASK.format(id=SAMPLES[sample].id), 200, status)
 
 
-def _post(name: str, rule: str) -> Exchange:
-    return Exchange("POST", f"/v1/{name}", 200, rule, json.dumps(body_for(f"/v1/{name}")).encode())
+def _post(path: str) -> Exchange:
+    kind = "routed" if "/generate/" in path else "bare" if path == "/v1/avatar_videos" else "priced"
+    return Exchange("POST", path, 200, kind, json.dumps(body_for(path)).encode())
 
 
 def _invalid(path: str, content: bytes = b"") -> Exchange:
-    return Exchange("POST", path, 400, "error with issues", content)
+    kind = "invalid for a router or task" if "/generate/" in path else "invalid"
+    return Exchange("POST", path, 400, kind, content)
 
 
 _CREATE = "/v1/text_to_video"
-_TOO_LARGE = bytes(25 * 1024 * 1024)
 _ROUTED = "/v1/generate/video"
 _UPLOADS = "/v1/uploads"
 _UPSCALE = "/v1/image_upscale"
@@ -65,9 +80,7 @@ EXCHANGES: Mapping[str, Exchange] = {
     "cancelled": _get("cancelled", "CANCELLED"),
     "cancel": Exchange("DELETE", _RUNNING, 204, None),
     "delete": Exchange("DELETE", _SUCCEEDED, 204, None),
-    **{f"create {name}": _post(name, "priced") for name in _PRICED},
-    "create avatar_videos": _post("avatar_videos", "bare"),
-    **{f"create generate/{k}": _post(f"generate/{k}", f"routed {k}") for k in ("video", "image", "audio")},
+    **{f"create {path}": _post(path) for path, _ in bodies(documented_only=True)},
     "organization": Exchange("GET", "/v1/organization", 200, "organization"),
     "organization usage": Exchange("POST", "/v1/organization/usage", 200, "usage"),
     "no key": Exchange("GET", _RUNNING, 401, "error", headers=_VERSION),
@@ -86,8 +99,8 @@ EXCHANGES: Mapping[str, Exchange] = {
     "unknown task": Exchange("GET", _TASK.format(id=_UNKNOWN), 404, "error"),
     "delete unknown task": Exchange("DELETE", _TASK.format(id=_UNKNOWN), 404, "error"),
     "delete cancelled task": Exchange("DELETE", _TASK.format(id=SAMPLES["cancelled"].id), 404, "error"),
-    "bad id": Exchange("GET", _TASK.format(id="nonsense"), 400, "error with issues"),
-    "delete bad id": Exchange("DELETE", _TASK.format(id="nonsense"), 400, "error with issues"),
+    "bad id": Exchange("GET", _TASK.format(id="nonsense"), 400, "invalid for a router or task"),
+    "delete bad id": Exchange("DELETE", _TASK.format(id="nonsense"), 400, "invalid for a router or task"),
     "body not JSON": _invalid(_CREATE, b"promptText=x"),
     "body not text": _invalid(_CREATE, b"\xff"),
     "body too deep": _invalid(_CREATE, b"[" * 200_000),
@@ -99,6 +112,7 @@ EXCHANGES: Mapping[str, Exchange] = {
     "no fields for a router": _invalid("/v1/generate/image", b"{}"),
     "unknown model": _invalid(_CREATE, b'{"model": "gen1"}'),
     "day that is none": _invalid("/v1/organization/usage", b'{"startDate": "2026-02-30"}'),
+    "usage of no object": _invalid("/v1/organization/usage", b"[]"),
     "upload": Exchange("POST", _UPLOADS, 200, "upload", b'{"filename": "a.png", "type": "ephemeral"}'),
     "upload of no medium": _invalid(_UPLOADS, b'{"filename": "a.txt", "type": "ephemeral"}'),
     "upload of no type": _invalid(_UPLOADS, b'{"filename": "a.png"}'),
@@ -116,7 +130,4 @@ EXCHANGES: Mapping[str, Exchange] = {
         "POST", _ROUTED, 404, "no router", json.dumps(body_for(_ROUTED, configId="unknown")).encode()
     ),
     "body missing": _invalid(_CREATE),
-    "body too large": Exchange("POST", _CREATE, 413, "error", _TOO_LARGE),
-    "upload too large": Exchange("POST", _UPLOADS, 413, "error", _TOO_LARGE),
-    "query too large": Exchange("POST", "/v1/organization/usage", 413, "error", _TOO_LARGE),
 }

@@ -3,14 +3,13 @@
 from typing import Any
 
 import pytest
-from sandbox_bodies import BY_MODEL, IMAGE, UNDOCUMENTED, WITHOUT_MODEL
+from sandbox_bodies import BY_PATH, IMAGE
 from sandbox_client import Client, Clock, connected
 
 from runway_mcp.sandbox import create_app
 
 _OPENING = 100_000
 _TODAY = "2027-01-15"  # the clock stands at eight in the morning
-_PATHS = [*BY_MODEL, *UNDOCUMENTED, *WITHOUT_MODEL]
 
 
 async def _balance(client: Client) -> int:
@@ -32,7 +31,7 @@ async def test_a_new_account_has_its_credits_and_no_usage(client: Client) -> Non
     assert await client.usage() == {"results": [], "models": []}
 
 
-@pytest.mark.parametrize("path", _PATHS)
+@pytest.mark.parametrize("path", BY_PATH)
 async def test_what_was_estimated_is_charged(client: Client, clock: Clock, path: str) -> None:
     """Each kind of task can be started and succeeds; its estimate stands until then, and is its cost afterwards."""
     task_id = await client.create(path)
@@ -62,9 +61,9 @@ async def test_what_was_estimated_is_charged(client: Client, clock: Clock, path:
         ("/v1/text_to_image", {"model": "gen4_image", "outputCount": 1e300}, 50),
         ("/v1/text_to_speech", {"promptText": "x" * 51}, 2),
         ("/v1/sound_effect", {}, 2),
-        ("/v1/sound_effect", {"duration": 30}, 5),
+        ("/v1/sound_effect", {"duration": 30}, 15),
         ("/v1/lip_sync", {"model": "gen4_turbo", "duration": -1}, 0),
-        ("/v1/lip_sync", {"model": "gen4_turbo", "duration": 1e300}, 500),
+        ("/v1/lip_sync", {"model": "gen4_turbo", "duration": 1e300}, 18_000),
     ],
 )
 async def test_a_task_is_priced_by_what_it_asks_for(
@@ -73,13 +72,6 @@ async def test_a_task_is_priced_by_what_it_asks_for(
     """By its model, its length, its files, their quality; what no rule limits makes no price absurd."""
     answer = await client.start(path, **changed)
     assert answer.json()["estimatedCost"] == {"credits": credit}
-
-
-async def test_as_many_files_come_as_were_asked_for(client: Client, clock: Clock) -> None:
-    """Each has a link of its own."""
-    task_id = await client.create("/v1/text_to_image", model="seedream5_pro", outputCount=3)
-    clock.now += 22
-    assert len(set((await client.task(task_id))["output"])) == 3
 
 
 async def test_credits_are_taken_at_creation_and_given_back_on_refund(client: Client, clock: Clock) -> None:
@@ -126,22 +118,7 @@ async def test_too_few_credits_are_a_refusal(clock: Clock) -> None:
         )
         assert await _balance(client) == 40
         assert (await client.organization())["usage"]["models"]["gen4.5"] == {"dailyGenerations": 1}
-        await client.create("/v1/image_to_video", ratio="1280:720", duration=8)
-        assert await _balance(client) == 0
-
-
-async def test_a_refund_can_be_spent_again(clock: Clock) -> None:
-    """A cancelled task makes room for another."""
-    async with connected(create_app(clock=clock, samples=False, opening_balance=100)) as client:
-        task_id = await client.create()
-        assert (await client.start()).status_code == 400
-        await client.delete(task_id)
-        assert (await client.start()).status_code == 200
-
-
-async def test_a_balance_is_never_below_nothing(clock: Clock) -> None:
-    """Not even where the samples cost more than was bought."""
-    async with connected(create_app(clock=clock, opening_balance=0)) as client:
+        await client.create("/v1/image_to_video", model="gen4_turbo", duration=8)
         assert await _balance(client) == 0
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 import anyio
 import httpx2
 import pytest
-from sandbox_client import FILE, Client
+from sandbox_client import Client
 from sandbox_wires import Wire, client_of, in_process, over_a_socket, serving, wires
 from support.waiting import until
 
@@ -62,15 +62,6 @@ async def test_a_download_breaks_after_so_many_bytes() -> None:
         assert len((await client.http.get(link, headers=rest)).content) == 1000
 
 
-async def test_a_cut_download_is_a_broken_connection_in_this_process_too() -> None:
-    """The client gets the error."""
-    async with in_process("GET /outputs 0B @1") as client:
-        link = await _link(client)
-        with pytest.raises(ConnectionError):
-            await client.http.get(link)
-        assert (await client.http.get(link)).status_code == 200
-
-
 @wires
 async def test_a_slow_download_is_whole(wire: Wire) -> None:
     """It comes in pieces, and takes its time."""
@@ -90,10 +81,3 @@ async def test_a_slow_download_ends_when_the_client_leaves() -> None:
             assert answer.status_code == 200
             assert server.server_state.tasks
         await until(lambda: not server.server_state.tasks, "the slow answer to end", timeout=5)
-
-
-async def test_a_file_arrives_whole_behind_a_fault_for_another_path() -> None:
-    """What is not asked for does not happen."""
-    async with in_process("POST /outputs 503", "GET /storage 503") as client:
-        assert (await client.store(await client.slot(), FILE)).status_code == 204
-        assert (await client.http.get(await _link(client))).status_code == 200

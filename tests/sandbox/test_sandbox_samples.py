@@ -13,65 +13,45 @@ async def test_the_samples_show_every_state_at_first_sight(sampled: Client) -> N
         *("PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")
     }
     assert (seen["running"]["progress"], seen["running_long"]["progress"]) == (0.25, 0.25)
-    assert seen["failed_moderation"]["failureCode"] == "SAFETY.INPUT.IMAGE"
     assert seen["failed_moderation"]["cost"]["credits"] > 0
-    assert seen["failed_internal"]["failureCode"].startswith("INTERNAL.BAD_OUTPUT")
 
 
 async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:
-    """They are timed from the first request that is let in, not from when the app was made."""
-    async with connected(create_app(clock=clock)) as client:
+    """They are timed from the first request that is let in, at the sandbox's speed."""
+    async with connected(create_app(clock=clock, speed=10)) as client:
         clock.now += 5000
         await client.http.get("/v1/organization", headers={"Authorization": "Bearer invalid"})
         clock.now += 5000
         running = SAMPLES["running"].id
         assert (await client.task(running))["progress"] == 0.25
-        clock.now += 59
+        clock.now += 5.9
         assert await client.status(running) == "RUNNING"
-        clock.now += 1
+        clock.now += 0.2
         assert await client.status(running) == "SUCCEEDED"
 
 
 async def test_the_long_samples_last_for_an_hour(sampled: Client, clock: Clock) -> None:
     """The pending one stays so, and the throttled one begins when the long run ends."""
-    pending, long, throttled = (SAMPLES[name].id for name in ("pending", "running_long", "throttled"))
-    assert await sampled.status(pending) == "PENDING"
-    clock.now += 3599
-    assert [await sampled.status(one) for one in (pending, long, throttled)] == ["PENDING", "RUNNING", "THROTTLED"]
-    clock.now += 1
-    assert [await sampled.status(one) for one in (pending, long, throttled)] == ["RUNNING", "SUCCEEDED", "PENDING"]
+    samples = [SAMPLES[name].id for name in ("pending", "running_long", "throttled")]
+    for seconds, expected in (
+        (0, ["PENDING", "RUNNING", "THROTTLED"]),
+        (3599, ["PENDING", "RUNNING", "THROTTLED"]),
+        (1, ["RUNNING", "SUCCEEDED", "PENDING"]),
+    ):
+        clock.now += seconds
+        assert [await sampled.status(one) for one in samples] == expected
 
 
 async def test_cancelling_the_long_sample_lets_the_throttled_one_start(sampled: Client) -> None:
-    """The slot is free at once."""
-    assert await sampled.status(SAMPLES["throttled"].id) == "THROTTLED"
     assert await sampled.delete(SAMPLES["running_long"].id) == 204
     assert await sampled.status(SAMPLES["throttled"].id) == "PENDING"
 
 
 async def test_the_cancelled_sample_stays(sampled: Client, clock: Clock) -> None:
-    """It was cancelled long ago and can still be read, but not be removed."""
-    task_id = SAMPLES["cancelled"].id
     clock.now += 86_400
-    assert await sampled.delete(task_id) == 404
-    assert await sampled.status(task_id) == "CANCELLED"
+    assert await sampled.delete(SAMPLES["cancelled"].id) == 404
+    assert await sampled.status(SAMPLES["cancelled"].id) == "CANCELLED"
 
 
 async def test_without_samples_there_are_none(client: Client) -> None:
-    """An empty account is empty."""
     assert [await client.status(sample.id) for sample in SAMPLES.values()] == ["gone"] * len(SAMPLES)
-
-
-async def test_speed_holds_for_samples_and_cancelled_tasks_too(clock: Clock) -> None:
-    """At ten times the speed the sample's minute and the cancelled task's minute last six seconds."""
-    async with connected(create_app(clock=clock, speed=10)) as client:
-        task_id = await client.create()
-        assert await client.delete(task_id) == 204
-        running = await client.task(SAMPLES["running"].id)
-        assert (running["progress"], running["createdAt"]) == (0.25, "2027-01-15T07:59:58.000Z")
-        clock.now += 5.9
-        assert await client.status(task_id) == "CANCELLED"
-        assert await client.status(SAMPLES["running"].id) == "RUNNING"
-        clock.now += 0.2
-        assert await client.status(task_id) == "gone"
-        assert await client.status(SAMPLES["running"].id) == "SUCCEEDED"

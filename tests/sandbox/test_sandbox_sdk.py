@@ -17,12 +17,12 @@ import runwayml
 import uvicorn
 from runwayml import AsyncRunwayML, RunwayML, omit
 from runwayml.lib import polling
-from sandbox_bodies import BY_MODEL, IMAGE, WITHOUT_MODEL, bodies
+from sandbox_bodies import IMAGE, bodies
 from sandbox_client import Clock
 from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
-from runway_mcp.sandbox.media import render
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 _UNKNOWN = "11111111-1111-4111-8111-111111111111"
 
@@ -94,7 +94,7 @@ def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML
 def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> None:
     """A slot, the form to the storage by the SDK's own client, the URI as an input; twice, to the same effect."""
     file = tmp_path / "first frame.png"
-    file.write_bytes(render("image", 0))
+    file.write_bytes(OUTPUTS["image"].path.read_bytes())
     for metadata in (omit, "about it"):
         upload = sdk.uploads.create_ephemeral(file=file, file_metadata=metadata)
         task = sdk.image_to_video.create(model="gen4_turbo", prompt_image=upload.uri, ratio="1280:720")
@@ -106,7 +106,7 @@ def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> No
 async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
     """From memory, with a name; what is too small the storage refuses."""
     async with AsyncRunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as sdk:
-        upload = await sdk.uploads.create_ephemeral(file=("voice.wav", render("audio", 0)))
+        upload = await sdk.uploads.create_ephemeral(file=("voice.wav", OUTPUTS["audio"].path.read_bytes()))
         task = await sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
         assert (await task.wait_for_task_output(timeout=5)).status == "SUCCEEDED"
         with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
@@ -161,7 +161,7 @@ def _method(path: str) -> str:
     return name if name.startswith("recipes") else f"{name}.create"
 
 
-@pytest.mark.parametrize("path", [*BY_MODEL, *WITHOUT_MODEL])
+@pytest.mark.parametrize("path", dict.fromkeys(path for path, _ in bodies(documented_only=True)))
 async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
     """Every model of every endpoint, with the body that we would send, and the answers are what it expects."""
     sent: list[httpx.Request] = []

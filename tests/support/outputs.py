@@ -2,21 +2,26 @@
 
 import hashlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import httpx2
 from support.scripted import Sleeper
 from support.upstream import Reply, Request, Script, Upstream, reply, upstream
 
-from runway_mcp.files.downloads import LARGEST, Failed, Report, Saved, download
+from runway_mcp.files.download import MAX_BYTES, MAX_SECONDS, DownloadLimits, Failed, Output, Saved
+from runway_mcp.files.downloads import Downloads, Report
+from runway_mcp.files.file_client import open_file_client
+from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.transfers import Transfers, open_transfers
-from runway_mcp.sandbox.media import render
+from runway_mcp.mcp_server.file_messages import explain
+from runway_mcp.sandbox.output_files import OUTPUTS
 
 STEM = "08388106-1b46-4f5c-bd46-1c1d7ee86892"
-VIDEO, PICTURE, SOUND = render("video", 0), render("image", 1), render("audio", 2)
+VIDEO, PICTURE, SOUND = (OUTPUTS[kind].path.read_bytes() for kind in OUTPUTS)
 
 
 class Host:
@@ -54,46 +59,65 @@ class Host:
         return Reply(answer.data[:end], then="hang" if self.stuck else "close")
 
 
-RequestRecord = Callable[..., Coroutine[object, object, list[Saved | Failed]]]
+@dataclass(slots=True)
+class Saving:
+    """What saves the outputs of a host to a folder.
+
+    Attributes:
+        api: The host.
+        downloads: The caller's downloads.
+        sleep: What waits before a retry.
+        urls: The links.
+    """
+
+    api: Upstream
+    downloads: Downloads
+    sleep: Sleeper
+    urls: Sequence[str | None]
+    path: Path
+
+    async def __call__(self, timeout: float = 20, report: Report | None = None) -> list[Output]:
+        """Save all outputs."""
+        destination = Folders([self.path]).destination(None)
+        return await self.downloads.save(destination, self.urls, stem=STEM, timeout=timeout, report=report)
+
+    @property
+    def ranges(self) -> list[str | None]:
+        """The Range that each request had."""
+        return [request.headers.get("range") for request in self.api.requests]
 
 
 @asynccontextmanager
-async def saving(script: Script, path: Path, outputs: int = 1) -> AsyncGenerator[tuple[Upstream, RequestRecord]]:
-    """A host, and what saves its outputs to `path`."""
-    async with upstream(script) as api, open_transfers(own_origin=api.url) as transfers:
-        urls = [f"{api.url}/{number}.exe?_jwt=secret" for number in range(1, outputs + 1)]
-
-        async def save(
-            timeout: float = 20, largest: int = LARGEST, report: Report | None = None
-        ) -> list[Saved | Failed]:
-            return await save_to(path, transfers, urls, timeout=timeout, largest=largest, report=report)
-
-        with anyio.fail_after(20):
-            yield api, save
-
-
-async def save_to(
+async def saving(
+    script: Script | httpx2.AsyncBaseTransport,
     path: Path,
-    transfers: Transfers,
-    urls: Sequence[str | None],
+    outputs: int = 1,
     *,
-    timeout: float = 20,
-    largest: int = LARGEST,
-    report: Report | None = None,
-) -> list[Saved | Failed]:
-    """Save to a folder, without waiting before what is tried anew."""
-    with Folders([path]).folder(None) as folder:
-        return await download(
-            transfers, folder, urls, stem=STEM, timeout=timeout, largest=largest, report=report, sleep=Sleeper()
-        )
+    max_bytes: int = MAX_BYTES,
+    max_seconds: float = MAX_SECONDS,
+) -> AsyncGenerator[Saving]:
+    """A host on a real socket or in this process, and what saves from it; the end cancels what still runs."""
+    transport = script if isinstance(script, httpx2.AsyncBaseTransport) else None
+    async with upstream([] if isinstance(script, httpx2.AsyncBaseTransport) else script) as api:
+        origin = "http://sandbox.localhost" if transport else api.url
+        sleep = Sleeper()
+        urls = [f"{origin}/{number}.exe?_jwt=secret" for number in range(1, outputs + 1)]
+        with anyio.fail_after(20):
+            async with (
+                open_file_client(own_origin=origin, own_transport=transport) as client,
+                anyio.create_task_group() as tasks,
+            ):
+                limits = DownloadLimits(max_bytes, max_seconds, sleep=sleep)
+                yield Saving(api, Downloads(client, tasks, limits), sleep, urls, path)
+                tasks.cancel_scope.cancel()
 
 
 def names(path: Path) -> list[str]:
-    """The names in a folder, hidden ones last and as one word each."""
+    """The names in a folder, hidden ones last."""
     return sorted((entry.name for entry in path.iterdir()), key=lambda name: (name.startswith("."), name))
 
 
-def saved(found: Saved | Failed) -> Saved:
+def saved(found: Output) -> Saved:
     """The output, which was saved, and whose file is what is told of it."""
     assert isinstance(found, Saved), found
     data = found.path.read_bytes()
@@ -101,10 +125,9 @@ def saved(found: Saved | Failed) -> Saved:
     return found
 
 
-def failed(found: Saved | Failed, *, retryable: bool = True) -> str:
+def failed(found: Output, *, retryable: bool = True) -> FilesError:
     """Why it was not saved, and whether the same call may help; nothing of a link is told."""
     assert isinstance(found, Failed), found
-    assert "secret" not in found.error
-    assert found.retryable is retryable, found.error
-    assert found.error.endswith(".")
+    assert found.error.retryable is retryable, found.error
+    assert "secret" not in repr(found.error) + explain(found.error)
     return found.error

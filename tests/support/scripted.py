@@ -13,9 +13,10 @@ from pydantic import JsonValue, SecretStr
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.connection import RunwayAuth, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
-from runway_mcp.files.allowed import AllowedFiles
+from runway_mcp.files.caller_files import CallerFiles
+from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.transfers import open_transfers
 from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
 from runway_mcp.history.sqlite import open_history
 from runway_mcp.tasks.background_tasks import open_background_tasks
@@ -117,14 +118,15 @@ async def context_of(
         poller_of(client, poll_seconds=0.05) as poller,
         open_background_tasks() as background,
         open_history(history) as opened,
-        open_transfers() as transfers,
+        open_file_client() as files,
+        anyio.create_task_group() as downloads,
     ):
 
         async def ledger_history() -> History:
             return opened
 
-        async def no_files() -> AllowedFiles:
-            return AllowedFiles(Folders(()), takes_roots=False, transfers=transfers)
+        async def no_files() -> CallerFiles:
+            return CallerFiles(lambda: Folders(()), files, Downloads(files, downloads), takes_roots=False)
 
         ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
         tasks = TaskOperations(

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never longer than said."""
+"""Waiting for a condition, never longer than said; and a clock that need not be waited for."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -6,6 +6,16 @@ from typing import TypeVar
 import anyio
 
 Case = TypeVar("Case")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
 
 
 async def until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:

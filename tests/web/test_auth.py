@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from support.faulty import FaultyWire, faulty_client
 from support.process import call
 from support.served import headers_of
-from support.serving import authorized, served
+from support.serving import served
 
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
@@ -27,7 +27,8 @@ from runway_mcp.web.auth import (
     ScopeChallengeMiddleware,
     VerifierUnavailableError,
 )
-from runway_mcp.web.auth.bearer import MAX_LOOKED_AT
+from runway_mcp.web.auth.bearer import MAX_CONCURRENT
+from runway_mcp.web.auth.token_watch import TokenWatch
 from runway_mcp.web.origin_policy import OriginPolicy
 
 RUNNING = SAMPLES["running"].id
@@ -67,7 +68,7 @@ async def url() -> AsyncGenerator[str]:
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()), poll_seconds=0.05)
     app = build_app(
         build_server(callers, local=ANONYMOUS),
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=AUTHENTICATION,
@@ -75,6 +76,11 @@ async def url() -> AsyncGenerator[str]:
     )
     async with served(app) as one:
         yield one
+
+
+def authenticated(app: ASGIApp, authentication: Authentication) -> Authenticated:
+    """`app` behind authentication; no token is verified twice."""
+    return Authenticated(app, authentication, TokenWatch(authentication.verifier, lambda _: None))
 
 
 async def posted(url: str, *authorization: str) -> httpx2.Response:
@@ -170,19 +176,11 @@ async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
     assert challenge.endswith(f'resource_metadata="{METADATA}"')
 
 
-async def test_what_a_scope_suffices_for_is_served_as_ever(url: str) -> None:
-    """A client that may only read gets its answers whole."""
-    for name, mode in (("reader", "auto"), ("reader", "legacy"), ("ann", "auto")):
-        async with authorized(f"{url}/mcp", name, mode=mode) as client:
-            result = await client.call_tool("runway_getTask", {"taskId": RUNNING})
-        assert (result.structured_content or {})["id"] == RUNNING
-
-
-async def forbidding(app: ASGIApp, scopes: frozenset[str], method: str = "POST") -> tuple[int, bytes]:
+async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
     """What `app` comes to behind the one that answers for missing scopes."""
     scope: Scope = {
         "type": "http",
-        "method": method,
+        "method": "POST",
         "path": "/",
         "headers": [],
         SCOPE_KEY: RequestRecord(id="1", caller=Caller("ann", scopes=scopes)),
@@ -202,28 +200,30 @@ async def forbidding(app: ASGIApp, scopes: frozenset[str], method: str = "POST")
     return status, body
 
 
-async def test_only_where_a_scope_is_missing_is_the_answer_replaced() -> None:
-    """Whoever has every scope gets each answer as it is."""
+async def parts() -> AsyncGenerator[bytes]:
+    """A response in two parts."""
+    yield b"one "
+    yield b"two"
+
+
+@pytest.mark.parametrize("scopes", [{READ}, {READ, WRITE}])
+async def test_a_response_passes_as_it_is_unless_a_scope_is_missing(scopes: set[str]) -> None:
+    """In one part or several."""
+    assert await forbidding(PlainTextResponse("whole"), frozenset(scopes)) == (200, b"whole")
+    assert await forbidding(StreamingResponse(parts(), 200), frozenset(scopes)) == (200, b"one two")
+
+
+@pytest.mark.parametrize("in_parts", [True, False])
+async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(*, in_parts: bool) -> None:
+    """However late the server finds that out."""
 
     async def refused(scope: Scope, receive: Receive, send: Send) -> None:
         RequestRecord.from_scope(scope).missing_scope = WRITE
-        await PlainTextResponse("what was asked for")(scope, receive, send)
+        response = StreamingResponse(parts(), 200) if in_parts else PlainTextResponse("one two")
+        await response(scope, receive, send)
 
-    served_whole = PlainTextResponse("what was asked for")
-    for scopes in ({READ}, {READ, WRITE}):
-        assert await forbidding(served_whole, frozenset(scopes)) == (200, b"what was asked for")
     status, body = await forbidding(refused, frozenset({READ}))
-    assert (status, b"asked for" in body) == (403, False)
-
-
-async def test_what_can_not_be_a_call_is_not_held_back() -> None:
-    """The head of an older client's stream comes before there is anything on it."""
-
-    async def begun(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    assert await forbidding(begun, frozenset({READ}), "GET") == (200, b"")
-    assert await forbidding(begun, frozenset({READ})) == (0, b"")
+    assert (status, b"one" in body) == (403, False)
 
 
 async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
@@ -239,7 +239,7 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
     async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("served")(scope, receive, send)
 
-    guarded = Authenticated(nothing, Authentication(Slow()))
+    guarded = authenticated(nothing, Authentication(Slow()))
 
     async def ask(address: str, token: str) -> None:
         async def send(message: Message) -> None:
@@ -255,48 +255,14 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as asking:
-            for _ in range(MAX_LOOKED_AT):
+            for _ in range(MAX_CONCURRENT):
                 asking.start_soon(ask, "10.0.0.1", "slow")
             await anyio.wait_all_tasks_blocked()
             await ask("10.0.0.1", "other")
             await ask("10.0.0.2", "other")
             assert answered == [("10.0.0.1", 429), ("10.0.0.2", 200)]
             release.set()
-    assert answered[2:] == [("10.0.0.1", 200)] * MAX_LOOKED_AT
-
-
-async def test_an_answer_in_parts_stays_in_parts() -> None:
-    """Once it is known that nothing is missing; of one that comes too late, nothing gets out."""
-
-    async def parts() -> AsyncGenerator[bytes]:
-        yield b"one "
-        yield b"two"
-
-    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
-        RequestRecord.from_scope(scope).missing_scope = WRITE
-        await StreamingResponse(parts(), 200)(scope, receive, send)
-
-    assert await forbidding(StreamingResponse(parts(), 200), frozenset({READ})) == (200, b"one two")
-    status, body = await forbidding(refused, frozenset({READ}))
-    assert status == 403
-    assert b"one" not in body
-
-
-async def test_what_is_no_request_passes_the_door() -> None:
-    """The app's own start and stop."""
-    seen: list[str] = []
-
-    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
-        seen.append(scope["type"])
-
-    async def receive() -> Message:
-        raise AssertionError
-
-    async def send(_message: Message) -> None:
-        raise AssertionError
-
-    await Authenticated(app, AUTHENTICATION)({"type": "lifespan"}, receive, send)
-    assert seen == ["lifespan"]
+    assert answered[2:] == [("10.0.0.1", 200)] * MAX_CONCURRENT
 
 
 async def test_nothing_shows_a_token_or_key() -> None:

@@ -20,29 +20,18 @@ from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, PlainTextResponse
 from support.authority import EC, ED, OTHER_RSA, RSA, AuthorizationServer
-from support.waiting import together, until
+from support.waiting import Clock, together, until
 
 from runway_mcp.api.connection import trust
 from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import VerifierUnavailableError
-from runway_mcp.web.auth.jwks import FRESH_SECONDS, RENEW_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
+from runway_mcp.web.auth.jwks import FRESH_SECONDS, REFRESH_SECONDS, RETRY_SECONDS, STALE_SECONDS, Jwks
 from runway_mcp.web.auth.oauth import MAX_TOKEN, OAuthVerifier
 from runway_mcp.web.auth.oidc_discovery import MAX_REPLY, OidcDiscovery, OidcDiscoveryError
 from runway_mcp.web.auth.token_claims import Audience
 
 US = "https://mcp.example/mcp"
 KEY = SecretStr("key_of_alice")
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def verifier_of(server: AuthorizationServer, clock: Clock | None = None, audience: str = US) -> OAuthVerifier:
@@ -262,7 +251,7 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_id_once_a_minute(s
     for _ in range(5):
         assert await caller(verifier, server.token(aud=US, key=new)) is None
     assert server.count("/jwks") == 1
-    clock.now += RENEW_SECONDS
+    clock.now += REFRESH_SECONDS
     assert await caller(verifier, server.token(aud=US, key=new))
     for number in range(5):
         assert await caller(verifier, server.token(aud=US, header={"kid": f"unknown {number}"})) is None
@@ -301,7 +290,7 @@ async def test_while_the_issuer_is_down_known_keys_go_on_counting(
     with pytest.raises(VerifierUnavailableError):
         await caller(verifier, token)
     del server.replies["/jwks"]
-    clock.now += RENEW_SECONDS
+    clock.now += REFRESH_SECONDS
     assert await caller(verifier, token)
 
 

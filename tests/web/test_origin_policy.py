@@ -18,7 +18,6 @@ ROUTES = (
     ("GET", f"/v1/tasks/{SAMPLES['running'].id}"),
     ("DELETE", f"/v1/tasks/{SAMPLES['running'].id}"),
     ("GET", "/openapi.json"),
-    ("GET", "/docs"),
     ("GET", "/healthz"),
     ("HEAD", "/readyz"),
     ("GET", "/metrics"),
@@ -40,7 +39,7 @@ async def served() -> AsyncGenerator[Served]:
     async with serving_http(None, "--metrics", *names) as one:
         yield one
         await one.server.stop("SIGTERM")
-        await one.server.ends_quietly(timeout=5)
+        await one.server.ends_quietly(timeout=20)
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -138,7 +138,7 @@ async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Re
         with anyio.fail_after(5):
             await seen.wait()
         await stopped.server.stop("SIGTERM")
-        await stopped.server.ends_quietly(timeout=5)
+        await stopped.server.ends_quietly(timeout=20)
     await wait(other)
     first, second = results
     assert (first.structured_content or {})["status"] in {"PENDING", "RUNNING"}

@@ -24,7 +24,6 @@ from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
-from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
@@ -36,7 +35,7 @@ from runway_mcp.web.rest import task_route
 
 RUNNING = SAMPLES["running"].id
 SCOPES = {"GET": READ, "DELETE": WRITE}
-DOCUMENT = document(TaskOutput, SCOPES, authenticated=True)
+DOCUMENT = document(SCOPES, authenticated=True, sandbox=False)
 TASK_RUNS = reply(200, task("RUNNING"))
 
 
@@ -92,12 +91,12 @@ async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[De
     authentication = Authentication(Names())
     app = build_app(
         build_server(callers, toolsets=[CAPABILITY], local=ANONYMOUS),
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=ANONYMOUS,
         authentication=authentication,
         routes=[task_route(callers, scopes, authentication)],
-        tell=[lambda call: heard.append(call.method)],
+        on_request_end=[lambda call: heard.append(call.method)],
     )
     async with desk.http, served(app) as desk.url:
         yield desk
@@ -295,7 +294,7 @@ async def test_a_path_that_leads_nowhere_is_404(desk: Desk) -> None:
     for path in ("/v1/organization", "/v1/tasks", "/v1/tasks/../organization"):
         answer = await desk.http.get(desk.url + path, headers={"Authorization": "Bearer lost"})
         assert (answer.status_code, answer.json()) == (404, {"error": "Not Found."})
-    for broken in (f"/v1/tasks/{ID}%0a", f"/v1/tasks/{ID}%0d%0aX", "/docs%0a"):
+    for broken in (f"/v1/tasks/{ID}%0a", f"/v1/tasks/{ID}%0d%0aX", "/openapi.json%0a"):
         for method in ("GET", "DELETE"):
             answer = await desk.http.request(method, desk.url + broken, headers={"Authorization": "Bearer lost"})
             assert (answer.status_code, "line break" in answer.text) == (400, True)

@@ -1,4 +1,4 @@
-"""What the tools that move files do."""
+"""The calls of the tools that move files."""
 
 from base64 import b64encode
 from contextlib import suppress
@@ -10,13 +10,16 @@ from mcp_types import CallToolResult, ContentBlock, ImageContent, ListRootsResul
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, Task, parse_task_id
-from runway_mcp.files.allowed import AllowedFiles
-from runway_mcp.files.downloads import Failed, Report, Saved
-from runway_mcp.files.folders import FilesError, Folder, Folders
-from runway_mcp.files.paths import parse_path
-from runway_mcp.files.uploads import UploadError, upload
+from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.files.caller_files import CallerFiles
+from runway_mcp.files.download import Failed, InProgress, Output, Saved
+from runway_mcp.files.downloads import Report
+from runway_mcp.files.file_errors import FilesError
+from runway_mcp.files.folders import Destination, Folders
+from runway_mcp.files.paths import InvalidPathError, parse_path
+from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
@@ -30,10 +33,11 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     context = ctx.request_context.lifespan_context
     files = await context.files()
     try:
-        with await to_thread.run_sync(_folders(files, roots).open_input, path) as file:
-            uploaded = await upload(context.api, files.transfers, file, report=_reporter(ctx))
-    except (FilesError, UploadError) as error:
-        return results.error_result(str(error))
+        folders = await _folders(files, roots)
+        with await to_thread.run_sync(folders.open_input, path) as file:
+            uploaded = await upload(context.api, files.client, file, report=_reporter(ctx))
+    except FilesError as error:
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.error_result(f"{error} Nothing was uploaded, and nothing is charged.")
     return results.json_result(
@@ -50,73 +54,72 @@ async def download_to(
     files = await context.files()
     try:
         task_id = parse_task_id(text)
-        with await to_thread.run_sync(_folders(files, roots).folder, directory) as folder:
-            outputs = await save_outputs(context, task_id, folder, report=_reporter(ctx))
-            shown, unshown = await to_thread.run_sync(_images, folder, outputs) if inline else ([], [])
-    except (FilesError, InvalidTaskIdError) as error:
+        folders = await _folders(files, roots)
+        destination = await to_thread.run_sync(folders.destination, directory)
+        outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
+        shown, unshown = await to_thread.run_sync(_images, destination, outputs) if inline else ([], [])
+    except InvalidTaskIdError as error:
         return results.error_result(str(error))
-    except NoOutputError as error:
-        return results.error_result(_no_output(error.task))
+    except (FilesError, NoOutputError) as error:
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
     return _downloaded(task_id, outputs, shown, unshown)
 
 
-def _no_output(task: Task) -> str:
-    if task.status == "SUCCEEDED":
-        return "Nothing was saved: the task has SUCCEEDED, but Runway names no output of it."
-    advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
-    status = results.describe(task)
-    return f"Nothing was saved: the task is {status}, and only one that has SUCCEEDED has outputs. {advice}"
-
-
-def _folders(files: AllowedFiles, roots: ListRootsResult) -> Folders:
-    """The folders that a call may use: the operator's, else the host's."""
+async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
+    """Return the folders that a call may use: the operator's, else the host's."""
+    if folders := await files.folders():
+        return folders
     given = list[Path]()
     for root in roots.roots:
-        with suppress(ValueError):
+        with suppress(InvalidPathError):
             given.append(Path(parse_path(str(root.uri))))
-    return files.folders or Folders(given, of_host=True)
+    return await to_thread.run_sync(lambda: Folders(given, from_host=True))
 
 
 def _reporter(ctx: Context[CallerContext]) -> Report:
     async def report(done: int, total: int | None) -> None:
-        of = f" of {total / MEGABYTE:.1f}" if total else ""
-        await ctx.report_progress(done, total, f"{done / MEGABYTE:.1f}{of} MB")
+        size, unit = (MEGABYTE, "MB") if (total or done) >= MEGABYTE else (1024, "kB")
+        of = f" of {total / size:.1f}" if total else ""
+        await ctx.report_progress(done, total, f"{done / size:.1f}{of} {unit}")
 
     return report
 
 
-def _images(folder: Folder, outputs: list[Saved | Failed]) -> tuple[list[ContentBlock], list[int]]:
-    """The saved images that a result has room for, and the numbers of the outputs that it does not carry."""
+def _images(destination: Destination, outputs: list[Output]) -> tuple[list[ContentBlock], list[int]]:
+    """Return the saved images that a result has room for, and the numbers of the saved outputs that it leaves out."""
     shown, unshown, room = list[ContentBlock](), list[int](), MAX_INLINE
-    for output in outputs:
-        if isinstance(output, Failed):
-            continue
-        if not output.content_type.startswith("image/") or output.size > room:
-            unshown.append(output.index)
-            continue
-        try:
-            with folder.open_file(output.path.name) as file:
-                data = file.file.read(room)
-        except OSError:
-            unshown.append(output.index)
-            continue
-        room -= len(data)
-        shown.append(ImageContent(data=b64encode(data).decode(), mime_type=output.content_type))
+    saved = [output for output in outputs if isinstance(output, Saved)]
+    if not saved:
+        return shown, unshown
+    with destination.open() as folder:
+        for output in saved:
+            data = b""
+            if output.content_type.startswith("image/") and output.size <= room:
+                with suppress(OSError), folder.open_file(output.path.name) as file:
+                    data = file.file.read(room)
+            if data:
+                room -= len(data)
+                shown.append(ImageContent(data=b64encode(data).decode(), mime_type=output.content_type))
+            else:
+                unshown.append(output.index)
     return shown, unshown
 
 
-def _downloaded(
-    task_id: str, outputs: list[Saved | Failed], shown: list[ContentBlock], unshown: list[int]
-) -> CallToolResult:
+def _downloaded(task_id: str, outputs: list[Output], shown: list[ContentBlock], unshown: list[int]) -> CallToolResult:
     saved = [output for output in outputs if isinstance(output, Saved)]
-    notes = list[str]()
     failed = [output for output in outputs if isinstance(output, Failed)]
+    unfinished = [output for output in outputs if isinstance(output, InProgress)]
+    notes = list[str]()
+    if unfinished:
+        notes.append(
+            f"Still downloading: output {_numbers(unfinished)}. This goes on in the background; repeat the call to "
+            "wait for it and get the path."
+        )
     if failed:
-        notes.append(f"Not saved: output {', '.join(str(output.index) for output in failed)}.")
-    if any(output.retryable for output in failed):
-        notes.append("The same call may bring what is missing.")
+        retry = " Repeat the call to try again." if any(output.error.retryable for output in failed) else ""
+        notes.append(f"Not saved: output {_numbers(failed)}.{retry}")
     if unshown:
         numbers = ", ".join(map(str, unshown))
         notes.append(f"Not inline: output {numbers}. Only images are, of {MAX_INLINE:,} bytes together at most.")
@@ -126,18 +129,26 @@ def _downloaded(
         ResourceLink(uri=file.path.as_uri(), name=file.path.name, mime_type=file.content_type, size=file.size)
         for file in saved
     ]
-    result.is_error = not saved
+    result.is_error = not saved and not unfinished
     return result
 
 
-def _file(output: Saved | Failed) -> JsonValue:
-    if isinstance(output, Failed):
-        return {"index": output.index, "error": output.error}
-    return {
-        "index": output.index,
-        "path": str(output.path),
-        "size": output.size,
-        "contentType": output.content_type,
-        "sha256": output.sha256,
-        "wasThere": output.was_there,
-    }
+def _numbers(outputs: list[Failed] | list[InProgress]) -> str:
+    return ", ".join(str(output.index) for output in outputs)
+
+
+def _file(output: Output) -> JsonValue:
+    match output:
+        case Failed():
+            return {"index": output.index, "error": explain(output.error)}
+        case InProgress():
+            return {"index": output.index, "downloaded": output.size, "total": output.total}
+        case _:
+            return {
+                "index": output.index,
+                "path": str(output.path),
+                "size": output.size,
+                "contentType": output.content_type,
+                "sha256": output.sha256,
+                "wasThere": output.was_there,
+            }

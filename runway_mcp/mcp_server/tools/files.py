@@ -1,6 +1,6 @@
-"""The tools that move files: an input from this machine's disk to Runway, outputs from Runway to the disk.
+"""The tools that move files: inputs from this machine's disk to Runway, outputs from Runway to the disk.
 
-What runs is in `moving`, which is loaded with the first file: it would be added to every start.
+`file_calls` is loaded with the first file, to keep the server's start short.
 """
 
 from typing import Annotated
@@ -27,13 +27,15 @@ class DownloadOutput(Output):
     """The outputs of a task."""
 
     id: str = Field(description="The task's id.")
-    files: object = Field(description="Of each output index, path, size, contentType, sha256, wasThere; or error.")
+    files: object = Field(
+        description="For each output: index, path, size, contentType, sha256, wasThere; or downloaded, total; or error."
+    )
 
 
 async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
-    """Ask the host for its folders, where they are what is allowed and it can tell them."""
+    """Ask the host for its folders, if they count and it can name them."""
     files = await ctx.request_context.lifespan_context.files()
-    if not files.takes_roots or files.folders or not can_tell_roots(ctx):
+    if not files.takes_roots or await files.folders() or not can_tell_roots(ctx):
         return ListRootsResult(roots=[])
     return await ask_for_roots(ctx)
 
@@ -90,8 +92,8 @@ DOWNLOAD_OUTPUT = Tool(
     title="Save a Runway task's output",
     description=(
         "Save the outputs of a task that SUCCEEDED to this server's disk, before their URLs expire. Writes to allowed "
-        "folders only, never over a file; called again it goes on, or tells where they are. Returns path, size, type "
-        "and SHA-256 of each. Costs nothing."
+        "folders only, never over a file. A download that takes over 45 s goes on in the background: repeat the call "
+        "to get its path. Returns path, size, type and SHA-256 of each. Costs nothing."
     ),
     annotations=ToolAnnotations(
         read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True

@@ -1,7 +1,4 @@
-"""Who calls: access tokens checked, and what a caller may not do answered as OAuth has it.
-
-What checks a token is handed in: the file of tokens, or the authorization server's word.
-"""
+"""Bearer authentication of callers, and OAuth's error responses for what they may not do."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
-from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp_types import INVALID_REQUEST
-from pydantic import AnyHttpUrl, ConfigDict, Field, TypeAdapter
+from pydantic import AnyHttpUrl, ConfigDict, SecretStr, TypeAdapter
+from starlette.datastructures import Headers
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
@@ -20,72 +18,41 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runway_mcp.observability.request_record import RequestRecord
-from runway_mcp.tasks.callers import SCOPES, Caller
+from runway_mcp.tasks.callers import SCOPES
+from runway_mcp.web.auth.token_watch import TokenWatch
+from runway_mcp.web.auth.verifier import CallerToken, VerifierUnavailableError
 
 RETRY_SECONDS = 5
-MAX_LOOKED_AT = 10
-"""Tokens from one address that are looked at at once."""
+MAX_CONCURRENT = 10
+"""Tokens from one address that are verified concurrently."""
 _URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
-"""A URL as it was written: an issuer is compared letter by letter, and a slash more is another issuer."""
-
-
-def _nothing() -> None:
-    """Do nothing."""
-
-
-class CallerToken(AccessToken):
-    """What a verifier makes of an access token: whose it is. The token itself is not kept.
-
-    Attributes:
-        caller: Who shows it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    token: str = Field(exclude=True, repr=False)
-    caller: Caller = Field(exclude=True, repr=False)
-
-    @classmethod
-    def of(cls, caller: Caller) -> "CallerToken":
-        """The token of a caller, without the token."""
-        return cls(
-            token="",
-            client_id=caller.subject,
-            scopes=sorted(caller.scopes),
-            subject=caller.subject,
-            claims={"iss": caller.issuer} if caller.issuer else None,
-            caller=caller,
-        )
-
-
-class VerifierUnavailableError(Exception):
-    """Whether a token holds can't be told now. Its message goes to the caller."""
+"""A URL kept as it was written, because clients compare an issuer character by character."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """How callers prove who they are.
+    """How callers authenticate.
 
     Attributes:
-        verifier: Turns a token into a `CallerToken`, or None where it does not hold. It may raise
+        verifier: Returns the `CallerToken` of a token, or None if it does not hold. It may raise
             `VerifierUnavailableError`.
-        issuer: The authorization server that clients are sent to, where there is one.
-        resource: The URL of the MCP endpoint as clients know it, where there is an issuer.
-        reread: Reads the operator's files anew.
+        issuer: The authorization server that clients are sent to, if there is one.
+        resource: The URL of the MCP endpoint as clients know it, if there is an issuer.
+        reread: Reads the operator's files again.
     """
 
     verifier: TokenVerifier
     issuer: str | None = None
     resource: str | None = None
-    reread: Callable[[], object] = _nothing
+    reread: Callable[[], object] = lambda: None
 
     @property
     def metadata_url(self) -> AnyHttpUrl | None:
-        """Where the protected resource metadata (RFC 9728) stands."""
+        """The URL of the protected resource metadata (RFC 9728)."""
         return build_resource_metadata_url(_URL.validate_python(self.resource)) if self.resource else None
 
     def routes(self) -> list[Route]:
-        """The metadata's route."""
+        """Return the route of the metadata, if there is an authorization server."""
         if not self.resource or not self.issuer:
             return []
         return create_protected_resource_routes(
@@ -95,17 +62,22 @@ class Authentication:
         )
 
     def required(self, app: ASGIApp) -> ASGIApp:
-        """`app` behind the demand for a token that holds."""
+        """Return `app` behind a check that the caller showed a valid token."""
         return RequireAuthMiddleware(app, [], self.metadata_url)
 
     def forbidden(self, scope: str, *, as_message: bool = False) -> Response:
-        """The answer to a request for which the token lacks a scope; over MCP `as_message`, which clients show."""
+        """Return the response to a request whose token lacks a scope.
+
+        Args:
+            scope: The scope that is missing.
+            as_message: Whether the body is a JSON-RPC error, which MCP clients show.
+        """
         description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
         message = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": description}}
         return self._refusal(403, "insufficient_scope", description, body=message if as_message else None, scope=scope)
 
     def ambiguous(self) -> Response:
-        """The answer to a request that shows several tokens: whose it is can't be told."""
+        """Return the response to a request with several tokens, whose caller is unclear."""
         return self._refusal(400, "invalid_request", "There is more than one Authorization header.")
 
     def _refusal(
@@ -119,68 +91,66 @@ class Authentication:
         return JSONResponse(body, status, {"WWW-Authenticate": f"Bearer {challenge}", "Cache-Control": "no-store"})
 
 
-class _TooManyStrangersError(Exception):
-    """Too many tokens that one address has shown are being looked at."""
+class _TooManyTokensError(Exception):
+    """Too many tokens of one address are being verified."""
 
 
 class _Backend(BearerAuthBackend):
-    """Looks at a few tokens from one address at a time: an authorization server is not to be flooded through us."""
+    """Verifies few tokens of one address at a time, so that nobody floods the authorization server through us."""
 
     def __init__(self, verifier: TokenVerifier) -> None:
         super().__init__(verifier)
-        self._looking: Counter[str] = Counter()
+        self._verifying: Counter[str] = Counter()
 
     async def authenticate(self, conn: HTTPConnection) -> Any:
         address = conn.client.host if conn.client else ""
-        if self._looking[address] >= MAX_LOOKED_AT:
-            raise _TooManyStrangersError
-        self._looking[address] += 1
+        if self._verifying[address] >= MAX_CONCURRENT:
+            raise _TooManyTokensError
+        self._verifying[address] += 1
         try:
             return await super().authenticate(conn)
         finally:
-            self._looking[address] -= 1
-            if not self._looking[address]:
-                del self._looking[address]
+            self._verifying[address] -= 1
+            if not self._verifying[address]:
+                del self._verifying[address]
 
 
 class Authenticated:
-    """Finds out whose each request is, and puts it into the request's record."""
+    """Finds the caller of each request, puts it into the request's record, and has its token watched."""
 
-    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+    def __init__(self, app: ASGIApp, authentication: Authentication, watch: TokenWatch) -> None:
+        self._app = app
         self._authentication = authentication
-        self._app = AuthenticationMiddleware(_Known(app), backend=_Backend(authentication.verifier))
+        self._watch = watch
+        self._middleware = AuthenticationMiddleware(self._serve, backend=_Backend(authentication.verifier))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and len(HTTPConnection(scope).headers.getlist("authorization")) > 1:
+        if len(Headers(scope=scope).getlist("authorization")) > 1:
             await self._authentication.ambiguous()(scope, receive, send)
             return
         try:
-            await self._app(scope, receive, send)
-        except _TooManyStrangersError:
-            message = "Too many access tokens from this address are being looked at. Nothing was done: repeat it."
+            await self._middleware(scope, receive, send)
+        except _TooManyTokensError:
+            message = "Too many access tokens from this address are being verified. Nothing was done: repeat it."
             await JSONResponse({"error": message}, 429, {"Retry-After": "1"})(scope, receive, send)
         except VerifierUnavailableError as error:
             await JSONResponse({"error": str(error)}, 503, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
 
-
-class _Known:
-    """Takes the caller over from the SDK's authentication."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = getattr(scope.get("user"), "access_token", None)
-        if isinstance(token, CallerToken):
-            RequestRecord.from_scope(scope).caller = token.caller
-        await self._app(scope, receive, send)
+        if not isinstance(token, CallerToken):
+            await self._app(scope, receive, send)
+            return
+        RequestRecord.from_scope(scope).caller = token.caller
+        shown = SecretStr(Headers(scope=scope)["authorization"].partition(" ")[2])
+        with self._watch.watching(shown, token, scope):
+            await self._app(scope, receive, send)
 
 
 class ScopeChallengeMiddleware:
-    """Answers 403 where the MCP server found that a scope is missing.
+    """Answers 403 if the MCP server finds that a scope is missing.
 
-    Only it knows what a message asks for, so its answer's head is held back until it has looked.
+    Only the MCP server knows what a message asks for, so the head of its response is held back until it has looked.
     """
 
     def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
@@ -188,9 +158,8 @@ class ScopeChallengeMiddleware:
         self._authentication = authentication
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
         call = RequestRecord.from_scope(scope)
-        if scope["method"] != "POST" or call.caller.scopes.issuperset(SCOPES):
+        if call.caller.scopes.issuperset(SCOPES):
             await self._app(scope, receive, send)
             return
         head: list[Message] = []

@@ -1,4 +1,8 @@
-"""The keys that an issuer signs with: fetched where its metadata says, kept, and renewed as they change."""
+"""The signing keys of an issuer: found by its metadata, cached, and refreshed when they change.
+
+Unlike `jwt.PyJWKClient` this limits the size and the total time of a response, skips keys that are malformed
+or unfit, and serves known keys while a refresh runs or fails.
+"""
 
 import logging
 import time
@@ -11,19 +15,19 @@ import jwt
 from jwt.algorithms import AllowedPublicKeys
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from runway_mcp.web.auth.bearer import VerifierUnavailableError
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
+from runway_mcp.web.auth.verifier import VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 600.0
-"""After how long keys are asked for again, lest one that was withdrawn go on counting."""
+"""Age at which keys are refreshed, so that a withdrawn key stops counting."""
 STALE_SECONDS = 24 * 3600.0
-"""How long they count while they can't be renewed."""
-RENEW_SECONDS = 60.0
-"""How often they are renewed at most, whoever asks for keys that are not among them."""
+"""How long keys count while they can't be refreshed."""
+REFRESH_SECONDS = 60.0
+"""Minimum time between two refreshes, however many unknown key IDs callers show."""
 RETRY_SECONDS = 5.0
-"""How soon they are asked for again where there are none yet."""
+"""Time until the next attempt while there are no keys yet."""
 UNAVAILABLE = (
     "The authorization server can't be reached, so the access token could not be checked. "
     "Nothing was done; the same request may succeed a little later."
@@ -37,7 +41,7 @@ _ALGORITHMS = {
     ("EC", "P-521"): ("ES512",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
-"""The algorithms that fit each kind of key: asymmetric ones, and never `none`."""
+"""The algorithms of each kind of key. All are asymmetric; `none` is never among them."""
 
 
 class _Jwk(BaseModel):
@@ -53,7 +57,7 @@ class _Jwk(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key, and the algorithms that it may be used with."""
+    """A public key and the algorithms that it may verify."""
 
     key: AllowedPublicKeys = field(repr=False)
     algorithms: tuple[str, ...]
@@ -63,12 +67,12 @@ class Jwks:
     """The keys of one issuer.
 
     Args:
-        authority: Where they are fetched.
-        clock: Seconds that only grow.
+        server: The authorization server that publishes them.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, authority: OidcDiscovery, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._authority = authority
+    def __init__(self, server: OidcDiscovery, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._server = server
         self._clock = clock
         self._lock = anyio.Lock()
         self._keys: dict[str, VerifyingKey] = {}
@@ -76,15 +80,15 @@ class Jwks:
         self._has_failed = False
 
     async def key(self, kid: str) -> VerifyingKey | None:
-        """Return a key by its id, or None where the issuer has no such key.
+        """Return a key by its ID, or None if the issuer has no such key.
 
         Raises:
-            VerifierUnavailableError: The issuer can't be asked, and no key of this id is known.
+            VerifierUnavailableError: The key is unknown and the issuer can't be asked.
         """
         if self._is_due(kid) and not (kid in self._keys and self._lock.locked()):
             async with self._lock:
                 if self._is_due(kid):
-                    await self._renew()
+                    await self._refresh()
         if self._age() > STALE_SECONDS or (kid not in self._keys and self._has_failed):
             raise VerifierUnavailableError(UNAVAILABLE)
         return self._keys.get(kid)
@@ -95,22 +99,22 @@ class Jwks:
     def _age(self) -> float:
         return self._clock() - self._fetched
 
-    async def _renew(self) -> None:
+    async def _refresh(self) -> None:
         try:
-            found = await self._authority.key_set()
+            found = await self._server.key_set()
         except OidcDiscoveryError as error:
-            logger.warning("The keys of %s could not be fetched: %s", self._authority.issuer, error)
+            logger.warning("The keys of %s could not be fetched: %s", self._server.issuer, error)
             self._has_failed = True
-            self._next = self._clock() + (RENEW_SECONDS if self._keys else RETRY_SECONDS)
+            self._next = self._clock() + (REFRESH_SECONDS if self._keys else RETRY_SECONDS)
         else:
             self._has_failed = False
             self._keys = dict(filter(None, map(_verifying_key, found)))
             self._fetched = self._clock()
-            self._next = self._fetched + RENEW_SECONDS
+            self._next = self._fetched + REFRESH_SECONDS
 
 
 def _verifying_key(found: JsonValue) -> tuple[str, VerifyingKey] | None:
-    """A key by its id; None for one that is not there to verify with, or can't be."""
+    """Return a key and its ID, or None if the key can't verify signatures."""
     try:
         jwk = _Jwk.model_validate(found)
     except ValidationError:

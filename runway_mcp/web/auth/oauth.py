@@ -1,7 +1,6 @@
-"""Access tokens of an authorization server: verified here where they are JWTs, asked about where they are not.
+"""Access tokens of an authorization server: JWTs are verified here, opaque tokens by introspection.
 
-A token counts only if this very server is its audience, and none is ever sent anywhere but to the
-authorization server that issued it.
+A token must have this server as its audience. It is never sent anywhere but to its own authorization server.
 """
 
 import logging
@@ -12,16 +11,16 @@ import jwt
 from pydantic import SecretStr, ValidationError
 
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.auth.bearer import CallerToken
 from runway_mcp.web.auth.introspection import Introspection
 from runway_mcp.web.auth.jwks import Jwks
 from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
+from runway_mcp.web.auth.verifier import CallerToken
 
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN = 16_384
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
-"""The `typ` that access tokens have; a JWT that was made for something else names another."""
+"""The `typ` values of access tokens; a JWT made for another purpose has another one."""
 
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
@@ -32,9 +31,9 @@ class OAuthVerifier:
     Args:
         issuer: Its issuer URL, exactly as it writes it.
         audience: What tokens must have been issued for.
-        jwks: The keys that it signs with.
-        key_of: Returns the Runway key of a caller by issuer and subject, or None where they have none.
-        introspection: Asks about tokens that are no JWT; without it, none of those counts.
+        jwks: Its signing keys.
+        key_of: Returns the Runway key of a caller by issuer and subject, or None.
+        introspection: Looks up opaque tokens; without it they are refused.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class OAuthVerifier:
         self._introspection = introspection
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Return whose a token is, or None where it does not hold here.
+        """Return the caller of a token, or None if the token does not hold here.
 
         Raises:
             VerifierUnavailableError: The authorization server can't be asked.
@@ -63,16 +62,16 @@ class OAuthVerifier:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
-            grant = await self._introspection.grant(token) if self._introspection else None
+            claims = await self._introspection.claims(token) if self._introspection else None
         else:
-            grant = await self._signed(token, header)
-        if grant is None:
+            claims = await self._verified(token, header)
+        if claims is None:
             return None
-        key = self._key_of(self._issuer, grant.sub)
-        return CallerToken.of(Caller(grant.sub, issuer=self._issuer, scopes=grant.scopes, key=key))
+        key = self._key_of(self._issuer, claims.sub)
+        return CallerToken.of(Caller(claims.sub, issuer=self._issuer, scopes=claims.scopes, key=key), claims.expires_at)
 
-    async def _signed(self, token: str, header: dict[str, object]) -> TokenClaims | None:
-        """What a JWT says; its header chooses among the issuer's keys, and nothing else."""
+    async def _verified(self, token: str, header: dict[str, object]) -> TokenClaims | None:
+        """Return the claims of a JWT. Its header chooses among the issuer's keys, and nothing else."""
         kid, kind = header.get("kid"), header.get("typ") or ""
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in TYPES:
             return None
@@ -80,7 +79,7 @@ class OAuthVerifier:
         if key is None:
             return None
         try:
-            claims = jwt.decode(
+            decoded = jwt.decode(
                 token,
                 key.key,
                 algorithms=key.algorithms,
@@ -89,7 +88,7 @@ class OAuthVerifier:
                 audience=self._audience.spellings,
                 leeway=LEEWAY_SECONDS,
             )
-            return TokenClaims.model_validate(claims)
+            return TokenClaims.model_validate(decoded)
         except (jwt.PyJWTError, ValidationError) as error:
             logger.info("An access token was refused: %s", type(error).__name__)
             return None

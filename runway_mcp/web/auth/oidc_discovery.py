@@ -1,4 +1,4 @@
-"""What is asked of the authorization server itself: bounded in time and size, never redirected."""
+"""Requests to the authorization server: limited in time and size, never redirected."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -11,12 +11,20 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 TOTAL_SECONDS = 8.0
 MAX_REPLY = 512 * 1024
-"""Bytes of an answer that are read before it is refused; the largest key sets have some tens of thousands."""
+"""Maximum bytes of a response; the largest key sets have some tens of thousands."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class OidcDiscoveryError(Exception):
-    """The authorization server gave no usable answer; said for the log, without anything secret."""
+    """The authorization server gave no usable answer. The message is for the log and holds no secret.
+
+    Attributes:
+        status: The HTTP status that it answered with instead of 200, if it answered.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _Metadata(BaseModel):
@@ -33,7 +41,7 @@ class OidcDiscovery:
 
     Args:
         issuer: Its issuer URL, exactly as it writes it.
-        trust: Makes the certificates that are trusted; called with the first request over https.
+        trust: Makes the TLS context; called before the first request over https.
         seconds: How long it may take to answer.
     """
 
@@ -47,7 +55,7 @@ class OidcDiscovery:
         """Return its signing keys (RFC 7517), found by its metadata (RFC 8414, or OpenID Connect Discovery).
 
         Raises:
-            AuthorityError: They can't be had.
+            OidcDiscoveryError: They can't be fetched.
         """
         try:
             with anyio.fail_after(self.seconds):
@@ -63,16 +71,16 @@ class OidcDiscovery:
         form: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> bytes:
-        """Return the body of a 200.
+        """Return the body of a response with status 200.
 
         Args:
-            method: The request's method.
-            url: Where it goes; what the error names.
-            form: What it carries, never named in an error.
-            auth: User name and password for it.
+            method: The HTTP method.
+            url: The URL, which an error names.
+            form: The form to send, which no error names.
+            auth: User name and password.
 
         Raises:
-            AuthorityError: There was no such reply in time.
+            OidcDiscoveryError: There was no such response in time.
         """
         encrypted = url.startswith("https:")
         try:
@@ -96,7 +104,7 @@ class OidcDiscovery:
         except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
             raise OidcDiscoveryError(f"{url} was not reached ({type(error).__name__})") from None
         if response.status_code != HTTPStatus.OK:
-            raise OidcDiscoveryError(f"{url} answered {response.status_code}")
+            raise OidcDiscoveryError(f"{url} answered {response.status_code}", response.status_code)
         return bytes(body)
 
     async def _discover(self) -> list[JsonValue]:

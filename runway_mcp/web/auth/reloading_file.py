@@ -1,7 +1,7 @@
-"""TOML files of entries that the operator keeps, read again when they change.
+"""TOML files of the operator, which are read again when they change.
 
-A file that has become unusable does not replace what it held before: the log says what is wrong
-with it, and whoever could call still can. An entry that was taken out is gone.
+A file that has become unusable does not replace its earlier content: the log says what is wrong, and callers can
+still call. An entry that was removed is gone.
 """
 
 import logging
@@ -16,29 +16,29 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""How long a change of a file may go unseen."""
+CHECK_SECONDS = 1.0
+"""How long a change of a file may go unnoticed."""
 MAX_FIELD = 30
-"""Characters of an unknown field's name that are repeated; a longer one may be a secret in the wrong place."""
+"""Characters of an unknown field's name that an error repeats; a longer one may be a secret in the wrong place."""
 
 Entry = TypeVar("Entry", bound=BaseModel)
 Content = TypeVar("Content")
 
 
 class ReloadingFileError(Exception):
-    """A file that can't be used, told in one line that shows no value."""
+    """A file that can't be used. The message is one line and shows no value."""
 
 
 class ReloadingFile(Generic[Content]):
-    """What a file holds, as it stands now.
+    """The current content of a file.
 
     Args:
         path: The file.
-        read: Makes of it what is kept; raises `ReloadingFileError` where it can't be used.
-        clock: Seconds that only grow.
+        read: Parses the file; raises `ReloadingFileError` if it can't be used.
+        clock: Monotonic seconds.
 
     Raises:
-        EntriesError: The file can't be used as it is found at the start.
+        ReloadingFileError: The file can't be used at the start.
     """
 
     def __init__(
@@ -47,41 +47,41 @@ class ReloadingFile(Generic[Content]):
         self._path = path
         self._read = read
         self._clock = clock
-        self._looked = clock()
+        self._checked = clock()
         self._stamp = _stamp(path)
         self._content = read(path)
 
     def content(self) -> Content:
-        """Return what the file holds, or last held in a usable form."""
+        """Return the content of the file, or its last usable content."""
         now = self._clock()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
             if _stamp(self._path) != self._stamp:
                 self.reread()
         return self._content
 
     def reread(self) -> None:
-        """Read the file now, whether it seems changed or not."""
+        """Read the file now."""
         self._stamp = _stamp(self._path)
         try:
             self._content = self._read(self._path)
         except ReloadingFileError as error:
-            logger.error("%s: %s. What it held before stays in force.", self._path, error)  # noqa: TRY400 - a traceback would say nothing more
+            logger.error("%s: %s. Its earlier content stays in force.", self._path, error)  # noqa: TRY400 - a traceback would say nothing more
 
 
 def read_entries(path: Path, table: str, model: type[Entry], take: Callable[[Entry], object]) -> None:
-    """Hand each entry of a file that holds nothing but `[[table]]`s to `take`, in order.
+    """Pass each entry of a file of `[[table]]`s to `take`, in order.
 
     Raises:
-        EntriesError: It can't be read, or an entry is not a `model`, or `take` refused one by this error.
+        ReloadingFileError: The file can't be read, or `model` or `take` refused an entry.
     """
-    if not path.is_file():
-        raise ReloadingFileError("it is no file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"line \d+", str(error))
         raise ReloadingFileError(f"it is no TOML, as {place[0] if place else 'its end'} shows") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise ReloadingFileError("it is no file") from None
     except (OSError, ValueError, RecursionError):
         raise ReloadingFileError("it can't be read as UTF-8 text") from None
     if document.keys() - {table}:
@@ -99,7 +99,7 @@ def read_entries(path: Path, table: str, model: type[Entry], take: Callable[[Ent
 
 
 def matching(pattern: str, otherwise: str) -> AfterValidator:
-    """A text that matches `pattern` as a whole; anything else is told as `otherwise`."""
+    """Return a validator of texts that match `pattern` as a whole, with `otherwise` as its error."""
 
     def check(text: str) -> str:
         if re.fullmatch(pattern, text, re.ASCII) is None:
@@ -117,7 +117,6 @@ def _what(error: ValidationError) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What differs once a file was written or replaced; None where there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,6 +1,6 @@
-"""Whose Runway key a caller uses: their own, by the name of its variable, or the one that is shared.
+"""The Runway key of each caller: their own, named by its environment variable, or the shared one.
 
-Nobody is served with somebody else's: without either a caller has none.
+A caller with neither has no key. Nobody is served with another caller's key.
 """
 
 from collections.abc import Callable
@@ -22,19 +22,18 @@ class RunwayKeys:
     """The Runway keys that callers use.
 
     Attributes:
-        find: Returns the key in the variable of a given name, or None where there is none; raises
-            `ValueError` for one that can't be a key.
-        shared: The key of those who have none of their own; None where they are to have none.
+        find: Returns the key in a named environment variable, or None; raises `ValueError` if it can't be a key.
+        shared: The key of callers without one of their own; None if they have none.
     """
 
     find: Callable[[str], SecretStr | None]
     shared: SecretStr | None = None
 
     def of(self, variable: str | None) -> SecretStr | None:
-        """Return the key in a variable, or the shared one where no variable is named.
+        """Return the key in an environment variable, or the shared key if none is named.
 
         Raises:
-            EntriesError: The variable holds none. Its name is not repeated: it may be a key in the wrong place.
+            ReloadingFileError: The variable holds no key. Its name is not repeated: it may itself be a key.
         """
         if variable is None:
             return self.shared

@@ -1,4 +1,4 @@
-"""Who has a Runway key of their own, of those whom an authorization server knows."""
+"""The tenants file: which callers of an authorization server have a Runway key of their own."""
 
 import time
 from collections.abc import Callable
@@ -19,9 +19,9 @@ class TenantEntry(BaseModel):
     """One `[[tenant]]` of the file.
 
     Attributes:
-        issuer: The authorization server's issuer URL, as its tokens have it.
-        subject: What it calls them: the tokens' `sub`.
-        runway_key_env: The variable that holds their Runway key.
+        issuer: The issuer URL, as in the tokens' `iss`.
+        subject: The caller, as in the tokens' `sub`.
+        runway_key_env: The environment variable that holds their Runway key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
@@ -35,12 +35,12 @@ class Tenants:
     """The Runway keys of callers by issuer and subject.
 
     Args:
-        path: The file; None where nobody has a key of their own.
-        keys: The Runway keys that its entries name, and what everyone else uses.
-        clock: Seconds that only grow.
+        path: The file; None if nobody has a key of their own.
+        keys: The Runway keys that its entries name, and the shared one.
+        clock: Monotonic seconds.
 
     Raises:
-        EntriesError: The file can't be used.
+        ReloadingFileError: The file can't be used.
     """
 
     def __init__(self, path: Path | None, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Tenants:
         self._file = ReloadingFile(path, self._read, clock=clock) if path else None
 
     def key_of(self, issuer: str, subject: str) -> SecretStr | None:
-        """Return the key that a caller uses: their own, else the shared one, if there is one."""
+        """Return the caller's own key, else the shared one, if there is one."""
         own = self._file.content() if self._file else {}
         return own.get((issuer, subject), self._keys.shared)
 

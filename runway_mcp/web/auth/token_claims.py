@@ -1,10 +1,11 @@
-"""What an access token of an authorization server says, once it is known to hold."""
+"""The claims of an access token that an authorization server issued, once the token is known to hold."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, BaseModel, Field
+from pydantic import AnyHttpUrl, BaseModel, Field, FiniteFloat
 
 from runway_mcp.tasks.callers import SCOPES
 
@@ -13,23 +14,30 @@ LEEWAY_SECONDS = 30
 
 
 class TokenClaims(BaseModel):
-    """The claims that both a JWT (RFC 9068) and an introspection's answer (RFC 7662) have.
+    """The claims that a JWT (RFC 9068) and an introspection response (RFC 7662) share.
 
     Attributes:
-        sub: Whose the token is.
-        scope: What it allows, between spaces.
-        scp: The same, as some authorization servers have it.
+        sub: The subject.
+        scope: The scopes, separated by spaces.
+        scp: The same under the name that some authorization servers use.
+        exp: When the token expires, in UNIX seconds.
     """
 
     sub: Annotated[str, Field(min_length=1, max_length=255)]
     scope: str = ""
     scp: str | list[str] = ""
+    exp: FiniteFloat | None = None
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What it allows here."""
+        """The scopes that mean something here."""
         scp = self.scp.split() if isinstance(self.scp, str) else self.scp
         return frozenset(SCOPES) & {*self.scope.split(), *scp}
+
+    @property
+    def expires_at(self) -> int | None:
+        """When the token stops counting here, in UNIX seconds."""
+        return None if self.exp is None else ceil(self.exp) + LEEWAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +52,10 @@ class Audience:
 
     @property
     def spellings(self) -> frozenset[str]:
-        """The URL as it may stand in a token: as written or as URLs are normalised, with a slash at its end or not."""
+        """The URL as written and as URLs are normalised, each with a slash at its end and without."""
         plain = {self.url.rstrip("/"), str(AnyHttpUrl(self.url)).rstrip("/")}
         return frozenset(plain | {f"{url}/" for url in plain})
 
     def is_among(self, audiences: str | Iterable[str]) -> bool:
-        """Whether a token with this `aud` was issued for us."""
+        """Whether a token with this `aud` was issued for this server."""
         return not self.spellings.isdisjoint({audiences} if isinstance(audiences, str) else audiences)

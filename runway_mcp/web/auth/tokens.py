@@ -1,4 +1,4 @@
-"""Access tokens that the operator hands out: their hashes stand in a file, each with whose it is."""
+"""The tokens file: hashes of the access tokens that the operator gave out, each with its caller."""
 
 import hmac
 import secrets
@@ -11,13 +11,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.tasks.callers import SCOPES, Caller
-from runway_mcp.web.auth.bearer import CallerToken
 from runway_mcp.web.auth.reloading_file import ReloadingFile, ReloadingFileError, matching, read_entries
 from runway_mcp.web.auth.runway_keys import RunwayKeys, VariableName
+from runway_mcp.web.auth.verifier import CallerToken
 
 TABLE = "token"
 PREFIX = "rwmcp_"
-"""What a token begins with, so that people and secret scanners know one when they see it."""
+"""The prefix of every token, by which people and secret scanners recognise one."""
 TOKEN_BYTES = 32
 
 NAME = r"(?!nobody$)[A-Za-z0-9][\w.@+-]{0,63}"
@@ -28,10 +28,10 @@ class TokenEntry(BaseModel):
     """One `[[token]]` of the file.
 
     Attributes:
-        name: Whose it is; what they are called in the log.
+        name: The caller's name, also in the log.
         sha256: The token's SHA-256 in hexadecimal digits.
-        scopes: What it allows.
-        runway_key_env: The variable that holds their own Runway key, where they have one.
+        scopes: The scopes of the token.
+        runway_key_env: The environment variable of the caller's own Runway key, if they have one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
@@ -44,7 +44,7 @@ class TokenEntry(BaseModel):
     runway_key_env: VariableName | None = Field(None, repr=False)
 
     def lines(self) -> str:
-        """Return the entry as it stands in the file."""
+        """Return the entry as TOML."""
         scopes = ", ".join(f'"{scope}"' for scope in self.scopes)
         key = f'\nrunway_key_env = "{self.runway_key_env}"' if self.runway_key_env else ""
         return f'[[{TABLE}]]\nname = "{self.name}"\nsha256 = "{self.sha256}"\nscopes = [{scopes}]{key}'
@@ -56,10 +56,10 @@ class TokensFile:
     Args:
         path: The file.
         keys: The Runway keys that its entries name.
-        clock: Seconds that only grow.
+        clock: Monotonic seconds.
 
     Raises:
-        EntriesError: The file can't be used.
+        ReloadingFileError: The file can't be used.
     """
 
     def __init__(self, path: Path, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,7 +68,7 @@ class TokensFile:
         self.reread = self._file.reread
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Return whose a token is. Each entry is compared with, in constant time, whichever it is."""
+        """Return the caller of a token, or None. Every entry is compared in constant time."""
         shown = sha256(token.encode()).digest()
         found: Caller | None = None
         for digest, caller in self._file.content():
@@ -95,6 +95,6 @@ class TokensFile:
 
 
 def new_token() -> tuple[str, str]:
-    """Return a token of 256 random bits, and the SHA-256 that the file holds of it."""
+    """Return a token of 256 random bits and its SHA-256."""
     token = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     return token, sha256(token.encode()).hexdigest()

@@ -218,7 +218,7 @@ async def test_over_http_only_who_was_asked_can_answer() -> None:
     callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0))
     app = build_app(
         build_server(callers),
-        edge=OriginPolicy(),
+        origin_policy=OriginPolicy(),
         path="/mcp",
         caller=Caller("local"),
         authentication=Authentication(Names()),

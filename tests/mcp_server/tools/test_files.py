@@ -3,7 +3,7 @@
 import json
 import os
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
+from anyio.abc import TaskGroup
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp_types import CallToolResult, ErrorData, ImageContent, ListRootsResult, ResourceLink, Root, TextContent
@@ -27,15 +28,17 @@ from support.waiting import until
 
 from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import load
-from runway_mcp.files.allowed import AllowedFiles
-from runway_mcp.files.file_errors import RefusedError, StatusError
+from runway_mcp.files.caller_files import CallerFiles
+from runway_mcp.files.download import DownloadLimits
+from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.file_client import open_file_client
+from runway_mcp.files.file_errors import UnexpectedStatusError, UrlNotAllowedError
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.transfers import open_transfers
 from runway_mcp.mcp_server.access import scope_of
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.files import FILES
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.callers import ANONYMOUS, WRITE, Caller, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication
 from runway_mcp.web.origin_policy import OriginPolicy
@@ -57,15 +60,25 @@ def folder(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def connected(
-    *roots: Path, wire: httpx2.AsyncBaseTransport | None = None, takes_roots: bool = False, **options: Any
+    *roots: Path,
+    wire: httpx2.AsyncBaseTransport | None = None,
+    takes_roots: bool = False,
+    call_seconds: float = 45,
+    **options: Any,
 ) -> AsyncGenerator[tuple[Client, FaultyWire]]:
     """A client in memory, of a server to which the operator allows folders; `wire` carries files in another way."""
     api = FaultyWire()
 
     @asynccontextmanager
-    async def files() -> AsyncGenerator[Callable[[Caller], AllowedFiles]]:
-        async with open_transfers(own_origin="http://sandbox.localhost", own_transport=wire or api) as transfers:
-            yield lambda _: AllowedFiles(Folders(roots), takes_roots, transfers)
+    async def files(tasks: TaskGroup) -> AsyncGenerator[Callable[[Caller], CallerFiles]]:
+        async with open_file_client(own_origin="http://sandbox.localhost", own_transport=wire or api) as client:
+            limits = DownloadLimits(call_seconds=call_seconds)
+            yield lambda _: CallerFiles(
+                lambda: Folders(roots),
+                client,
+                Downloads(client, tasks, limits),
+                takes_roots=takes_roots,
+            )
 
     callers = CallerRegistry(lambda _: faulty_client(api), files=files)
     with anyio.fail_after(30):
@@ -137,7 +150,7 @@ async def test_a_picture_from_the_disk_becomes_a_video_on_the_disk(folder: Path)
             (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
             assert (str(link.uri), link.mime_type, link.size) == (path.as_uri(), "video/mp4", len(content))
     assert names_in(folder) == {"kite.png", path.name}
-    assert any("MB" in (message or "") for message in told)
+    assert any(" kB" in (message or "") for message in told)
 
 
 async def test_a_folder_within_is_made_and_one_without_refused(folder: Path, tmp_path: Path) -> None:
@@ -227,7 +240,7 @@ async def test_a_host_that_tells_no_usable_folder_is_one_without(answer: str, fo
 async def test_what_is_refused_in_a_folder_of_the_hosts_says_that_the_flag_replaces_it(folder: Path) -> None:
     """It would not be allowed beside it."""
     async with connected(takes_roots=True, list_roots_callback=Host(folder.as_uri())) as (client, _):
-        assert "--files-root sets others instead" in text(await upload(client, "/etc/hostname"))
+        assert "--files-root FOLDER replaces these" in text(await upload(client, "/etc/hostname"))
 
 
 @pytest.mark.parametrize("takes_roots", [True, False])
@@ -278,8 +291,48 @@ async def test_an_output_that_does_not_come_is_told_beside_the_others(
     assert "403" in files[0]["error"]
     assert ("path" in files[1]) is not is_error
     assert "Not saved: output 1" in text(result)
-    assert "The same call may bring what is missing." in text(result)
+    assert "Repeat the call to try again." in text(result)
     assert "_jwt" not in text(result)
+
+
+class Stuck(Storage):
+    """A host of pictures whose last bytes come when it is `released`."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.released = anyio.Event()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer one request."""
+        answer = await super().handle_async_request(request)
+        answer.stream = Halves(self.released)
+        return answer
+
+
+class Halves(httpx2.AsyncByteStream):
+    """A picture in two halves."""
+
+    def __init__(self, released: anyio.Event) -> None:
+        self._released = released
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield PNG[:500]
+        await self._released.wait()
+        yield PNG[500:]
+
+
+async def test_a_download_that_takes_too_long_for_a_call_goes_on(folder: Path) -> None:
+    """It is no error; the same call tells where the file is."""
+    async with connected(folder, wire=(storage := Stuck()), call_seconds=0.2) as (client, _):
+        result = await save(client, "succeeded_images")
+        assert not result.is_error
+        assert {"index": 1, "downloaded": 500, "total": len(PNG)} in saved(result)
+        assert "Still downloading: output 1" in text(result)
+        assert "repeat the call" in text(result)
+        storage.released.set()
+        await until(lambda: f"{SAMPLES['succeeded_images'].id}-1.png" in names_in(folder), "the picture")
+        (file, *_) = saved(await save(client, "succeeded_images"))
+        assert (file["size"], file["wasThere"]) == (len(PNG), False)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +357,7 @@ async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(outp
     """It is said as it is."""
     script = Script(scripted(200, task("SUCCEEDED", output=output)))
     callers = CallerRegistry(
-        lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]}))
+        lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]}), None)
     )
     async with Client(build_server(callers)) as client:
         result = await client.call_tool("runway_downloadOutput", {"taskId": ID})
@@ -333,7 +386,7 @@ async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path
 async def test_a_folder_that_went_away_is_named(folder: Path) -> None:
     """Not the "." that nobody has typed."""
     async with connected(folder / "gone") as (client, _):
-        assert f"The allowed folder {folder / 'gone'} does not exist, so nothing was saved" in text(await save(client))
+        assert f"The allowed folder {folder / 'gone'} does not exist. Nothing was saved." in text(await save(client))
 
 
 async def test_a_name_that_no_text_can_hold_ends_in_an_error_and_nothing_else(folder: Path) -> None:
@@ -344,7 +397,7 @@ async def test_a_name_that_no_text_can_hold_ends_in_an_error_and_nothing_else(fo
     async with connected(folder) as (client, _):
         result = await save(client, directory="link")
         assert result.is_error
-        assert "can't be told or used" in text(result)
+        assert "can't be shown or used" in text(result)
         assert not (await save(client)).is_error
     async with connected(Path(os.fsdecode(odd))) as (client, _):
         assert "No folder is allowed" in text(await save(client))
@@ -358,10 +411,10 @@ async def test_what_can_not_be_read_or_uploaded_is_an_error(folder: Path) -> Non
         assert "UUID" in text(wrong)
         wire.faults["GET"].append(404)
         assert "removed task can't be brought back" in text(await save(client))
-        assert "is by its content no image" in text(await upload(client, "notes.txt"))
+        assert "is no image" in text(await upload(client, "notes.txt"))
         assert f"does not exist in {folder}" in text(await upload(client, "none.png"))
         for url in ("https://a.example/b.png", "runway://17f20503", "data:image/png;base64,aa"):
-            assert "it is a URL, which an input takes as it is" in text(await upload(client, url))
+            assert "It is a URL: pass a URL to the input as it is." in text(await upload(client, url))
         wire.faults["POST"].append(401)
         refused = await upload(client)
         assert refused.is_error
@@ -377,38 +430,39 @@ async def test_they_need_the_scope_to_write_and_are_not_offered_read_only() -> N
     assert names.isdisjoint(tool.name for tool in FILES.tools)
 
 
-@pytest.mark.parametrize(
-    ("flags", "takes_roots"),
-    [({}, True), ({"transport": "streamable-http"}, False)],
-)
+@asynccontextmanager
+async def opened(
+    flags: dict[str, object], sandbox: httpx2.AsyncBaseTransport | None = None
+) -> AsyncGenerator[Callable[[Caller], CallerFiles]]:
+    """What settings make of files."""
+    async with anyio.create_task_group() as tasks, open_files(load(flags), sandbox, tasks) as files:
+        yield files
+
+
+@pytest.mark.parametrize(("flags", "takes_roots"), [({}, True), ({"transport": "streamable-http"}, False)])
 async def test_only_over_stdio_the_hosts_folders_count(
     flags: dict[str, object], takes_roots: bool, folder: Path
 ) -> None:
     """Over HTTP a client would name folders of another machine, or of this one that are not its own."""
-    settings = load(flags)
-    async with open_files(settings) as allowed:
-        assert allowed(Caller("local")).takes_roots is takes_roots
-        assert not allowed(Caller("local")).folders
-    settings = load({**flags, "files_root": [folder]})
-    async with open_files(settings) as allowed:
-        assert allowed(Caller("local")).folders.paths == (folder,)
+    async with opened(flags) as files:
+        assert files(Caller("local")).takes_roots is takes_roots
+        assert not await files(Caller("local")).folders()
+    async with opened({**flags, "files_root": [folder]}) as files:
+        assert (await files(Caller("local")).folders()).paths == (folder,)
 
 
-async def test_each_of_several_callers_has_a_folder_of_their_own(folder: Path, tmp_path: Path) -> None:
-    """It bears their name, whatever that is; the same name of another issuer is somebody else's."""
+async def test_each_of_several_callers_has_files_of_their_own(folder: Path, tmp_path: Path) -> None:
+    """A folder that bears their name, whatever that is, and turns; the same name of another issuer is another."""
     tokens = tmp_path / "tokens.toml"
     tokens.write_text("")
-    flags = {"transport": "streamable-http", "auth": "token", "tokens_file": tokens, "files_root": [folder]}
-    async with open_files(load(flags)) as allowed:
-        paths = [
-            allowed(Caller(subject, issuer)).folders.paths[0]
-            for subject, issuer in (
-                ("Ann Lee", ""),
-                ("../../etc", ""),
-                ("…", ""),
-                ("Ann Lee", "https://issuer.example"),
-            )
-        ]
+    flags: dict[str, object] = {"transport": "streamable-http", "auth": "token", "tokens_file": tokens}
+    callers = [Caller("Ann Lee"), Caller("../../etc"), Caller("…"), Caller("Ann Lee", "https://issuer.example")]
+    async with opened({**flags, "files_root": [folder]}) as files:
+        found = [files(caller) for caller in callers]
+        assert files(Caller("Ann Lee", scopes=frozenset({READ}))) is found[0]
+        assert len({one.client for one in found}) == len({one.downloads for one in found}) == len(callers)
+        assert names_in(folder) == {"kite.png"}
+        paths = [(await one.folders()).paths[0] for one in found]
     assert [path.parent for path in paths] == [folder] * 4
     assert len(set(paths)) == 4
     assert paths[0].name.startswith("ann-lee-")
@@ -424,18 +478,11 @@ async def test_over_http_nobody_reaches_what_was_not_allowed_to_them(folder: Pat
     for roots in ([folder], []):
         wire = FaultyWire()
 
-        @asynccontextmanager
-        async def files(
-            roots: list[Path] = roots, wire: FaultyWire = wire
-        ) -> AsyncGenerator[Callable[[Caller], AllowedFiles]]:
-            sandboxed = load({**flags, "files_root": roots})
-            async with open_files(sandboxed, wire) as allowed:
-                yield allowed
-
-        callers = CallerRegistry(lambda _, wire=wire: faulty_client(wire), files=files)
+        settings = load({**flags, "files_root": roots})
+        callers = CallerRegistry(lambda _, wire=wire: faulty_client(wire), files=partial(open_files, settings, wire))
         app = build_app(
             build_server(callers, local=ANONYMOUS),
-            edge=OriginPolicy(),
+            origin_policy=OriginPolicy(),
             path="/mcp",
             caller=ANONYMOUS,
             authentication=Authentication(Names()),
@@ -470,10 +517,9 @@ async def test_an_api_on_this_machine_may_keep_files_there(is_own: bool) -> None
     """It is the sandbox. No other address of this machine is ever connected to."""
     async with upstream([reply(404)]) as storage:
         base_url = f"{storage.url}/api" if is_own else "https://api.example.com"
-        async with open_files(load({"base_url": base_url})) as allowed:
-            transfers = allowed(Caller("local")).transfers
-            with pytest.raises(StatusError if is_own else RefusedError):
-                async with transfers.get(f"{storage.url}/outputs/a", timeout=5):
+        async with opened({"base_url": base_url}) as files:
+            with pytest.raises(UnexpectedStatusError if is_own else UrlNotAllowedError):
+                async with files(Caller("local")).client.get(f"{storage.url}/outputs/a"):
                     pass
     assert len(storage.requests) == is_own
 

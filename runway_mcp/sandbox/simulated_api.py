@@ -1,8 +1,7 @@
 """The simulated API's endpoints and the rules that hold for every request.
 
 Checks come in the order a real service can make them: the key (401), the API version (400), the
-path (404), the method (405), then what the request holds (400, 413, 404), then what the account has
-left (429, 400).
+path (404), the method (405), then the body (400, 404), then the account's limits (429, 400).
 """
 
 import json
@@ -11,35 +10,39 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from runway_mcp.sandbox import links, replies, uploads
-from runway_mcp.sandbox.catalogue import DAILY_GENERATIONS, ENDPOINTS, OPENING_BALANCE, Endpoint
+from runway_mcp.sandbox import replies
+from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
-from runway_mcp.sandbox.inputs.rules import Issue, judge
-from runway_mcp.sandbox.lifecycle import Account, Outcome, Script
-from runway_mcp.sandbox.media import FORMATS, render
-from runway_mcp.sandbox.prices import credits_for, files_of
-from runway_mcp.sandbox.ranges import ranged
+from runway_mcp.sandbox.lifecycle import (
+    DAILY_GENERATIONS,
+    LONG_QUEUE_MODEL,
+    LONG_RUN_MODEL,
+    OPENING_BALANCE,
+    Account,
+    Outcome,
+    Script,
+)
+from runway_mcp.sandbox.output_files import LIFETIME, OUTPUTS, admits, sign
+from runway_mcp.sandbox.prices import count_outputs, credits_for
 from runway_mcp.sandbox.samples import SAMPLES
-from runway_mcp.sandbox.storage import store
-from runway_mcp.sandbox.usage import describe_usage, read_days
+from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
+from runway_mcp.sandbox.usage_report import describe_usage, read_days
 
 _API_VERSION = "2024-11-06"
 _REFUSED_KEY = "invalid"
 _UNKNOWN_ROUTER = "unknown"
 _TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
-_NOT_JSON: list[Issue] = [{"code": "invalid_type", "path": [], "message": "Not a JSON object."}]
-_BODY_LIMIT = 24 * 1024 * 1024  # bytes: the largest inputs the API takes inline, a video and an image
 
 
 def create_app(
@@ -50,36 +53,37 @@ def create_app(
     opening_balance: int = OPENING_BALANCE,
     daily_generations: int = DAILY_GENERATIONS,
     faults: Sequence[Fault] = (),
+    catalogue: Mapping[str, Any] | None = None,
+    prices: Mapping[str, Any] | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
-    Any key is accepted but ``invalid``, and any router but ``unknown``, so that refusals can be seen
-    too. A create request must hold what the API's description says, and uploads that are there;
-    ``sandbox:fail`` or ``sandbox:fail:CODE`` in it makes the task fail, as ``failures`` tells.
+    Any key is accepted but `invalid`, and any router but `unknown`, so that refusals can be seen too.
+    `sandbox:fail` or `sandbox:fail:CODE` in a create request makes the task fail, see `failures`.
 
     Args:
         clock: Returns UNIX seconds; every state is a function of it.
-        speed: How many times faster than life tasks go through their states. What is told in clock
-            time (``createdAt``, the expiry of output URLs and uploads, a day's usage) is not affected.
-        samples: Whether the tasks of ``SAMPLES`` are there.
+        speed: How many times faster than life tasks go through their states, above 0. Clock times
+            (`createdAt`, the expiry of output URLs and uploads, a day's usage) are not affected.
+        samples: Whether the tasks of `SAMPLES` are there.
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
         daily_generations: How many tasks of each model may be created in 24 hours.
         faults: What goes wrong with which requests, before any rule is looked at; of several that
             are for one request the first counts.
-
-    Raises:
-        ValueError: ``speed`` is not a positive number.
+        catalogue: What can be created, in the form of the catalogue's `catalogue.json`, the default.
+        prices: What it costs, in the form of the catalogue's `prices.json`, the default.
     """
+    endpoints = load_endpoints(catalogue or read_data("catalogue.json"), prices or read_data("prices.json"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
-    api = _Api(account, daily_generations)
+    api = _Api(account, endpoints, daily_generations)
     app = Starlette(
         routes=[
             Route("/v1/tasks/{id}", api.task, methods=["GET", "DELETE"]),
             Route("/v1/organization", api.organization),
             Route("/v1/organization/usage", api.usage, methods=["POST"]),
-            *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in ENDPOINTS.items()),
+            *(Route(path, partial(api.create, one), methods=["POST"]) for path, one in endpoints.items()),
             Route("/v1/uploads", api.upload, methods=["POST"]),
             Route("/storage", api.storage, methods=["POST"]),
             Route("/outputs/{id}/{file}", api.output),
@@ -121,17 +125,19 @@ def _refuse(_request: Request, reason: Exception) -> Response:
 class _Api:
     """The endpoints, over one account."""
 
-    def __init__(self, account: Account, daily_generations: int) -> None:
+    def __init__(self, account: Account, endpoints: Mapping[str, Endpoint], daily_generations: int) -> None:
         self._account = account
         self._daily_generations = daily_generations
         self._key = secrets.token_bytes(32)
-        self._uploads = uploads.Uploads(self._key)
+        self._slots = UploadSlots(self._key)
+        models = {model.name for one in endpoints.values() for model in one.models.values() if model.documented}
+        self._models = sorted({LONG_QUEUE_MODEL, LONG_RUN_MODEL, *models})
 
     async def task(self, request: Request) -> Response:
         """Read, or cancel or delete, one task."""
         task_id = str(request.path_params["id"])
         if not _TASK_ID.fullmatch(task_id):
-            issue: Issue = {"code": "invalid_format", "path": ["id"], "message": "Not a version 4 UUID."}
+            issue = {"code": "invalid_format", "path": ["id"], "message": "Not a version 4 UUID."}
             return replies.error(400, "The task id is not valid.", issues=[issue])
         now = self._account.now()
         missing = replies.error(404, "There is no such task, or it was cancelled or deleted.")
@@ -144,88 +150,69 @@ class _Api:
 
     async def create(self, endpoint: Endpoint, request: Request) -> Response:
         """Start a task."""
-        content = await _read(request)
-        if content is None:
-            return replies.too_long(_BODY_LIMIT)
-        parsed, routed, now = _parse(content), endpoint.reply == "routed", self._account.now()
-        issues, needed = (_NOT_JSON, []) if parsed is None else judge(endpoint.rule, parsed)
-        if issues := issues or self._uploads.check(needed, now):
-            return replies.invalid(issues, routed=routed)
-        body = settings = cast("Mapping[str, object]", parsed)
-        if routed:
-            settings = cast("Mapping[str, object]", body["input"])
-            if body["configId"] == _UNKNOWN_ROUTER:
-                return replies.no_router()
-        model = str(body.get("model", endpoint.models[0]))
-        credit = credits_for(model, settings)
-        if self._account.generations(now)[model] >= self._daily_generations:
+        content = await request.body()
+        parsed, now = _parse(content), self._account.now()
+        model = endpoint.model(parsed)
+        issues = endpoint.check(parsed, self._slots.kinds(now))
+        if model is None or issues:
+            return replies.invalid(issues, routed=endpoint.routed)
+        body = cast("Mapping[str, object]", parsed)
+        if endpoint.routed and body["configId"] == _UNKNOWN_ROUTER:
+            return replies.error(404, "There is no such router config.", code="router_config_not_found")
+        settings = endpoint.settings(model, body)
+        credit = credits_for(model.price, settings)
+        if self._account.generations(now)[model.name] >= self._daily_generations:
             return replies.error(429, "You have exceeded your daily quota of generations for this model.")
         if credit > self._account.balance(now):
             return replies.error(400, "You do not have enough credits to run this task.")
-        files = (endpoint.kind,) * files_of(model, settings)
+        files = (endpoint.kind,) * count_outputs(settings)
         outcome = asked_failure(content) or Outcome("SUCCEEDED", output=files)
-        task = self._account.create(Script(model, credit, outcome), now)
+        task = self._account.create(Script(model.name, credit, outcome), now)
         return JSONResponse(replies.created(endpoint, task, body))
 
     async def upload(self, request: Request) -> Response:
         """Reserve a place in the storage for one file."""
-        content = await _read(request)
-        if content is None:
-            return replies.too_long(_BODY_LIMIT)
-        body = _parse(content)
-        if issues := judge(uploads.RULE, body)[0]:
+        body = _parse(await request.body())
+        if issues := check_slot_request(body):
             return replies.invalid(issues)
-        fields, uri = self._uploads.reserve(str(cast("Mapping[str, object]", body)["filename"]), self._account.now())
-        return JSONResponse(replies.slot(f"{request.base_url}storage", fields, uri))
+        fields, uri = self._slots.reserve(cast("Mapping[str, str]", body)["filename"], self._account.now())
+        return JSONResponse({"uploadUrl": f"{request.base_url}storage", "fields": fields, "runwayUri": uri})
 
     async def storage(self, request: Request) -> Response:
         """Take the file that a place was reserved for."""
-        return await store(self._uploads, request, self._account.now())
+        return await self._slots.store(request, self._account.now())
 
     async def organization(self, _request: Request) -> Response:
         """Tell limits, credits and usage."""
-        return JSONResponse(replies.organization(self._account, self._account.now(), self._daily_generations))
+        now = self._account.now()
+        return JSONResponse(replies.organization(self._account, self._models, now, self._daily_generations))
 
     async def usage(self, request: Request) -> Response:
         """Tell the credits used, by day and model."""
-        content = await _read(request)
-        if content is None:
-            return replies.too_long(_BODY_LIMIT)
         now = self._account.now()
-        days = read_days(_parse(content or b"{}"), now)
+        days = read_days(_parse(await request.body() or b"{}"), now)
         if isinstance(days, tuple):
-            return JSONResponse(describe_usage(self._account.ledger(now), *days))
+            return JSONResponse(describe_usage(self._account.ledger(now), self._models, *days))
         return replies.invalid(days)
 
     async def output(self, request: Request) -> Response:
         """Serve an output file to whoever holds a link to it."""
         now = self._account.now()
         task_id, file = str(request.path_params["id"]), str(request.path_params["file"])
-        if not links.opens(self._key, request.query_params.get("_jwt", ""), f"{task_id}/{file}", now):
+        if not admits(self._key, request.query_params.get("_jwt", ""), f"{task_id}/{file}", now):
             return replies.error(403, "The link is not valid, or it has expired.")
         task = self._account.find(task_id, now)
         if task is None:
             return replies.error(404, "The file was deleted.")
-        index = int(file.partition(".")[0])
-        kind = task.outcome.output[index]
-        return ranged(request, render(kind, index), FORMATS[kind].content_type)
+        output = OUTPUTS[task.outcome.output[int(file.partition(".")[0])]]
+        return FileResponse(output.path, media_type=output.content_type)
 
     def _link(self, request: Request, now: float, file: str) -> str:
-        return f"{request.base_url}outputs/{file}?_jwt={links.sign(self._key, file, now)}"
-
-
-async def _read(request: Request) -> bytes | None:
-    """The request's body, or None when it is too long."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _BODY_LIMIT:
-            return None
-    return bytes(content)
+        return f"{request.base_url}outputs/{file}?_jwt={sign(self._key, file, now + LIFETIME)}"
 
 
 def _parse(content: bytes) -> object:
-    """The JSON value in a body, or None where there is none."""
+    """Return the JSON value in a body, or None where there is none."""
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -1,0 +1,153 @@
+"""The types of settings whose text has a form of its own. Their errors never repeat the value."""
+
+import os
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
+from pydantic_settings import NoDecode
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` (a name, or an address without brackets) can only be this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def header_safe_key(key: SecretStr) -> SecretStr:
+    """Return a Runway key that fits into a header; raise `ValueError` for any other."""
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("the API key holds a space, a line break or a character outside ASCII")
+    return key
+
+
+def _pattern(pattern: str, message: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text, re.ASCII) is None:
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def _split_at(separator: str) -> BeforeValidator:
+    def split(given: object) -> object:
+        return [word.strip() for word in given.split(separator) if word.strip()] if isinstance(given, str) else given
+
+    return BeforeValidator(split)
+
+
+def _is_encrypted_or_local(parts: SplitResult) -> bool:
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def _is_plain(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
+        raise ValueError("must be a URL such as https://api.dev.runwayml.com")
+    try:
+        has_odd_port = parts.port == 0
+    except ValueError:
+        has_odd_port = True
+    if has_odd_port or " " in url or {".", ".."} & set(parts.path.split("/")):
+        raise ValueError("must hold no space, no . or .. in its path, and a port only from 1 to 65535")
+    if not _is_encrypted_or_local(parts):
+        raise ValueError("http would send the API key unencrypted; use https (http only to this machine)")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user name, password, query or fragment")
+    trimmed = url.rstrip("/")
+    if trimmed.endswith("/v1"):
+        raise ValueError("must not end with /v1, which the server adds itself")
+    return trimmed
+
+
+def _oauth_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or not _is_encrypted_or_local(parts):
+        raise ValueError("must be an https:// URL (http:// only on this machine)")
+    if not _is_plain(url) or parts.query or parts.fragment:
+        raise ValueError("must hold no space, query or fragment")
+    return url
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("must be an address or a network, such as 10.0.0.5 or 10.0.0.0/24") from None
+    return text
+
+
+def _certificates(file: Path) -> Path:
+    import ssl  # noqa: PLC0415 - only who gives such a file pays for it
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError:
+        raise ValueError("holds no certificates in PEM form") from None
+    return file
+
+
+def _expanded(folder: Path) -> Path:
+    return Path(os.path.expanduser(folder))  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
+
+
+def _existing(folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    for number, folder in enumerate(folders, 1):
+        if not (folder.is_absolute() and folder.is_dir()):
+            which = f"number {number} of {len(folders)}" if len(folders) > 1 else "it"
+            raise ValueError(f"{which} is no folder that exists, or not a whole path (/… or ~/…)")
+    return folders
+
+
+ApiKey = Annotated[SecretStr, AfterValidator(header_safe_key)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""Where the Runway API is; without a slash at its end."""
+ApiVersion = Annotated[str, _pattern(r"\d{4}-\d{2}-\d{2}", "must look like 2024-11-06")]
+EndpointPath = Annotated[
+    str,
+    _pattern(
+        r"/(?:[\w~-][\w.~-]*(?:/[\w~-][\w.~-]*)*/?)?",
+        "must look like /mcp: letters, digits and . _ ~ - between slashes",
+    ),
+]
+OAuthUrl = Annotated[str, AfterValidator(_oauth_url)]
+CertificatesFile = Annotated[FilePath, AfterValidator(_certificates)]
+Folder = Annotated[Path, AfterValidator(_expanded)]
+"""A folder, which may begin with ~."""
+Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep), AfterValidator(_existing)]
+"""Folders that exist. The flag is repeatable; the variable separates them as PATH does."""
+HostHeaders = Annotated[
+    tuple[
+        Annotated[
+            str,
+            _pattern(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not"),
+        ],
+        ...,
+    ],
+    NoDecode,
+    _split_at(","),
+]
+"""Host headers. The flag is repeatable; the variable separates them by commas. So do the two types below."""
+Origins = Annotated[
+    tuple[
+        Annotated[
+            str,
+            _pattern(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", "must look like https://app.example.com, no path"),
+        ],
+        ...,
+    ],
+    NoDecode,
+    _split_at(","),
+]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, _split_at(",")]

@@ -1,0 +1,267 @@
+"""One output on its way to the disk. It resumes by HTTP Range, and gets its name once it is whole."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import random
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from runway_mcp.api import retry
+from runway_mcp.files.file_client import DownloadResponse, FileClient
+from runway_mcp.files.file_errors import (
+    FilesError,
+    SaveFailedError,
+    TransferError,
+    TransferInterruptedError,
+    TransferTimeoutError,
+    UnexpectedContentError,
+)
+from runway_mcp.files.folders import Destination, Folder
+from runway_mcp.files.partial_file import PartialFile
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 2 * 1024**3
+MAX_SECONDS = 1800.0
+CALL_SECONDS = 45.0
+RETRIES = 3
+"""Failed requests in a row, none of which brought anything, after which a download fails."""
+WRITE = 1024 * 1024
+"""Bytes that are written at a time."""
+REPORT_SECONDS = 1.0
+"""Seconds after which fewer are written, so that progress shows on a slow line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An output on the disk.
+
+    Attributes:
+        index: Its place among the outputs, from 1.
+        path: The file.
+        size: Its bytes.
+        content_type: Its MIME type, by its content.
+        sha256: The digest of its bytes, in hexadecimal.
+        was_there: Whether an earlier download had saved the same bytes.
+    """
+
+    index: int
+    path: Path
+    size: int
+    content_type: str
+    sha256: str
+    was_there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """An output that is still being downloaded, and goes on after the call.
+
+    Attributes:
+        index: Its place among the outputs, from 1.
+        size: Bytes that have come.
+        total: Bytes that it has, where the host says so.
+    """
+
+    index: int
+    size: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An output that was not saved; nothing of it is left on the disk.
+
+    Attributes:
+        index: Its place among the outputs, from 1.
+        error: Why.
+    """
+
+    index: int
+    error: FilesError
+
+
+Output = Saved | InProgress | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """What bounds downloads.
+
+    Attributes:
+        max_bytes: Bytes of one output.
+        max_seconds: Seconds of one download, in the background too.
+        call_seconds: Seconds that a call waits: below the 60 s after which common MCP hosts give up on it.
+        sleep: Waits before a retry.
+    """
+
+    max_bytes: int = MAX_BYTES
+    max_seconds: float = MAX_SECONDS
+    call_seconds: float = CALL_SECONDS
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+DEFAULT_LIMITS = DownloadLimits()
+
+
+class Download:
+    """One output on its way to the disk. `run` runs once, in the background.
+
+    Attributes:
+        name: The file's name without its extension.
+        size: Bytes that have come.
+        total: Bytes that it has, where the host says so.
+        changed: Is set with the next change of these, and at the end; then replaced.
+    """
+
+    def __init__(
+        self, client: FileClient, destination: Destination, url: str, *, name: str, index: int, limits: DownloadLimits
+    ) -> None:
+        self.name: Final = name
+        self.size = 0
+        self.total: int | None = None
+        self.changed = anyio.Event()
+        self._client = client
+        self._destination = destination
+        self._url = url
+        self._index = index
+        self._limits = limits
+        self._etag: str | None = None
+        self._can_resume = True
+        self._folder: Folder | None = None
+        self._file: PartialFile | None = None
+        self._result: Saved | Failed | Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, in one way or the other."""
+        return self._result is not None
+
+    def is_still_saved(self) -> bool:
+        """Whether it has ended with a file that has not been removed since; blocks."""
+        return isinstance(self._result, Saved) and self._result.path.is_file()
+
+    def result(self) -> Saved | Failed:
+        """Return how it ended; raise what nobody foresaw."""
+        if isinstance(self._result, Saved | Failed):
+            return self._result
+        raise self._result or RuntimeError("the download has not ended")
+
+    async def run(self) -> None:
+        """Save the output, and keep how that ended."""
+        result: Saved | Failed | Exception | None = None
+        try:
+            with anyio.fail_after(self._limits.max_seconds):
+                result = await self._save()
+        except TimeoutError:
+            result = Failed(self._index, TransferTimeoutError(self._limits.max_seconds))
+        except FilesError as error:
+            result = Failed(self._index, error)
+        except OSError as error:
+            result = Failed(self._index, SaveFailedError(error))
+        except Exception as error:  # noqa: BLE001 - raised in the call that asks for the result
+            logger.error("A download ended with %s", type(error).__name__)  # noqa: TRY400 - its text may hold the URL
+            result = error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._close)
+            self._result = result
+            self._notify()
+
+    async def _save(self) -> Saved:
+        file = await self._fetch()
+        if not file.size:
+            raise UnexpectedContentError("empty")
+        content_type = file.content_type
+        if content_type is None:
+            raise UnexpectedContentError("not_media")
+        path, was_there = await to_thread.run_sync(file.publish, self.name, content_type.extension)
+        return Saved(self._index, path, file.size, content_type.name, file.sha256, was_there)
+
+    async def _fetch(self) -> PartialFile:
+        failures = 0
+        while True:
+            before = self.size
+            try:
+                if await self._request():
+                    return await self._opened()
+            except TransferError as error:
+                has_advanced = self.size > before and self._etag is not None and self._can_resume
+                failures = 1 if has_advanced else failures + 1
+                if not error.temporary or failures > RETRIES:
+                    raise
+                await self._limits.sleep(retry.delay(failures, random))
+
+    async def _request(self) -> bool:
+        """Ask for what is missing; return whether the file is whole."""
+        start = self.size if self._etag and self._can_resume else 0
+        try:
+            async with self._client.get(self._url, start=start, etag=self._etag) as response:
+                return await self._receive(response)
+        except TransferError as error:
+            if not start or error.temporary:
+                raise
+            self._can_resume = False  # the host does not give the rest: ask for the whole
+            return False
+
+    async def _receive(self, response: DownloadResponse) -> bool:
+        limit = self._limits.max_bytes
+        if response.total is not None and response.total > limit:
+            raise UnexpectedContentError("too_large", size=response.total, limit=limit)
+        if response.start and None not in {response.total, self.total} and response.total != self.total:
+            raise UnexpectedContentError("wrong_range")
+        file = await self._opened()
+        if not response.start and file.size:
+            await to_thread.run_sync(file.restart)
+            self.size = 0
+        self._etag, self.total = response.etag, response.total
+        self._notify()
+        await self._write(file, response, limit if response.end is None else response.end)
+        return response.end == response.total
+
+    async def _write(self, file: PartialFile, response: DownloadResponse, limit: int) -> None:
+        waiting = bytearray()
+        written = anyio.current_time()
+
+        async def flush() -> None:
+            data = bytes(waiting)
+            waiting.clear()
+            await to_thread.run_sync(file.write, data)
+            self._notify()
+
+        try:
+            async for chunk in response.chunks:
+                if self.size + len(chunk) > limit:
+                    raise UnexpectedContentError("too_large", limit=limit)
+                self.size += len(chunk)
+                waiting += chunk
+                if len(waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
+                    await flush()
+                    written = anyio.current_time()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await flush()
+        if response.end is not None and file.size < response.end:
+            raise TransferInterruptedError("broken", response.host)
+
+    async def _opened(self) -> PartialFile:
+        return self._file or await to_thread.run_sync(self._open)
+
+    def _open(self) -> PartialFile:
+        self._folder = self._destination.open()
+        self._file = self._folder.open_partial(self.name)
+        return self._file
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.discard()
+        if self._folder is not None:
+            self._folder.close()
+
+    def _notify(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()

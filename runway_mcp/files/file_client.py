@@ -1,0 +1,195 @@
+"""The HTTP client for files: it knows no key, follows no redirect, and trusts no link.
+
+It uses https only, through the machine's proxy where there is one, else to public addresses. The sandbox's own
+address is the one exception.
+"""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+
+import anyio
+import httpcore2
+import httpx2
+
+from runway_mcp.api.connection import USER_AGENT
+from runway_mcp.files.file_connections import Connections
+from runway_mcp.files.file_errors import (
+    UnexpectedContentError,
+    UnexpectedStatusError,
+    UrlNotAllowedError,
+    typed_errors,
+)
+from runway_mcp.files.public_addresses import PublicNetwork
+
+MAX_TEXT = 4096
+"""Bytes of an answer to a POST that are kept."""
+MAX_CONCURRENT = 4
+"""Files that one caller receives at once, and files that they send; more wait for their turn."""
+
+_TIMEOUTS = {"connect": 10.0, "read": 20.0, "write": 20.0}
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+_STRONG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
+
+
+@dataclass(frozen=True, slots=True)
+class UploadResponse:
+    """What the host says of a file that was sent.
+
+    Attributes:
+        status: The HTTP status.
+        text: The beginning of its body: data, that may repeat parts of the signature.
+    """
+
+    status: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadResponse:
+    """A file, or the rest of one, that is coming.
+
+    Attributes:
+        host: Who sends it.
+        start: Bytes of the file before the first that comes: as requested, or 0.
+        end: Bytes of the file up to the last that comes; less than `total` where the host sends a part at a time.
+        total: Bytes of the whole file; None where the host does not say.
+        etag: Its strong validator, which only the same bytes share; None where the host gives none.
+        chunks: The bytes; raises `TransferInterruptedError` where they end too early.
+    """
+
+    host: str
+    start: int
+    end: int | None
+    total: int | None
+    etag: str | None
+    chunks: AsyncGenerator[bytes] = field(repr=False)
+
+
+class FileClient:
+    """The client of one caller. Made by `open_file_client`, those of further callers by `for_another`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._places = {method: anyio.Semaphore(MAX_CONCURRENT) for method in ("GET", "POST")}
+
+    def for_another(self) -> "FileClient":
+        """Return a client for another caller: over the same connections, with turns of its own."""
+        return FileClient(self._connections)
+
+    @asynccontextmanager
+    async def get(self, url: str, *, start: int = 0, etag: str | None = None) -> AsyncGenerator[DownloadResponse]:
+        """Request a file, or the rest of it.
+
+        Args:
+            url: Where it is.
+            start: Bytes that are there already.
+            etag: The strong validator of the file that these are of. Without it the whole is requested.
+
+        Raises:
+            TransferError: It does not come.
+        """
+        headers = {**_HEADERS, "Range": f"bytes={start}-", "If-Range": etag} if start and etag else _HEADERS
+        async with self._exchange("GET", url, headers, None) as (host, response):
+            found = _response(host, response, start, etag)
+            async with aclosing(found.chunks):
+                yield found
+
+    async def post(self, url: str, *, content: AsyncIterator[bytes], headers: Mapping[str, str]) -> UploadResponse:
+        """Send a file, and return the answer, whatever its status.
+
+        Args:
+            url: Where it goes.
+            content: The body.
+            headers: Its type and, where known, its length.
+
+        Raises:
+            TransferError: There was no answer.
+        """
+        async with self._exchange("POST", url, {**_HEADERS, **headers}, content) as (host, response):
+            text = b""
+            async with aclosing(_chunks(host, response)) as chunks:
+                async for chunk in chunks:
+                    text += chunk
+                    if len(text) > MAX_TEXT:
+                        break
+        return UploadResponse(response.status_code, text[:MAX_TEXT].decode(errors="replace"))
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], content: AsyncIterator[bytes] | None
+    ) -> AsyncGenerator[tuple[str, httpx2.Response]]:
+        try:
+            request = httpx2.Request(method, url, headers=headers, content=content, extensions={"timeout": _TIMEOUTS})
+        except (httpx2.InvalidURL, ValueError):
+            raise UrlNotAllowedError("invalid") from None
+        transport = self._connections.transport(request.url)
+        host = request.url.host
+        async with self._places[method]:
+            with typed_errors(host):
+                response = await transport.handle_async_request(request)
+            try:
+                yield host, response
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+
+
+@asynccontextmanager
+async def open_file_client(
+    *,
+    own_origin: str | None = None,
+    own_transport: httpx2.AsyncBaseTransport | None = None,
+    ca_file: Path | None = None,
+    network: httpcore2.AsyncNetworkBackend | None = None,
+) -> AsyncGenerator[FileClient]:
+    """Open a client for files, and close it at the end.
+
+    Connections and the trust store, which takes time to load, are made with the first request.
+
+    Args:
+        own_origin: The sandbox, as `http://host:port`: the one address that need be neither https nor public.
+        own_transport: Carries the requests to it instead of the network.
+        ca_file: Certificates in PEM form that are trusted beside the operating system's.
+        network: Makes the direct connections to every other host; `PublicNetwork` where not given.
+    """
+    connections = Connections(own_origin, own_transport, ca_file, network or PublicNetwork())
+    try:
+        yield FileClient(connections)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connections.aclose()
+
+
+async def _chunks(host: str, response: httpx2.Response) -> AsyncGenerator[bytes]:
+    with typed_errors(host):
+        async with aclosing(response.aiter_raw()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _response(host: str, response: httpx2.Response, start: int, etag: str | None) -> DownloadResponse:
+    """Return what an answer to a GET brings, if it is the file."""
+    status, headers = response.status_code, response.headers
+    if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        raise UnexpectedStatusError(host, status)
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnexpectedContentError("encoded", host)
+    strong = headers["ETag"] if _STRONG.fullmatch(headers.get("ETag", "")) else None
+    length = headers.get("Content-Length", "")
+    chunks = _chunks(host, response)
+    if status == HTTPStatus.OK:
+        total = int(length) if _NUMBER.fullmatch(length) else None
+        if total is None and "Transfer-Encoding" not in headers:
+            raise UnexpectedContentError("no_length", host)
+        return DownloadResponse(host, 0, total, total, strong, chunks)
+    match = _RANGE.fullmatch(headers.get("Content-Range", ""))
+    first, last, total = map(int, match.groups()) if match else (0, 0, 0)
+    if etag is None or strong != etag or not 0 < start == first <= last < total:
+        raise UnexpectedContentError("wrong_range", host)
+    return DownloadResponse(host, start, last + 1, total, etag, chunks)

@@ -1,0 +1,115 @@
+"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, cast
+
+from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
+from runway_mcp.sandbox.output_files import OUTPUTS, Kind
+from runway_mcp.sandbox.prices import Price, Settings
+
+_ROUTED_MODELS: Mapping[Kind, str] = MappingProxyType({"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"})
+"""What a model router chooses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of an endpoint.
+
+    Attributes:
+        name: The name that usage is counted under.
+        schema: What a request's body must keep.
+        defaults: The values of fields that a request leaves out.
+        price: The rule of its price.
+        documented: Whether the API's document has it.
+    """
+
+    name: str
+    schema: Schema
+    defaults: Settings
+    price: Price
+    documented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A POST endpoint that starts a task.
+
+    Attributes:
+        kind: The medium of what it makes.
+        reply: The fields of its answer.
+        models: The models by name; a single one named None where nobody chooses.
+    """
+
+    kind: Kind
+    reply: tuple[str, ...]
+    models: Mapping[str | None, Model]
+
+    @property
+    def routed(self) -> bool:
+        """Whether a model router chooses the model."""
+        return "routing" in self.reply
+
+    def model(self, body: object) -> Model | None:
+        """Return the model that a body asks for, or None where there is no such model."""
+        given = cast("Mapping[str, object]", body).get("model") if isinstance(body, dict) else None
+        return self.models.get(None) or (self.models.get(given) if isinstance(given, str) else None)
+
+    def check(self, body: object, uploads: Mapping[str, Kind] | None = None) -> list[Issue]:
+        """Return what is wrong with a body.
+
+        Args:
+            body: A JSON value.
+            uploads: The kinds of the uploads that are there, by URI.
+        """
+        if model := self.model(body):
+            return find_issues(body, model.schema, uploads)
+        if not isinstance(body, dict):
+            return [wrong_type("object", body, ())]
+        return list(no_variant("model", cast("Mapping[str, object]", body)))
+
+    def settings(self, model: Model, body: Mapping[str, object]) -> Settings:
+        """Return what a valid body asks for, with the defaults of what it leaves out."""
+        return {**model.defaults, **(cast("Settings", body["input"]) if self.routed else body)}
+
+
+@cache
+def read_data(name: str) -> Mapping[str, Any]:
+    """Return the catalogue's `catalogue.json` or `prices.json`."""
+    return json.loads(files("runway_mcp.catalogue").joinpath(name).read_bytes())
+
+
+def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Endpoint]:
+    """Return the endpoints by path.
+
+    Args:
+        catalogue: What `catalogue.json` holds.
+        prices: What `prices.json` holds: prices by model, and by medium for models without one.
+    """
+    definitions = {
+        name: prepare_medium(name, schema) if name in OUTPUTS else prepare(schema, closed=True)
+        for name, schema in catalogue["definitions"].items()
+    }
+
+    def model(name: str, kind: Kind, entry: Mapping[str, Any]) -> Model:
+        schema = entry["schema"]
+        fields: Mapping[str, Schema] = schema.get("properties", {})
+        return Model(
+            name=name,
+            schema={**prepare(schema, closed=not entry.get("open")), "$defs": definitions},
+            defaults={field: one["default"] for field, one in fields.items() if "default" in one},
+            price=prices["models"].get(name, prices["outputs"][kind]),
+            documented=entry.get("documented", True),
+        )
+
+    endpoints: dict[str, Endpoint] = {}
+    for name, entry in catalogue["types"].items():
+        kind, reply = entry["output"], tuple(entry["reply"])
+        unnamed = _ROUTED_MODELS[kind] if "routing" in reply else name.rpartition("/")[2]
+        models = {one["name"]: model(one["name"] or unnamed, kind, one) for one in entry["models"]}
+        endpoints[entry["endpoint"]] = Endpoint(kind, reply, models)
+    return endpoints

@@ -1,0 +1,94 @@
+"""Ends the open streams and waits of a caller whose access token was revoked or has expired."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+from mcp.server.auth.provider import TokenVerifier
+from pydantic import SecretStr
+from starlette.types import Scope
+
+from runway_mcp.observability.request_record import RequestRecord
+from runway_mcp.tasks.callers import Caller
+from runway_mcp.web.auth.verifier import CallerToken, VerifierUnavailableError
+from runway_mcp.web.shutdown import InFlightRequest
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+"""How often the tokens of requests in flight are verified again."""
+STREAM = "subscriptions/listen"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Open:
+    shown: SecretStr
+    token: CallerToken
+    scope: Scope
+
+    def holds(self, now: CallerToken | None) -> bool:
+        expires_at = self.token.expires_at
+        has_expired = expires_at is not None and expires_at <= time.time()
+        return now is not None and now.caller == self.token.caller and not has_expired
+
+
+class TokenWatch:
+    """Verifies the tokens of requests in flight again and again.
+
+    Streams are cut off, and waits return their tasks as they stand. Everything else ends within a minute by itself,
+    and what may already have changed something is never cut off.
+
+    Args:
+        verifier: Verifies tokens.
+        end_waits: Ends the waits of a caller.
+        seconds: How often tokens are verified.
+    """
+
+    def __init__(
+        self, verifier: TokenVerifier, end_waits: Callable[[Caller], object], seconds: float = CHECK_SECONDS
+    ) -> None:
+        self._verifier = verifier
+        self._end_waits = end_waits
+        self._seconds = seconds
+        self._open: set[_Open] = set()
+
+    @contextmanager
+    def watching(self, shown: SecretStr, token: CallerToken, scope: Scope) -> Generator[None]:
+        """Watch the token of a request while the context lasts."""
+        request = _Open(shown, token, scope)
+        self._open.add(request)
+        try:
+            yield
+        finally:
+            self._open.discard(request)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await anyio.sleep(self._seconds)
+            requests: defaultdict[SecretStr, list[_Open]] = defaultdict(list)
+            for request in self._open:
+                requests[request.shown].append(request)
+            async with anyio.create_task_group() as checks:
+                for shown, same in requests.items():
+                    checks.start_soon(self._check, shown, same)
+
+    async def _check(self, shown: SecretStr, requests: Sequence[_Open]) -> None:
+        try:
+            now = await self._verifier.verify_token(shown.get_secret_value())
+        except VerifierUnavailableError:
+            now = requests[0].token  # it goes on until it expires
+        except Exception:
+            logger.exception("A token could not be verified again")
+            return
+        assert now is None or isinstance(now, CallerToken)  # noqa: S101 - our verifiers return no other
+        for request in requests:
+            if request in self._open and not request.holds(now):
+                if RequestRecord.from_scope(request.scope).method == STREAM:
+                    InFlightRequest.from_scope(request.scope).cut_off()
+                else:
+                    self._end_waits(request.token.caller)

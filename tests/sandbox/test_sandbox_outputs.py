@@ -1,0 +1,95 @@
+"""Outputs are real files behind links that expire, and can be had in parts."""
+
+import av
+import pytest
+from sandbox_client import Client, Clock
+from sandbox_wires import Wire, wires
+
+from runway_mcp.sandbox import SAMPLES
+from runway_mcp.sandbox.output_files import OUTPUTS
+
+
+async def _links(client: Client, sample: str = "succeeded_video") -> list[str]:
+    return list((await client.task(SAMPLES[sample].id))["output"])
+
+
+@pytest.mark.parametrize(
+    ("sample", "suffixes", "content_type", "magic"),
+    [
+        ("succeeded_video", [".mp4"], "video/mp4", b"\0\0\0\x20ftypisom"),
+        ("succeeded_images", [".png", ".png"], "image/png", b"\x89PNG\r\n\x1a\n"),
+        ("succeeded_audio", [".wav"], "audio/wav", b"RIFF"),
+    ],
+)
+async def test_an_output_link_opens_the_file_without_a_key(
+    sampled: Client, sample: str, suffixes: list[str], content_type: str, magic: bytes
+) -> None:
+    """GET gives the file with its type and length; HEAD the same without the file."""
+    links = await _links(sampled, sample)
+    assert [link.partition("?")[0][-4:] for link in links] == suffixes
+    sampled.http.headers.clear()
+    for link in links:
+        answer = await sampled.http.get(link)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
+        assert answer.headers["Content-Length"] == str(len(answer.content))
+        assert answer.content.startswith(magic)
+        head = await sampled.http.head(link)
+        assert (head.status_code, head.content, head.headers) == (200, b"", answer.headers)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("video", "h264"), ("image", "png"), ("audio", "pcm_u8")])
+def test_a_player_opens_every_kind_of_output(kind: str, codec: str) -> None:
+    """FFmpeg decodes all of it without a complaint."""
+    file = {**OUTPUTS}[kind].path
+    with av.open(file, "r", options={"err_detect": "explode"}) as opened:
+        (stream,) = opened.streams
+        assert stream.codec_context.name == codec
+        assert list(opened.decode(stream))
+
+
+@wires
+async def test_a_part_belongs_to_the_whole(wire: Wire) -> None:
+    """By its range and entity tag; with another tag all of the file comes, and beyond its end nothing."""
+    async with wire() as client:
+        [link] = await _links(client)
+        client.http.headers.clear()
+        whole = await client.http.get(link)
+        size, tag = len(whole.content), whole.headers["ETag"]
+        part = await client.http.get(link, headers={"Range": "bytes=1000-", "If-Range": tag})
+        assert (part.status_code, part.content) == (206, whole.content[1000:])
+        assert part.headers["Content-Range"] == f"bytes 1000-{size - 1}/{size}"
+        other = await client.http.get(link, headers={"Range": "bytes=1000-", "If-Range": '"other"'})
+        assert (other.status_code, other.content) == (200, whole.content)
+        beyond = await client.http.get(link, headers={"Range": f"bytes={size}-"})
+        assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
+
+
+async def test_links_lead_back_to_where_the_request_went(sampled: Client) -> None:
+    """Scheme and host are those the client used."""
+    path = f"https://sandbox.example:8443/v1/tasks/{SAMPLES['succeeded_video'].id}"
+    answer = await sampled.http.get(path)
+    assert answer.json()["output"][0].startswith("https://sandbox.example:8443/outputs/")
+
+
+async def test_a_link_expires_after_a_day_and_a_new_one_can_be_had(sampled: Client, clock: Clock) -> None:
+    [old] = await _links(sampled)
+    clock.now += 86_399
+    assert (await sampled.http.get(old)).status_code == 200
+    clock.now += 1
+    [new] = await _links(sampled)
+    assert [(await sampled.http.get(link)).status_code for link in (old, new)] == [403, 200]
+
+
+async def test_a_token_opens_its_own_file_only(sampled: Client) -> None:
+    """Any other, malformed or missing, is refused in the API's form."""
+    first, second = await _links(sampled, "succeeded_images")
+    own = second.partition("?")[2]
+    for token in ("", "_jwt=", "_jwt=nonsense", "_jwt=%C3%A9.%00.%FF", f"{own}0", own):
+        answer = await sampled.http.get(f"{first.partition('?')[0]}?{token}")
+        assert (answer.status_code, set(answer.json())) == (403, {"error"})
+
+
+async def test_deleting_a_task_deletes_its_output(sampled: Client) -> None:
+    [link] = await _links(sampled)
+    await sampled.delete(SAMPLES["succeeded_video"].id)
+    assert (await sampled.http.get(link)).status_code == 404

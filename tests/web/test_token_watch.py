@@ -1,0 +1,174 @@
+"""Open streams and waits end when the caller's access token is revoked or expires."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import SecretStr
+from starlette.types import Message, Scope
+from support.process import call, request
+from support.served import Served, serving_http
+from support.upstream import TASK_ID, Upstream, reply, task, upstream
+from support.waiting import until
+
+from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
+from runway_mcp.tasks.callers import READ, Caller
+from runway_mcp.web.auth import CallerToken, VerifierUnavailableError
+from runway_mcp.web.auth.token_watch import STREAM, TokenWatch
+from runway_mcp.web.shutdown import GracefulShutdown
+
+LISTEN = request(1, STREAM, notifications={"resourceSubscriptions": [f"runway://tasks/{TASK_ID}"]})
+WAIT = call(1, "runway_waitForTask", TASK_ID)
+
+
+def entries(*names: str) -> str:
+    """A tokens file in which each token is its caller's name."""
+    return "\n".join(
+        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(name.encode()).hexdigest()}"\nscopes = ["{READ}"]\n'
+        for name in names
+    )
+
+
+@pytest.fixture
+async def tokens(tmp_path: Path) -> AsyncGenerator[tuple[Path, Served, Upstream]]:
+    """A server that goes by a tokens file, whose task never finishes."""
+    path = tmp_path / "tokens.toml"
+    path.write_text(entries("ana", "ben"), encoding="utf-8")
+    arguments = ("--auth", "token", "--tokens-file", str(path), "--allow-shared-key", "--poll-seconds", "0.05")
+    async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments) as served:
+        yield path, served, api
+        await served.server.stop("SIGTERM")
+        await served.server.ends_quietly(timeout=20)
+
+
+async def test_a_removed_token_ends_its_streams_and_waits(tokens: tuple[Path, Served, Upstream]) -> None:
+    """The wait returns its task as it stands; the streams of others go on."""
+    path, served, api = tokens
+    async with AsyncExitStack() as stack:
+
+        async def opened(message: dict[str, Any], name: str) -> asyncio.StreamReader:
+            stream = served.stream(message, Authorization=f"Bearer {name}", Connection="close")
+            return await stack.enter_async_context(stream)
+
+        listening, other = await opened(LISTEN, "ana"), await opened(LISTEN, "ben")
+        for stream in (listening, other):
+            await stream.readuntil(b"acknowledged")
+        waiting = await opened(WAIT, "ana")
+        await api.asked("GET", times=3)
+        new = path.with_suffix(".new")
+        new.write_text(entries("ben"), encoding="utf-8")
+        new.replace(path)
+        with anyio.fail_after(20):
+            listened, waited = await listening.read(), await waiting.read()
+        assert listened.endswith(b"0\r\n\r\n")
+        (text,) = (line for line in waited.decode().splitlines() if '"result"' in line)
+        result = json.loads(text.removeprefix("data: "))["result"]
+        assert result["structuredContent"]["status"] == "RUNNING"
+        assert (await served.post(WAIT, Authorization="Bearer ana")).status_code == 401
+        with pytest.raises(TimeoutError), anyio.fail_after(0.2):
+            await other.readuntil(b"0\r\n\r\n")
+
+
+@dataclass
+class Door:
+    """A verifier and the requests in flight behind it.
+
+    Attributes:
+        token: What the verifier returns, or raises.
+        ended: What was ended, in order.
+    """
+
+    token: CallerToken | Exception | None
+    ended: list[str] = field(default_factory=list[str])
+    checks: int = 0
+
+    async def verify_token(self, token: str) -> CallerToken | None:
+        """Return or raise what a test sets."""
+        assert token == "t0ken"
+        self.checks += 1
+        if isinstance(self.token, Exception):
+            raise self.token
+        return self.token
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        """Have a stream and a call in flight that began with the token of now."""
+        watch = TokenWatch(self, lambda caller: self.ended.append(f"waits of {caller.subject}"), seconds=0.01)
+        began_with = self.token
+        assert isinstance(began_with, CallerToken)
+
+        async def serve(method: str) -> None:
+            async def app(scope: Any, _receive: Any, _send: Any) -> None:
+                with watch.watching(SecretStr("t0ken"), began_with, scope):
+                    await anyio.sleep_forever()
+
+            async def send(message: Message) -> None:
+                if "status" in message:
+                    self.ended.append(method)
+
+            record = RequestRecord(id="1", caller=began_with.caller, method=method)
+            scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": [], SCOPE_KEY: record}
+            await GracefulShutdown().guard(app)(scope, anyio.sleep_forever, send)  # pyright: ignore[reportArgumentType]
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch.run)
+            tasks.start_soon(serve, STREAM)
+            tasks.start_soon(serve, "tools/call")
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def checked(self, times: int = 3) -> None:
+        """Return after some more checks."""
+        before = self.checks
+        await until(lambda: self.checks >= before + times, "the checks", timeout=10)
+
+
+ANA = Caller("ana")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        CallerToken.of(Caller("ana", scopes=frozenset({READ}))),
+        CallerToken.of(Caller("ana", key=SecretStr("another"))),
+    ],
+    ids=["revoked", "fewer scopes", "another key"],
+)
+async def test_a_token_that_means_something_else_ends_what_is_open(found: CallerToken | None) -> None:
+    """A stream is cut off, and the caller's waits are ended."""
+    door = Door(CallerToken.of(ANA))
+    async with door.open():
+        await door.checked()
+        assert door.ended == []
+        door.token = found
+        await until(lambda: {STREAM, "waits of ana"} <= set(door.ended), "the end", timeout=10)
+
+
+async def test_a_token_that_expires_ends_what_is_open_even_if_it_can_not_be_verified() -> None:
+    """While the authorization server is down, streams go on until then."""
+    door = Door(CallerToken.of(ANA, expires_at=int(time.time()) + 2))
+    async with door.open():
+        door.token = VerifierUnavailableError("down")
+        await door.checked()
+        assert door.ended == []
+        await until(lambda: {STREAM, "waits of ana"} <= set(door.ended), "the end", timeout=10)
+
+
+async def test_a_verifier_that_breaks_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The fault is logged without the token, and the watch goes on."""
+    door = Door(CallerToken.of(ANA))
+    async with door.open():
+        door.token = LookupError("a fault")
+        await door.checked()
+        assert door.ended == []
+    assert "could not be verified again" in caplog.text
+    assert "t0ken" not in caplog.text
