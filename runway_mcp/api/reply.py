@@ -106,13 +106,13 @@ async def fetch(
     return reply
 
 
-def foreign(reply: Reply, note: str = "") -> UnexpectedReplyError:
-    """The error that a reply of somebody else's stands for; what was asked may have been done all the same."""
+def foreign(reply: Reply, note: str = "", *, may_have_taken_effect: bool = True) -> UnexpectedReplyError:
+    """The error for a reply that is not Runway's; what was asked may have been done, unless its status refuses it."""
     return UnexpectedReplyError(
         f"The reply is not Runway's ({reply.status}, {reply.content_type}): a proxy or a wrong base URL "
         f"answered in its place.{note}",
         status=reply.status,
-        may_have_taken_effect=True,
+        may_have_taken_effect=may_have_taken_effect,
     )
 
 
@@ -197,7 +197,7 @@ def raise_for(reply: Reply, *, may_repeat: bool) -> NoReturn:
             listed = "".join(f" {issue}." for issue in issues)
             raise BadRequestError(f"Runway refuses the request ({status}{said}).{listed}", status=status, issues=issues)
         case _:
-            raise foreign(reply, " Redirects are not followed.")
+            raise foreign(reply, " Redirects are not followed.", may_have_taken_effect=False)
 
 
 def _said(reply: Reply) -> str:

@@ -1,50 +1,72 @@
-"""The history's contract: what was started here, so that nothing is bought twice and no limit forgotten.
+"""The history's contract: what was started here, so that nothing is bought twice and no limit is forgotten.
 
-A start is written down before it is sent and settled afterwards. What was begun and never settled,
-because the process died in between, may have been bought; it is told so, never sent anew.
+A start is recorded before it is sent, and its result afterwards. A start without a result, because its process
+died in between, may have been bought. It is reported so and never sent again.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Literal, Protocol
 
-from runway_mcp.api.models import plain
-
-State = Literal["starting", "started", "unclear", "taken back"]
-"""How far a start has come: on its way, answered with a task's id, of unknown outcome, or cancelled by us at once."""
+State = Literal["pending", "started", "unknown", "cancelled"]
+"""Sent or about to be; answered with a task's id; of unknown outcome; or its task was cancelled at once by us."""
 
 SENDING_SECONDS = 60.0
-"""How long a start may be on its way. One that was begun longer ago was cut off: nobody knows what became of it."""
+"""How long a start may stay pending. After that its process was cut off, and nobody knows the outcome."""
 
 TOKEN_SECONDS = 24 * 3600.0
 """How long a client token stands for the start it was first used for."""
 
 
-class StoreError(Exception):
-    """The history can't be read or written. Its message goes to the caller and to the operator."""
+@dataclass(eq=False)
+class HistoryError(Exception):
+    """The history can't be read or written.
+
+    Attributes:
+        file: Where it is kept; None in memory.
+        reason: What the system says.
+    """
+
+    file: Path | None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
-class DayLimitError(Exception):
-    """A start may take the day's credits over their limit. Its message says how, as the beginning of a sentence."""
+class HistoryDamagedError(HistoryError):
+    """The file is not a sound database. It is left as it is."""
 
 
-class BusyError(Exception):
-    """Another start of the account is on its way, whose price has to be known first."""
+class HistoryReplacedError(HistoryError):
+    """The file was removed, or replaced by another, while this process had it open."""
+
+
+class HistoryLockedError(HistoryError):
+    """Another process held the file for longer than this one waits."""
+
+
+class HistoryNewerError(HistoryError):
+    """A newer version of this server has written the file."""
+
+
+class HistoryUnusableError(HistoryError):
+    """The file can't be opened, read or written."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A start as it is written down.
+    """A start that is about to be sent.
 
     Attributes:
         account: Whose credits it costs: a digest of the Runway key.
         caller: Who asked: a digest of their identity.
-        fingerprint: What was asked: a digest of type and input.
+        fingerprint: A digest of type and input.
         type: The task type.
-        client_token: What the caller calls this start, or None.
-        credits: What it will cost or is likely to; None where nothing like it was started before.
-        is_certain: Whether that is what the very same was estimated at.
-        settings: What its price can go by: a digest of that part of the input.
+        client_token: The caller's name for this start, or None.
+        price_key: A digest of the part of the input that the price depends on.
     """
 
     account: str
@@ -52,9 +74,17 @@ class StartRequest:
     fingerprint: str
     type: str
     client_token: str | None = None
-    credits: float | None = None
-    is_certain: bool = False
-    settings: str = ""
+    price_key: str = ""
+
+    @property
+    def token_digest(self) -> str | None:
+        """What is stored in place of the client token."""
+        return digest_token(self.client_token) if self.client_token is not None else None
+
+
+def digest_token(client_token: str) -> str:
+    """Return what is stored in place of a client token."""
+    return sha256(client_token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +92,13 @@ class StartRecord:
     """A start in the history.
 
     Attributes:
-        number: What it is settled by.
-        is_new: Whether it was written just now; one that was there before must not be sent again.
+        number: Its number in the history, ascending.
+        is_new: Whether it was recorded just now. One that was there before must not be sent again.
         state: How far it has come.
-        fingerprint: What was asked.
+        fingerprint: A digest of type and input.
         task_id: The task that it brought, where it is known.
-        credits: What it costs, as far as it is known.
-        age: Seconds since it was written; or till then, by a clock that was set back.
+        credits: Its cost, or estimated cost; None where neither is known.
+        age: Seconds since it was recorded.
     """
 
     number: int
@@ -81,34 +111,40 @@ class StartRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
-    """What Runway estimated earlier starts at, in credits; None where there was none.
-
-    Attributes:
-        same: The latest with the same input.
-        alike: The dearest with the same settings, which may have differed in their texts and media.
-    """
-
-    same: float | None = None
-    alike: float | None = None
-
-    @property
-    def likely(self) -> float | None:
-        """What another one may cost: as the same did, else as one alike."""
-        return self.alike if self.same is None else self.same
-
-
-@dataclass(frozen=True, slots=True)
 class Spend:
-    """What starts come to.
+    """The sum of an account's starts.
 
     Attributes:
-        credits: As far as it is known.
-        unclear: How many there are beside, of which it is not known what they cost, if anything.
+        credits: The sum of the known costs.
+        unknown: How many more there are whose cost is unknown.
     """
 
     credits: float
-    unclear: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the history knows at one moment about a start that is not sent yet.
+
+    Attributes:
+        spent: The sum of the account's starts of this day (UTC).
+        in_flight: How many starts of the account wait for Runway's answer.
+        same: The latest estimate, in credits, of the caller's starts with the same input; None for no such start.
+        similar: The highest estimate of the account's starts with the same price key; None for no such start.
+        earlier: The start that the client token already stands for, or None.
+    """
+
+    spent: Spend
+    in_flight: int = 0
+    same: float | None = None
+    similar: float | None = None
+    earlier: StartRecord | None = None
+
+    @property
+    def expected(self) -> float | None:
+        """The credits that the start is likely to cost; None where nothing like it was started before."""
+        return self.similar if self.same is None else self.same
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,45 +154,33 @@ class Limits:
     Attributes:
         task: By one start.
         day: By all starts of an account on one day (UTC).
-        unasked: By one start that no person was asked about.
+        confirm_over: By one start that no person has approved.
     """
 
     task: float | None = None
     day: float | None = None
     confirm_over: float | None = None
 
-    def task_rule(self, price: float | None) -> str:
-        """Return the rule that forbids a start of a price, as the end of a sentence; empty where none does."""
-        if self.task is None or price is None or price <= self.task:
-            return ""
-        return f"this server may spend {plain(self.task)} on a task (--max-credits-per-task)."
-
-    def person_rule(self, price: float | None, leave: float) -> str:
-        """Return the rule that demands a person, who has agreed to `leave` credits; empty where none does."""
-        if self.confirm_over is None or price is None or price <= max(self.confirm_over, leave):
-            return ""
-        return f"a person is asked before more than {plain(self.confirm_over)} are spent. Starting it again asks."
-
 
 NO_LIMITS = Limits()
 
 
 class History(Protocol):
-    """What was started, by every process that shares the store. Each method may raise `StoreError`."""
+    """What was started, by every process that shares the store. Each method may raise a `HistoryError`."""
 
-    async def begin(self, start: StartRequest, *, day_limit: float | None = None) -> StartRecord:
-        """Write a start down, or return the one that the caller's client token already stands for.
+    async def look(self, start: StartRequest) -> Snapshot:
+        """Return what is known about a start, without recording it."""
+        ...
 
-        Of several that begin with the same token at once, one is new. Within a day's limit an account's starts go
-        one after another, for what each costs is known only once it has its answer.
+    async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+        """Record a start, or return the one that its client token already stands for, in one transaction.
+
+        Of several starts that begin with the same token at once, one is new.
 
         Args:
             start: What is about to be sent.
-            day_limit: Credits that the account's starts of this day (UTC) may come to.
-
-        Raises:
-            DayLimitError: They would come to more, or nobody knows what they come to; nothing was written.
-            BusyError: With a limit: another start is on its way; nothing was written.
+            allow: Called within the transaction for a new start. Whatever it raises is raised here, and nothing
+                is recorded.
         """
         ...
 
@@ -164,43 +188,35 @@ class History(Protocol):
         """Return a start as it stands, or None where it was forgotten."""
         ...
 
-    async def find_by_client_token(self, start: StartRequest) -> StartRecord | None:
-        """Return the start that this one's client token already stands for, if there is one."""
-        ...
-
-    async def prices(self, start: StartRequest) -> Prices:
-        """Return what the account's earlier starts like this one were estimated at."""
-        ...
-
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
-        """Write down what a start has brought: a task, or without an id an outcome that nobody knows.
+        """Record the result of a start: a task or, without an id, an unknown outcome.
 
         Args:
             number: The start.
             task_id: The task.
-            cost: What it is estimated at, which is remembered as its price; what was written before where None.
+            cost: Its estimated cost, kept as its price. None leaves the expected cost in place.
         """
         ...
 
     async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
-        """Write down that a start's task was cancelled at once: its token is free again, its price remembered.
+        """Record that a start's task was cancelled at once. Its token is free again; its price is remembered.
 
         Args:
             number: The start.
-            cost: What was charged all the same; its price where nobody knows.
+            cost: What was charged all the same. None leaves the estimated cost in place.
         """
         ...
 
     async def forget(self, number: int) -> None:
-        """Take a start back that certainly bought nothing: its token and its credits are free again."""
+        """Delete a start that certainly bought nothing. Its token and its credits are free again."""
         ...
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
-        """Return what an account's starts of this day (UTC) come to.
+        """Return the sum of an account's starts of this day (UTC).
 
         Args:
             account: The account.
-            up_to: The last start that counts; then the day is that start's.
+            up_to: The last start to count. The day is then that of this start.
         """
         ...
 

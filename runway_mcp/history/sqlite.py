@@ -1,54 +1,58 @@
-"""The history in one SQLite file, which any number of processes of one machine may share.
+"""The history in one SQLite file, shared by any number of processes on one machine.
 
-Every method is one short transaction in a worker thread.
+Each method is one short transaction in a worker thread. A file that can't be trusted is left alone, and the error
+names it: an empty history would let the day's credits be spent, and a client token buy, a second time.
+
+The journal is a rollback journal. Its file exists only within a transaction, unlike a write-ahead log, which holds
+the latest starts and can be deleted under a running server.
 """
 
+import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from time import time as system_time
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from runway_mcp.api.models import plain
 from runway_mcp.history.records import (
     SENDING_SECONDS,
     TOKEN_SECONDS,
-    BusyError,
-    DayLimitError,
-    Prices,
+    HistoryDamagedError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryReplacedError,
+    HistoryUnusableError,
+    Snapshot,
     Spend,
     StartRecord,
     StartRequest,
     State,
-    StoreError,
+    digest_token,
 )
-from runway_mcp.history.sqlite_file import BUSY_SECONDS, NewerError, identity, open_database
 
 T = TypeVar("T")
 
-KEPT_SECONDS = 31 * 24 * 3600.0
-"""How long a start is remembered."""
+BUSY_SECONDS = 5.0
+"""How long a transaction waits for other processes."""
+MAX_STARTS = 100_000
+"""Starts that are kept, the latest ones: a number, for a clock that is wrong once must not empty the history."""
+PRICE_SECONDS = 31 * 24 * 3600.0
+"""How long an estimate counts for later starts."""
 DAY = 86_400
 
 MIGRATIONS: Sequence[str] = (
     """
     CREATE TABLE starts (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        begun REAL NOT NULL,
-        account TEXT NOT NULL,
-        caller TEXT NOT NULL,
-        client_token TEXT,
-        fingerprint TEXT NOT NULL,
-        type TEXT NOT NULL,
-        state TEXT NOT NULL,
-        task_id TEXT,
+        number INTEGER PRIMARY KEY AUTOINCREMENT, begun REAL NOT NULL, account TEXT NOT NULL, caller TEXT NOT NULL,
+        client_token TEXT, fingerprint TEXT NOT NULL, type TEXT NOT NULL, state TEXT NOT NULL, task_id TEXT,
         credits REAL
-    ) STRICT;
+    );
     CREATE INDEX starts_by_token ON starts (caller, client_token) WHERE client_token IS NOT NULL;
     CREATE INDEX starts_by_day ON starts (account, begun);
     """,
@@ -57,17 +61,32 @@ MIGRATIONS: Sequence[str] = (
     ALTER TABLE starts ADD COLUMN price REAL;
     CREATE INDEX starts_by_settings ON starts (account, settings) WHERE price IS NOT NULL;
     """,
+    """
+    ALTER TABLE starts RENAME COLUMN settings TO price_key;
+    UPDATE starts SET
+        client_token = digest_token(client_token),
+        state = CASE state WHEN 'starting' THEN 'pending' WHEN 'unclear' THEN 'unknown'
+            WHEN 'taken back' THEN 'cancelled' ELSE state END;
+    CREATE INDEX starts_by_fingerprint ON starts (caller, fingerprint) WHERE price IS NOT NULL;
+    """,
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 
-_PRICED = "FROM starts WHERE account = :account AND settings = :settings AND price IS NOT NULL"
-_PRICES = (
-    f"SELECT (SELECT price {_PRICED} AND fingerprint = :fingerprint ORDER BY number DESC LIMIT 1), max(price) {_PRICED}"
-)
-_FOUND = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
+_SNAPSHOT = """
+SELECT
+    (SELECT count(*) FROM starts WHERE account = :account AND state = 'pending' AND abs(begun - :now) < :sending),
+    (SELECT price FROM starts WHERE account = :account AND caller = :caller AND fingerprint = :fingerprint
+        AND price IS NOT NULL AND begun > :since ORDER BY number DESC LIMIT 1),
+    (SELECT max(price) FROM starts WHERE account = :account AND price_key = :price_key
+        AND price IS NOT NULL AND begun > :since)
+"""
 _SPENT = """
 SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL)
 FROM starts WHERE account = ? AND begun >= ? AND number <= ?
+"""
+_INSERT = """
+INSERT INTO starts (begun, account, caller, client_token, fingerprint, price_key, type, state, credits)
+VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?)
 """
 _LAST = 2**63 - 1
 
@@ -76,126 +95,87 @@ class SqliteHistory:
     """The history over one connection. Made by `open_history`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, file: Path | None, clock: Callable[[], float], busy_seconds: float
+        self,
+        connection: sqlite3.Connection,
+        file: Path | None,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float],
+        busy_seconds: float,
     ) -> None:
-        self._busy_seconds = busy_seconds
         self._connection = connection
         self._file = file
-        self._identity = identity(file)
         self._clock = clock
+        self._elapsed = elapsed
+        self._opened = clock() - elapsed()
+        self._busy_seconds = busy_seconds
         self._turn = anyio.Lock()
 
-    async def begin(self, start: StartRequest, *, day_limit: float | None = None) -> StartRecord:
-        """Write a start down, or return the one that the caller's client token already stands for."""
-        return await self._run(lambda: self._begin(start, day_limit))
+    async def look(self, start: StartRequest) -> Snapshot:
+        return await self._run(lambda _: self._look(start))
+
+    async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+        return await self._run(lambda connection: self._begin(connection, start, allow))
 
     async def find(self, number: int) -> StartRecord | None:
-        """Return a start as it stands, or None where it was forgotten."""
-        return await self._run(lambda: self._one("number = ?", number))
-
-    async def find_by_client_token(self, start: StartRequest) -> StartRecord | None:
-        """Return the start that this one's client token already stands for, if there is one."""
-        return await self._run(lambda: self._earlier(start))
-
-    async def prices(self, start: StartRequest) -> Prices:
-        """Return what the account's earlier starts like this one were estimated at."""
-
-        def find() -> Prices:
-            like_it = {"account": start.account, "settings": start.settings, "fingerprint": start.fingerprint}
-            return Prices(*self._connection.execute(_PRICES, like_it).fetchone())
-
-        return await self._run(find)
+        return await self._run(lambda _: self._one("number = ?", number))
 
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
-        """Write down what a start has brought."""
-        state: State = "started" if task_id else "unclear"
-        await self._change(
-            "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = ? WHERE number = ?",
-            state,
-            task_id,
-            cost,
-            cost,
-            number,
-        )
+        state: State = "started" if task_id else "unknown"
+        change = "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = ? WHERE number = ?"
+        await self._execute(change, state, task_id, cost, cost, number)
 
     async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
-        """Write down that a start's task was cancelled at once."""
-        await self._change(
-            "UPDATE starts SET state = 'taken back', client_token = NULL, credits = coalesce(?, credits) "
-            "WHERE number = ?",
-            cost,
-            number,
-        )
+        change = "UPDATE starts SET state = 'cancelled', client_token = NULL, credits = coalesce(?, credits) "
+        await self._execute(f"{change} WHERE number = ?", cost, number)
 
     async def forget(self, number: int) -> None:
-        """Take a start back that certainly bought nothing."""
-        await self._change("DELETE FROM starts WHERE number = ?", number)
+        await self._execute("DELETE FROM starts WHERE number = ?", number)
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
-        """Return what an account's starts of this day (UTC) come to."""
-        return await self._run(lambda: self._spent(account, up_to))
+        return await self._run(lambda _: self._spent(account, up_to))
 
-    def _begin(self, start: StartRequest, day_limit: float | None) -> StartRecord:
-        if self._identity != identity(self._file):
-            raise StoreError("The history of started tasks was replaced or removed meanwhile: restart the server.")
+    def _look(self, start: StartRequest) -> Snapshot:
         now = self._clock()
-        with self._connection as transaction:
-            transaction.execute("BEGIN IMMEDIATE")
-            transaction.execute("DELETE FROM starts WHERE begun < ?", (now - KEPT_SECONDS,))
-            find_by_client_token = self._earlier(start)
-            if find_by_client_token is not None:
-                return find_by_client_token
-            if day_limit is not None:
-                self._check_day(start, day_limit)
-            cursor = transaction.execute(
-                "INSERT INTO starts "
-                "(begun, account, caller, client_token, fingerprint, settings, type, state, credits) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 'starting', ?)",
-                (
-                    now,
-                    start.account,
-                    start.caller,
-                    start.client_token,
-                    start.fingerprint,
-                    start.settings,
-                    start.type,
-                    start.credits,
-                ),
-            )
-        assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
-        return StartRecord(cursor.lastrowid, is_new=True, state="starting", fingerprint=start.fingerprint)
+        values = {
+            "account": start.account,
+            "caller": start.caller,
+            "fingerprint": start.fingerprint,
+            "price_key": start.price_key,
+            "now": now,
+            "sending": SENDING_SECONDS,
+            "since": now - PRICE_SECONDS,
+        }
+        in_flight, same, similar = self._connection.execute(_SNAPSHOT, values).fetchone()
+        return Snapshot(self._spent(start.account), in_flight, same, similar, self._earlier(start))
 
-    def _check_day(self, start: StartRequest, limit: float) -> None:
-        now = self._clock()
-        under_way = "account = ? AND state = 'starting' AND begun > ? AND begun < ?"
-        if self._one(under_way, start.account, now - SENDING_SECONDS, now + SENDING_SECONDS):
-            raise BusyError
-        spent = self._spent(start.account)
-        if spent.unclear:
-            raise DayLimitError(
-                f"of {spent.unclear} started today it is not known what they cost, until the day is over"
-            )
-        if spent.credits >= limit:
-            raise DayLimitError(f"{plain(spent.credits)} credits were spent today")
-        if start.is_certain and start.credits is not None and spent.credits + start.credits > limit:
-            raise DayLimitError(
-                f"{plain(spent.credits)} credits were spent today, and the same was estimated at {plain(start.credits)}"
-            )
+    def _begin(
+        self, connection: sqlite3.Connection, start: StartRequest, allow: Callable[[Snapshot], None]
+    ) -> StartRecord:
+        snapshot = self._look(start)
+        if snapshot.earlier is not None:
+            return snapshot.earlier
+        allow(snapshot)
+        values = (start.account, start.caller, start.token_digest, start.fingerprint, start.price_key, start.type)
+        number = connection.execute(_INSERT, (self._clock(), *values, snapshot.expected)).lastrowid
+        assert number is not None  # noqa: S101 - an INSERT has one
+        connection.execute("DELETE FROM starts WHERE number <= ?", (number - MAX_STARTS,))
+        return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
 
     def _earlier(self, start: StartRequest) -> StartRecord | None:
+        """Find a start by its client token. A token ages by this process's own time where the clock was set ahead."""
         if start.client_token is None:
             return None
+        since = min(self._clock(), self._opened + self._elapsed()) - TOKEN_SECONDS
         condition = "account = ? AND caller = ? AND client_token = ? AND begun > ? ORDER BY number DESC"
-        since = self._clock() - TOKEN_SECONDS
-        return self._one(condition, start.account, start.caller, start.client_token, since)
+        return self._one(condition, start.account, start.caller, start.token_digest, since)
 
     def _one(self, condition: str, *values: object) -> StartRecord | None:
-        row = self._connection.execute(_FOUND + condition + " LIMIT 1", values).fetchone()
+        found = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
+        row = self._connection.execute(f"{found}{condition} LIMIT 1", values).fetchone()
         if row is None:
             return None
         number, state, fingerprint, task_id, cost, begun = row
-        age = abs(self._clock() - begun)
-        return StartRecord(number, False, state, fingerprint, task_id, cost, age)
+        return StartRecord(number, False, state, fingerprint, task_id, cost, abs(self._clock() - begun))
 
     def _spent(self, account: str, up_to: int | None = None) -> Spend:
         now = self._clock()
@@ -204,51 +184,102 @@ class SqliteHistory:
             now = row[0] if row else now
         return Spend(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or _LAST)).fetchone())
 
-    async def _change(self, statement: str, *values: object) -> None:
-        def change() -> None:
-            with self._connection as transaction:
-                transaction.execute(statement, values)
+    async def _execute(self, statement: str, *values: object) -> None:
+        await self._run(lambda connection: connection.execute(statement, values))
 
-        await self._run(change)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Do the work in a thread, one at a time, to its end even where the caller has gone."""
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run one transaction in a thread, to its end even where the caller is cancelled meanwhile."""
         try:
             with anyio.fail_after(self._busy_seconds):
                 await self._turn.acquire()
         except TimeoutError:
-            raise StoreError("The history of started tasks can't be used: it is locked.") from None
-        done: list[T] = []
+            raise HistoryLockedError(self._file) from None
         try:
-            with anyio.CancelScope(shield=True):
-                done.append(await anyio.to_thread.run_sync(work))
-        except sqlite3.Error as error:
-            raise StoreError(f"The history of started tasks can't be used: {error}.") from error
+            return await anyio.to_thread.run_sync(self._transact, work)
         finally:
             self._turn.release()
-        return done[0]
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _typed_errors(self._file), self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            return work(connection)
 
 
 @asynccontextmanager
 async def open_history(
-    file: Path | None, *, clock: Callable[[], float] = system_time, busy_seconds: float = BUSY_SECONDS
+    file: Path | None,
+    *,
+    clock: Callable[[], float] = system_time,
+    elapsed: Callable[[], float] = monotonic,
+    busy_seconds: float = BUSY_SECONDS,
 ) -> AsyncGenerator[SqliteHistory]:
     """Open the history, and close it at the end.
 
     Args:
         file: Where it is kept; its folder is made. Without one it lasts as long as the process.
         clock: The time, UNIX seconds.
+        elapsed: Seconds since some moment, from a clock that nobody sets.
         busy_seconds: How long others are waited for.
 
     Raises:
-        StoreError: It can't be opened: the folder can't be written, or a newer version has written the file.
+        HistoryError: It can't be opened.
     """
-    open_ = partial(open_database, file, MIGRATIONS, busy_seconds=busy_seconds)
-    try:
-        connection = await anyio.to_thread.run_sync(open_)
-    except NewerError:
-        raise StoreError("The history of started tasks was written by a newer version of this server.") from None
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"The history of started tasks can't be kept at {file}: {error}.") from error
+    connection = await anyio.to_thread.run_sync(partial(_connect, file, busy_seconds))
     with closing(connection):
-        yield SqliteHistory(connection, file, clock, busy_seconds)
+        yield SqliteHistory(connection, file, clock, elapsed, busy_seconds)
+
+
+def _connect(file: Path | None, busy_seconds: float) -> sqlite3.Connection:
+    with _typed_errors(file):
+        if file is not None:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(file, os.O_RDONLY | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            file or ":memory:", timeout=busy_seconds, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, file)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise HistoryDamagedError(file, found)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.create_function("digest_token", 1, _digest_or_none)
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise HistoryNewerError(file)
+        for migration in MIGRATIONS[version:]:
+            for statement in filter(str.strip, migration.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _digest_or_none(client_token: str | None) -> str | None:
+    return None if client_token is None else digest_token(client_token)
+
+
+@contextmanager
+def _typed_errors(file: Path | None) -> Generator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if code == sqlite3.SQLITE_READONLY_DBMOVED:
+            raise HistoryReplacedError(file) from error
+        match code & 0xFF:
+            case sqlite3.SQLITE_BUSY:
+                raise HistoryLockedError(file) from error
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                raise HistoryDamagedError(file, str(error)) from error
+            case _:
+                raise HistoryUnusableError(file, str(error)) from error

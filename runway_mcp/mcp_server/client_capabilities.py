@@ -1,4 +1,4 @@
-"""What the host on the other side can be asked, in either generation of the protocol."""
+"""What the host can be asked, in either version of the protocol."""
 
 from contextlib import suppress
 
@@ -13,24 +13,24 @@ from pydantic import ValidationError
 from runway_mcp.tasks.callers import CallerContext
 
 ANSWER_SECONDS = 10.0
-"""How long a host may take to name its folders, which asks nobody."""
+"""How long a host may take to list its folders, which asks no person."""
 
 
 def can_ask_person(ctx: Context[CallerContext]) -> bool:
-    """Whether the host has said that it can show a person a form, and can be reached to do so."""
+    """Whether the host declares that it can show a person a form, and can be reached."""
     able = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
     return able is not None and (able.form is not None or able.url is None) and _is_reachable(ctx)
 
 
-def can_tell_roots(ctx: Context[CallerContext]) -> bool:
-    """Whether the host has said that it can name its folders, and can be reached to do so."""
+def can_list_roots(ctx: Context[CallerContext]) -> bool:
+    """Whether the host declares that it can list its folders, and can be reached."""
     return ctx.client_capabilities is not None and ctx.client_capabilities.roots is not None and _is_reachable(ctx)
 
 
-async def ask_for_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
-    """Ask the host for its folders, by the SDK where the protocol has that as part of an answer.
+async def list_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
+    """Ask the host for its folders: through the SDK in the newer protocol, by a request in the older one.
 
-    A host of the older protocol that does not tell them, or not in time, has none.
+    A host of the older protocol that does not list them in time has none.
     """
     if _is_modern(ctx):
         return ListRoots()
@@ -41,7 +41,7 @@ async def ask_for_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsRes
 
 
 def _is_reachable(ctx: Context[CallerContext]) -> bool:
-    """Whether a question reaches the host: as part of an answer, or, in the older protocol, while the call goes on."""
+    """Whether a question reaches the host: in an answer, or in the older protocol while the call lasts."""
     return _is_modern(ctx) or ctx.session.can_send_request
 
 

@@ -31,7 +31,7 @@ from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
 from runway_mcp.mcp_server.tools.capability import CAPABILITY
-from runway_mcp.mcp_server.tools.confirmation import Answers, RefusedError
+from runway_mcp.mcp_server.tools.confirmation import AnswerCodec, StartRefusedError
 from runway_mcp.mcp_server.tools.files import FILES
 from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.mcp_server.tools.tasks import TASKS
@@ -105,7 +105,7 @@ class RunwayServer(MCPServer[CallerContext]):
             match error.__cause__:
                 case ValidationError() as wrong:
                     return results.error_result(results.argument_error(name, wrong))
-                case RefusedError() as refusal:
+                case StartRefusedError() as refusal:
                     return results.error_result(str(refusal))
                 case ToolError():
                     return _no_answer(name)
@@ -171,7 +171,7 @@ def build_server(
         version=__version__,
         lifespan=lifespan,
         request_state_security=RequestStateSecurity(
-            codec=Answers([question_key or token_bytes()]), bind_principal=_who_asks
+            codec=AnswerCodec([question_key or token_bytes()]), bind_principal=_who_asks
         ),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,

@@ -1,23 +1,26 @@
-"""Which starts are the same, and which are alike: likely to cost the same."""
+"""Which starts are the same, and which are likely to cost the same."""
 
-import re
+from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from json import dumps, loads
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.lookup import task_types
 from runway_mcp.catalogue.validation import Prepared
-
-_CHOICE = re.compile(r"[\w.:-]{1,40}")
 
 
 def fingerprint(prepared: Prepared) -> str:
-    """Return a digest that the same requests have, whatever the order of their fields."""
+    """Return a digest that is equal for equal requests, whatever the order of their fields."""
     return _digest(prepared.endpoint, prepared.body)
 
 
-def settings(prepared: Prepared) -> str:
-    """Return a digest of what a price can go by: numbers, switches, choices, how many; not texts, media or seeds."""
+def price_key(prepared: Prepared) -> str:
+    """Return a digest of what a price can depend on: numbers, switches, choices and how many media there are.
+
+    Texts, media and seeds are no part of it, whatever they hold.
+    """
     return _digest(prepared.endpoint, _priced(prepared.body))
 
 
@@ -31,13 +34,38 @@ def _whole(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _priced(value: JsonValue) -> JsonValue:
+def _priced(value: JsonValue, field: str = "") -> JsonValue:
     match value:
         case str():
-            return value if _CHOICE.fullmatch(value) else ""
+            return value if field in _choice_fields() else ""
         case list():
-            return [_priced(item) for item in value]
+            return [_priced(item, field) for item in value]
         case dict():
-            return {name: _priced(item) for name, item in value.items() if name != "seed"}
+            return {name: _priced(item, name) for name, item in value.items() if name != "seed"}
         case _:
             return value
+
+
+@cache
+def _choice_fields() -> frozenset[str]:
+    """The fields whose texts the catalogue lists one by one, for any model."""
+    models = (model for kind in task_types().values() for model in kind.models.values())
+    return frozenset(field for model in models for field in _choices(dict(model.schema), ""))
+
+
+def _choices(schema: JsonValue, field: str) -> Iterator[str]:
+    match schema:
+        case dict():
+            if "enum" in schema or "const" in schema:
+                yield field
+            for keyword, value in schema.items():
+                if keyword == "properties" and isinstance(value, dict):
+                    for name, part in value.items():
+                        yield from _choices(part, name)
+                elif keyword not in {"enum", "const"}:
+                    yield from _choices(value, field)
+        case list():
+            for part in schema:
+                yield from _choices(part, field)
+        case _:
+            pass

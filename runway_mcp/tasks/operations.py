@@ -83,7 +83,7 @@ class UnclearOutcomeError(Exception):
     def __init__(
         self, before: Task, error: RunwayError | None = None, second: RunwayError | None = None, *, seconds: float = 0
     ) -> None:
-        super().__init__(f"{before.id}: {error or 'time-out'}, then {second or 'unchanged'}")
+        super().__init__("It is not known whether the DELETE took effect.")
         self.before = before
         self.error = error
         self.second = second
@@ -116,7 +116,6 @@ class TaskOperations:
         poller: TaskPoller,
         *,
         max_waits: int | None = None,
-        change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
@@ -126,7 +125,6 @@ class TaskOperations:
         self._waits: set[anyio.CancelScope] = set()
         self._max_waits = max_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
-        self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
 
@@ -236,7 +234,7 @@ class TaskOperations:
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
         may_have_applied = False
-        with anyio.move_on_after(self._change_seconds):
+        with anyio.move_on_after(CHANGE_SECONDS):
             attempt = 0
             while True:
                 attempt += 1
@@ -261,7 +259,7 @@ class TaskOperations:
                     await self._sleep(wait)
                 else:
                     return Change(before.id, wanted, before)
-        raise UnclearOutcomeError(before, seconds=self._change_seconds)
+        raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
 
     async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
         try:

@@ -99,13 +99,11 @@ class FollowedStates(AsyncIterator[TaskState]):
     def __init__(self, loop: PollLoop) -> None:
         self._loop = loop
         self._seen: int = 0
-        self._is_over = False
 
     async def __anext__(self) -> TaskState:
-        if self._is_over:
-            raise StopAsyncIteration
         while self._loop.version == self._seen:
+            if self._loop.state.is_final:
+                raise StopAsyncIteration
             await self._loop.published.wait()
         self._seen = self._loop.version
-        self._is_over = self._loop.state.is_final
         return self._loop.state

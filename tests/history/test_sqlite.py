@@ -1,4 +1,4 @@
-"""The history of started tasks: one start for each token, a day's credits, and files that are no database."""
+"""The history of started tasks: one start for each token, a day's credits, and files that can't be trusted."""
 
 import sqlite3
 import subprocess
@@ -14,29 +14,40 @@ import pytest
 from runway_mcp.history.records import (
     SENDING_SECONDS,
     TOKEN_SECONDS,
-    BusyError,
-    DayLimitError,
-    Prices,
+    HistoryDamagedError,
+    HistoryError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryReplacedError,
+    HistoryUnusableError,
+    Snapshot,
     Spend,
+    StartRecord,
     StartRequest,
-    StoreError,
 )
-from runway_mcp.history.sqlite import DAY, KEPT_SECONDS, MIGRATIONS, SqliteHistory, open_history
+from runway_mcp.history.sqlite import DAY, MIGRATIONS, PRICE_SECONDS, SqliteHistory, open_history
 
-START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", credits=60)
+START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
+WITHOUT_TOKEN = replace(START, client_token=None)
 NOON = 20_000 * DAY + DAY / 2
 """Noon of a day, UNIX seconds."""
 
 
+class NotAllowedError(Exception):
+    """What a limit raises."""
+
+
 class Clock:
-    """A time that a test sets."""
+    """A clock that a test sets, and one that nobody sets."""
 
     def __init__(self) -> None:
         self.now = NOON
+        self.elapsed = 0.0
 
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.now += seconds
+        self.elapsed += seconds
 
 
 @pytest.fixture
@@ -48,235 +59,252 @@ def file(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[SqliteHistory]:
     """A history, in memory where no file is named."""
+    clock = clock or Clock()
     with anyio.fail_after(20):
-        async with open_history(file, clock=clock or Clock(), busy_seconds=0.4) as opened:
+        async with open_history(
+            file, clock=lambda: clock.now, elapsed=lambda: clock.elapsed, busy_seconds=0.4
+        ) as opened:
             yield opened
 
 
+def content(file: Path) -> bytes:
+    """What a file holds."""
+    return file.read_bytes()
+
+
+def put(file: Path, text: bytes) -> None:
+    """Overwrite a file in place."""
+    file.write_bytes(text)
+
+
+def names(folder: Path) -> list[str]:
+    """The files of a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+async def begin(one: SqliteHistory, start: StartRequest = START) -> StartRecord:
+    """Begin a start that no limit forbids."""
+    return await one.begin(start, lambda _: None)
+
+
+async def started(one: SqliteHistory, start: StartRequest = START, cost: float | None = 60) -> int:
+    """Begin a start that brings a task; return its number."""
+    number = (await begin(one, start)).number
+    await one.record_result(number, task_id="task", cost=cost)
+    return number
+
+
 async def test_a_token_stands_for_its_first_start_after_a_restart_too(file: Path) -> None:
-    """Begun, settled, and found again by another process; the same token of another caller is another's."""
+    """Another process finds it. The same token of another caller or account is another token."""
     clock = Clock()
     async with history(file, clock) as first:
-        begun = await first.begin(START)
-        assert (begun.is_new, begun.state) == (True, "starting")
+        begun = await begin(first)
+        assert (begun.is_new, begun.state) == (True, "pending")
         await first.record_result(begun.number, task_id="task", cost=75)
-    clock.now += 60
+    clock.pass_time(60)
     async with history(file, clock) as second:
-        again = await second.begin(replace(START, fingerprint="another"))
-        assert not again.is_new
-        assert (again.state, again.task_id, again.credits, again.fingerprint, again.age) == (
-            "started",
-            "task",
-            75,
-            "print",
-            60,
-        )
+        again = await begin(second, replace(START, fingerprint="another"))
+        assert again == StartRecord(begun.number, False, "started", "print", "task", 75, 60)
         assert await second.find(begun.number) == again
-        assert (await second.begin(replace(START, caller="other"))).is_new
-        assert (await second.begin(replace(START, client_token=None))).is_new
-        assert (await second.begin(replace(START, client_token=None))).is_new
+        assert (await second.look(START)).earlier == again
+        for other in ({"caller": "other"}, {"account": "other"}, {"client_token": None}, {"client_token": None}):
+            assert (await begin(second, replace(START, **other))).is_new
 
 
-async def test_a_start_that_bought_nothing_is_taken_back_and_one_of_unknown_outcome_is_not(file: Path) -> None:
-    """Its token and credits are free again; what may have been bought keeps both."""
-    async with history(file) as one:
-        begun = await one.begin(START)
+async def test_what_bought_nothing_is_forgotten_and_an_unknown_outcome_is_not() -> None:
+    """The token and the credits of the first are free again; what may have been bought keeps both."""
+    async with history() as one:
+        begun = await begin(one)
         await one.forget(begun.number)
         assert await one.find(begun.number) is None
         assert await one.spent("account") == Spend(0, 0)
-        begun = await one.begin(START)
+        begun = await begin(one)
         await one.record_result(begun.number, task_id=None, cost=None)
-        again = await one.begin(START)
-        assert (again.is_new, again.state, again.task_id, again.credits) == (False, "unclear", None, 60)
-        assert await one.spent("account") == Spend(60, 0)
+        again = await begin(one)
+        assert (again.is_new, again.state, again.task_id) == (False, "unknown", None)
+        assert await one.spent("account") == Spend(0, 1)
 
 
-async def test_prices_are_the_latest_of_the_same_and_the_dearest_of_the_like() -> None:
-    """As they were first told, of the account's own starts; what was charged in the end does not matter."""
+async def test_a_cancelled_start_frees_its_token_and_keeps_its_price() -> None:
+    """It costs what was charged, or its estimate where nobody knows."""
     async with history() as one:
+        for charged, cost in ((0, 0), (None, 60)):
+            number = await started(one)
+            await one.mark_cancelled(number, cost=charged)
+            found = await one.find(number)
+            assert found is not None
+            assert (found.state, found.credits) == ("cancelled", cost)
+            snapshot = await one.look(START)
+            assert (snapshot.earlier, snapshot.same, snapshot.expected) == (None, 60, 60)
+
+
+async def test_estimates_are_the_callers_latest_of_the_same_and_the_accounts_highest_of_the_similar() -> None:
+    """What another caller with the same key has started is never called the same. Old estimates do not count."""
+    clock = Clock()
+    async with history(clock=clock) as one:
         for fingerprint, price in (("print", 60), ("print", 50), ("other", 90)):
-            begun = await one.begin(replace(START, client_token=None, fingerprint=fingerprint, settings="5 s"))
-            await one.record_result(begun.number, task_id="task", cost=price)
-            await one.mark_cancelled(begun.number, cost=0)
-        asked = replace(START, settings="5 s")
-        assert await one.prices(asked) == Prices(same=50, alike=90)
-        assert (Prices(50, 90).likely, Prices(None, 90).likely, Prices().likely) == (50, 90, None)
-        assert await one.prices(replace(asked, fingerprint="new")) == Prices(same=None, alike=90)
-        assert await one.prices(replace(asked, settings="8 s")) == Prices()
-        assert await one.prices(replace(asked, account="another")) == Prices()
-        assert await one.spent("account") == Spend(0, 0)
+            await started(one, replace(WITHOUT_TOKEN, fingerprint=fingerprint), price)
+
+        async def known(**changes: str) -> tuple[float | None, float | None, float | None]:
+            found = await one.look(replace(WITHOUT_TOKEN, **changes))
+            return found.same, found.similar, found.expected
+
+        assert await known() == (50, 90, 50)
+        assert await known(caller="another") == (None, 90, 90)
+        assert await known(fingerprint="new") == (None, 90, 90)
+        assert await known(fingerprint="new", price_key="8 s") == (None, None, None)
+        assert await known(account="another") == (None, None, None)
+        clock.pass_time(PRICE_SECONDS)
+        assert await known() == (None, None, None)
 
 
-async def test_the_start_of_a_token_is_found_without_beginning_one() -> None:
-    """It is the caller's own and the account's, at most a day old, and not one that was taken back."""
+async def test_a_start_is_allowed_by_what_is_known_in_the_same_transaction() -> None:
+    """What is raised there is raised, and nothing is recorded. A token's second start asks nobody."""
+    seen: list[Snapshot] = []
+
+    def refuse(snapshot: Snapshot) -> None:
+        seen.append(snapshot)
+        raise NotAllowedError
+
+    async with history() as one:
+        await started(one, replace(START, client_token="first"))
+        await begin(one, replace(START, client_token="second"))
+        with pytest.raises(NotAllowedError):
+            await one.begin(START, refuse)
+        assert seen == [Snapshot(Spend(120, 0), in_flight=1, same=60, similar=60)]
+        assert await one.look(START) == seen[0]
+        assert not (await one.begin(replace(START, client_token="first"), refuse)).is_new
+
+
+async def test_a_start_is_in_flight_until_its_answer_or_until_it_was_cut_off() -> None:
+    """Also one that a clock which was set back has put far ahead."""
     clock = Clock()
     async with history(clock=clock) as one:
-        assert await one.find_by_client_token(START) is None
-        begun = await one.begin(START)
-        found = await one.find_by_client_token(START)
+        await begin(one, WITHOUT_TOKEN)
+        assert (await one.look(START)).in_flight == 1
+        assert (await one.look(replace(START, account="other"))).in_flight == 0
+        clock.pass_time(SENDING_SECONDS)
+        assert await one.look(START) == Snapshot(Spend(0, 1))
+        number = (await begin(one)).number
+        clock.now -= 3600
+        found = await one.find(number)
         assert found is not None
-        assert found.number == begun.number
-        for other in ({"caller": "another"}, {"account": "another"}, {"client_token": None}):
-            assert await one.find_by_client_token(replace(START, **other)) is None
-        clock.now += TOKEN_SECONDS
-        assert await one.find_by_client_token(START) is None
-        begun = await one.begin(START)
-        await one.record_result(begun.number, task_id="task", cost=60)
-        await one.mark_cancelled(begun.number, cost=None)
-        assert await one.find_by_client_token(START) is None
-        taken = await one.find(begun.number)
-        assert taken is not None
-        assert (taken.state, taken.credits) == ("taken back", 60)
-
-
-async def test_a_file_of_the_first_version_goes_on(file: Path) -> None:
-    """Its starts keep their tokens and count for the day."""
-    file.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(file)) as old:
-        old.executescript(MIGRATIONS[0])
-        old.execute(
-            "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, task_id, credits) "
-            "VALUES (?, 'account', 'caller', 'mine', 'print', 'text_to_video', 'started', 'task', 60)",
-            (NOON,),
-        )
-        old.execute("PRAGMA user_version = 1")
-        old.commit()
-    async with history(file) as one:
-        assert (await one.begin(START)).task_id == "task"
-        assert await one.spent("account") == Spend(60, 0)
-        assert await one.prices(START) == Prices()
-
-
-async def test_tokens_end_after_a_day_and_rows_after_a_month() -> None:
-    """Then the same token may start anew, and what was is forgotten."""
-    clock = Clock()
-    async with history(clock=clock) as one:
-        first = await one.begin(START)
-        clock.now += TOKEN_SECONDS + 1
-        assert (await one.begin(START)).is_new
-        assert await one.find(first.number) is not None
-        clock.now += KEPT_SECONDS
-        await one.begin(START)
-        assert await one.find(first.number) is None
-
-
-async def test_the_days_credits_are_limited_for_each_account() -> None:
-    """What would exceed them is not written; another account, and the next day, begin from nothing."""
-    clock = Clock()
-    certain = replace(START, is_certain=True)
-
-    async def bought(token: str, start: StartRequest, limit: float) -> None:
-        begun = await one.begin(replace(start, client_token=token), day_limit=limit)
-        await one.record_result(begun.number, task_id="task", cost=60)
-
-    async with history(clock=clock) as one:
-        for token in "ab":
-            await bought(token, certain, 150)
-        with pytest.raises(DayLimitError, match="120 credits were spent today"):
-            await bought("c", certain, 150)
-        assert await one.spent("account") == Spend(120, 0)
-        await bought("c", replace(certain, account="other"), 150)
-        await bought("d", START, 150)
-        with pytest.raises(DayLimitError):
-            await bought("e", replace(START, credits=None), 180)
-        clock.now += DAY
-        assert await one.spent("account") == Spend(0, 0)
-        await bought("e", certain, 60)
-
-
-async def test_within_a_days_limit_one_start_is_under_way_at_a_time() -> None:
-    """Until it has its answer, or is given up for lost; then its outcome is not known, nor what it cost."""
-    clock = Clock()
-    unpriced = replace(START, client_token=None, credits=None)
-    async with history(clock=clock) as one:
-        await one.begin(unpriced)
-        assert (await one.begin(unpriced)).is_new
-        with pytest.raises(BusyError):
-            await one.begin(unpriced, day_limit=100)
-        assert (await one.begin(replace(unpriced, account="other"), day_limit=100)).is_new
-        clock.now += SENDING_SECONDS
-        with pytest.raises(DayLimitError, match="of 2 started today it is not known what they cost"):
-            await one.begin(unpriced, day_limit=100)
-        assert await one.spent("account") == Spend(0, 2)
+        assert found.age == 3600
+        assert (await one.look(WITHOUT_TOKEN)).in_flight == 0
 
 
 async def test_a_start_counts_for_the_day_it_was_begun_on() -> None:
-    """Its answer may come after midnight; what others began later does not count against it."""
+    """Its answer may come after midnight. Later starts, other accounts and other days do not count."""
     clock = Clock()
     clock.now = (NOON // DAY + 1) * DAY - 1
     async with history(clock=clock) as one:
-        begun = await one.begin(replace(START, client_token="a"))
-        clock.now += 2
-        await one.begin(replace(START, client_token="b"))
-        assert await one.spent("account", up_to=begun.number) == Spend(60, 0)
-        assert await one.spent("account") == Spend(60, 0)
+        number = await started(one, WITHOUT_TOKEN)
+        clock.pass_time(2)
+        await started(one, WITHOUT_TOKEN, 70)
+        await started(one, replace(WITHOUT_TOKEN, account="other"))
+        await started(one, replace(WITHOUT_TOKEN, fingerprint="new", price_key="new"), None)
+        assert await one.spent("account", up_to=number) == Spend(60, 0)
+        assert await one.spent("account") == Spend(70, 1)
+        assert await one.spent("account", up_to=number + 100) == Spend(70, 1)
 
 
-async def test_what_stands_far_ahead_by_a_clock_that_was_set_back_blocks_nothing() -> None:
-    """It was cut off long ago, whatever the clock says now."""
+async def test_a_token_ends_after_a_day_of_the_process_and_the_clock() -> None:
+    """A clock that is wrong and set right lets no token end early, and makes nothing be forgotten."""
     clock = Clock()
     async with history(clock=clock) as one:
-        begun = await one.begin(START)
-        clock.now -= 3600
-        assert (await one.begin(replace(START, client_token="b"), day_limit=100)).is_new
-        found = await one.find(begun.number)
-        assert found is not None
-        assert found.age == 3600
+        number = await started(one)
+        clock.now += 40 * DAY
+        assert not (await begin(one)).is_new
+        await begin(one, WITHOUT_TOKEN)
+        clock.now -= 40 * DAY
+        assert not (await begin(one)).is_new
+        clock.pass_time(TOKEN_SECONDS - 1)
+        assert (await one.look(START)).earlier is not None
+        clock.pass_time(2)
+        assert (await begin(one)).is_new
+        assert await one.find(number) is not None
 
 
-async def test_a_start_that_nobody_has_a_price_of_counts_as_one_of_unknown_cost() -> None:
-    """Also where its task is known; one that is not there any more counts for today."""
-    async with history() as one:
-        begun = await one.begin(replace(START, credits=None))
-        await one.record_result(begun.number, task_id="task", cost=None)
-        assert await one.spent("account") == Spend(0, 1)
-        assert await one.spent("account", up_to=begun.number + 7) == Spend(0, 1)
-
-
-async def test_a_file_that_was_replaced_or_removed_is_not_written_to(file: Path) -> None:
-    """Who reads the new one would not know of the start."""
+async def test_client_tokens_are_stored_as_digests(file: Path) -> None:
+    """Whoever reads the file learns no caller's words."""
     async with history(file) as one:
-        await one.begin(START)
-        await anyio.Path(file).rename(file.with_name("moved"))
-        with pytest.raises(StoreError, match="replaced or removed"):
-            await one.begin(START)
-        await anyio.Path(file).write_bytes(b"")
-        with pytest.raises(StoreError, match="replaced or removed"):
-            await one.begin(START)
+        await started(one, replace(START, client_token="the-secret-film"))
+    assert b"the-secret-film" not in content(file)
+
+
+async def test_between_transactions_the_file_holds_everything(file: Path) -> None:
+    """There is no write-ahead log beside it, whose loss would make a token buy again."""
+    async with history(file) as one:
+        await started(one)
+        assert names(file.parent) == [file.name]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_file_of_an_earlier_version_goes_on(version: int, file: Path) -> None:
+    """Its tokens hold, as digests; its states have their new names; its journal is no write-ahead log any more."""
+    renamed = {"starting": "pending", "started": "started", "unclear": "unknown", "taken back": "cancelled"}
+    file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(file)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        for migration in MIGRATIONS[:version]:
+            old.executescript(migration)
+        for state in renamed:
+            old.execute(
+                "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, task_id, credits) "
+                "VALUES (?, 'account', 'caller', ?, 'print', 'text_to_video', ?, 'task', 60)",
+                (NOON, f"token of {state}", state),
+            )
+        old.execute(f"PRAGMA user_version = {version}")
+        old.commit()
+    async with history(file) as one:
+        for before, state in renamed.items():
+            found = (await one.look(replace(START, client_token=f"token of {before}"))).earlier
+            assert found is not None
+            assert (found.state, found.task_id) == (state, "task")
+        assert await one.spent("account") == Spend(240, 0)
+    assert b"token of" not in content(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+async def test_of_many_at_once_one_is_new(file: Path) -> None:
+    """Over several connections that open one new file, as several processes have it."""
+    found: list[bool] = []
+
+    async def open_and_begin() -> None:
+        async with history(file) as one, anyio.create_task_group() as starts:
+            for _ in range(5):
+                starts.start_soon(note, one)
+
+    async def note(one: SqliteHistory) -> None:
+        found.append((await begin(one)).is_new)
+
+    async with anyio.create_task_group() as processes:
+        for _ in range(3):
+            processes.start_soon(open_and_begin)
+    assert sorted(found) == [False] * 14 + [True]
 
 
 async def test_while_another_process_holds_the_file_nobody_waits_long(file: Path) -> None:
-    """All who wait are told after the same few seconds, not one after the other."""
-    refused: list[StoreError] = []
+    """All who wait are told after the same moment, not one after the other."""
+    refused: list[HistoryLockedError] = []
 
-    async def begin(token: str) -> None:
-        try:
-            await one.begin(replace(START, client_token=token))
-        except StoreError as error:
-            refused.append(error)
+    async def try_to_begin() -> None:
+        with pytest.raises(HistoryLockedError) as caught:
+            await begin(one)
+        refused.append(caught.value)
 
     async with history(file) as one:
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             async with anyio.create_task_group() as starts:
-                for token in "abc":
-                    starts.start_soon(begin, token)
-        assert (await one.begin(START)).is_new
-    assert len(refused) == 3
-
-
-async def test_of_many_at_once_one_is_new(file: Path) -> None:
-    """Over several connections to one file, as several processes have it."""
-    found: list[bool] = []
-    async with history(file) as one, history(file) as other, anyio.create_task_group() as starts:
-
-        async def begin(through: SqliteHistory) -> None:
-            found.append((await through.begin(START)).is_new)
-
-        for _ in range(10):
-            starts.start_soon(begin, one)
-            starts.start_soon(begin, other)
-    assert sorted(found) == [False] * 19 + [True]
+                for _ in range(3):
+                    starts.start_soon(try_to_begin)
+            with pytest.raises(HistoryLockedError):
+                async with history(file):
+                    pass
+        assert (await begin(one)).is_new
+    assert [error.file for error in refused] == [file] * 3
 
 
 WRITER = """
@@ -290,7 +318,8 @@ async def main():
         number = 0
         while True:
             number += 1
-            await history.begin(StartRequest("account", "caller", "print", "text_to_video", str(number), 1))
+            start = StartRequest("account", "caller", "print", "text_to_video", str(number))
+            await history.begin(start, lambda _: None)
             print(number, flush=True)
 
 anyio.run(main)
@@ -306,62 +335,79 @@ def write_until_killed(file: Path) -> int:
         return int((lines + writer.stdout.read().splitlines())[-1])
 
 
-def damage(file: Path, how: str) -> bytes:
-    """Damage a file; return what it then holds."""
-    whole = file.read_bytes()
-    broken = {
-        "garbage": b"no database at all" * 100,
-        "truncated": whole[:5000],
-        "overwritten": whole[:4104] + b"\xff" * 64 + whole[4168:],
-    }[how]
-    file.write_bytes(broken)
-    return broken
-
-
-async def test_a_process_killed_while_it_writes_loses_nothing_it_was_told_was_written(file: Path) -> None:
+async def test_a_process_killed_while_it_writes_loses_nothing_that_it_said_was_written(file: Path) -> None:
     """Whatever was acknowledged before the kill is there afterwards, and the file is sound."""
     acknowledged = write_until_killed(file)
     async with open_history(file) as one:
         for token in range(1, acknowledged + 1):
-            assert not (await one.begin(replace(START, client_token=str(token)))).is_new
+            assert not (await begin(one, replace(START, client_token=str(token)))).is_new
 
 
 @pytest.mark.parametrize("how", ["garbage", "truncated", "overwritten"])
-async def test_a_damaged_file_is_set_aside_and_said_so(how: str, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What it held is kept beside the new one."""
+async def test_a_damaged_file_is_refused_and_left_as_it_is(how: str, file: Path) -> None:
+    """By who opens it and by who has it open. An empty history in its place would buy again."""
     async with history(file) as one:
-        for token in range(100):
-            await one.begin(replace(START, client_token=str(token)))
-    broken = damage(file, how)
+        for token in range(10):
+            await begin(one, replace(START, client_token=str(token)))
+        whole = content(file)
+        broken = {
+            "garbage": b"no database at all" * 1000,
+            "truncated": whole[:5000],
+            "overwritten": whole[:4104] + b"\xff" * 64 + whole[4168:],
+        }[how]
+        put(file, broken)
+        with pytest.raises(HistoryDamagedError) as caught:
+            async with history(file):
+                pass
+        assert caught.value.file == file
+        if how != "overwritten":
+            with pytest.raises(HistoryError):
+                await begin(one, WITHOUT_TOKEN)
+    assert content(file) == broken
+    assert names(file.parent) == [file.name]
+    put(file, whole)
     async with history(file) as one:
-        assert await one.spent("account") == Spend(0, 0)
-    (aside,) = file.parent.glob("*.broken-*")
-    assert aside.read_bytes() == broken
-    assert f"kept as {aside}" in caplog.text
+        assert not (await begin(one, replace(START, client_token="7"))).is_new
 
 
-async def test_what_can_not_be_kept_is_an_error(file: Path, tmp_path: Path) -> None:
-    """A folder that is a file, a file that is a folder, and a file of a newer version, which is left as it is."""
+async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> None:
+    """Who opens the new one would not know of the start. Put back, it is used again."""
+    async with history(file) as one:
+        number = await started(one)
+        moved = file.with_name("moved")
+        await anyio.Path(file).rename(moved)
+        for _ in range(2):
+            with pytest.raises(HistoryReplacedError):
+                await begin(one, WITHOUT_TOKEN)
+            with pytest.raises(HistoryReplacedError):
+                await one.forget(number)
+            await anyio.Path(file).write_bytes(b"")
+        await anyio.Path(moved).replace(file)
+        assert not (await begin(one)).is_new
+
+
+async def test_a_file_that_can_not_be_used_is_an_error(file: Path, tmp_path: Path) -> None:
+    """A folder that is a file, a file that is a folder, and a table that is gone."""
     (tmp_path / "taken").write_text("")
     for impossible in (tmp_path / "taken" / "history", tmp_path):
-        with pytest.raises(StoreError, match="can't be kept at"):
+        with pytest.raises(HistoryUnusableError):
             async with history(impossible):
                 pass
+    async with history(file) as one:
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("DROP TABLE starts")
+        with pytest.raises(HistoryUnusableError, match="no such table"):
+            await begin(one)
+
+
+async def test_a_file_of_a_newer_version_is_left_as_it_is(file: Path) -> None:
+    """An older server can't know what its rows mean."""
     async with history(file):
         pass
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    connection.close()
-    with pytest.raises(StoreError, match="newer version"):
+    before = content(file)
+    with pytest.raises(HistoryNewerError):
         async with history(file):
             pass
-
-
-async def test_a_store_that_fails_later_says_so(file: Path) -> None:
-    """Another process holds it locked, or it has become read-only."""
-    async with history(file) as one:
-        with sqlite3.connect(file) as connection:
-            connection.execute("DROP TABLE starts")
-        connection.close()
-        with pytest.raises(StoreError, match="can't be used"):
-            await one.begin(START)
+    assert content(file) == before

@@ -1,4 +1,4 @@
-"""The tool that shows the account behind the key: what is left, what is allowed, what was used."""
+"""The tool that shows the account of the Runway key: balance, limits and use."""
 
 from typing import Annotated
 
@@ -7,9 +7,10 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from runway_mcp.api.errors import RunwayError, TransientError
-from runway_mcp.api.models import plain
-from runway_mcp.history.records import StoreError
+from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain
+from runway_mcp.mcp_server.start_messages import describe_spend
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
@@ -21,8 +22,8 @@ class AccountOutput(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     creditBalance: object = Field(None, description="Credits left.")  # noqa: N815 - the API's name
-    tier: object = Field(None, description="What the account may do at once, a day and a month.")
-    usage: object = Field(None, description="What each model was used for today.")
+    tier: object = Field(None, description="Limits at once, a day and a month.")
+    usage: object = Field(None, description="Today's use of each model.")
 
 
 async def get_account(ctx: Context[CallerContext]) -> Annotated[CallToolResult, AccountOutput]:
@@ -39,11 +40,9 @@ async def get_account(ctx: Context[CallerContext]) -> Annotated[CallToolResult, 
             "Nothing was changed."
         )
     try:
-        found = await Starter(context).spent()
-        spent = f"Tasks started through this server today (UTC) come to {plain(found.credits)} credits"
-        spent += f", and {found.unclear} of unknown cost to more." if found.unclear else "."
-    except StoreError as error:
-        spent = f"What this server has spent today is not known: {error}"
+        spent = describe_spend(await Starter(context).spent())
+    except HistoryError as error:
+        spent = f"What this server has spent today is unknown. {explain(error)}"
     return results.json_result(account, spent)
 
 
@@ -55,8 +54,8 @@ ACCOUNT = Toolset(
             name="runway_getAccount",
             title="Get the Runway account",
             description=(
-                "Read the Runway account: credit balance, tier limits, today's use of each model, and what this "
-                "server has spent today. Changes nothing, costs nothing."
+                "Read the Runway account: credit balance, tier limits, today's use of each model, and the credits that "
+                "this server has spent today. Changes nothing, costs nothing."
             ),
             annotations=READS,
             run=get_account,

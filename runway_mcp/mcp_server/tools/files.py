@@ -9,7 +9,7 @@ from mcp.server.mcpserver import Context, ListRoots, Resolve
 from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
 from pydantic import Field
 
-from runway_mcp.mcp_server.client_capabilities import ask_for_roots, can_tell_roots
+from runway_mcp.mcp_server.client_capabilities import can_list_roots, list_roots
 from runway_mcp.mcp_server.tools.tasks import Output, TaskIdArgument
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -35,9 +35,9 @@ class DownloadOutput(Output):
 async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
     """Ask the host for its folders, if they count and it can name them."""
     files = await ctx.request_context.lifespan_context.files()
-    if not files.takes_roots or await files.folders() or not can_tell_roots(ctx):
+    if not files.takes_roots or await files.folders() or not can_list_roots(ctx):
         return ListRootsResult(roots=[])
-    return await ask_for_roots(ctx)
+    return await list_roots(ctx)
 
 
 RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]

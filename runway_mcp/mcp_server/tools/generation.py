@@ -1,7 +1,7 @@
-"""The tools that start a task: what can be started, and starting it.
+"""The tools that list task types and start a task.
 
-What a call takes is not told in the tools' own schemas, which every turn pays for, but by
-`runway_listTaskTypes`, which is asked when it is needed.
+The fields of each task type are not part of the tools' schemas, which cost the model tokens every turn.
+`runway_listTaskTypes` returns them on demand.
 """
 
 from collections.abc import Generator
@@ -15,15 +15,18 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
+from runway_mcp.api.models import TaskId
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.records import StoreError
+from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.start_messages import NOT_RECORDED, explain_unrecorded
 from runway_mcp.mcp_server.task_messages import explain
-from runway_mcp.mcp_server.tools.confirmation import NOT_WRITTEN, answer_token, leave, prepared
+from runway_mcp.mcp_server.tools.confirmation import answer_token, approved_credits, prepared
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
-from runway_mcp.spending.starter import OverLimitError, Starter, TokenReusedError, UnclearStartError
+from runway_mcp.spending.start_errors import StartError
+from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poller import CallerLimitError
 
@@ -31,10 +34,10 @@ if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
 
 WAIT_SECONDS = 45.0
-"""How long a start that waits takes with its wait, below a host's 60 s."""
+"""How long a start and its wait take together, below a host's 60 s."""
 LATE = "Runway did not answer in time."
 NO_MODELS = "no models to choose"
-MAX_DATA = "A call takes 4 MiB: what is larger goes by URL or runway_uploadFile."
+MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 MAX_TOKEN = 200
 """Characters of a client token."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
@@ -47,7 +50,7 @@ ClientToken = Annotated[
     str,
     Field(
         title="Client token",
-        description="A name of yours for this start: within 24 hours it starts one task, however often it is sent.",
+        description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
         min_length=1,
         max_length=MAX_TOKEN,
     ),
@@ -55,15 +58,15 @@ ClientToken = Annotated[
 
 
 class TypesOutput(BaseModel):
-    """What can be started, or what one type or model takes."""
+    """The task types, or the fields of one type or model."""
 
     model_config = ConfigDict(extra="allow")
 
 
 async def list_task_types(
-    type: OptionalText[Annotated[TypeArgument, Field(description="Shows this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
+    type: OptionalText[Annotated[TypeArgument, Field(description="Show this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
     model: OptionalText[
-        Annotated[str, Field(title="Model", description="Shows this model's schema and an example.")]
+        Annotated[str, Field(title="Model", description="Show this model's schema and an example.")]
     ] = "",
 ) -> Annotated[CallToolResult, TypesOutput]:
     """Run `runway_listTaskTypes`."""
@@ -73,10 +76,10 @@ async def list_task_types(
     if not type:
         found = {name: kind for name, kind in types.items() if not model or model in kind.models}
         if not found:
-            return results.error_result("No task type has such a model. Called without arguments, it lists all models.")
+            return results.error_result("No task type has such a model. Call without arguments to list all models.")
         return results.json_result(
             {name: f"{kind.summary}; {', '.join(_starred(kind)) or NO_MODELS}" for name, kind in found.items()},
-            "A * marks the model that is taken where none is named. Call again with a type for its fields.",
+            "A * marks the default model. Call again with a type for its fields.",
         )
     kind = types.get(type)
     if kind is None:
@@ -92,7 +95,7 @@ async def list_task_types(
         return results.error_result(f"{type} has no such model. It has: {', '.join(_starred(kind)) or NO_MODELS}.")
     notes = [MAX_DATA] if "^data:" in str(shown.schema) else []
     if not shown.documented:
-        notes.append("Runway's public documentation lacks it: its fields are known by name alone.")
+        notes.append("Runway's public documentation lacks it: only the names of its fields are known.")
     return results.json_result({"type": type, "schema": dict(shown.schema), "example": dict(shown.example)}, *notes)
 
 
@@ -103,59 +106,66 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     ],
     ctx: Context[CallerContext],
     request: Annotated[Prepared, Resolve(prepared)],
-    agreed: Annotated[float, Resolve(leave)],
+    approved: Annotated[float, Resolve(approved_credits)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
     allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
-        bool, Field(title="Allow unknown", description="Send fields and models that are not known here.")
+        bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
     ] = False,
     clientToken: OptionalText[ClientToken] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
     until = anyio.current_time() + WAIT_SECONDS
+    token = clientToken or answer_token(ctx)
     try:
-        token = clientToken or answer_token(ctx)
-        started = await Starter(context).start(request, client_token=token, leave=agreed)
-    except TokenReusedError as error:
-        return results.error_result(f"{error} Nothing was sent; take another token for another start.")
-    except (OverLimitError, UnclearStartError) as error:
-        return results.error_result(str(error))
-    except StoreError as error:
-        return results.error_result(f"{error} {NOT_WRITTEN}")
+        started = await Starter(context).start(request, client_token=token, approved_credits=approved)
+    except StartError as error:
+        return results.error_result(explain(error))
+    except HistoryError as error:
+        return results.error_result(f"{explain(error)} {NOT_RECORDED}")
     except RunwayError as error:
         return results.error_result(f"{error} Nothing was started, and nothing is charged.")
     same = "clientToken" if clientToken else "answer of the user's"
-    notes = [f"An earlier call with this {same} had started it: nothing new was bought."] * started.is_repeated
-    notes += [started.trouble] * bool(started.trouble)
+    repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
     try:
-        if wait and not _FOLLOWED.get():
-            seconds = max(until - anyio.current_time(), 1)
-            waited = await context.tasks.wait([started.task_id], seconds=seconds, until="all", report=reporter(ctx))
-            result = results.wait_result(waited)
-        else:
-            show = results.awaited_result if wait else results.task_result
-            with anyio.fail_after(max(until - anyio.current_time(), 1)):
-                result = show(await context.tasks.get(started.task_id))
+        result = await _started_result(ctx, started.task_id, wait=wait, until=until)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
-        if started.is_repeated and isinstance(error, NotFoundError):
+        if repeated and isinstance(error, NotFoundError):
             return results.error_result(
-                f"{error} An earlier call with this {same} had started it, and it was cancelled or deleted since. "
-                "Nothing was sent; another clientToken starts another task."
+                f"{error} {repeated}, and it was cancelled or deleted since. Nothing was sent; another clientToken "
+                "starts another task."
             )
-        data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
-        if started.credits is not None:
-            data["estimatedCost"] = {"credits": started.credits}
         reason = explain(error) if isinstance(error, CallerLimitError) else str(error) or LATE
-        result = results.json_result(
-            data, f"It was started, but could not be looked at: {reason} Reading it shows how it stands."
-        )
-    result.content.extend(TextContent(text=note) for note in notes)
+        result = _unread_result(started, reason)
+    if repeated:
+        result.content.append(TextContent(text=f"{repeated}: nothing new was bought."))
+    if started.unrecorded:
+        result.content.append(TextContent(text=explain_unrecorded(started.unrecorded)))
     return result
+
+
+async def _started_result(ctx: Context[CallerContext], task_id: TaskId, *, wait: bool, until: float) -> CallToolResult:
+    tasks = ctx.request_context.lifespan_context.tasks
+    seconds = max(until - anyio.current_time(), 1)
+    if wait and not _FOLLOWED.get():
+        return results.wait_result(await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx)))
+    show = results.awaited_result if wait else results.task_result
+    with anyio.fail_after(seconds):
+        return show(await tasks.get(task_id))
+
+
+def _unread_result(started: Started, reason: str) -> CallToolResult:
+    data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
+    if started.credits is not None:
+        data["estimatedCost"] = {"credits": started.credits}
+    return results.json_result(
+        data, f"The task was started, but could not be read: {reason} runway_getTask shows its state."
+    )
 
 
 @contextmanager
 def followed() -> Generator[None]:
-    """Have a start within return at once even where it is to wait: its caller follows the task in another way."""
+    """Let a start return at once even with wait: its caller follows the task in another way."""
     before = _FOLLOWED.set(True)
     try:
         yield
@@ -177,8 +187,8 @@ LIST_TASK_TYPES = Tool(
     name="runway_listTaskTypes",
     title="List Runway task types",
     description=(
-        "What runway_startTask can start. Without arguments: every task type with its models. With a type: its "
-        "models' fields. With a model too: its exact schema and a minimal example. Asks nobody, costs nothing."
+        "List what runway_startTask can start. Without arguments: every task type with its models. With a type: its "
+        "models' fields. With a model too: its exact schema and a minimal example. Sends nothing, costs nothing."
     ),
     annotations=ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
@@ -189,11 +199,11 @@ START_TASK = Tool(
     name="runway_startTask",
     title="Start a Runway task",
     description=(
-        "Start a Runway generation task: video, image or audio. SPENDS CREDITS; do so only as the user wished. The "
-        "input is checked before anything is sent: ask runway_listTaskTypes for what a type takes. Returns the task "
-        "with its estimated credits; with wait, the task once it has finished or 45 seconds are over. A start whose "
-        "reply was lost may have been charged: the error says so; don't send it again unasked. Pass a clientToken to "
-        "be able to."
+        "Start a Runway generation task: video, image or audio. SPENDS CREDITS: start only what the user asked for. "
+        "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type. Returns the "
+        "task with its estimated credits; with wait, the task once it has finished or after 45 seconds. A start whose "
+        "reply is lost may be charged: the error says so, and repeating it may buy a second task. To be able to repeat "
+        "a start safely, pass a clientToken."
     ),
     annotations=ToolAnnotations(
         read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
@@ -203,7 +213,7 @@ START_TASK = Tool(
 
 GENERATION = Toolset(
     name="generation",
-    guide="runway_listTaskTypes tells what can be started.",
+    guide="runway_listTaskTypes lists what can be started.",
     guide_to_changes="runway_startTask starts a task, which spends credits.",
     tools=(LIST_TASK_TYPES, START_TASK),
 )

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp_types import CallToolResult, Result, TextContent
-from support.faulty import Fault, FaultyWire, faulty_client
+from support.faulty import FaultyWire, faulty_client
 from support.process import KEY, Message, request, running
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.upstream import Reply, Request, upstream
@@ -34,6 +34,7 @@ GOOD: dict[str, Any] = {
     "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
 }
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
+PENDING_AND_CANCELLED = reply(200, task("PENDING")), reply(204), reply(200, task("CANCELLED", cost={"credits": 0}))
 
 
 class McpTaskCreated(Result):
@@ -103,15 +104,10 @@ async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind:
 async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
     """So that the next call is right."""
     assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
+    assert json.loads((await listed(model="gen4.5"))[0]).keys() == {"text_to_video", "image_to_video"}
     assert "It has: gen4.5*, " in (await listed(type="text_to_video", model="gen5"))[0]
     assert "It has: no models to choose." in (await listed(type="recipes/product_ad", model="gen5"))[0]
     assert "No task type has such a model." in (await listed(model="gen5"))[0]
-
-
-async def test_a_model_alone_is_answered_with_the_types_that_have_it() -> None:
-    """In the form of the whole table."""
-    table, _ = await listed(model="gen4.5")
-    assert json.loads(table).keys() == {"text_to_video", "image_to_video"}
 
 
 @pytest.mark.parametrize("nothing", ["", None])
@@ -137,6 +133,10 @@ async def test_a_start_returns_the_task_as_runway_has_it() -> None:
         assert (found["status"], found["estimatedCost"]["credits"] > 0) == ("PENDING", True)
         assert result.structured_content == found
     assert wire.methods == ["POST", "GET"]
+    script = Script(reply(200, {"id": ID}), reply(200, task("PENDING")))
+    async with connected(script) as client:
+        assert not (await start(client)).is_error
+    assert script.methods == ["POST", "GET"]
 
 
 async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -> None:
@@ -164,68 +164,39 @@ async def test_a_field_that_is_not_known_is_sent_only_when_that_is_wished() -> N
     assert json.loads(script.requests[0].content)["sparkle"] is True
 
 
-async def test_a_doubled_start_buys_once_after_a_restart_too(tmp_path: Path) -> None:
-    """The second call says that it bought nothing; another input under the same token is refused."""
-    wire = FaultyWire()
-    found: list[list[str]] = []
-    for _ in range(2):
-        async with connected(wire, history=tmp_path / "history") as client:
-            found.append(texts(await start(client, clientToken="mine")))
-            other = {**GOOD["input"], "duration": 6}
-            assert "another type or input" in texts(await start(client, input=other, clientToken="mine"))[0]
-    assert json.loads(found[0][0])["id"] == json.loads(found[1][0])["id"]
-    assert "nothing new was bought" in found[1][1]
-    assert wire.methods.count("POST") == 1
-
-
-@pytest.mark.parametrize("token", ["null", "[1]", "{}", "true", "1", '"x"'])
-async def test_a_token_is_a_text_whatever_it_looks_like(token: str) -> None:
-    """The SDK would read some of them as JSON."""
-    script = Script(CREATED, reply(200, task("PENDING")))
+async def test_a_token_is_a_text_whatever_it_looks_like() -> None:
+    """The SDK would read some of them as JSON. Null is none; an empty one names nothing and is refused."""
+    script = Script(lambda asked: CREATED(asked) if asked.method == "POST" else reply(200, task("PENDING"))(asked))
     async with connected(script) as client:
-        first, second = await start(client, clientToken=token), await start(client, clientToken=token)
-    assert (first.is_error, second.is_error) == (False, False)
-    assert script.methods.count("POST") == 1
-
-
-async def test_a_token_of_null_is_none_and_an_empty_one_is_refused() -> None:
-    """An empty name would stand for nothing, and so for two purchases."""
-    script = Script(CREATED, reply(200, task("PENDING")))
-    async with connected(script) as client:
+        for token in ("null", "[1]", '"x"'):
+            first, second = await start(client, clientToken=token), await start(client, clientToken=token)
+            assert (first.is_error, second.is_error, len(texts(second))) == (False, False, 2)
+        assert script.methods.count("POST") == 3
         assert not (await start(client, clientToken=None)).is_error
         assert '"clientToken"' in texts(await start(client, clientToken=""))[0]
+    assert script.methods.count("POST") == 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "limits", "words"),
+    [
+        ([reply(400, {"error": "too dull"})], NO_LIMITS, '"too dull"). Nothing was started, and nothing is charged.'),
+        ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
+        ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
+        ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "this server may spend 1 on a task"),
+        ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "was cancelled at once: nothing is charged."),
+    ],
+)
+async def test_a_start_without_a_task_is_an_error_that_says_what_it_cost(
+    steps: list[Step], limits: Limits, words: str
+) -> None:
+    """And is sent once."""
+    script = Script(*steps)
+    async with connected(script, limits=limits) as client:
+        result = await start(client)
+    assert result.is_error
+    assert words in texts(result)[0]
     assert script.methods.count("POST") == 1
-
-
-@pytest.mark.parametrize("fault", [503, "lost before", "lost after"])
-async def test_a_lost_reply_is_told_as_what_it_may_be(fault: Fault) -> None:
-    """The task may exist and be charged; nothing is sent a second time."""
-    wire = FaultyWire()
-    wire.faults["POST"].append(fault)
-    async with connected(wire) as client:
-        result = await start(client)
-    assert result.is_error
-    assert "may exist and be charged" in texts(result)[0]
-    assert "may buy a second one" in texts(result)[0]
-    assert wire.methods == ["POST"]
-
-
-async def test_what_runway_refuses_is_not_charged() -> None:
-    """Its own words, and ours."""
-    async with connected(Script(reply(400, {"error": "too dull"}))) as client:
-        (text,) = texts(await start(client))
-    assert "too dull" in text
-    assert "nothing is charged" in text
-
-
-async def test_a_limit_stops_a_start() -> None:
-    """Cancelled at once, while that costs nothing."""
-    wire = FaultyWire()
-    async with connected(wire, limits=Limits(task=1)) as client:
-        result = await start(client)
-    assert result.is_error
-    assert "this server may spend 1 on a task" in texts(result)[0]
-    assert "nothing is charged" in texts(result)[0]
 
 
 async def test_without_a_history_nothing_is_sent(tmp_path: Path) -> None:
@@ -236,8 +207,9 @@ async def test_without_a_history_nothing_is_sent(tmp_path: Path) -> None:
         result = await start(client)
         account = texts(await client.call_tool("runway_getAccount", {}))
     assert result.is_error
-    assert "nothing was sent" in texts(result)[0]
-    assert "not known" in account[1]
+    assert "can't be kept" in texts(result)[0]
+    assert "Nothing was sent" in texts(result)[0]
+    assert "today is unknown" in account[1]
     assert "POST" not in wire.methods
 
 
@@ -285,7 +257,7 @@ async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> No
     assert [(created.task_id, created.status) for created in follower.created] == [(ID, "working")] * 2
     assert [created.status_message for created in follower.created] == [
         "PENDING",
-        "PENDING. An earlier call with this clientToken had started it: nothing new was bought.",
+        "PENDING. An earlier call with this clientToken started it: nothing new was bought.",
     ]
     assert (shown.structured_content or {})["id"] == ID
     assert refused.is_error
@@ -320,7 +292,7 @@ async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bo
         result = await start(client, wait=wait)
     assert not result.is_error
     assert json.loads(texts(result)[0])["id"] == ID
-    assert "could not be looked at: Runway" in texts(result)[1]
+    assert "could not be read: Runway" in texts(result)[1]
 
 
 async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
@@ -352,7 +324,7 @@ async def test_what_could_not_be_written_down_is_said_beside_the_task(tmp_path: 
         result = await start(client)
     assert not result.is_error
     assert json.loads(texts(result)[0])["id"] == ID
-    assert "It was started all the same" in texts(result)[1]
+    assert "The task was started all the same" in texts(result)[1]
 
 
 @pytest.mark.parametrize("priced", [True, False])
@@ -363,7 +335,7 @@ async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) 
         result = await start(client)
     assert not result.is_error
     assert json.loads(texts(result)[0])["id"] == ID
-    assert "It was started, but could not be looked at" in texts(result)[1]
+    assert "The task was started, but could not be read" in texts(result)[1]
 
 
 async def test_the_account_is_shown_with_what_was_spent_here() -> None:

@@ -1,0 +1,186 @@
+"""The words for a start: why it brought no task, what a person is asked, and what the account has spent."""
+
+from runway_mcp.api.models import plain
+from runway_mcp.history.records import (
+    HistoryDamagedError,
+    HistoryError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryReplacedError,
+    HistoryUnusableError,
+    Spend,
+)
+from runway_mcp.mcp_server.messages import explain
+from runway_mcp.spending.spending_limits import ApprovalRequest
+from runway_mcp.spending.start_errors import (
+    ApprovalNeededError,
+    Cancellation,
+    EarlierFailedError,
+    EarlierPendingError,
+    EarlierReplyLostError,
+    LimitError,
+    OverDayLimitError,
+    OverTaskLimitError,
+    PriceUnknownError,
+    ReplyLostError,
+    StartCancelledError,
+    TokenReusedError,
+)
+
+NOT_RECORDED = "Nothing was sent: a start has to be recorded first."
+HOW_TO_SETTLE = (
+    "Starting it again may buy a second one. Runway has no list of tasks; the account's balance and usage "
+    "(runway_getAccount) show whether it was charged."
+)
+
+
+@explain.register
+def _(error: LimitError) -> str:
+    return f"Nothing was sent: {_limit(error, 'the same input was estimated at {} credits before')}"
+
+
+@explain.register
+def _(error: StartCancelledError) -> str:
+    if isinstance(error.reason, HistoryError):
+        reason = f"{explain(error.reason)} So this server can't tell what was spent today, and it has a limit for that."
+    else:
+        reason = _limit(error.reason, "Runway estimates {} credits")
+    return f"{reason} {_cancelled(error.cancellation)}"
+
+
+@explain.register
+def _(_: TokenReusedError) -> str:
+    return (
+        "This clientToken was used within 24 hours for a start with another type or input. Nothing was sent; take "
+        "another token for another start."
+    )
+
+
+@explain.register
+def _(error: ReplyLostError) -> str:
+    return f"{error.error} The start was sent, so the task may exist and be charged. {HOW_TO_SETTLE}"
+
+
+@explain.register
+def _(_: EarlierReplyLostError) -> str:
+    return (
+        "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
+        f"charged. This call sent nothing. {HOW_TO_SETTLE}"
+    )
+
+
+@explain.register
+def _(_: EarlierPendingError) -> str:
+    return (
+        "An earlier call with this clientToken still waits for Runway's answer. This call sent nothing; you can repeat "
+        "it."
+    )
+
+
+@explain.register
+def _(_: EarlierFailedError) -> str:
+    return (
+        "This call waited for an earlier one with the same clientToken, which bought nothing: it was refused or "
+        "cancelled. This call sent nothing; you can repeat it."
+    )
+
+
+@explain.register
+def _(error: HistoryDamagedError) -> str:
+    return (
+        f"The history of started tasks is damaged: {error.file}. Restore a backup of this file, or move it away to "
+        "begin with an empty history."
+    )
+
+
+@explain.register
+def _(error: HistoryReplacedError) -> str:
+    return (
+        f"The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the file, "
+        "or restart the server to use what is there now."
+    )
+
+
+@explain.register
+def _(error: HistoryLockedError) -> str:
+    return f"Another process has locked the history of started tasks: {error.file}. Try again later."
+
+
+@explain.register
+def _(error: HistoryNewerError) -> str:
+    return f"A newer version of this server has written the history of started tasks: {error.file}. Update this one."
+
+
+@explain.register
+def _(error: HistoryUnusableError) -> str:
+    return f"The history of started tasks can't be kept at {error.file}: {error.reason}."
+
+
+def describe_spend(spent: Spend) -> str:
+    """Return the sum of the day's starts as a sentence."""
+    text = f"Tasks started through this server today (UTC) come to {plain(spent.credits)} credits"
+    return f"{text}, plus {spent.unknown} of unknown cost." if spent.unknown else f"{text}."
+
+
+def describe_price(request: ApprovalRequest) -> str:
+    """Return what is known of a start's price as a sentence."""
+    if request.credits is None:
+        return "Its price is unknown: Runway tells it only after the start, and none like it was started here."
+    like = "The same input" if request.is_same else "One with the same settings"
+    return f"{like} was estimated at {plain(request.credits)} credits (${request.credits / 100:.2f}) before."
+
+
+def explain_unrecorded(error: HistoryError) -> str:
+    """Return what it means that a task was started and its result could not be recorded."""
+    return f"{explain(error)} The task was started all the same; only its clientToken and price are not remembered."
+
+
+def _limit(error: LimitError, estimate: str) -> str:
+    match error:
+        case OverTaskLimitError():
+            price = estimate.format(plain(error.credits))
+            return f"{price}; this server may spend {plain(error.limit)} on a task (--max-credits-per-task)."
+        case ApprovalNeededError():
+            price = estimate.format(plain(error.credits))
+            return (
+                f"{price}; a person is asked before more than {plain(error.limit)} are spent. Starting it again asks."
+            )
+        case OverDayLimitError():
+            rule = f"this server may spend {plain(error.limit)} credits a day (UTC, --max-credits-per-day)."
+            return f"{_day(error, estimate)}; {rule}"
+        case PriceUnknownError():
+            return "Runway tells no price, so this server can't keep its limits."
+        case _:
+            return (
+                "other tasks are being started, and until their prices are known nobody can tell whether this one "
+                "keeps within the day's limit. Try again later."
+            )
+
+
+def _day(error: OverDayLimitError, estimate: str) -> str:
+    if error.unknown:
+        number = f"{error.unknown} tasks" if error.unknown > 1 else "a task"
+        return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC"
+    if error.credits is None:
+        return f"{plain(error.spent)} credits were spent today"
+    return f"{estimate.format(plain(error.credits))}, which makes {plain(error.spent + error.credits)} today"
+
+
+def _cancelled(cancellation: Cancellation) -> str:
+    task = f"Task {cancellation.task_id}"
+    match cancellation.outcome:
+        case "free":
+            return f"{task} was cancelled at once: nothing is charged."
+        case "waiting":
+            return f"{task} was cancelled at once, while it waited. That is not charged; Runway does not say so yet."
+        case "running":
+            return f"{task} was cancelled at once, but it was running already: its credits may be charged."
+        case "charged":
+            return f"{task} was cancelled at once, but Runway charged {plain(cancellation.charged or 0)} credits."
+        case "finished":
+            return f"{task} could not be cancelled any more: it has finished or is gone, and may be charged."
+        case _:
+            return (
+                f"{task} was started, and may not be cancelled: {cancellation.error} Read its state with "
+                "runway_getTask, and cancel it if it goes on."
+            )

@@ -1,0 +1,130 @@
+"""Why a start brought no task, or one that may not stand.
+
+StartError
+├── LimitError                 nothing was sent, where it is raised by itself
+│   ├── OverTaskLimitError
+│   ├── OverDayLimitError
+│   ├── ApprovalNeededError
+│   ├── PriceUnknownError
+│   └── StartsInFlightError
+├── StartCancelledError        sent, and cancelled at once for the reason that it carries
+├── TokenReusedError           nothing was sent
+└── UnclearStartError
+    ├── ReplyLostError         sent; a task may exist
+    ├── EarlierReplyLostError  sent by an earlier call; a task may exist
+    ├── EarlierPendingError    being sent by an earlier call
+    └── EarlierFailedError     an earlier call bought nothing; this one sent nothing
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.models import TaskId
+from runway_mcp.history.records import HistoryError
+
+
+class StartError(Exception):
+    """A start that did not bring its task."""
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class LimitError(StartError):
+    """A start that the operator's limits don't allow."""
+
+
+@dataclass(eq=False)
+class OverTaskLimitError(LimitError):
+    """It costs `credits`, over the `limit` for one task."""
+
+    credits: float
+    limit: float
+
+
+@dataclass(eq=False)
+class OverDayLimitError(LimitError):
+    """The day's credits are over their limit, or nobody can tell.
+
+    Attributes:
+        limit: Credits that may be spent a day.
+        spent: Credits of the other starts of this day.
+        unknown: How many starts of this day have an unknown cost.
+        credits: The estimate of this start; None where the others alone are too much.
+    """
+
+    limit: float
+    spent: float
+    unknown: int = 0
+    credits: float | None = None
+
+
+@dataclass(eq=False)
+class ApprovalNeededError(LimitError):
+    """It costs `credits`, more than a person has approved, and more than the `limit` that needs no approval."""
+
+    credits: float
+    limit: float
+
+
+class PriceUnknownError(LimitError):
+    """Runway tells no price, so that no limit can be kept."""
+
+
+class StartsInFlightError(LimitError):
+    """Other starts of the account wait for their prices, so that nobody can tell what the day comes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What became of a task that was cancelled at once.
+
+    Attributes:
+        task_id: The task.
+        outcome: `free`: cancelled, and Runway charges nothing. `waiting`: cancelled while it waited; Runway does not
+            tell the cost yet. `running`: cancelled while it ran. `charged`: cancelled, and charged. `finished`: it had
+            finished, or was gone. `failed`: it may not be cancelled, for the `error`.
+        charged: Credits, where it was charged.
+        error: Why the cancel failed.
+    """
+
+    task_id: TaskId
+    outcome: Literal["free", "waiting", "running", "charged", "finished", "failed"]
+    charged: float | None = None
+    error: Exception | None = None
+
+
+@dataclass(eq=False)
+class StartCancelledError(StartError):
+    """A task was started and, because its price became known only then, cancelled at once."""
+
+    reason: LimitError | HistoryError
+    cancellation: Cancellation
+
+
+class TokenReusedError(StartError):
+    """The client token stands for a start of something else."""
+
+
+class UnclearStartError(StartError):
+    """Whether there is a task is not known, or was not while this call waited."""
+
+
+@dataclass(eq=False)
+class ReplyLostError(UnclearStartError):
+    """The start was sent, and its reply was lost as the `error` says."""
+
+    error: RunwayError
+
+
+class EarlierReplyLostError(UnclearStartError):
+    """An earlier call with the same client token sent the start, and its reply was lost."""
+
+
+class EarlierPendingError(UnclearStartError):
+    """An earlier call with the same client token still waits for Runway's answer."""
+
+
+class EarlierFailedError(UnclearStartError):
+    """The earlier call with the same client token, which this one waited for, bought nothing."""

@@ -1,0 +1,70 @@
+"""Which starts are the same, and which are likely to cost the same."""
+
+import pytest
+from pydantic import JsonValue
+
+from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.catalogue.validation import Prepared, prepare
+from runway_mcp.spending.fingerprint import fingerprint, price_key
+
+INPUT: dict[str, JsonValue] = {"promptText": "a cat", "ratio": "1280:720", "duration": 5}
+TEXTS = {"promptText", "negativePrompt", "text", "prompt", "productInfo", "userConcept", "tag", "uri"}
+
+
+def video(**changes: JsonValue) -> Prepared:
+    """A request for a video."""
+    return prepare("text_to_video", INPUT | changes)
+
+
+def pictures(*names: str) -> Prepared:
+    """A request with reference pictures."""
+    references: list[JsonValue] = [{"uri": f"https://pictures.example/{name}.png"} for name in names]
+    return Prepared("text_to_image", "/v1/text_to_image", "gen4_image", {"referenceImages": references})
+
+
+def reworded(value: JsonValue) -> JsonValue:
+    """A body with one word for each of its texts."""
+    if isinstance(value, dict):
+        return {name: "word" if name in TEXTS else reworded(part) for name, part in value.items()}
+    return [reworded(part) for part in value] if isinstance(value, list) else value
+
+
+def test_the_same_request_is_the_same_however_it_is_written() -> None:
+    """JSON knows no order of fields, and no difference between 5 and 5.0."""
+    other = prepare("text_to_video", dict(reversed((INPUT | {"duration": 5.0}).items())))
+    assert fingerprint(video()) == fingerprint(other)
+    assert fingerprint(video()) != fingerprint(video(promptText="a dog"))
+    assert fingerprint(video()) != fingerprint(Prepared("x", "/v1/another", None, video().body))
+
+
+@pytest.mark.parametrize(
+    ("other", "is_similar"),
+    [
+        (video(promptText="a dog"), True),
+        (video(promptText="dog"), True),
+        (video(promptText="1280:720"), True),
+        (video(seed=7), True),
+        (video(duration=8), False),
+        (video(ratio="720:1280"), False),
+    ],
+)
+def test_a_price_goes_by_numbers_and_choices(other: Prepared, is_similar: bool) -> None:
+    """Not by texts, not even those of one word, nor by the seed."""
+    assert (price_key(other) == price_key(video())) is is_similar
+
+
+def test_a_price_goes_by_how_many_media_there_are() -> None:
+    """Not by what they are."""
+    assert price_key(pictures("a")) == price_key(pictures("b"))
+    assert price_key(pictures("a")) != price_key(pictures("a", "b"))
+
+
+@pytest.mark.parametrize("kind", list(task_types()))
+def test_no_models_price_goes_by_a_text(kind: str) -> None:
+    """Whatever its fields are called."""
+    for name, model in task_types()[kind].models.items():
+        body = dict(model.example)
+        other = reworded(body)
+        assert isinstance(other, dict)
+        one, another = (Prepared(kind, f"/v1/{kind}", name, each) for each in (body, other))
+        assert price_key(one) == price_key(another)
