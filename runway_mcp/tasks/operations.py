@@ -1,8 +1,8 @@
 """Get, wait, cancel and delete: the use cases of a task that tools, REST and the command line share.
 
 The API has one DELETE, which cancels an active task and destroys a finished one with its
-output. Here they are two: both look first, and after a reply that was lost or failed they look
-again before anything is sent a second time.
+output. Here they are two: both read the task first, and after a reply that was lost or failed they
+read it again before anything is sent a second time.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +28,7 @@ from runway_mcp.tasks.background_tasks import BackgroundTasks
 from runway_mcp.tasks.poller import CallerLimitError, TaskPoller
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
 
-LOOK_SECONDS = 15.0
+READ_SECONDS = 15.0
 """How long the read before a change may take, its retries included."""
 QUEUE_SECONDS = 10.0
 """How long a change may wait for an earlier one of the same task."""
@@ -205,7 +205,7 @@ class TaskOperations:
             raise ChangeInProgressError(task_id)
         is_passed_on = False
         try:
-            before = await self._look(task_id)
+            before = await self._read(task_id)
             if before is None:
                 return Change(task_id, "gone", None)
             wanted = choose(before)
@@ -218,14 +218,14 @@ class TaskOperations:
             if not is_passed_on:
                 turn.release()
 
-    async def _look(self, task_id: TaskId) -> Task | None:
+    async def _read(self, task_id: TaskId) -> Task | None:
         try:
-            return await self._client.get_task(task_id, timeout=LOOK_SECONDS)
+            return await self._client.get_task(task_id, timeout=READ_SECONDS)
         except NotFoundError:
             return None
 
     async def _remove(self, before: Task, wanted: Outcome, turn: anyio.Semaphore) -> Change:
-        """Send DELETE until the task is seen to be gone, looking again before each repetition."""
+        """Send DELETE until the task is seen to be gone, reading the task before each repetition."""
         try:
             return await self._try_to_remove(before, wanted)
         finally:
@@ -246,7 +246,7 @@ class TaskOperations:
                     raise
                 except RunwayError as error:
                     may_have_applied |= error.may_have_taken_effect
-                    now = await self._look_again(before, error, may_have_applied=may_have_applied)
+                    now = await self._read_again(before, error, may_have_applied=may_have_applied)
                     outcome = _outcome(before, now, wanted)
                     if outcome is not None:
                         return Change(before.id, outcome, now if outcome == "finished" else before)
@@ -261,9 +261,9 @@ class TaskOperations:
                     return Change(before.id, wanted, before)
         raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
 
-    async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
+    async def _read_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
         try:
-            return await self._look(before.id)
+            return await self._read(before.id)
         except RunwayError as second:
             if may_have_applied:
                 raise UnclearOutcomeError(before, error, second) from None
@@ -276,7 +276,7 @@ class TaskOperations:
 
 
 def _outcome(before: Task, now: Task | None, wanted: Outcome) -> Outcome | None:
-    """What a look after a failed DELETE proves, or None where the DELETE may be sent again."""
+    """What a read after a failed DELETE proves, or None where the DELETE may be sent again."""
     if now is None:
         return wanted
     if now.status == "CANCELLED" and before.status != "CANCELLED":

@@ -88,12 +88,10 @@ class RunwayMcpTasks:
         return known.model_copy(update={"status_message": ". ".join([results.describe(task), *said])})
 
     async def get(self, task_id: str) -> McpTask:
-        """Return a Runway task as an MCP task."""
         with _translated():
             return self._mcp_task(await self._context.tasks.get(parse_task_id(task_id)))
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
-        """Ignore the answers: a Runway task has no questions."""
         await self.get(task_id)
 
     async def cancel(self, task_id: str) -> None:
