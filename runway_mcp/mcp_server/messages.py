@@ -12,7 +12,15 @@ from runway_mcp.api import errors
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import InvalidTaskIdError, Task
 from runway_mcp.catalogue.validation import InvalidRequestError
-from runway_mcp.tasks.operations import Change, StillActiveError, TooManyWaitsError, UnclearOutcomeError
+from runway_mcp.tasks.background_tasks import AbortedByShutdownError
+from runway_mcp.tasks.operations import (
+    Change,
+    ChangeInProgressError,
+    StillActiveError,
+    TooManyWaitsError,
+    UnclearOutcomeError,
+)
+from runway_mcp.tasks.poller import TooManyFollowedTasksError
 
 KEYS_PAGE = "https://dev.runwayml.com/"
 NOTHING_SENT = "Nothing was sent to Runway."
@@ -164,7 +172,25 @@ def _(error: UnclearOutcomeError) -> str:
 
 @explain.register
 def _(error: TooManyWaitsError) -> str:
-    return f"You have {error.waits} waits in progress, the maximum. {NOTHING_SENT} Call again when one has ended."
+    return f"You have {error.limit} waits in progress, the maximum. {NOTHING_SENT} Call again when one has ended."
+
+
+@explain.register
+def _(error: TooManyFollowedTasksError) -> str:
+    return (
+        f"You follow {error.limit} tasks in waits and subscriptions, the maximum. {NOTHING_SENT} "
+        "Try again when one of them has finished."
+    )
+
+
+@explain.register
+def _(_: ChangeInProgressError) -> str:
+    return "An earlier call that cancels or deletes the task has not ended."
+
+
+@explain.register
+def _(error: AbortedByShutdownError) -> str:
+    return f"The server stopped before the {error.name} had ended, so its outcome is unknown."
 
 
 def explain_id(field: str) -> str:
@@ -190,12 +216,7 @@ def explain_read(error: errors.RunwayError) -> str:
 def explain_change(
     error: errors.RunwayError | UnclearOutcomeError | StillActiveError, *, reader: str = "runway_getTask"
 ) -> str:
-    """Return why a change did not happen, or may have, and which call shows the task's state.
-
-    Args:
-        error: What went wrong.
-        reader: The tool that reads the task.
-    """
+    """Return why a change did not happen, or may have, and that the tool `reader` shows the task's state."""
     match error:
         case StillActiveError():
             return explain(error)
@@ -217,12 +238,7 @@ def explain_arguments(tool: str, error: ValidationError) -> str:
 
 
 def describe_change(change: Change, *, deleter: str = "runway_deleteTask") -> str:
-    """Return what a change came to.
-
-    Args:
-        change: What was done.
-        deleter: The tool that deletes a task that was left alone.
-    """
+    """Return what a change came to; `deleter` is the tool that deletes a task that was left alone."""
     before = change.before.status if change.before else None
     match change.outcome, before:
         case "cancelled", "PENDING" | "THROTTLED":

@@ -50,33 +50,33 @@ def awaited_result(task: Task) -> CallToolResult:
 
 def wait_result(waited: Waited) -> CallToolResult:
     """Return the one task waited for, with a note if it has not finished."""
-    (poll,) = waited.polls.values()
-    assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
-    result = awaited_result(poll.task)
-    if poll.task.is_active:
-        note = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(poll.task)}. {messages.GOES_ON}"
-        if poll.trouble:
-            note += f" The latest read failed: {messages.explain(poll.trouble)}"
+    (state,) = waited.states.values()
+    assert state.task is not None  # noqa: S101 - a wait that never saw its task is an error
+    result = awaited_result(state.task)
+    if state.task.is_active:
+        note = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(state.task)}. {messages.GOES_ON}"
+        if state.last_error:
+            note += f" The latest read failed: {messages.explain(state.last_error)}"
         result.content.append(TextContent(text=note))
     return result
 
 
 def waits_result(waited: Waited) -> CallToolResult:
     """Return several tasks as a JSON list in the order asked for; an error only if every one FAILED."""
-    polls = [waited.polls[task_id] for task_id in waited.task_ids]
+    states = [waited.states[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = []
-    for task_id, poll in zip(waited.task_ids, polls, strict=True):
-        lost = poll.lost
-        if poll.task is None or lost is not None:
+    for task_id, state in zip(waited.task_ids, states, strict=True):
+        lost = state.unavailable
+        if state.task is None or lost is not None:
             tasks.append({"id": task_id, "error": messages.explain(lost or TransientError())})
         else:
-            tasks.append(dict(poll.task.data))
+            tasks.append(dict(state.task.data))
     text = compact_json(tasks)
     if len(text) > MAX_JSON:
         return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
-    active = sum(not poll.ended for poll in polls)
-    still = f"{active} of {len(polls)} have not finished after {waited.seconds:.0f} s. {messages.GOES_ON}"
-    failed = all(poll.task is not None and poll.task.status == "FAILED" for poll in polls)
+    active = sum(not state.is_final for state in states)
+    still = f"{active} of {len(states)} have not finished after {waited.seconds:.0f} s. {messages.GOES_ON}"
+    failed = all(state.task is not None and state.task.status == "FAILED" for state in states)
     return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
 
 

@@ -20,7 +20,15 @@ from runway_mcp.mcp_server.messages import (
     explain_read,
     progress,
 )
-from runway_mcp.tasks.operations import Change, StillActiveError, TooManyWaitsError, UnclearOutcomeError
+from runway_mcp.tasks.background_tasks import AbortedByShutdownError
+from runway_mcp.tasks.operations import (
+    Change,
+    ChangeInProgressError,
+    StillActiveError,
+    TooManyWaitsError,
+    UnclearOutcomeError,
+)
+from runway_mcp.tasks.poller import TooManyFollowedTasksError
 
 WITHOUT_WORDS = {
     "files.paths.InvalidPathError": "becomes a PathNotAllowedError, which names the allowed folders",
@@ -132,6 +140,7 @@ def test_how_often_it_was_tried_is_said(error: errors.RunwayError) -> None:
         (InvalidRequestError(["ratio is missing."]), "ratio is missing."),
         (StillActiveError(TASK), 'Refused: the task is "RUNNING", not finished.'),
         (TooManyWaitsError(4), "You have 4 waits in progress, the maximum."),
+        (TooManyFollowedTasksError(1000), "You follow 1000 tasks in waits and subscriptions, the maximum."),
         (UnclearOutcomeError(TASK, seconds=30), "No clear answer came within 30 s."),
         (UnclearOutcomeError(TASK, errors.UnreachableError()), "The last read still showed the task unchanged."),
         (
@@ -145,6 +154,11 @@ def test_any_other_error_says_what_happened_and_whether_anything_changed(error: 
     """In its own sentences."""
     assert words in explain(error)
     assert SAYS_WHETHER.search(explain(error))
+
+
+def test_a_change_that_waited_for_another_or_for_the_end_says_so() -> None:
+    assert explain_change(ChangeInProgressError(ID)).startswith("An earlier call that cancels or deletes the task has")
+    assert "stopped before the cancel of X had ended" in explain(AbortedByShutdownError("cancel of X"))
 
 
 def test_a_change_whose_outcome_is_unknown_names_the_read_that_shows_it() -> None:

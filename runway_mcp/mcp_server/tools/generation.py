@@ -28,7 +28,7 @@ from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import TooManyWaitsError
+from runway_mcp.tasks.poller import CallerLimitError
 
 if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
@@ -129,7 +129,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
     try:
         result = await _started_result(ctx, started.task_id, wait=wait, until=until)
-    except (RunwayError, TooManyWaitsError, TimeoutError) as error:
+    except (RunwayError, CallerLimitError, TimeoutError) as error:
         if repeated and isinstance(error, NotFoundError):
             return results.error_result(
                 f"{explain(error)} {repeated}, and it was cancelled or deleted since. Nothing was sent; another "

@@ -13,7 +13,8 @@ from runway_mcp.mcp_server.messages import describe_task, explain, progress
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import TooManyWaitsError
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import CallerLimitError
 from runway_mcp.tasks.waiting import Report, Waited
 
 MAX_TASKS = 50
@@ -60,7 +61,7 @@ async def wait_for_task(
         waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
     except InvalidTaskIdError as error:
         return results.error_result(explain(error))
-    except TooManyWaitsError as error:
+    except CallerLimitError as error:
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
@@ -80,16 +81,20 @@ def reporter(ctx: Context[CallerContext]) -> Report:
 
     async def report(waited: Waited) -> None:
         nonlocal last
-        polls = list(waited.polls.values())
-        shares = [1.0 if poll.ended else (progress(poll.task) or 0.0 if poll.task else 0.0) for poll in polls]
+        states = list(waited.states.values())
+        shares = [1.0 if state.is_final else _progress(state) for state in states]
         last = max(100 * sum(shares) / len(shares), last + 0.001)
-        if len(polls) == 1:
-            state = describe_task(polls[0].task) if polls[0].task else "not reached yet"
+        if len(states) == 1:
+            text = describe_task(states[0].task) if states[0].task else "not reached yet"
         else:
-            state = f"{sum(poll.ended for poll in polls)} of {len(polls)} finished"
-        await ctx.report_progress(last, 100, f"{state}, {waited.seconds:.0f} s")
+            text = f"{sum(state.is_final for state in states)} of {len(states)} finished"
+        await ctx.report_progress(last, 100, f"{text}, {waited.seconds:.0f} s")
 
     return report
+
+
+def _progress(state: TaskState) -> float:
+    return (progress(state.task) if state.task else None) or 0.0
 
 
 WAIT_FOR_TASK = Tool(
