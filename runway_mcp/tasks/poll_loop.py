@@ -50,7 +50,7 @@ class TaskState:
     def unavailable(self) -> RunwayError | None:
         """Why the task's present state is unknown: it was never seen, or can't be seen any more."""
         if self.task is None:
-            return self.last_error or TransientError("Runway has not answered yet.")
+            return self.last_error or TransientError("no reply yet")
         return self.last_error if self.is_final else None
 
 

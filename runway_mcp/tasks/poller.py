@@ -209,7 +209,7 @@ class TaskPoller:
                 return PollResult(None, error, 0.0 if isinstance(error, PASSING) else until)
             except Exception:
                 logger.exception("A poll failed unexpectedly")
-                return PollResult(None, RunwayError("The task could not be read through a fault of this server."), 0.0)
+                return PollResult(None, RunwayError("a poll failed unexpectedly"), 0.0)
 
     def _remember(self, task_id: TaskId, result: PollResult) -> None:
         self._known.pop(task_id, None)
