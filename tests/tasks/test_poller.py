@@ -204,10 +204,10 @@ async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCa
     """It is logged, and told to whoever follows the task."""
     api = Api(LookupError("a bug"), LookupError("a bug"), DONE)
     async with polling(api) as poller:
-        with pytest.raises(RunwayError, match="a a poll failed unexpectedly"):
+        with pytest.raises(RunwayError, match="a poll failed unexpectedly"):
             await poller.read(ID)
         assert "a bug" in caplog.text
-        assert "a a poll failed unexpectedly" in (await statuses(poller))[0]
+        assert "a poll failed unexpectedly" in (await statuses(poller))[0]
         assert (await poller.read(ID)).status == "SUCCEEDED"
 
 
