@@ -59,7 +59,6 @@ class Simulated:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is final or gone."""
         return self.status != "RUNNING"
 
 
@@ -74,7 +73,6 @@ class Runway(RunwayClient):
         self.broken: list[str] = []
 
     async def poll(self, task_id: TaskId) -> Task:
-        """Answer a poll, and see that it was due."""
         one, now = self.tasks[task_id], anyio.current_time()
         generation = one.generation
         self.polls += 1
@@ -99,11 +97,9 @@ class Runway(RunwayClient):
         return task
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:  # noqa: ARG002 - as the client has it
-        """Return a task as it stands."""
         return await self._answer(task_id, 0)
 
     async def delete_task(self, task_id: TaskId) -> None:
-        """Cancel a task, or remove it."""
         await anyio.lowlevel.checkpoint()
         self.tasks[task_id].status = None if self.vanishes else "CANCELLED"
 
@@ -154,12 +150,11 @@ class Follower:
 
     @property
     def is_active(self) -> bool:
-        """Whether it still waits for the end."""
         return not self.has_left and not any(state.is_final for state in self.heard)
 
 
 async def quiet(_: Waited) -> None:
-    """Report to nobody."""
+    pass
 
 
 PAUSE = st.sampled_from([0, LATENCY / 2, LATENCY, 5.0, 11.0, 40.0])
@@ -207,7 +202,6 @@ class PollerMachine(RuleBasedStateMachine):
         return self.ids[-1 - pick]
 
     def call(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Begin a call that goes on by itself."""
         task = self.loop.create_task(work)
         self.calls.append(task)
         self.run(asyncio.sleep(0))
@@ -365,6 +359,7 @@ class PollerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for one in self.runway.tasks.values():
             one.status = one.status if one.is_over else "SUCCEEDED"
+            one.faults.clear()
         self.run(asyncio.sleep(LONG_ENOUGH))
         self.nothing_is_broken()
         for follower in self.streams + self.subscriptions:
