@@ -58,7 +58,6 @@ class Reader:
         self._sandbox = sandbox
 
     async def make(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Make one call, with the ids filled in; return its result, which is no error."""
         ids = {"<task id>": self.started[-1], "<finished task id>": self.started[0]} if self.started else {}
         self._sandbox.waits = arguments.get("wait", False)
         filled = {name: ids[value] if name == "taskId" else value for name, value in arguments.items()}
@@ -71,7 +70,6 @@ class Reader:
 
 
 async def test_every_call_of_the_page_does_what_its_row_says() -> None:
-    """Each tool of theirs has its row; what is started is real, fresh URLs are fresh, and nothing is mistaken."""
     assert list(ROWS) == THEIRS
     sandbox = Sandbox()
     server = build_server(CallerRegistry(lambda _: faulty_client(sandbox), poll_seconds=0.01))
@@ -92,7 +90,6 @@ async def test_every_call_of_the_page_does_what_its_row_says() -> None:
 
 
 def test_the_configuration_of_the_page_starts_our_command() -> None:
-    """It is JSON, and names the key by the variable that both servers read."""
     (block,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert json.loads(block)["mcpServers"]["runway"] == {
         "command": "runway-mcp",

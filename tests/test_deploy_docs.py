@@ -24,12 +24,10 @@ KEYS = RunwayKeys(lambda _: SecretStr("key_of_a_test"))
 
 
 def blocks(language: str) -> list[str]:
-    """The document's code blocks of one language."""
     return re.findall(rf"```{language}\n(.*?)```", DEPLOY, re.DOTALL)
 
 
 def settings(words: list[str], tmp_path: Path) -> Settings:
-    """The settings that a command line makes, with files of our own in place of those that it names."""
     fields = {flag(name): name for name in Settings.model_fields}
     given: dict[str, object] = {}
     for option, value in zip(words[::2], words[1::2], strict=True):
@@ -45,7 +43,6 @@ def settings(words: list[str], tmp_path: Path) -> Settings:
 
 
 def test_every_flag_in_the_document_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    """In prose, in commands and in `compose.yaml`; those of other programs aside."""
     known = ""
     for arguments in (["--help"], ["token", "--help"]):
         with pytest.raises(SystemExit):
@@ -58,7 +55,6 @@ def test_every_flag_in_the_document_exists(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_every_file_and_metric_in_the_document_exists() -> None:
-    """A path of ours is there, and a metric bears the name that the code gives it."""
     for path in re.findall(r"\b(compose\.yaml|deploy/Caddyfile)\b", DEPLOY):
         assert (ROOT / path).is_file()
     for metric in re.findall(r"\brunway_mcp_\w+", DEPLOY):
@@ -66,7 +62,6 @@ def test_every_file_and_metric_in_the_document_exists() -> None:
 
 
 def test_the_example_files_are_usable(tmp_path: Path) -> None:
-    """The server itself reads the tokens file and the tenants file, and the hosts' configurations are JSON."""
     tokens, tenants = blocks("toml")
     (tmp_path / "tokens").write_text(tokens, encoding="utf-8")
     (tmp_path / "tenants").write_text(tenants, encoding="utf-8")
@@ -80,7 +75,6 @@ def test_the_example_files_are_usable(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_document_can_be_started(tmp_path: Path) -> None:
-    """Each that serves makes whole settings."""
     commands = [command for block in blocks("sh") for command in block.replace("\\\n", "").splitlines()]
     split = [shlex.split(command, comments=True) for command in commands]
     served = [words for words in split if {"runway-mcp", "--transport"} <= {*words}]
@@ -91,7 +85,6 @@ def test_the_commands_of_the_document_can_be_started(tmp_path: Path) -> None:
 
 
 def test_the_replicas_of_compose_can_be_started(tmp_path: Path) -> None:
-    """Their flags make whole settings: behind tokens, for the domain, with the proxy of the same file."""
     words = re.findall(r"^ +- (--[a-z-]+)=(.+)$", COMPOSE, re.MULTILINE)
     domain = re.compile(r"\$\{DOMAIN.*\}")
     made = settings([domain.sub("mcp.example.com", word) for pair in words for word in pair], tmp_path)
@@ -100,7 +93,6 @@ def test_the_replicas_of_compose_can_be_started(tmp_path: Path) -> None:
 
 
 def test_the_image_serves_nobody_without_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it runs by itself wants a tokens file and the names of its hosts."""
     (command,) = re.findall(r"^CMD (\[.+\])$", DOCKERFILE, re.MULTILINE)
     monkeypatch.setenv("RUNWAY_MCP_ALLOWED_HOST", "mcp.example.com")
     made = settings(json.loads(command), tmp_path)

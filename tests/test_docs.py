@@ -26,32 +26,27 @@ SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "ru
 
 
 def table(page: str, heading: str) -> list[list[str]]:
-    """The cells of the first table under a heading, without its head."""
     section = page.split(f"# {heading}\n")[1].split("\n## ", maxsplit=1)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of one language, in the README and the pages for one person."""
     pages = [README, *(text for name, text in DOCS.items() if name not in {"deploy", "compared"})]
     return re.findall(rf"```{language}\n(.*?)```", "\n".join(pages), re.DOTALL)
 
 
 def test_the_settings_page_is_the_settings() -> None:
-    """Flag, variables, default and meaning of every field, in order."""
     made = runpy.run_path(str(ROOT / "scripts" / "update_settings_doc.py"))
     assert DOCS["settings"] == made["page"]()
 
 
 def test_the_settings_of_the_readme_exist() -> None:
-    """Each is a flag, or the variable of one without."""
     known = {flag(name) or variables(name)[0] for name in Settings.model_fields}
     assert {re.findall(r"`([^`]+)`", row[0])[0] for row in table(README, "Settings")} <= known
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
-    """Each page is reached from the README, and no link is dead."""
     pages = {"README.md": README, **{f"docs/{name}.md": text for name, text in DOCS.items()}}
     pages["SECURITY.md"] = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     linked = {
@@ -64,7 +59,6 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
 
 
 async def test_the_tools_table_is_the_tools() -> None:
-    """Each tool in order, and whether it reads or changes."""
     with anyio.fail_after(10):
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())))) as client:
             tools = (await client.list_tools()).tools
@@ -76,7 +70,6 @@ async def test_the_tools_table_is_the_tools() -> None:
 
 
 async def test_the_prompts_table_is_the_prompts() -> None:
-    """Each prompt in order, and what `--read-only` leaves of them."""
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
     offered = dict[bool, list[str]]()
     with anyio.fail_after(10):
@@ -88,7 +81,6 @@ async def test_the_prompts_table_is_the_prompts() -> None:
 
 
 def test_the_samples_table_is_the_samples() -> None:
-    """Each sample task of the sandbox, by id and state."""
     assert table(DOCS["sandbox"], "The tasks it starts with") == [
         [f"`{sample.id}`", sample.what] for sample in SAMPLES.values()
     ]
@@ -106,7 +98,6 @@ def test_each_message_of_the_page_is_one_the_code_gives(message: str) -> None:
 def test_each_host_configuration_starts_our_command(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be read, names the command, gives the key by its variable, and its arguments make whole settings."""
     config = json.loads(block) if block.startswith("{") else tomllib.loads(block)
     ((server,),) = [servers.values() for name, servers in config.items() if name != "inputs"]
     assert server["command"] == "runway-mcp"
@@ -120,14 +111,12 @@ def test_each_host_configuration_starts_our_command(
 
 
 def test_the_faults_in_the_readme_can_be_asked_for() -> None:
-    """Each is of the form that the sandbox reads."""
     faults = re.findall(r'--fault "([^"]+)"', DOCS["sandbox"])
     assert all(Fault.parse(fault) for fault in faults)
     assert len(faults) > 2
 
 
 def test_the_flags_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every option given to runway-mcp in a shell block is one the command line knows."""
     shown = ""
     for arguments in (["--help"], ["sandbox", "--help"], ["token", "--help"]):
         with pytest.raises(SystemExit):

@@ -32,7 +32,6 @@ class Judge(httpx2.AsyncHTTPTransport):
         self.violations = ""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request."""
         self.violations = ""
         response = await super().handle_async_request(request)
         self.violations = response.headers.get("sl-violations", "")
@@ -53,7 +52,6 @@ def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
 
 
 async def judge(client: RunwayClient, judged: Judge) -> str:
-    """Return what was done; a finding is an error."""
     counts: Counter[str] = Counter()
     findings: list[str] = []
     for kind, model in MODELS:
@@ -73,7 +71,6 @@ async def judge(client: RunwayClient, judged: Judge) -> str:
 
 
 async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: Mapping[str, JsonValue]) -> str:
-    """Send a valid input as it is prepared; return what the mock has against it."""
     prepared = prepare(kind, given)
     try:
         await client.create_task(prepared.endpoint, prepared.body)
@@ -95,7 +92,6 @@ async def _is_refused(client: RunwayClient, judged: Judge, endpoint: str, body: 
 
 
 async def main(url: str) -> None:
-    """Judge what goes to the mock at `url`, and print what was found out."""
     judged = Judge()
     with anyio.fail_after(LONGEST):
         async with open_client(

@@ -12,7 +12,6 @@ from runway_mcp.api.errors import (
 
 
 async def test_the_account_is_the_apis_own_object() -> None:
-    """Every field of it, known or not; a read is repeated where that can help."""
     account = {"creditBalance": 1000, "tier": {"models": {"veo3": 1}}, "new": [1.5, None]}
     script, sleeper = Script(reply(503), reply(429, Retry_After="3"), reply(200, account)), Sleeper()
     async with scripted_client(script, sleep=sleeper) as client:
@@ -35,7 +34,6 @@ async def test_the_account_is_the_apis_own_object() -> None:
 async def test_an_account_that_can_not_be_read_is_a_typed_error(
     step: Step, kind: type[RunwayError], requests: int
 ) -> None:
-    """Of the same tree as for tasks, after the same attempts."""
     script = Script(step)
     async with scripted_client(script) as client:
         with pytest.raises(kind) as caught:

@@ -38,7 +38,6 @@ OK = reply(200, STARTED)
 async def create(
     *steps: Step, body: dict[str, JsonValue] | None = None, timeouts: Timeouts | None = None
 ) -> tuple[Script, Sleeper, Created | RunwayError]:
-    """Start a task over a script; return the script, the waits, and what came of it."""
     script, sleeper = Script(*steps), Sleeper()
     async with scripted_client(script, sleep=sleeper, timeouts=timeouts) as client:
         try:
@@ -48,7 +47,6 @@ async def create(
 
 
 async def test_a_started_task_has_its_id_and_its_price() -> None:
-    """One POST to the endpoint, with the key and the version."""
     script, sleeper, created = await create(OK)
     assert created == Created(ID, 25.0)
     (request,) = script.requests
@@ -61,8 +59,6 @@ async def test_a_started_task_has_its_id_and_its_price() -> None:
 
 @given(st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_what_is_sent_is_what_was_given(body: dict[str, JsonValue]) -> None:
-    """Whatever JSON it is: the same values in the same order, compact and in UTF-8; each resend is the same bytes."""
-
     async def sent() -> list[httpx2.Request]:
         script, _, created = await create(reply(429), OK, body=body)
         assert isinstance(created, Created)
@@ -111,7 +107,6 @@ async def test_a_reply_without_a_usable_price_is_still_a_started_task(
     ids=repr,
 )
 async def test_a_lost_reply_is_never_followed_by_a_second_create(lower: Exception) -> None:
-    """The task may exist and be charged: sent once, and told so."""
     script, sleeper, error = await create(lower, OK)
     assert isinstance(error, UnreachableError)
     assert error.may_have_taken_effect
@@ -122,7 +117,6 @@ async def test_a_lost_reply_is_never_followed_by_a_second_create(lower: Exceptio
 @pytest.mark.parametrize("retry_after", [{}, {"Retry_After": "1"}])
 @pytest.mark.parametrize("status", [408, 500, 529])
 async def test_a_failing_server_may_have_started_the_task(status: int, retry_after: dict[str, str]) -> None:
-    """Sent once, even where it asks to be tried again; told that the task may exist."""
     script, sleeper, error = await create(reply(status, {"error": "busy"}, **retry_after), OK)
     assert isinstance(error, UnavailableError)
     assert error.may_have_taken_effect
@@ -155,7 +149,6 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
     ],
 )
 async def test_a_reply_that_names_no_task_may_have_started_one(step: Step) -> None:
-    """Nobody's page, no JSON, no id, or too much of it: sent once, and told so."""
     script, _, error = await create(step, OK)
     assert isinstance(error, UnexpectedReplyError)
     assert error.may_have_taken_effect
@@ -171,7 +164,6 @@ async def test_a_reply_that_names_no_task_may_have_started_one(step: Step) -> No
     ],
 )
 async def test_what_a_middlebox_refuses_started_nothing(step: Step) -> None:
-    """Its page, or its redirect, which is not followed, came in place of Runway's answer: sent once, and told so."""
     script, _, error = await create(step, OK)
     assert isinstance(error, UnexpectedReplyError)
     assert not error.may_have_taken_effect
@@ -189,7 +181,6 @@ async def test_what_a_middlebox_refuses_started_nothing(step: Step) -> None:
     ids=repr,
 )
 async def test_what_never_left_is_sent_again(lower: Exception) -> None:
-    """Twice more at most, with growing waits; then it is told that nothing was started."""
     script, sleeper, created = await create(lower, lower, OK)
     assert created == Created(ID, 25.0)
     assert len(script.requests) == 3
@@ -201,7 +192,6 @@ async def test_what_never_left_is_sent_again(lower: Exception) -> None:
 
 
 async def test_too_many_requests_is_sent_again_twice_at_most() -> None:
-    """The API took none of them, so nothing was started."""
     script, sleeper, created = await create(reply(429, Retry_After="7"), reply(429, b"<html>"), OK)
     assert created == Created(ID, 25.0)
     assert sleeper.slept == [7.0, 1.0]
@@ -214,7 +204,6 @@ async def test_too_many_requests_is_sent_again_twice_at_most() -> None:
 
 @pytest.mark.parametrize("seconds", [46, 61])
 async def test_a_wait_beyond_the_deadline_is_told_instead(seconds: int) -> None:
-    """Over what the call may take in all, or over a minute, it is not made."""
     script, sleeper, error = await create(reply(429, Retry_After=str(seconds)), OK)
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == seconds
@@ -223,7 +212,6 @@ async def test_a_wait_beyond_the_deadline_is_told_instead(seconds: int) -> None:
 
 
 async def test_all_attempts_share_one_deadline() -> None:
-    """A delay of ours that does not fit is not made either."""
     script, sleeper, error = await create(httpx2.ConnectError("refused"), OK, timeouts=Timeouts(total=0.4))
     assert isinstance(error, UnreachableError)
     assert len(script.requests) == 1
@@ -252,7 +240,6 @@ async def test_a_resend_whose_reply_is_lost_is_the_last(last: Step, kind: type[R
 
 
 async def test_a_refusal_names_what_is_wrong() -> None:
-    """400 with its issues: sent once, nothing was started; a key that it repeats is taken out."""
     issues = [{"code": "invalid", "path": ["ratio"], "message": f"Not for {KEY}"}]
     script, _, error = await create(reply(400, {"error": "Validation failed", "issues": issues}), OK)
     assert isinstance(error, BadRequestError)
@@ -267,7 +254,6 @@ async def test_a_refusal_names_what_is_wrong() -> None:
     [(401, AuthenticationError), (403, AuthenticationError), (405, BadRequestError), (422, BadRequestError)],
 )
 async def test_a_refusal_starts_nothing(status: int, kind: type[RunwayError]) -> None:
-    """Sent once."""
     script, _, error = await create(reply(status, {"error": "no"}), OK)
     assert isinstance(error, kind)
     assert not error.may_have_taken_effect
@@ -276,7 +262,6 @@ async def test_a_refusal_starts_nothing(status: int, kind: type[RunwayError]) ->
 
 @pytest.mark.parametrize("body", [None, {"error": "Not found"}])
 async def test_a_404_starts_nothing(body: JsonValue) -> None:
-    """It is not about a task, for there is none yet; sent once."""
     script, _, error = await create(reply(404, body), OK)
     assert isinstance(error, BadRequestError)
     assert error.unknown_endpoint == ENDPOINT
@@ -289,8 +274,6 @@ async def test_a_404_starts_nothing(body: JsonValue) -> None:
     st.sampled_from([200, 201, 302, 400, 401, 404, 408, 429, 503]) | st.integers(200, 599),
 )
 def test_any_body_under_any_status_is_a_typed_error_and_one_create(body: bytes, status: int) -> None:
-    """Only a 429 is ever sent again, and only what was refused counts as not started."""
-
     async def start() -> tuple[Script, Created | RunwayError]:
         script, _, outcome = await create(reply(status, body))
         return script, outcome
@@ -310,8 +293,6 @@ LOST = {
 
 
 async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() -> None:
-    """On real sockets: however the reply is lost, one POST arrived; also over a connection that was kept."""
-
     async def check(how: str) -> None:
         async with (
             upstream([wire_reply(200, STARTED), LOST[how], wire_reply(200, STARTED)]) as api,
@@ -340,7 +321,6 @@ async def test_a_slow_reply_is_waited_for() -> None:
 
 
 async def test_each_request_is_observed() -> None:
-    """By its endpoint, with the status that came back, or None."""
     seen: list[tuple[str, int | None]] = []
     async with open_client(
         api_key=SecretStr(KEY),

@@ -96,7 +96,6 @@ CASES: list[tuple[str, dict[str, Any], dict[str, JsonValue]]] = [
 async def test_the_official_sdk_sends_the_same(
     kind: str, arguments: dict[str, Any], given: dict[str, JsonValue]
 ) -> None:
-    """The same values to the same path; in the SDK's order of fields the same bytes, and the same headers."""
     prepared = prepare(kind, given)
     async with (
         upstream([STARTED]) as api,

@@ -26,7 +26,6 @@ QUICK = Timeouts(attempt=0.6, delete=0.6, total=20)
 
 @asynccontextmanager
 async def client_of(url: str, *, ca_file: Path | None = None) -> AsyncGenerator[RunwayClient]:
-    """The client as the server opens it."""
     with anyio.fail_after(20):
         async with open_client(
             api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=QUICK
@@ -35,7 +34,6 @@ async def client_of(url: str, *, ca_file: Path | None = None) -> AsyncGenerator[
 
 
 async def test_calls_share_one_kept_connection() -> None:
-    """One after another, they need no second one."""
     async with upstream([RUNNING]) as api, client_of(api.url) as client:
         for _ in range(3):
             await client.get_task(ID)
@@ -43,7 +41,6 @@ async def test_calls_share_one_kept_connection() -> None:
 
 
 async def test_a_read_survives_resets_before_and_within_the_reply() -> None:
-    """A connection that is reset, or ends in mid-body, is tried anew, three times in all."""
     half = Reply(RUNNING.data[:-10], then="close")
     async with upstream([RESET, half, RUNNING]) as api, client_of(api.url) as client:
         assert (await client.get_task(ID)).status == "RUNNING"
@@ -60,8 +57,6 @@ BROKEN = {
 
 
 async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
-    """A read is tried three times and changes nothing; a DELETE is sent once and may have taken effect."""
-
     async def check(what: str) -> None:
         async with upstream([BROKEN[what]]) as api, client_of(api.url) as client:
             with pytest.raises(UnreachableError, match="3 attempts"):
@@ -75,7 +70,6 @@ async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
 
 
 async def test_a_connection_that_is_not_made_changed_nothing() -> None:
-    """Nobody listens, or the name resolves to nothing."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     async with client_of(f"http://127.0.0.1:{port}") as client:
@@ -102,7 +96,6 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_the_systems_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With HTTPS_PROXY set a call goes there, and the proxy sees a host, never the key."""
     async with upstream([reply(403)]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with client_of("https://runway.invalid") as client:
@@ -124,7 +117,6 @@ async def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pyte
 
 
 async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) -> None:
-    """A private authority is refused, and trusted once its file is given: against a real TLS server."""
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)
@@ -149,7 +141,6 @@ async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) 
 
 
 async def test_a_wait_that_is_asked_for_is_made_on_the_clock() -> None:
-    """Retry-After of a second is waited for, for real, once."""
     async with upstream([reply(503, Retry_After="1"), RUNNING]) as api, client_of(api.url) as client:
         started = anyio.current_time()
         await client.get_task(ID)
@@ -158,7 +149,6 @@ async def test_a_wait_that_is_asked_for_is_made_on_the_clock() -> None:
 
 
 async def test_a_cancelled_read_ends_at_once_and_closes_its_connection() -> None:
-    """Nothing is left open upstream."""
     async with upstream([HANG]) as api, client_of(api.url) as client:
         async with anyio.create_task_group() as calls:
             calls.start_soon(client.get_task, ID)
@@ -169,7 +159,6 @@ async def test_a_cancelled_read_ends_at_once_and_closes_its_connection() -> None
 
 
 async def test_a_compression_bomb_is_not_unpacked() -> None:
-    """A reply that grows beyond the limit is refused while it is read."""
     import gzip  # noqa: PLC0415 - only this test packs
 
     bomb = gzip.compress(b"[" + b"0," * 20_000_000 + b"0]")

@@ -57,41 +57,31 @@ LINE = {
 
 
 class Tokens:
-    """A verifier that knows a few tokens by heart."""
-
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return whose a token is."""
         return CallerToken.of(TOKENS[token]) if token in TOKENS else None
 
 
 class Told(list[RequestRecord]):
-    """What was told of requests."""
-
     def of(self, **wanted: object) -> list[RequestRecord]:
-        """The records with these values."""
         return [one for one in self if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
 async def explode(_: Request) -> Response:
-    """Fail in a way that nobody expects."""
     raise RuntimeError("a fault of our own")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 def told() -> Told:
-    """What was told so far."""
     return Told()
 
 
 @pytest.fixture(scope="module")
 async def url(told: Told) -> AsyncGenerator[str]:
-    """A server that wants a token, and tells of its requests."""
     server = build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())), local=ANONYMOUS)
 
     @server.prompt("broken")
@@ -112,19 +102,16 @@ async def url(told: Told) -> AsyncGenerator[str]:
 
 
 async def last(told: Told, request_id: str) -> RequestRecord:
-    """The record of a request, which is told of once its answer is out."""
     await until(lambda: told.of(id=request_id), f"the record of {request_id}")
     return told.of(id=request_id)[0]
 
 
 def seen(one: RequestRecord) -> tuple[str, str, str, int | None, str]:
-    """What a record says of who asked for what, and what came of it."""
     return one.caller.subject, one.method, one.tool, one.status, one.outcome
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_is_told_of_with_caller_tool_status_and_outcome(mode: str, url: str, told: Told) -> None:
-    """In both eras: what worked, a tool's error, a tool that is not there, and a fault."""
     answers: list[httpx2.Response] = []
     async with authorized(f"{url}/mcp", "token-of-ann", answers=answers, mode=mode) as client:
         told.clear()
@@ -165,7 +152,6 @@ REFUSED: Mapping[str, tuple[str, str, Mapping[str, str], tuple[object, ...]]] = 
 
 @pytest.mark.parametrize("what", REFUSED)
 async def test_a_request_that_mcp_never_sees_is_told_of_too(what: str, url: str, told: Told) -> None:
-    """By its route where it has one, or else by its method, with the path as what was asked; never its query."""
     method, path, headers, expected = REFUSED[what]
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.request(method, path, headers=headers)
@@ -174,7 +160,6 @@ async def test_a_request_that_mcp_never_sees_is_told_of_too(what: str, url: str,
 
 
 async def test_want_of_a_scope_is_told_of_as_403(url: str, told: Told) -> None:
-    """With the caller and the tool that was asked for."""
     async with authorized(f"{url}/mcp", "token-of-eve") as client:
         with pytest.raises(MCPError):
             await client.call_tool("runway_cancelTask", {"taskId": ID})
@@ -196,7 +181,6 @@ async def test_methods_that_nobody_knows_become_one(url: str, told: Told) -> Non
 
 
 async def test_an_answer_that_never_began_has_the_status_that_the_server_gives_for_it() -> None:
-    """500 where the app failed; none where the client was gone."""
     told = Told()
     errors: list[Exception] = [RuntimeError("before any answer")]
 
@@ -221,13 +205,11 @@ async def test_an_answer_that_never_began_has_the_status_that_the_server_gives_f
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Generator[pytest.LogCaptureFixture]:
-    """What the access log says."""
     with caplog.at_level(logging.INFO, "runway_mcp.observability.access_log"):
         yield caplog
 
 
 def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCaptureFixture) -> None:
-    """No empty fields; long names are bounded even before the log looks for secrets in them."""
     log_request(
         RequestRecord("ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234)
     )
@@ -246,7 +228,6 @@ def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCap
 
 @asynccontextmanager
 async def connected(told: Told, wire: FaultyWire) -> AsyncGenerator[Client]:
-    """A client in memory, of a server that tells of what does not come over HTTP."""
     server = build_server(CallerRegistry(lambda _: faulty_client(wire)), on_request_end=[told.append])
     with anyio.fail_after(20):
         async with Client(server) as client:
@@ -255,7 +236,6 @@ async def connected(told: Told, wire: FaultyWire) -> AsyncGenerator[Client]:
 
 
 async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> None:
-    """A call, its error, one that was cancelled, and one that a fault of the server's own ended."""
     told = Told()
     wire = FaultyWire()
     async with connected(told, wire) as client:
@@ -271,10 +251,7 @@ async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> No
 
 
 async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> None:
-    """With id, caller, tool, outcome and duration, and without arguments, keys or links; nothing else is on stderr.
-
-    What goes on after the caller has left carries the request's id, too.
-    """
+    """What goes on after the caller has left carries the request's id, too."""
     read = reply(200, task("SUCCEEDED", ID, output=["https://cdn.example/0.mp4?_jwt=eyJmarked"], note="a prompt"))
     running_task, delete = reply(200, task("RUNNING")), reply(204, after=0.2)
 
@@ -309,7 +286,6 @@ async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> N
 
 
 async def test_a_process_over_http_tells_everything_and_shows_no_callers_key(tmp_path: Path) -> None:
-    """JSON from its first line on, the id that the answer had, and metrics; whichever caller's key was used."""
     other_key = f"key_{'fedcba98' * 4}"
     hashed = sha256(b"rwmcp_ann").hexdigest()
     tokens = tmp_path / "tokens.toml"
