@@ -30,7 +30,6 @@ from runway_mcp.api.models import (
     TaskId,
     UploadSlot,
     parse_created,
-    parse_json,
     parse_task,
     parse_upload_slot,
 )
@@ -82,11 +81,8 @@ class RunwayClient:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
-        reply = await self._read(TASK, task_id, timeout or self._timeouts.total)
-        try:
-            return parse_task(parse_json(reply.body, reply.redact), task_id)
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error)) from error
+        reply = await self._send_repeatably("GET", TASK, task_id, total=timeout)
+        return reply.parse(lambda value: parse_task(value, task_id))
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
@@ -112,15 +108,10 @@ class RunwayClient:
             RunwayError: Any other failure; a task may exist and be charged if `may_have_taken_effect`.
         """
         try:
-            reply = await self._send_with_retries(
-                "POST", endpoint, body=body, attempt=self._timeouts.create, total=self._timeouts.total, once=True
-            )
+            reply = await self._send_with_retries("POST", endpoint, body=body, attempt=self._timeouts.create, once=True)
         except NotFoundError:
             raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
-        try:
-            return parse_created(parse_json(reply.body, reply.redact))
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error), may_have_taken_effect=True) from error
+        return reply.parse(parse_created, may_have_taken_effect=True)
 
     async def create_upload(self, filename: str) -> UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
@@ -130,23 +121,8 @@ class RunwayClient:
         Raises:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
-        try:
-            reply = await self._send_with_retries(
-                "POST",
-                UPLOADS,
-                body={"filename": filename, "type": "ephemeral"},
-                attempt=self._timeouts.attempt,
-                total=self._timeouts.total,
-            )
-        except NotFoundError:
-            raise UnexpectedReplyError(problem="unknown_endpoint", detail=UPLOADS, status=404) from None
-        except RunwayError as error:
-            error.may_have_taken_effect = False
-            raise
-        try:
-            return parse_upload_slot(parse_json(reply.body, reply.redact))
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error)) from None
+        reply = await self._send_repeatably("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
+        return reply.parse(parse_upload_slot)
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -154,10 +130,7 @@ class RunwayClient:
         Raises:
             RunwayError: It could not be read; retries are already spent.
         """
-        try:
-            reply = await self._read(ORGANIZATION, None, self._timeouts.total)
-        except NotFoundError:
-            raise UnexpectedReplyError(problem="unknown_endpoint", detail=ORGANIZATION, status=404) from None
+        reply = await self._send_repeatably("GET", ORGANIZATION)
         found = reply.json()
         if not isinstance(found, dict):
             raise reply.unexpected("foreign")
@@ -168,8 +141,25 @@ class RunwayClient:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _read(self, endpoint: str, task_id: TaskId | None, timeout: float) -> Reply:
-        return await self._send_with_retries("GET", endpoint, task_id, attempt=self._timeouts.attempt, total=timeout)
+    async def _send_repeatably(
+        self,
+        method: str,
+        endpoint: str,
+        task_id: TaskId | None = None,
+        *,
+        body: Mapping[str, JsonValue] | None = None,
+        total: float | None = None,
+    ) -> Reply:
+        attempt = self._timeouts.attempt
+        try:
+            return await self._send_with_retries(method, endpoint, task_id, body=body, attempt=attempt, total=total)
+        except NotFoundError:
+            if task_id is not None:
+                raise
+            raise UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
+        except RunwayError as error:
+            error.may_have_taken_effect = False
+            raise
 
     async def _send_with_retries(
         self,
@@ -179,21 +169,11 @@ class RunwayClient:
         *,
         body: Mapping[str, JsonValue] | None = None,
         attempt: float,
-        total: float,
+        total: float | None = None,
         once: bool = False,
     ) -> Reply:
-        """Send a request, with retries while the time allows.
-
-        Args:
-            method: The HTTP method.
-            endpoint: Its path.
-            task_id: The task in its path.
-            body: What is sent as JSON.
-            attempt: Seconds for one request and its whole reply.
-            total: Seconds for all of them.
-            once: Whether it is never sent again after it may have arrived, nor without the time of a whole attempt.
-        """
-        deadline = monotonic() + total
+        # with `once` it is never sent again after it may have arrived, nor without the time of a whole attempt
+        deadline = monotonic() + (total or self._timeouts.total)
         sent = 0
         while True:
             timeout = min(attempt, deadline - monotonic())
@@ -202,19 +182,12 @@ class RunwayClient:
             except TransientError as error:
                 sent += 1
                 error.attempts = sent
-                wait = self._wait_before_retry(error, sent)
-                if wait is None or (once and error.may_have_taken_effect):
+                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
+                if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or (once and error.may_have_taken_effect):
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
             await self._sleep(wait)
-
-    def _wait_before_retry(self, error: TransientError, attempt: int) -> float | None:
-        if attempt > retry.RETRIES:
-            return None
-        if error.retry_after is None:
-            return retry.delay(attempt, self._random)
-        return error.retry_after if error.retry_after <= retry.MAX_RETRY_AFTER else None
 
     async def _send(
         self,
@@ -237,8 +210,6 @@ class RunwayClient:
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
-                if method == "GET":
-                    error.may_have_taken_effect = False
                 raise
             finally:
                 if self._on_api_response is not None:

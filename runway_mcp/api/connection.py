@@ -67,13 +67,6 @@ def open_pool(
 ) -> httpx2.AsyncClient:
     """Return the connections to the API at `base_url`, none of which is made yet.
 
-    Args:
-        auth: What is put on every request.
-        base_url: Where the API is, without `/v1`.
-        ca_file: Certificates in PEM form that are trusted beside the operating system's.
-        transport: What carries the requests instead of the network.
-        timeouts: The bounds of every call.
-
     Raises:
         NetworkSettingsError: The machine's network settings can't be used.
     """

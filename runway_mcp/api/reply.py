@@ -4,11 +4,11 @@ Only here are the HTTP library's errors, and a status with its body, translated.
 unbounded.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TypeVar
 
 import anyio
 import httpx2
@@ -34,6 +34,8 @@ from runway_mcp.api.retry import parse_retry_after
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
 
+_Parsed = TypeVar("_Parsed")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -50,6 +52,13 @@ class Reply:
             return parse_json(self.body, self.redact)
         except ValueError:
             return None
+
+    def parse(self, parser: Callable[[JsonValue], _Parsed], *, may_have_taken_effect: bool = False) -> _Parsed:
+        """Return what `parser` makes of the body; its `ValueError` becomes an `UnexpectedReplyError`."""
+        try:
+            return parser(parse_json(self.body, self.redact))
+        except ValueError as error:
+            raise self.unexpected("malformed", str(error), may_have_taken_effect=may_have_taken_effect) from None
 
     def unexpected(
         self, problem: ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False
@@ -78,40 +87,28 @@ async def fetch(
     Raises:
         RunwayError: There was none within so many seconds.
     """
-    with typed_errors(timeout), anyio.fail_after(timeout):
-        async with pool.stream(method, url, json=sent) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise UnexpectedReplyError(
-                        problem="too_large", status=response.status_code, may_have_taken_effect=True
-                    )
-    reply = Reply(response.status_code, response.headers, bytes(body), redact)
-    if not response.is_success:
-        raise error_for(reply, may_repeat=method != "POST")
-    return reply
-
-
-@contextmanager
-def typed_errors(timeout: float) -> Generator[None]:
-    """Turn every error of the layers below into one of ours.
-
-    They are not chained: their text may hold what upstream said, and a traceback would show it.
-    """
     try:
-        yield
-    except RunwayError:
-        raise
+        with anyio.fail_after(timeout):
+            async with pool.stream(method, url, json=sent) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        status = response.status_code
+                        raise UnexpectedReplyError(problem="too_large", status=status, may_have_taken_effect=True)
+    # not chained: their text may hold what upstream said, and a traceback would show it
     except TimeoutError:
         raise UnreachableError(failure="no_reply", timeout=timeout) from None
     except httpx2.DecodingError:
         raise UnexpectedReplyError(problem="undecodable", may_have_taken_effect=True) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
         failure = _failure(error)
-        raise UnreachableError(
-            failure=failure, quoted=quote(str(error)) if failure == "not_connected" else ""
-        ) from None
+        quoted = quote(str(error)) if failure == "not_connected" else ""
+        raise UnreachableError(failure=failure, quoted=quoted) from None
+    reply = Reply(response.status_code, response.headers, bytes(body), redact)
+    if not response.is_success:
+        raise _error_for(reply, may_repeat=method != "POST")
+    return reply
 
 
 def _failure(error: Exception) -> NetworkFailure:
@@ -130,14 +127,8 @@ def _failure(error: Exception) -> NetworkFailure:
             return "connection_lost"
 
 
-def error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
-    """Return the error that a reply's status stands for; all but 2xx come here.
-
-    Args:
-        reply: The reply.
-        may_repeat: Whether the request may be sent again though it may have been applied: only then is a wait that
-            the reply asks for part of the error.
-    """
+def _error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
+    # where the request may not be sent again after it may have taken effect, a wait that is asked for is no matter
     status = reply.status
     body = reply.json()
     is_from_the_api = not reply.body or isinstance(body, dict)
