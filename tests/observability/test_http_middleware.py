@@ -26,9 +26,8 @@ from support.upstream import Request as Asked
 from support.waiting import until
 
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.observability.access_log import MAX_NAME, log_request
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
-from runway_mcp.observability.request_record import RequestRecord, current_id
+from runway_mcp.observability.request_record import MAX_NAME, RequestRecord, current_id, log_request
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
