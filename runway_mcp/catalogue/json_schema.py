@@ -33,14 +33,9 @@ _DOMAIN = re.compile(r"(?=.{4,254}\Z)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_](?:[\w-]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule of a schema that a value breaks.
+    """A rule of a schema, a keyword or `UNKNOWN`, that a value breaks.
 
-    Attributes:
-        place: Where the value is, or the field that is not known.
-        rule: The schema's keyword, or `UNKNOWN`.
-        value: The value; of an unknown field the object that has it.
-        schema: The value's schema.
-        alternatives: What is wrong with each alternative of `anyOf`.
+    Of an unknown field the value is the object that has it. `alternatives` says what is wrong with each of `anyOf`.
     """
 
     place: Place
@@ -51,13 +46,7 @@ class Violation:
 
 
 def violations(value: JsonValue, schema: Schema, *, allow_unknown: bool = False) -> list[Violation]:
-    """Return which rules of a schema a value breaks.
-
-    Args:
-        value: A value that holds nothing but JSON.
-        schema: The schema, with the definitions that it refers to.
-        allow_unknown: Whether objects may have fields that it does not name.
-    """
+    """Return which rules a value breaks of a schema with its definitions."""
     return [_violation(error) for error in _validator(schema, allow_unknown=allow_unknown).iter_errors(value)]
 
 

@@ -119,14 +119,11 @@ def _nested(depth: int) -> JsonValue:
         ({"a": 2.0**53}, "a is a number that JSON or the API can't hold."),
         ({"a": "\ud800"}, "a holds a name or a text that is not Unicode."),
         ({"\udfff": 1}, "input holds a name or a text that is not Unicode."),
-        ({1: 2}, "input holds a name or a text that is not Unicode."),
-        ({"a": b"bytes"}, "a is not JSON."),
-        ({"a": {1, 2}}, "a is not JSON."),
         ({"a": _nested(33)}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],
-    ids=range(14),
+    ids=range(11),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
     """Even where unknown fields are allowed."""
