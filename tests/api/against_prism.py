@@ -70,7 +70,7 @@ async def judge(client: RunwayClient, judged: Judge) -> str:
     return ", ".join(f"{number} {what}" for what, number in counts.items())
 
 
-async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: Mapping[str, JsonValue]) -> str:
+async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: dict[str, JsonValue]) -> str:
     prepared = prepare(kind, given)
     try:
         await client.create_task(prepared.endpoint, prepared.body)
