@@ -64,7 +64,6 @@ class RunwayClient:
         self._on_api_response = on_api_response
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
-        self._base = ""
         self._redact = redact
         self._timeouts = timeouts
         self._sleep = sleep
@@ -81,7 +80,7 @@ class RunwayClient:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
-        reply = await self._send_repeatably("GET", TASK, task_id, total=timeout)
+        reply = await self._send_with_retries("GET", TASK, task_id, total=timeout)
         return reply.parse(lambda value: parse_task(value, task_id))
 
     async def delete_task(self, task_id: TaskId) -> None:
@@ -108,7 +107,7 @@ class RunwayClient:
             RunwayError: Any other failure; a task may exist and be charged if `may_have_taken_effect`.
         """
         try:
-            reply = await self._send_with_retries("POST", endpoint, body=body, attempt=self._timeouts.create, once=True)
+            reply = await self._send_with_retries("POST", endpoint, body=body, once=True)
         except NotFoundError:
             raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
         return reply.parse(parse_created, may_have_taken_effect=True)
@@ -121,7 +120,7 @@ class RunwayClient:
         Raises:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
-        reply = await self._send_repeatably("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
+        reply = await self._send_with_retries("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
         return reply.parse(parse_upload_slot)
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
@@ -130,7 +129,7 @@ class RunwayClient:
         Raises:
             RunwayError: It could not be read; retries are already spent.
         """
-        reply = await self._send_repeatably("GET", ORGANIZATION)
+        reply = await self._send_with_retries("GET", ORGANIZATION)
         found = reply.json()
         if not isinstance(found, dict):
             raise reply.unexpected("foreign")
@@ -141,26 +140,6 @@ class RunwayClient:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _send_repeatably(
-        self,
-        method: str,
-        endpoint: str,
-        task_id: TaskId | None = None,
-        *,
-        body: Mapping[str, JsonValue] | None = None,
-        total: float | None = None,
-    ) -> Reply:
-        attempt = self._timeouts.attempt
-        try:
-            return await self._send_with_retries(method, endpoint, task_id, body=body, attempt=attempt, total=total)
-        except NotFoundError:
-            if task_id is not None:
-                raise
-            raise UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
-        except RunwayError as error:
-            error.may_have_taken_effect = False
-            raise
-
     async def _send_with_retries(
         self,
         method: str,
@@ -168,22 +147,26 @@ class RunwayClient:
         task_id: TaskId | None = None,
         *,
         body: Mapping[str, JsonValue] | None = None,
-        attempt: float,
         total: float | None = None,
         once: bool = False,
     ) -> Reply:
         # with `once` it is never sent again after it may have arrived, nor without the time of a whole attempt
+        attempt = self._timeouts.create if once else self._timeouts.attempt
         deadline = monotonic() + (total or self._timeouts.total)
         sent = 0
         while True:
             timeout = min(attempt, deadline - monotonic())
             try:
                 return await self._send(method, endpoint, task_id, timeout=timeout, body=body, resends=sent)
-            except TransientError as error:
-                sent += 1
-                error.attempts = sent
+            except RunwayError as error:
+                error.attempts = sent = sent + 1
+                error.may_have_taken_effect &= once
+                if isinstance(error, NotFoundError) and task_id is None and not once:
+                    raise UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
+                if not isinstance(error, TransientError):
+                    raise
                 wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
-                if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or (once and error.may_have_taken_effect):
+                if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or error.may_have_taken_effect:
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
@@ -201,12 +184,11 @@ class RunwayClient:
     ) -> Reply:
         if self._pool is None:
             self._pool = self._connect()
-            self._base = str(self._pool.base_url).rstrip("/")
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
-                url = self._base + endpoint.format(id=task_id)
-                reply = await fetch(self._pool, method, url, body, timeout=timeout, redact=self._redact)
+                path = endpoint.format(id=task_id)
+                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self._redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status

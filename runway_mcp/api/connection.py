@@ -53,12 +53,9 @@ class RunwayAuth(httpx2.Auth):
         key = self._key.get_secret_value()
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
-    def __repr__(self) -> str:
-        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
-
 
 def open_pool(
-    auth: RunwayAuth | None,
+    auth: RunwayAuth,
     base_url: str,
     *,
     ca_file: Path | None,

@@ -177,7 +177,7 @@ class UploadSlot:
 
     Attributes:
         url: Where its form is posted.
-        fields: What the form holds before the file: the right to post, so no more to be shown than the URL.
+        fields: The form's fields before the file: the right to post, so secret as the URL is.
         uri: What names the file afterwards as an input, `runway://…`.
     """
 

@@ -76,7 +76,7 @@ class Reply:
 async def fetch(
     pool: httpx2.AsyncClient,
     method: str,
-    url: str,
+    path: str,
     sent: Mapping[str, JsonValue] | None,
     *,
     timeout: float,
@@ -89,7 +89,7 @@ async def fetch(
     """
     try:
         with anyio.fail_after(timeout):
-            async with pool.stream(method, url, json=sent) as response:
+            async with pool.stream(method, path, json=sent) as response:
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk

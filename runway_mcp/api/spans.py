@@ -30,17 +30,15 @@ class Exchange:
 def client_span(method: str, template: str, *, server: httpx2.URL, resends: int) -> Generator[Exchange]:
     """Trace one request, whose `Exchange` takes the status; `template` is its path with the parameters' names."""
     exchange = Exchange()
-    span = _tracer.start_span(f"{method} {template}", kind=trace.SpanKind.CLIENT)
-    span.set_attributes(
-        {
-            "http.request.method": method,
-            "url.template": template,
-            "server.address": server.host,
-            "server.port": server.port or PORTS[server.scheme],
-        }
-    )
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.template": template,
+        "server.address": server.host,
+        "server.port": server.port or PORTS[server.scheme],
+    }
     if resends:
-        span.set_attribute("http.request.resend_count", resends)
+        attributes["http.request.resend_count"] = resends
+    span = _tracer.start_span(f"{method} {template}", kind=trace.SpanKind.CLIENT, attributes=attributes)
     failure = ""
     try:
         yield exchange

@@ -26,15 +26,11 @@ class RequestRecord:
     """One request.
 
     Attributes:
-        id: What names it in the log.
-        caller: Who asks.
-        method: What is asked: an MCP method, or an HTTP method and route; one of few.
+        method: An MCP method, or an HTTP method and route; one of few.
         tool: The tool that is called, where one is; one of few.
         requested: The client's own name for it, where nothing here has that name.
         missing_scope: The scope that the request lacked.
-        status: The HTTP status of the answer, or None where there was none.
         outcome: How it ended where no status tells: `tool_error`, `error -32602`, `failed`, `cancelled`.
-        seconds: How long it took; known at its end.
     """
 
     id: str
