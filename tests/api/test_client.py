@@ -58,25 +58,20 @@ async def delete(*steps: Step) -> tuple[Script, RunwayError | None]:
     return script, None
 
 
-async def test_a_request_carries_the_key_the_version_and_our_name() -> None:
-    script, _, error = await get(RUNNING)
-    assert error is None
-    request = script.requests[0]
-    assert str(request.url) == f"https://api.example/v1/tasks/{ID}"
-    assert request.headers["Authorization"] == f"Bearer {KEY}"
-    assert request.headers["X-Runway-Version"] == "2024-11-06"
-
-
-async def test_the_opened_client_names_itself_and_keeps_one_pool() -> None:
+async def test_each_request_carries_the_key_the_version_and_our_name_and_no_cookie() -> None:
     script = Script(reply(200, task("RUNNING"), Set_Cookie="session=1; Path=/"))
     async with open_client(
         api_key=SecretStr(KEY), base_url="https://gateway.example/runway", api_version="2024-11-06", transport=script
     ) as client:
         await client.get_task(ID)
         await client.get_task(ID)
-    assert [str(request.url) for request in script.requests] == [f"https://gateway.example/runway/v1/tasks/{ID}"] * 2
-    assert all(request.headers["User-Agent"].startswith("runway-mcp/") for request in script.requests)
-    assert all("Cookie" not in request.headers for request in script.requests)
+    assert len(script.requests) == 2
+    for request in script.requests:
+        assert str(request.url) == f"https://gateway.example/runway/v1/tasks/{ID}"
+        assert request.headers["Authorization"] == f"Bearer {KEY}"
+        assert request.headers["X-Runway-Version"] == "2024-11-06"
+        assert request.headers["User-Agent"].startswith("runway-mcp/")
+        assert "Cookie" not in request.headers
 
 
 def test_no_repr_shows_the_key() -> None:
@@ -332,3 +327,34 @@ async def test_a_caller_may_bound_a_read_more_tightly(timeout: float) -> None:
             with pytest.raises(UnavailableError):
                 await client.get_task(ID, timeout=timeout)
     assert sleeper.slept == ([1.0] if timeout == math.inf else [])
+
+
+async def test_the_account_is_the_apis_own_object() -> None:
+    account = {"creditBalance": 1000, "tier": {"models": {"veo3": 1}}, "new": [1.5, None]}
+    script, sleeper = Script(reply(503), reply(429, Retry_After="3"), reply(200, account)), Sleeper()
+    async with scripted_client(script, sleep=sleeper) as client:
+        assert await client.get_organization() == account
+    assert script.calls == ["GET /v1/organization"] * 3
+    assert all(not request.content for request in script.requests)
+    assert sleeper.slept == [0.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "requests"),
+    [
+        (reply(200), UnexpectedReplyError, 1),
+        (reply(200, [1]), UnexpectedReplyError, 1),
+        (reply(401, {"error": "bad key"}), AuthenticationError, 1),
+        (reply(404, {"error": "not here"}), UnexpectedReplyError, 1),
+        (reply(502), UnavailableError, 3),
+    ],
+)
+async def test_an_account_that_can_not_be_read_is_a_typed_error(
+    step: Step, kind: type[RunwayError], requests: int
+) -> None:
+    script = Script(step)
+    async with scripted_client(script) as client:
+        with pytest.raises(kind) as caught:
+            await client.get_organization()
+    assert type(caught.value) is kind
+    assert len(script.requests) == requests

@@ -91,27 +91,60 @@ async def test_a_reply_without_a_usable_price_is_still_a_started_task(
     assert repr(created) == repr(Created(ID, expected))
 
 
-@pytest.mark.parametrize(
-    "lower",
-    [
-        httpx2.ReadError("reset"),
-        httpx2.WriteError("broken"),
-        httpx2.CloseError("broken"),
-        httpx2.ReadTimeout("slow"),
-        httpx2.WriteTimeout("slow"),
-        httpx2.RemoteProtocolError("closed"),
-        httpx2.StreamError("consumed"),
-        OSError("broken"),
-        TimeoutError(),
-    ],
-    ids=repr,
+LOST = (
+    httpx2.ReadError("reset"),
+    httpx2.WriteError("broken"),
+    httpx2.CloseError("broken"),
+    httpx2.ReadTimeout("slow"),
+    httpx2.WriteTimeout("slow"),
+    httpx2.RemoteProtocolError("closed"),
+    httpx2.StreamError("consumed"),
+    OSError("broken"),
+    TimeoutError(),
 )
-async def test_a_lost_reply_is_never_followed_by_a_second_create(lower: Exception) -> None:
-    script, sleeper, error = await create(lower, OK)
-    assert isinstance(error, UnreachableError)
-    assert error.may_have_taken_effect
+NO_TASK = (
+    reply(200),
+    reply(204),
+    reply(200, b"<html>Log in to this network</html>", Content_Type="text/html"),
+    reply(200, b'{"id": "0838'),
+    reply(200, b"\xff\xfe\x00"),
+    reply(200, b"[" * 100_000),
+    reply(200, b'{"id": "%s", "estimatedCost": {"credits": NaN}}' % ID.encode()),
+    reply(200, [ID]),
+    reply(200, {}),
+    reply(200, {"estimatedCost": {"credits": 25}}),
+    reply(200, {"id": None}),
+    reply(200, {"id": "../organization"}),
+    reply(200, {"id": f"{ID}\n"}),
+    reply(200, b"x" * 100, Content_Encoding="gzip"),
+    reply(200, b" " * (MAX_BODY + 1)),
+    reply(200, gzip.compress(b" " * (MAX_BODY * 4)), Content_Encoding="gzip"),
+)
+MIDDLEBOX = (
+    *(reply(status, b"<html>no</html>", Content_Type="text/html") for status in (403, 404, 407, 413, 415)),
+    *(reply(status, Location="/v2/text_to_video") for status in (301, 302, 303, 307, 308)),
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "may_have_taken_effect"),
+    [
+        *((lower, UnreachableError, True) for lower in LOST),
+        *((step, UnexpectedReplyError, True) for step in NO_TASK),
+        *((step, UnexpectedReplyError, False) for step in MIDDLEBOX),
+        *((reply(status, {"error": "no"}), AuthenticationError, False) for status in (401, 403)),
+        *((reply(status, {"error": "no"}), BadRequestError, False) for status in (405, 422)),
+    ],
+)
+async def test_what_may_have_arrived_or_was_refused_is_sent_once(
+    step: Step, kind: type[RunwayError], *, may_have_taken_effect: bool
+) -> None:
+    script, sleeper, error = await create(step, OK)
+    assert isinstance(error, kind)
+    assert error.may_have_taken_effect is may_have_taken_effect
     assert error.attempts == len(script.requests) == 1
     assert sleeper.slept == []
+    assert len(str(error)) < 1000
 
 
 @pytest.mark.parametrize("retry_after", [{}, {"Retry_After": "1"}])
@@ -120,54 +153,9 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
     script, sleeper, error = await create(reply(status, {"error": "busy"}, **retry_after), OK)
     assert isinstance(error, UnavailableError)
     assert error.may_have_taken_effect
-    assert error.status == status
+    assert (error.status, error.quoted, error.retry_after) == (status, '"busy"', None)
     assert len(script.requests) == 1
     assert sleeper.slept == []
-    assert error.quoted == '"busy"'
-    assert error.retry_after is None
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        reply(200),
-        reply(204),
-        reply(200, b"<html>Log in to this network</html>", Content_Type="text/html"),
-        reply(200, b'{"id": "0838'),
-        reply(200, b"\xff\xfe\x00"),
-        reply(200, b"[" * 100_000),
-        reply(200, b'{"id": "%s", "estimatedCost": {"credits": NaN}}' % ID.encode()),
-        reply(200, [ID]),
-        reply(200, {}),
-        reply(200, {"estimatedCost": {"credits": 25}}),
-        reply(200, {"id": None}),
-        reply(200, {"id": "../organization"}),
-        reply(200, {"id": f"{ID}\n"}),
-        reply(200, b"x" * 100, Content_Encoding="gzip"),
-        reply(200, b" " * (MAX_BODY + 1)),
-        reply(200, gzip.compress(b" " * (MAX_BODY * 4)), Content_Encoding="gzip"),
-    ],
-)
-async def test_a_reply_that_names_no_task_may_have_started_one(step: Step) -> None:
-    script, _, error = await create(step, OK)
-    assert isinstance(error, UnexpectedReplyError)
-    assert error.may_have_taken_effect
-    assert len(script.requests) == 1
-    assert len(str(error)) < 1000
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        *(reply(status, b"<html>no</html>", Content_Type="text/html") for status in (403, 404, 407, 413, 415)),
-        *(reply(status, Location="/v2/text_to_video") for status in (301, 302, 303, 307, 308)),
-    ],
-)
-async def test_what_a_middlebox_refuses_started_nothing(step: Step) -> None:
-    script, _, error = await create(step, OK)
-    assert isinstance(error, UnexpectedReplyError)
-    assert not error.may_have_taken_effect
-    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -249,17 +237,6 @@ async def test_a_refusal_names_what_is_wrong() -> None:
     assert len(script.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [(401, AuthenticationError), (403, AuthenticationError), (405, BadRequestError), (422, BadRequestError)],
-)
-async def test_a_refusal_starts_nothing(status: int, kind: type[RunwayError]) -> None:
-    script, _, error = await create(reply(status, {"error": "no"}), OK)
-    assert isinstance(error, kind)
-    assert not error.may_have_taken_effect
-    assert len(script.requests) == 1
-
-
 @pytest.mark.parametrize("body", [None, {"error": "Not found"}])
 async def test_a_404_starts_nothing(body: JsonValue) -> None:
     script, _, error = await create(reply(404, body), OK)
@@ -284,7 +261,7 @@ def test_any_body_under_any_status_is_a_typed_error_and_one_create(body: bytes, 
     assert error.may_have_taken_effect or 300 <= status < 500
 
 
-LOST = {
+LOST_ON_THE_WIRE = {
     "reset": RESET,
     "silence": HANG,
     "cut in the head": Reply(wire_reply(200, STARTED).data[:30], then="close"),
@@ -295,7 +272,7 @@ LOST = {
 async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() -> None:
     async def check(how: str) -> None:
         async with (
-            upstream([wire_reply(200, STARTED), LOST[how], wire_reply(200, STARTED)]) as api,
+            upstream([wire_reply(200, STARTED), LOST_ON_THE_WIRE[how], wire_reply(200, STARTED)]) as api,
             open_client(
                 api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(create=1)
             ) as client,
@@ -307,7 +284,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
             assert api.count("POST") == 2
             assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
 
-    await together(check, LOST)
+    await together(check, LOST_ON_THE_WIRE)
 
 
 async def test_a_slow_reply_is_waited_for() -> None:
