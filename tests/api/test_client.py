@@ -3,7 +3,6 @@
 import gzip
 import inspect
 import json
-import math
 import ssl
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -214,13 +213,6 @@ async def test_a_delete_is_never_repeated_by_the_client(status: int) -> None:
     assert script.methods == ["DELETE"]
 
 
-async def test_a_read_survives_two_failures_with_growing_waits() -> None:
-    script, sleeper, error = await get(httpx2.ReadError("reset"), reply(503), RUNNING)
-    assert error is None
-    assert len(script.requests) == 3
-    assert sleeper.slept == [0.5, 1.0]
-
-
 @pytest.mark.parametrize(
     ("header", "slept"),
     [("7", [7.0, 7.0]), ("nonsense", [0.5, 1.0]), ("0", [0.0, 0.0]), ("44", [44.0, 44.0])],
@@ -249,14 +241,14 @@ async def test_a_wait_that_does_not_fit_becomes_part_of_the_error(seconds: int) 
 
 async def test_a_bad_request_carries_its_issues() -> None:
     issues = [
-        {"code": "invalid", "path": ["body", 0, "ratio"], "message": "Bad \u202eratio\n"},
+        {"code": "invalid", "path": ["body", 0, "ratio"], "message": f"Bad \u202eratio\n of {KEY}"},
         {"path": "no list", "message": "x"},
         "nonsense",
         {"code": "long", "path": ["x" * 500], "message": "y" * 5000},
     ]
     _, _, error = await get(reply(400, {"error": "Validation failed", "issues": issues}))
     assert isinstance(error, BadRequestError)
-    assert str(error.issues[0]) == '"body.0.ratio": "Bad ratio"'
+    assert str(error.issues[0]) == '"body.0.ratio": "Bad ratio of [API key]"'
     assert len(error.issues) == 2
     assert "Validation failed" in str(error)
     assert len(str(error)) < 1000
@@ -317,16 +309,12 @@ async def test_a_reply_that_drips_is_cut_off_at_the_total_deadline() -> None:
                 assert caught.value.may_have_taken_effect is changes
 
 
-@pytest.mark.parametrize("timeout", [0.2, math.inf])
-async def test_a_caller_may_bound_a_read_more_tightly(timeout: float) -> None:
+async def test_a_caller_may_bound_a_read_more_tightly() -> None:
     script, sleeper = Script(reply(503, Retry_After="1"), RUNNING), Sleeper()
     async with scripted_client(script, sleep=sleeper) as client:
-        if timeout == math.inf:
-            await client.get_task(ID, timeout=timeout)
-        else:
-            with pytest.raises(UnavailableError):
-                await client.get_task(ID, timeout=timeout)
-    assert sleeper.slept == ([1.0] if timeout == math.inf else [])
+        with pytest.raises(UnavailableError):
+            await client.get_task(ID, timeout=0.2)
+    assert sleeper.slept == []
 
 
 async def test_the_account_is_the_apis_own_object() -> None:

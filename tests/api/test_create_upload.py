@@ -64,6 +64,7 @@ async def test_a_failure_that_may_pass_is_tried_again(first: Step) -> None:
         (reply(429, Retry_After="3600"), RateLimitedError, 1),
         (reply(404, {"error": "no"}), UnexpectedReplyError, 1),
         (reply(302), UnexpectedReplyError, 1),
+        (reply(200, b"<html>"), UnexpectedReplyError, 1),
     ],
 )
 async def test_a_failure_that_stays_says_that_nothing_was_done(
@@ -100,11 +101,6 @@ async def test_what_is_no_place_is_refused(change: dict[str, JsonValue]) -> None
     assert len(str(error)) < 200
     assert "s3cret" not in str(error)
     assert len(script.requests) == 1
-
-
-async def test_what_is_no_json_is_refused() -> None:
-    _, _, error = await ask(reply(200, b"<html>"))
-    assert isinstance(error, UnexpectedReplyError)
 
 
 async def test_more_fields_than_known_are_no_harm() -> None:

@@ -4,12 +4,11 @@ import json
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -36,15 +35,11 @@ def record(message: str, *arguments: object, **fields: object) -> logging.LogRec
     return one
 
 
-def fail(message: str) -> NoReturn:
-    raise RuntimeError(message)
-
-
 def failed(message: str) -> logging.LogRecord:
-    try:
-        fail(message)
-    except RuntimeError:
-        return logging.LogRecord("runway_mcp", logging.ERROR, "file.py", 1, "It failed", (), sys.exc_info())
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError(message)
+    info = (caught.type, caught.value, caught.tb)
+    return logging.LogRecord("runway_mcp", logging.ERROR, "file.py", 1, "It failed", (), info)
 
 
 def text_of(one: logging.LogRecord, *secrets: str, request: str = "") -> str:
@@ -58,19 +53,15 @@ def json_of(one: logging.LogRecord, *secrets: str, request: str = "") -> dict[st
     return json.loads(line, parse_constant=pytest.fail)
 
 
-def written(handler: StderrHandler, read_end: int, write_end: int) -> str:
-    handler.close()
-    os.close(write_end)
-    with open(read_end, encoding="utf-8") as pipe:
-        return pipe.read()
-
-
 def test_records_are_written_as_lines() -> None:
     read_end, write_end = os.pipe()
     handler = StderrHandler(write_end)
     handler.emit(record("first"))
     handler.emit(record("second %s", "\ud800"))
-    assert written(handler, read_end, write_end) == "first\nsecond \\ud800\n"
+    handler.close()
+    os.close(write_end)
+    with os.fdopen(read_end, encoding="utf-8") as pipe:
+        assert pipe.read() == "first\nsecond \\ud800\n"
 
 
 def test_a_text_line_tells_level_logger_message_and_fields() -> None:
@@ -241,9 +232,7 @@ def test_what_is_announced_is_logged_at_every_level(
 
 
 def test_at_info_the_sdk_does_not_tell_of_each_request_too(root: logging.Logger) -> None:
-    """Its line about the end of a session that never was would double the access log."""
     noisy = logging.getLogger("mcp.server.streamable_http")
     logs.configure("info")
-    assert root.isEnabledFor(logging.INFO)
-    assert not noisy.isEnabledFor(logging.INFO)
+    assert (root.isEnabledFor(logging.INFO), noisy.isEnabledFor(logging.INFO)) == (True, False)
     noisy.setLevel(logging.NOTSET)
