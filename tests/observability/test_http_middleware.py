@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -39,20 +38,9 @@ TOKENS = {
     "token-of-eve": Caller("eve\n2026-11-21 INFO forged", scopes=frozenset({READ})),
 }
 ID = SAMPLES["succeeded_images"].id
-LINE = {
-    "time",
-    "level",
-    "logger",
-    "message",
-    "request_id",
-    "caller",
-    "tool",
-    "requested",
-    "status",
-    "duration_ms",
-    "outcome",
-}
-"""All that an access line may hold."""
+OF_EVERY_LINE = {"time", "level", "logger", "message"}
+OF_ACCESS = {"request_id", "caller", "tool", "requested", "status", "duration_ms", "outcome"}
+"""All that an access line may hold beside them."""
 
 
 class Tokens:
@@ -202,18 +190,14 @@ async def test_an_answer_that_never_began_has_the_status_that_the_server_gives_f
     assert current_id() == ""
 
 
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Generator[pytest.LogCaptureFixture]:
-    with caplog.at_level(logging.INFO, "runway_mcp.observability.access_log"):
-        yield caplog
-
-
-def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCaptureFixture) -> None:
-    log_request(
-        RequestRecord("ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234)
+def test_a_line_tells_what_is_known_and_leaves_the_rest_out(caplog: pytest.LogCaptureFixture) -> None:
+    known = RequestRecord(
+        "ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234
     )
-    log_request(RequestRecord("cd34", Caller("ann"), "ping"))
-    first, second = (vars(record) for record in lines.records)
+    with caplog.at_level(logging.INFO, "runway_mcp.observability.access_log"):
+        log_request(known)
+        log_request(RequestRecord("cd34", Caller("ann"), "ping"))
+    first, second = (vars(record) for record in caplog.records)
     assert {name: first[name] for name in ("request_id", "caller", "tool", "requested", "status", "duration_ms")} == {
         "request_id": "ab12",
         "caller": "ann",
@@ -225,23 +209,15 @@ def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCap
     assert not {"tool", "requested", "status", "outcome"} & second.keys()
 
 
-@asynccontextmanager
-async def connected(told: Told, wire: FaultyWire) -> AsyncGenerator[Client]:
-    server = build_server(CallerRegistry(lambda _: faulty_client(wire)), on_request_end=[told.append])
-    with anyio.fail_after(20):
-        async with Client(server) as client:
-            told.clear()
-            yield client
-
-
 async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> None:
     told = Told()
-    wire = FaultyWire()
-    async with connected(told, wire) as client:
-        await client.call_tool("runway_getTask", {"taskId": ID})
-        with anyio.move_on_after(0.05):
-            await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["running_long"].id})
-        await until(lambda: len(told.of(method="tools/call")) == 2, "the records")
+    server = build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())), on_request_end=[told.append])
+    with anyio.fail_after(20):
+        async with Client(server) as client:
+            await client.call_tool("runway_getTask", {"taskId": ID})
+            with anyio.move_on_after(0.05):
+                await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["running_long"].id})
+            await until(lambda: len(told.of(method="tools/call")) == 2, "the records")
     assert [(*seen(one)[:3], one.outcome) for one in told.of(method="tools/call")] == [
         ("local", "tools/call", "runway_getTask", ""),
         ("local", "tools/call", "runway_waitForTask", "cancelled"),
@@ -278,7 +254,7 @@ async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> N
         ("local", "tools/call", "runway_getTask", "tool_error"),
         ("local", "tools/call", "other", "error -32602"),
     ]
-    assert all(set(line) <= LINE for line in told)
+    assert all(OF_EVERY_LINE < set(line) <= OF_EVERY_LINE | OF_ACCESS for line in told)
     assert len({line["request_id"] for line in told}) == 3
     (change,) = [line for line in lines if line["logger"] == "runway_mcp.tasks.background_tasks"]
     assert (last_told["outcome"], last_told["request_id"]) == ("cancelled", change["request_id"])

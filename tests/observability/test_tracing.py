@@ -156,41 +156,21 @@ async def test_over_http_a_trace_is_continued_from_the_headers(spans: Spans) -> 
             assert [trace_ids([span]) == {TRACE_ID} for span in spans.of_our_client] == [True, False]
 
 
-class Collector:
-    """What a collector over OTLP/HTTP has received.
+@asynccontextmanager
+async def collecting() -> AsyncGenerator[tuple[list[bytes], str]]:
+    """The bodies that a collector over OTLP/HTTP has received, and its URL."""
+    bodies: list[bytes] = []
 
-    Attributes:
-        bodies: The bytes of each request.
-    """
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-
-    async def take(self, asked: Request) -> Response:
-        self.bodies.append(await asked.body())
+    async def take(asked: Request) -> Response:
+        bodies.append(await asked.body())
         return Response(b"", headers={"Content-Type": "application/x-protobuf"})
 
-    def found(self) -> tuple[dict[str, str], dict[str, list[tuple[bytes, bytes, bytes]]]]:
-        resource: dict[str, str] = {}
-        spans: dict[str, list[tuple[bytes, bytes, bytes]]] = {}
-        for body in self.bodies:
-            for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-                resource |= {one.key: one.value.string_value for one in group.resource.attributes}
-                for scope in group.scope_spans:
-                    for span in scope.spans:
-                        spans.setdefault(span.name, []).append((span.trace_id, span.span_id, span.parent_span_id))
-        return resource, spans
-
-
-@asynccontextmanager
-async def collecting() -> AsyncGenerator[tuple[Collector, str]]:
-    collector = Collector()
-    async with served(Starlette(routes=[Route("/v1/traces", collector.take, methods=["POST"])])) as url:
-        yield collector, url
+    async with served(Starlette(routes=[Route("/v1/traces", take, methods=["POST"])])) as url:
+        yield bodies, url
 
 
 async def test_a_process_sends_its_spans_to_the_collector_before_it_ends() -> None:
-    async with collecting() as (collector, url), upstream([raw_reply(200, raw_task("RUNNING"))]) as api:
+    async with collecting() as (bodies, url), upstream([raw_reply(200, raw_task("RUNNING"))]) as api:
         env = {
             "RUNWAYML_BASE_URL": api.url,
             "RUNWAYML_API_SECRET": KEY,
@@ -200,16 +180,18 @@ async def test_a_process_sends_its_spans_to_the_collector_before_it_ends() -> No
         }
         async with running("--tracing", "--log-level", "debug", env=env, measured=True) as server:
             await server.ask(call(1, "runway_getTask", TASK_ID))
-            assert collector.bodies == []
+            assert bodies == []
             await server.stop("eof")
             await server.ends_quietly(timeout=5)
             assert KEY not in server.stderr
-    resource, spans = collector.found()
+    groups = [group for body in bodies for group in ExportTraceServiceRequest.FromString(body).resource_spans]
+    resource = {one.key: one.value.string_value for group in groups for one in group.resource.attributes}
     assert (resource["service.name"], resource["service.version"]) == ("runway-mcp", "theirs")
-    ((trace_id, span_id, _),) = spans["tools/call runway_getTask"]
-    ((sent_in, _, parent_id),) = spans[GET]
-    assert (sent_in, parent_id) == (trace_id, span_id)
-    assert KEY.encode() not in b"".join(collector.bodies)
+    sent = [span for group in groups for scope in group.scope_spans for span in scope.spans]
+    (tool,) = [span for span in sent if span.name == "tools/call runway_getTask"]
+    (read,) = [span for span in sent if span.name == GET]
+    assert (read.trace_id, read.parent_span_id) == (tool.trace_id, tool.span_id)
+    assert KEY.encode() not in b"".join(bodies)
 
 
 async def test_a_collector_that_is_away_or_hangs_costs_neither_time_nor_lines() -> None:
@@ -237,12 +219,11 @@ async def test_a_collector_that_is_away_or_hangs_costs_neither_time_nor_lines() 
 
 class Exporter(SpanExporter):
     def __init__(self, *results: SpanExportResult | Exception) -> None:
-        self._results = list(results)
+        self._results = iter(results)
         self.is_shut_down = False
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        del spans
-        result = self._results.pop(0)
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - takes none
+        result = next(self._results)
         if isinstance(result, Exception):
             raise result
         return result
