@@ -10,9 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_client
-from support.upstream import HANG, RESET, Reply, upstream
-from support.upstream import reply as wire_reply
-from support.waiting import together
 from support.wrong_inputs import JSON
 
 from runway_mcp.api.client import RunwayClient, open_client
@@ -240,42 +237,6 @@ def test_any_body_under_any_status_is_a_typed_error_and_one_create(body: bytes, 
     assert isinstance(error, RunwayError)
     assert len(script.requests) == (3 if status == 429 else 1)
     assert error.may_have_taken_effect or 300 <= status < 500
-
-
-LOST_ON_THE_WIRE = {
-    "reset": RESET,
-    "silence": HANG,
-    "cut in the head": Reply(wire_reply(200, STARTED).data[:30], then="close"),
-    "cut in the body": Reply(wire_reply(200, STARTED).data[:-10], then="reset"),
-}
-
-
-async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() -> None:
-    async def check(how: str) -> None:
-        async with (
-            upstream([wire_reply(200, STARTED), LOST_ON_THE_WIRE[how], wire_reply(200, STARTED)]) as api,
-            open_client(
-                api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=Timeouts(create=1)
-            ) as client,
-        ):
-            await client.create_task(ENDPOINT, BODY)
-            with pytest.raises(UnreachableError) as caught:
-                await client.create_task(ENDPOINT, BODY)
-            assert caught.value.may_have_taken_effect
-            assert api.count("POST") == 2
-            assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
-
-    await together(check, LOST_ON_THE_WIRE)
-
-
-async def test_a_slow_reply_is_waited_for() -> None:
-    """For as long as a create may take, which is more than a read has: it can't be sent again."""
-    timeouts = Timeouts(attempt=0.05, create=20)
-    async with (
-        upstream([wire_reply(200, STARTED, after=0.3)]) as api,
-        open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=timeouts) as client,
-    ):
-        assert await client.create_task(ENDPOINT, BODY) == Created(ID, 25.0)
 
 
 async def test_each_request_is_observed() -> None:

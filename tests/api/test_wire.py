@@ -1,15 +1,17 @@
 """The client on real sockets: pools, proxies, certificates, and connections that break."""
 
+import json
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 import trustme
 import uvicorn
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from support.scripted import ID, KEY
 from support.upstream import HANG, RESET, Reply, reply, task, upstream
 from support.waiting import together
@@ -17,18 +19,24 @@ from support.waiting import together
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import Timeouts
 from runway_mcp.api.errors import NotFoundError, UnexpectedReplyError, UnreachableError
+from runway_mcp.api.models import Created
 from runway_mcp.sandbox import create_app
 from runway_mcp.web.serving import listen
 
+ENDPOINT = "/v1/text_to_video"
+BODY: dict[str, JsonValue] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}
 RUNNING = reply(200, task("RUNNING", ID))
-QUICK = Timeouts(attempt=0.6, delete=0.6, total=20)
+STARTED = reply(200, {"id": ID, "estimatedCost": {"credits": 25}})
+QUICK = Timeouts(attempt=0.6, delete=0.6, create=0.6, total=20)
 
 
 @asynccontextmanager
-async def client_of(url: str, *, ca_file: Path | None = None) -> AsyncGenerator[RunwayClient]:
+async def client_of(
+    url: str, *, ca_file: Path | None = None, timeouts: Timeouts = QUICK
+) -> AsyncGenerator[RunwayClient]:
     with anyio.fail_after(20):
         async with open_client(
-            api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=QUICK
+            api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=timeouts
         ) as client:
             yield client
 
@@ -69,18 +77,36 @@ async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
     await together(check, BROKEN)
 
 
+async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() -> None:
+    async def check(how: str) -> None:
+        async with upstream([STARTED, BROKEN[how], STARTED]) as api, client_of(api.url) as client:
+            await client.create_task(ENDPOINT, BODY)
+            with pytest.raises(UnreachableError) as caught:
+                await client.create_task(ENDPOINT, BODY)
+            assert caught.value.may_have_taken_effect
+            assert api.count("POST") == 2
+            assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
+
+    await together(check, BROKEN)
+
+
+async def test_a_slow_reply_to_a_create_is_waited_for() -> None:
+    """For as long as a create may take, which is more than a read has: it can't be sent again."""
+    timeouts = Timeouts(attempt=0.05, create=20)
+    slow = replace(STARTED, after=0.3)
+    async with upstream([slow]) as api, client_of(api.url, timeouts=timeouts) as client:
+        assert await client.create_task(ENDPOINT, BODY) == Created(ID, 25.0)
+
+
 async def test_a_connection_that_is_not_made_changed_nothing() -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-    async with client_of(f"http://127.0.0.1:{port}") as client:
-        with pytest.raises(UnreachableError) as caught:
-            await client.delete_task(ID)
-    assert caught.value.failure == "not_connected"
-    assert not caught.value.may_have_taken_effect
-    async with client_of("https://runway.invalid") as client:
-        with pytest.raises(UnreachableError) as caught:
-            await client.delete_task(ID)
-    assert caught.value.failure == "not_connected"
+    for url in (f"http://127.0.0.1:{port}", "https://runway.invalid"):
+        async with client_of(url) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.delete_task(ID)
+        assert caught.value.failure == "not_connected"
+        assert not caught.value.may_have_taken_effect
 
 
 async def test_a_redirect_is_not_followed() -> None:
