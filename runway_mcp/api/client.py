@@ -14,16 +14,9 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp.api import retry
+from runway_mcp.api import errors, retry
 from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
-from runway_mcp.api.errors import (
-    BadRequestError,
-    MissingKeyError,
-    NotFoundError,
-    RunwayError,
-    TransientError,
-    UnexpectedReplyError,
-)
+from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import (
     Created,
     Task,
@@ -108,8 +101,8 @@ class RunwayClient:
         """
         try:
             reply = await self._send_with_retries("POST", endpoint, body=body, once=True)
-        except NotFoundError:
-            raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
+        except errors.NotFoundError:
+            raise errors.BadRequestError(status=404, unknown_endpoint=endpoint) from None
         return reply.parse(parse_created, may_have_taken_effect=True)
 
     async def create_upload(self, filename: str) -> UploadSlot:
@@ -161,9 +154,9 @@ class RunwayClient:
             except RunwayError as error:
                 error.attempts = sent = sent + 1
                 error.may_have_taken_effect &= once
-                if isinstance(error, NotFoundError) and task_id is None and not once:
-                    raise UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
-                if not isinstance(error, TransientError):
+                if isinstance(error, errors.NotFoundError) and task_id is None and not once:
+                    raise errors.UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
+                if not isinstance(error, errors.TransientError):
                     raise
                 wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
                 if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or error.may_have_taken_effect:
@@ -229,7 +222,7 @@ async def open_client(
 
     def connect() -> httpx2.AsyncClient:
         if auth is None:
-            raise MissingKeyError(of_caller=missing_key == "caller")
+            raise errors.MissingKeyError(of_caller=missing_key == "caller")
         return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 
     auth = RunwayAuth(api_key, api_version) if api_key else None

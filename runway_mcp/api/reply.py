@@ -14,20 +14,8 @@ import anyio
 import httpx2
 from pydantic import JsonValue
 
-from runway_mcp.api.errors import (
-    AuthenticationError,
-    BadRequestError,
-    Issue,
-    NetworkFailure,
-    NotFoundError,
-    RateLimitedError,
-    ReplyProblem,
-    RunwayError,
-    UnavailableError,
-    UnexpectedReplyError,
-    UnreachableError,
-    quote,
-)
+from runway_mcp.api import errors
+from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import parse_json
 from runway_mcp.api.retry import parse_retry_after
 
@@ -61,10 +49,10 @@ class Reply:
             raise self.unexpected("malformed", str(error), may_have_taken_effect=may_have_taken_effect) from None
 
     def unexpected(
-        self, problem: ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False
-    ) -> UnexpectedReplyError:
+        self, problem: errors.ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False
+    ) -> errors.UnexpectedReplyError:
         """Return the error for a reply that is not what the API promises."""
-        return UnexpectedReplyError(
+        return errors.UnexpectedReplyError(
             problem=problem,
             status=self.status,
             content_type=quote(self.redact(self.headers.get("Content-Type", "no content type")), 60),
@@ -95,23 +83,25 @@ async def fetch(
                     body += chunk
                     if len(body) > MAX_BODY:
                         status = response.status_code
-                        raise UnexpectedReplyError(problem="too_large", status=status, may_have_taken_effect=True)
+                        raise errors.UnexpectedReplyError(
+                            problem="too_large", status=status, may_have_taken_effect=True
+                        )
     # not chained: their text may hold what upstream said, and a traceback would show it
     except TimeoutError:
-        raise UnreachableError(failure="no_reply", timeout=timeout) from None
+        raise errors.UnreachableError(failure="no_reply", timeout=timeout) from None
     except httpx2.DecodingError:
-        raise UnexpectedReplyError(problem="undecodable", may_have_taken_effect=True) from None
+        raise errors.UnexpectedReplyError(problem="undecodable", may_have_taken_effect=True) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
         failure = _failure(error)
         quoted = quote(str(error)) if failure == "not_connected" else ""
-        raise UnreachableError(failure=failure, quoted=quoted) from None
+        raise errors.UnreachableError(failure=failure, quoted=quoted) from None
     reply = Reply(response.status_code, response.headers, bytes(body), redact)
     if not response.is_success:
         raise _error_for(reply, may_repeat=method != "POST")
     return reply
 
 
-def _failure(error: Exception) -> NetworkFailure:
+def _failure(error: Exception) -> errors.NetworkFailure:
     match error:
         case httpx2.ConnectTimeout():
             return "connect_timeout"
@@ -137,29 +127,29 @@ def _error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
     retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
     match status:
         case 401 | 403 if is_from_the_api:
-            return AuthenticationError(status=status, quoted=quoted)
+            return errors.AuthenticationError(status=status, quoted=quoted)
         case 404 if is_from_the_api:
-            return NotFoundError(status=status)
+            return errors.NotFoundError(status=status)
         case 429:
-            return RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
+            return errors.RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
         case _ if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UnavailableError(
+            return errors.UnavailableError(
                 status=status,
                 quoted=quoted,
                 may_have_taken_effect=True,
                 retry_after=retry_after if may_repeat else None,
             )
         case _ if status >= HTTPStatus.BAD_REQUEST and is_from_the_api:
-            return BadRequestError(status=status, quoted=quoted, issues=list(_issues(body)))
+            return errors.BadRequestError(status=status, quoted=quoted, issues=list(_issues(body)))
         case _:
             return reply.unexpected("redirect" if httpx2.codes.is_redirect(status) else "foreign")
 
 
-def _issues(body: JsonValue) -> Iterator[Issue]:
+def _issues(body: JsonValue) -> Iterator[errors.Issue]:
     entries = body.get("issues") if isinstance(body, dict) else None
     for entry in entries[:5] if isinstance(entries, list) else ():
         match entry:
             case {"path": [*path], "message": str(message)}:
-                yield Issue(path=quote(".".join(map(str, path)), 80), message=quote(message))
+                yield errors.Issue(path=quote(".".join(map(str, path)), 80), message=quote(message))
             case _:
                 pass

@@ -32,20 +32,12 @@ _NUMBER = re.compile(r"(-?\d{1,9}(?:\.\d{1,3})?)\s*[a-z%]{0,7}")
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 _ALIASES = {
-    "text": "prompt",
-    "description": "prompt",
-    "script": "prompt",
-    "aspect": "ratio",
-    "aspectratio": "ratio",
-    "dimensions": "ratio",
-    "resolution": "ratio",
-    "size": "ratio",
-    "length": "duration",
-    "seconds": "duration",
+    **dict.fromkeys(("text", "description", "script"), "prompt"),
+    **dict.fromkeys(("aspect", "aspectratio", "dimensions", "resolution", "size"), "ratio"),
+    **dict.fromkeys(("length", "seconds"), "duration"),
+    **dict.fromkeys(("count", "n"), "outputcount"),
     "language": "lang",
     "sound": "audio",
-    "count": "outputcount",
-    "n": "outputcount",
 }
 """Names of other services for the same field, in the form of `_bare`."""
 

@@ -55,13 +55,15 @@ class _Lines(logging.Formatter):
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         # redacted before it is cut, lest a piece of a secret be left
-        fields = {name: _plain(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
-        for name, value in fields.items():
-            if isinstance(value, str):
-                fields[name] = _printable(_cut(self._redact(value), MAX_FIELD))
+        fields = {name: self._field(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
         if "request_id" not in fields and (current := self._request_id()):
             fields["request_id"] = current
         return fields
+
+    def _field(self, value: object) -> object:
+        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        return _printable(_cut(self._redact(str(value)), MAX_FIELD))
 
 
 class TextLines(_Lines):
@@ -183,11 +185,6 @@ def announce(message: str) -> None:
 
 def _record(level: int, message: str) -> logging.LogRecord:
     return logging.LogRecord("runway_mcp", level, __file__, 0, message, None, None)
-
-
-def _plain(value: object) -> object:
-    is_number = isinstance(value, float) and math.isfinite(value)
-    return value if value is None or is_number or isinstance(value, int | str) else str(value)
 
 
 def _word(text: str) -> str:
