@@ -209,15 +209,8 @@ async def open_client(
     Its connection pool is made with the first request: loading the trust store takes time that would be
     added to every start of a host.
 
-    Args:
-        api_key: The bearer token; without one every call raises `MissingKeyError`.
-        base_url: Where the API is, without `/v1`.
-        api_version: The `X-Runway-Version` of every request.
-        ca_file: Certificates in PEM form that are trusted beside the operating system's.
-        transport: What carries the requests instead of the network.
-        timeouts: The bounds of every call.
-        missing_key: Whose key is missing where there is none.
-        on_api_response: Called after each request.
+    Without `api_key` every call raises `MissingKeyError`; `missing_key` says whose it is. `base_url` ends before `/v1`.
+    The certificates of `ca_file` (PEM) are trusted beside the operating system's. `transport` replaces the network.
     """
 
     def connect() -> httpx2.AsyncClient:

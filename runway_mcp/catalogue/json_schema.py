@@ -43,7 +43,7 @@ class Violation:
     rule: str
     value: JsonValue
     schema: Schema
-    alternatives: Sequence[Sequence["Violation"]]
+    alternatives: Sequence[Sequence["Violation"]] = ()
 
 
 def violations(value: JsonValue, schema: Schema, *, allow_unknown: bool = False) -> list[Violation]:

@@ -7,7 +7,8 @@ only words about inputs: what is allowed stands in the schemas, so they are made
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -37,38 +38,24 @@ _ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """A value that its schema refuses, or a field that is missing or unknown.
-
-    Attributes:
-        absent: Of an unknown field, those that its object's schema names and that are absent, required ones first.
-    """
-
-    place: Place
-    schema: Schema
-    value: JsonValue = None
-    is_missing: bool = False
-    absent: Sequence[str] | None = None
-
-
 def describe(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> Iterator[str]:
     """Yield one sentence for each wrong field of a body; `allow_unknown` lets those pass that `schema` lacks."""
     found = violations(body, schema, allow_unknown=allow_unknown)
     faults = [fault for violation in found for fault in _faults(violation)]
     named: set[Place] = set()
     # the unknown ones first: what one of them stands for is not called missing as well
-    for fault in sorted(faults, key=lambda fault: fault.absent is None):
+    for fault in sorted(faults, key=lambda fault: fault.rule != UNKNOWN):
         if fault.place in named:
             continue
         named.add(fault.place)
         path = path_of(fault.place)
-        if fault.absent is None:
+        if fault.rule != UNKNOWN:
             yield f"{path}{_sentence(fault, schema.get('$defs', {}))}"
             continue
-        likely = likely_name(str(fault.place[-1]), fault.absent)
+        absent = _absent(fault)
+        likely = likely_name(str(fault.place[-1]), absent)
         named |= {(*fault.place[:-1], likely)} if likely else set()
-        hint = f"did you mean {likely}?" if likely else f"still possible: {listed(fault.absent) or 'nothing'}."
+        hint = f"did you mean {likely}?" if likely else f"still possible: {listed(absent) or 'nothing'}."
         yield f"{path} is no field here; {hint}"
 
 
@@ -105,22 +92,27 @@ def listed(values: Iterable[JsonValue], *, room: int = MAX_LISTED) -> str:
     return row if len(row) <= room else f"{row[:room].rpartition(', ')[0]}... ({len(texts)} in all)"
 
 
-def _faults(violation: Violation) -> Iterator[_Fault]:
-    schema, place, value = violation.schema, violation.place, violation.value
+def _faults(violation: Violation) -> Iterator[Violation]:
+    # what to tell of: one of the alternatives, and each missing field at its own place
+    schema = violation.schema
     if violation.rule == "anyOf" and "format" not in schema:
         yield from _faults_of_alternatives(violation)
-    elif violation.rule in (UNKNOWN, "required") and isinstance(value, dict):
-        absent = [name for name in schema["properties"] if name not in value]
-        required = [name for name in absent if name in schema.get("required", ())]
-        if violation.rule == UNKNOWN:
-            yield _Fault(place, schema, absent=list(dict.fromkeys([*required, *absent])))
-        else:
-            yield from (_Fault((*place, name), schema["properties"][name], is_missing=True) for name in required)
+    elif violation.rule == "required":
+        for name in _absent(violation):
+            if name in schema["required"]:
+                yield Violation((*violation.place, name), "required", None, schema["properties"][name])
     else:
-        yield _Fault(place, schema, value)
+        yield violation
 
 
-def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
+def _absent(violation: Violation) -> list[str]:
+    # required ones first
+    value, schema = cast("dict[str, JsonValue]", violation.value), violation.schema
+    required = schema.get("required", ())
+    return sorted((name for name in schema["properties"] if name not in value), key=lambda name: name not in required)
+
+
+def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
     # the alternative that was meant: the first of the value's form and constants
     depth = len(violation.place)
     tags: list[Violation] = []
@@ -131,13 +123,13 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
         tags += own_tags
         if is_form and not own_tags:
             meant.append(alternative)
-    faults = [_Fault(violation.place, violation.schema, violation.value)]
+    faults = [violation]
     if meant:
         faults = [fault for one in min(meant, key=len) for fault in _faults(one)]
     elif tags:
-        faults = [_Fault(tags[0].place, tags[0].schema, tags[0].value)]
+        faults = [tags[0]]
     for fault in faults:
-        if fault.absent is None and "const" in fault.schema and len(fault.place) <= depth + 1:
+        if fault.rule != UNKNOWN and "const" in fault.schema and len(fault.place) <= depth + 1:
             # the constant that tells the alternatives apart may be that of any of them
             fields = (one.get("properties", {}).get(fault.place[-1], {}) for one in violation.schema["anyOf"])
             yield replace(fault, schema={"enum": [field["const"] for field in fields if "const" in field]})
@@ -145,9 +137,9 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
             yield fault
 
 
-def _sentence(fault: _Fault, definitions: Schema) -> str:
+def _sentence(fault: Violation, definitions: Schema) -> str:
     allowed = _allowed(fault.schema, definitions)
-    if fault.is_missing:
+    if fault.rule == "required":
         return f" is missing; it must be {allowed}."
     value, schema = fault.value, fault.schema
     if isinstance(value, str) and "format" in schema and value.startswith("https://") and NOT_IN_URLS.search(value):

@@ -39,10 +39,7 @@ class Judge(httpx2.AsyncHTTPTransport):
 
 
 def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
-    """Yield what is done to a full input of a model, and the wrong one that results.
-
-    Fields that the model lacks are not among it: for some models the document does not exclude them.
-    """
+    # fields that the model lacks are not among it: for some models the document does not exclude them
     full = full_input(model)
     required = model.schema.get("required")
     for name in required if isinstance(required, list) else []:
@@ -80,10 +77,7 @@ async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: dict[s
 
 
 async def _is_refused(client: RunwayClient, judged: Judge, endpoint: str, body: Mapping[str, JsonValue]) -> bool:
-    """Send a wrong body, past our own check; return whether the mock says that it is one.
-
-    It says so by the API's own 400 and a header, and by a 422 where the document has no 400.
-    """
+    # past our own check; the mock refuses with the API's own 400 and a header, or a 422 where there is no 400
     try:
         await client.create_task(endpoint, body)
     except BadRequestError as error:
