@@ -14,7 +14,6 @@ from runway_mcp.config.settings import Settings, flag, variables
 
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each flag with its variable and default, and the key's variables, which have no flag."""
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
@@ -36,7 +35,6 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` prints it and ends."""
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
@@ -67,7 +65,6 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_usage_is_one_line_and_exit_code_2(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line on stderr that names what is wrong, repeats no value, and nothing on stdout."""
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -80,7 +77,6 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 def test_arguments_come_from_the_process_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without arguments of its own, `main` takes the process's."""
     monkeypatch.setattr(sys, "argv", ["runway-mcp", "--nonsense"])
     assert main() == 2
     assert "--nonsense" in capsys.readouterr().err
@@ -97,7 +93,6 @@ def test_importing_the_package_does_nothing_and_loads_little() -> None:
 
 
 def test_the_sandbox_is_served_to_any_client() -> None:
-    """`runway-mcp sandbox` says where it is, answers there, and ends cleanly."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with subprocess.Popen(

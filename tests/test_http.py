@@ -21,7 +21,6 @@ from runway_mcp.sandbox import SAMPLES
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
     return "asyncio"
 
 
@@ -39,7 +38,6 @@ async def sandboxed() -> AsyncGenerator[Served]:
 async def test_every_tool_works_through_the_sdks_client(
     mode: str, running_task: str, finished_task: str, sandboxed: Served
 ) -> None:
-    """In both eras of the protocol: read, wait, cancel and delete, with structured results the client validates."""
     async with Client(sandboxed.url, mode=mode) as client:
         assert len((await client.list_tools()).tools) == 9
         read = await client.call_tool("runway_getTask", {"taskId": SAMPLES["succeeded_images"].id})
@@ -56,7 +54,6 @@ async def test_every_tool_works_through_the_sdks_client(
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_each_of_many_calls_at_once_gets_its_own_answer(mode: str, sandboxed: Served) -> None:
-    """Forty reads, all under way together, are not mixed up."""
     names = ("succeeded_video", "succeeded_images", "cancelled", "failed_moderation")
     wanted = [SAMPLES[name].id for name in names] * 10
     found: dict[int, object] = {}
@@ -72,7 +69,6 @@ async def test_each_of_many_calls_at_once_gets_its_own_answer(mode: str, sandbox
 
 @pytest.mark.parametrize("path", ["/", "/mcpx", "/mcp/more", "/other", "//mcp", "/mcp%2fx", "/.env"])
 async def test_a_foreign_path_is_404(path: str, sandboxed: Served) -> None:
-    """Nothing but the endpoint is served, and nobody is sent elsewhere."""
     async with httpx2.AsyncClient(trust_env=False) as http:
         for method in ("GET", "POST"):
             answer = await http.request(method, f"http://127.0.0.1:{sandboxed.port}{path}")
@@ -119,7 +115,6 @@ GARBAGE: dict[str, bytes] = {
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("what", GARBAGE)
 async def test_garbage_is_answered_and_survived(what: str, era: str, sandboxed: Served) -> None:
-    """What can't be understood is refused, not a failure of the server, which goes on."""
     answer = await sandboxed.post(GARBAGE[what], MCP_Protocol_Version=era)
     assert answer.status_code < 500
     await sandboxed.assert_alive()
@@ -138,7 +133,6 @@ async def test_garbage_is_answered_and_survived(what: str, era: str, sandboxed: 
     ],
 )
 async def test_headers_that_do_not_fit_are_refused_and_survived(headers: dict[str, str], sandboxed: Served) -> None:
-    """A wrong content type, version or method header is no failure of the server."""
     answer = await sandboxed.post(request(1, "tools/list"), **headers)
     assert answer.status_code < 500
     await sandboxed.assert_alive()
@@ -148,7 +142,6 @@ async def test_headers_that_do_not_fit_are_refused_and_survived(headers: dict[st
     "data", [b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + b"\0" * 64, b"\r\n\r\n", b"GET /\xff HTTP/9.9\r\n\r\n"]
 )
 async def test_bytes_that_are_not_http_are_survived(data: bytes, sandboxed: Served) -> None:
-    """A TLS handshake or noise on the port gets a refusal at most."""
     async with connection(sandboxed.port) as (reader, writer):
         writer.write(data + b"\r\n\r\n")
         refusal = b""
@@ -160,7 +153,6 @@ async def test_bytes_that_are_not_http_are_survived(data: bytes, sandboxed: Serv
 
 @pytest.fixture(scope="module")
 async def unanswered() -> AsyncGenerator[tuple[Upstream, Served]]:
-    """A server whose calls get no answer from the API."""
     async with upstream([HANG]) as api, serving_http(api) as served:
         yield api, served
 
@@ -170,7 +162,6 @@ async def unanswered() -> AsyncGenerator[tuple[Upstream, Served]]:
 async def test_a_client_that_goes_away_cancels_its_call(
     tool: str, era: str, unanswered: tuple[Upstream, Served]
 ) -> None:
-    """The request to the API is dropped within a second, nothing is deleted, and the server goes on answering."""
     api, served = unanswered
     before = api.count("GET")
     async with served.under_way(call(1, tool, TASK_ID), era):
@@ -199,7 +190,6 @@ def test_an_address_others_can_reach_is_refused(host: str, capsys: pytest.Captur
 
 
 async def test_a_port_in_use_is_one_line() -> None:
-    """Exit code 1, and the address that can't be listened on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         async with running("--sandbox", "--transport", "streamable-http", "--port", port, measured=True) as server:
@@ -209,7 +199,6 @@ async def test_a_port_in_use_is_one_line() -> None:
 
 
 async def test_an_mcp_task_outlives_the_server() -> None:
-    """Begun with one server, followed with another, to the very result that the tool would have returned."""
     running_task, done = task("RUNNING", progress=0.5), task("SUCCEEDED", output=["https://x.example/1.mp4"])
     async with upstream([reply(200, running_task), reply(200, running_task), reply(200, done)]) as api:
         states: list[dict[str, Any]] = []
@@ -229,7 +218,6 @@ async def test_an_mcp_task_outlives_the_server() -> None:
 
 
 async def mcp_task_request(url: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Make one request of the revision that has MCP tasks, declaring that they are understood."""
     meta: dict[str, Any] = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},

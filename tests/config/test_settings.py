@@ -25,7 +25,6 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_nothing_is_needed() -> None:
-    """Without flag or variable every setting has its default, and there is no key."""
     settings = load({})
     assert settings.api_key is None
     assert settings.base_url == "https://api.dev.runwayml.com"
@@ -36,7 +35,6 @@ def test_nothing_is_needed() -> None:
 
 
 def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flag, variable, file, default: in that order."""
     file = tmp_path / "some.env"
     file.write_text("RUNWAYML_BASE_URL=https://file.example\nRUNWAY_MCP_PORT=1111\nRUNWAY_MCP_LOG_LEVEL=debug\n")
     monkeypatch.setenv("RUNWAYML_BASE_URL", "https://variable.example")
@@ -48,7 +46,6 @@ def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytes
 
 
 def test_the_key_comes_from_the_first_variable_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RUNWAYML_API_SECRET, else RUNWAY_API_KEY; an empty one counts as not set."""
     monkeypatch.setenv("RUNWAY_API_KEY", "second_key")
     monkeypatch.setenv("RUNWAYML_API_SECRET", "")
     key = load({}).api_key
@@ -61,7 +58,6 @@ def test_the_key_comes_from_the_first_variable_that_is_set(monkeypatch: pytest.M
 
 
 def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
-    """A `.env` in the working directory is not read unless it is named."""
     (tmp_path / ".env").write_text(f"RUNWAYML_API_SECRET={KEY}\n")
     assert load({}).api_key is None
     assert load({}, tmp_path / ".env").api_key is not None
@@ -72,7 +68,6 @@ def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
     [None, b"\xff\xfe\x00A=1", b"A=1\nRUNWAYML_API_SECRET='open\n", b"A=\x00", b"no assignment\n", b"1A=2\n"],
 )
 def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content: bytes | None) -> None:
-    """A missing file, one that is no text, and a line that would be passed over are refused."""
     file = tmp_path / "some.env"
     if content:
         file.write_bytes(content)
@@ -81,7 +76,6 @@ def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content:
 
 
 def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
-    """Comments, blank lines, quotes, `export`, spaces and nothing at all."""
     file = tmp_path / "some.env"
     file.write_text(
         "# a comment\n\nexport RUNWAYML_API_SECRET='quoted_key'  # kept\n RUNWAY_MCP_PORT = 1234\nOTHER=\nX=\"a b\"\n"
@@ -93,7 +87,6 @@ def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
 
 
 def test_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the key nor the base URL has a second name."""
     monkeypatch.setenv("RUNWAY_MCP_API_KEY", KEY)
     monkeypatch.setenv("RUNWAY_MCP_BASE_URL", "https://other.example")
     assert load({}).api_key is None
@@ -101,7 +94,6 @@ def test_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing changes them later, and printing them shows no key."""
     monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
     settings = load({})
     assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
@@ -111,7 +103,6 @@ def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", "two words", "kéy", "key\x00", "key\x7f", "\tkey"])
 def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
-    """Spaces, line breaks, controls and foreign characters: refused without showing the key."""
     file = tmp_path / "some.env"
     file.write_text(f'RUNWAYML_API_SECRET="{key}"\n', encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
@@ -179,7 +170,6 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
-    """Each refusal names where the value came from and what is allowed, and does not repeat it."""
     with pytest.raises(SettingsError) as caught:
         load({name: value})
     message = str(caught.value)
@@ -191,7 +181,6 @@ def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: 
 
 @pytest.mark.parametrize("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000])
 def test_a_path_may_have_several_segments(path: str) -> None:
-    """With a slash at its end or without."""
     assert load({"path": path}).path == path
 
 
@@ -199,13 +188,11 @@ def test_a_path_may_have_several_segments(path: str) -> None:
     "url", ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1/", "http://[::1]:9"]
 )
 def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
-    """HTTPS anywhere, HTTP to this machine only."""
     assert load({"base_url": url}).base_url == url.rstrip("/")
 
 
 @given(st.text())
 def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> None:
-    """Any other text is not, and none breaks the check."""
     assert is_loopback(host) in {True, False}
 
 
@@ -214,7 +201,6 @@ def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> Non
     ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "a.localhost", "127.1", ""],
 )
 def test_look_alikes_are_not_loopback(host: str) -> None:
-    """Addresses of other machines, and names that only begin like this one."""
     assert not is_loopback(host)
 
 
@@ -222,7 +208,6 @@ HTTP: dict[str, object] = {"transport": "streamable-http"}
 
 
 def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several hosts, origins and proxies; a flag replaces the variable as a whole."""
     monkeypatch.setenv("RUNWAY_MCP_ALLOWED_HOST", "mcp.example, [::1]:8000,,other.example:8443")
     monkeypatch.setenv("RUNWAY_MCP_TRUSTED_PROXY", "10.0.0.0/8")
     settings = load({"trusted_proxy": ["10.1.2.3", "fd00::/8"]})
@@ -232,7 +217,6 @@ def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: py
 
 
 def test_with_authentication_other_addresses_may_be_served() -> None:
-    """On every address, the hosts that clients ask for have to be named."""
     token = HTTP | {"auth": "token", "tokens_file": __file__}
     assert load(token | {"host": "10.0.0.5"}).host == "10.0.0.5"
     assert load(token | {"host": "0.0.0.0", "allowed_host": ["mcp.example"]}).allowed_host == ("mcp.example",)
@@ -249,7 +233,6 @@ def test_with_authentication_other_addresses_may_be_served() -> None:
     ],
 )
 def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, object], missing: str) -> None:
-    """The message names the mode and what is missing."""
     with pytest.raises(SettingsError, match=f"^--auth / RUNWAY_MCP_AUTH: {flags['auth']} needs {missing} / "):
         load(HTTP | flags)
 
@@ -268,7 +251,6 @@ def test_a_folder_may_be_told_from_home_on() -> None:
 
 
 def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable separates folders as PATH does."""
     monkeypatch.setenv("RUNWAY_MCP_FILES_ROOT", os.pathsep.join([str(tmp_path), "~"]))
     assert load({}).files_root == (tmp_path, Path.home())
     for folders, which in (([tmp_path, tmp_path / "none"], "number 2 of 2"), (["."], "it")):
@@ -279,7 +261,6 @@ def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch
 
 
 def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
     file = tmp_path / "keys.env"
     file.write_text("ANNS_KEY=from_file\nBOBS_KEY=from_file\nEVES_KEY='not a key'\n")
     monkeypatch.setenv("ANNS_KEY", "from_environment")

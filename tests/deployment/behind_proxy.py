@@ -131,20 +131,17 @@ async def the_one_that_waits(deployment: Deployment) -> Replica:
 
 
 async def both_served(deployment: Deployment) -> str:
-    """Each replica has really had requests."""
     counts = {one.port: one.served("tools/call") for one in deployment.replicas}
     assert all(counts.values()), counts
     return "tool calls by port: " + ", ".join(f"{port}: {count}" for port, count in counts.items())
 
 
 def told(result: CallToolResult, field: str) -> Any:
-    """A field of a result."""
     found: dict[str, Any] = result.structured_content or {}
     return found[field]
 
 
 async def main() -> None:
-    """Run it all."""
     with TemporaryDirectory() as folder, anyio.fail_after(LONGEST):
         deployment = Deployment(Path(folder))
         async with AsyncExitStack() as stack:
@@ -159,7 +156,6 @@ async def main() -> None:
 
 
 def say(*texts: str) -> None:
-    """Print what was found, or logged, at once."""
     sys.stdout.write("\n".join([*texts, ""]))
     sys.stdout.flush()
 

@@ -28,7 +28,6 @@ class ToThisMachine(httpx2.AsyncHTTPTransport):
     """The network, on which every name is this machine's."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
         request.extensions["sni_hostname"] = request.url.host
         request.url = request.url.copy_with(host="127.0.0.1")
         return await super().handle_async_request(request)
@@ -47,7 +46,6 @@ class Replica:
         return sum(record["message"] == method and record.get("status") == 200 for record in records)
 
     async def ask(self, path: str, *, source: str = "127.0.0.1", **headers: str) -> str:
-        """What it answers to a GET that does not come through the proxy, but from a `source` of this machine."""
         transport = httpx2.AsyncHTTPTransport(local_address=source, verify=NO_TRUST, trust_env=False)
         async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=10) as http:
             named = {name.replace("_", "-"): text for name, text in headers.items()}
@@ -68,17 +66,14 @@ class Deployment:
 
     @property
     def log(self) -> Path:
-        """What the proxy writes."""
         return self.folder / "caddy.log"
 
     @property
     def certificate(self) -> Path:
-        """That of the proxy's own authority."""
         return self.folder / "caddy/pki/authorities/local/root.crt"
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run all of it."""
         async with AsyncExitStack() as stack:
             self.token = await self._make_token()
             port = self._api.rpartition(":")[2]
@@ -116,7 +111,6 @@ class Deployment:
 
     @asynccontextmanager
     async def client(self, mode: str = "auto") -> AsyncGenerator[Client]:
-        """The SDK's client, through the proxy."""
         async with (
             self.http() as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
@@ -124,7 +118,6 @@ class Deployment:
             yield client
 
     async def start_task(self) -> str:
-        """Have the simulated API start a task, which takes some seconds; return its id."""
         body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
         headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
         async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:

@@ -41,7 +41,6 @@ class Names:
     """A verifier for whom a token is its caller's name, but for three."""
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Take a token for a name."""
         if token == "unavailable":
             raise VerifierUnavailableError("The authorization server can't be reached.")
         scopes = {READ} if token == "reader" else {READ, WRITE}
@@ -54,14 +53,11 @@ AUTHENTICATION = Authentication(Names(), ISSUER, US)
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 async def url() -> AsyncGenerator[str]:
-    """One server for the module, without a path."""
-
     async def who(request: Request) -> Response:
         return PlainTextResponse(RequestRecord.from_scope(request.scope).caller.subject)
 
@@ -84,7 +80,6 @@ def authenticated(app: ASGIApp, authentication: Authentication) -> Authenticated
 
 
 async def posted(url: str, *authorization: str) -> httpx2.Response:
-    """The answer to a call with these Authorization headers."""
     message = call(1, "runway_getTask", RUNNING)
     headers = [*headers_of(message).items(), *(("Authorization", text) for text in authorization)]
     async with httpx2.AsyncClient(trust_env=False) as http:
@@ -96,7 +91,6 @@ async def posted(url: str, *authorization: str) -> httpx2.Response:
     ["", "Bearer stranger", "Basic cmVhZGVyOg==", "Bearer", "reader"],
 )
 async def test_without_a_token_that_holds_nothing_is_done(url: str, authorization: str) -> None:
-    """401, which says where to find out how to get one."""
     answer = await posted(url, *filter(None, [authorization]))
     assert answer.status_code == 401
     assert f'resource_metadata="{METADATA}"' in answer.headers["WWW-Authenticate"]
@@ -124,7 +118,6 @@ async def test_where_tokens_can_not_be_checked_the_caller_is_asked_back_later(ur
 
 
 async def test_each_request_is_its_callers(url: str) -> None:
-    """On every route, and nobody's without a token."""
     async with httpx2.AsyncClient(trust_env=False) as http:
         for token, subject in (("ann", "ann"), ("bob", "bob"), ("stranger", "nobody")):
             answer = await http.get(f"{url}/who", headers={"Authorization": f"Bearer {token}"})
@@ -142,7 +135,6 @@ async def test_the_metadata_needs_no_token_and_names_the_issuer_to_the_letter(ur
 
 
 async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
-    """Neither does one that ends with a slash lose it."""
     assert str(Authentication(Names(), ISSUER, "https://mcp.example").metadata_url) == (
         "https://mcp.example/.well-known/oauth-protected-resource"
     )
@@ -155,7 +147,6 @@ async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
 
 
 async def test_without_an_authorization_server_nobody_is_sent_to_one() -> None:
-    """Tokens that the operator hands out are not had from a server."""
     plain = Authentication(Names())
     plain.reread()
     assert plain.routes() == []
@@ -163,7 +154,6 @@ async def test_without_an_authorization_server_nobody_is_sent_to_one() -> None:
 
 
 async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
-    """403, in words for people and in the header for clients."""
     message = call(1, "runway_deleteTask", RUNNING)
     async with httpx2.AsyncClient(trust_env=False) as http:
         headers = headers_of(message) | {"Authorization": "Bearer reader"}
@@ -201,22 +191,18 @@ async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
 
 
 async def parts() -> AsyncGenerator[bytes]:
-    """A response in two parts."""
     yield b"one "
     yield b"two"
 
 
 @pytest.mark.parametrize("scopes", [{READ}, {READ, WRITE}])
 async def test_a_response_passes_as_it_is_unless_a_scope_is_missing(scopes: set[str]) -> None:
-    """In one part or several."""
     assert await forbidding(PlainTextResponse("whole"), frozenset(scopes)) == (200, b"whole")
     assert await forbidding(StreamingResponse(parts(), 200), frozenset(scopes)) == (200, b"one two")
 
 
 @pytest.mark.parametrize("in_parts", [True, False])
 async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(*, in_parts: bool) -> None:
-    """However late the server finds that out."""
-
     async def refused(scope: Scope, receive: Receive, send: Send) -> None:
         RequestRecord.from_scope(scope).missing_scope = WRITE
         response = StreamingResponse(parts(), 200) if in_parts else PlainTextResponse("one two")
@@ -227,7 +213,6 @@ async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(*, in_parts:
 
 
 async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
-    """Beyond a few tokens at once it is asked to come again; another address is served meanwhile."""
     answered: list[tuple[str, int]] = []
     release = anyio.Event()
 
@@ -266,7 +251,6 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
 
 
 async def test_nothing_shows_a_token_or_key() -> None:
-    """Neither the record of a caller nor what the SDK is handed."""
     found = await Names().verify_token("ann")
     assert found is not None
     assert found.subject == "ann"

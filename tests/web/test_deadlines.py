@@ -43,7 +43,6 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def hasty(app: ASGIApp, protocol: type[DeadlineProtocol] = Hasty) -> AsyncGenerator[int]:
-    """Serve `app` in this event loop with short deadlines; gives the port."""
     config = uvicorn.Config(
         HttpRequestMiddleware(app, LOCAL, ()),
         http=protocol,
@@ -105,8 +104,6 @@ STALLING_HEADS = {
 
 
 async def test_a_head_that_does_not_come_in_time_closes_the_connection() -> None:
-    """Each byte that drips in gains no time."""
-
     async def check(what: str) -> None:
         with anyio.fail_after(5):
             assert await exchange(port, STALLING_HEADS[what]) == b""
@@ -116,7 +113,6 @@ async def test_a_head_that_does_not_come_in_time_closes_the_connection() -> None
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
-    """A client can't earn the right to stall with one good request."""
     async with hasty(echo) as port:
         said = await exchange(port, [_HEAD + b"\r\nhello", b"GET"], pause=3 * DEADLINE)
     assert said.startswith(b"HTTP/1.1 200")
@@ -124,7 +120,6 @@ async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
 
 
 async def test_a_head_that_began_behind_a_request_has_it_too() -> None:
-    """Its deadline begins with the end of the answer before it."""
     async with hasty(echo) as port:
         with anyio.fail_after(4):
             said = await exchange(port, [_HEAD + b"\r\nhelloGET /he"])
@@ -148,8 +143,6 @@ STALLING_BODIES = {
 
 
 async def test_a_body_that_does_not_come_in_time_is_408() -> None:
-    """It is answered in the app's place, and the connection is closed."""
-
     async def check(what: str) -> None:
         assert (await exchange(port, STALLING_BODIES[what])).startswith(b"HTTP/1.1 408")
 
@@ -158,7 +151,6 @@ async def test_a_body_that_does_not_come_in_time_is_408() -> None:
 
 
 async def test_a_body_that_comes_slowly_but_in_time_is_whole() -> None:
-    """Pieces are put together, and the app sees them all."""
     close = _HEAD + b"Connection: close\r\n\r\n"
     async with hasty(BodyDeadline(echo, seconds=10 * DEADLINE)) as port:
         said = await exchange(port, [close, b"he", b"l", b"lo"])
@@ -196,8 +188,6 @@ class Feed:
         self._size = size
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, until the client has gone."""
-
         async def listen() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -231,14 +221,12 @@ async def narrow(port: int) -> AsyncGenerator[socket.socket]:
 
 
 async def test_a_client_that_stops_reading_is_cut_off() -> None:
-    """Its call is told that it has gone, and its connection is freed."""
     feed = Feed(_MUCH)
     async with hasty(feed) as port, narrow(port):
         await until(lambda: feed.gone, "the app to be told", timeout=5)
 
 
 async def test_a_client_that_reads_in_drops_is_cut_off() -> None:
-    """Reading a little now and then gains no time."""
     feed = Feed(_MUCH)
     async with hasty(feed) as port, narrow(port) as client:
         loop = asyncio.get_running_loop()
@@ -249,7 +237,6 @@ async def test_a_client_that_reads_in_drops_is_cut_off() -> None:
 
 
 async def test_a_client_that_reads_slowly_gets_everything() -> None:
-    """The deadline is for what is read meanwhile, not for the whole."""
     feed = Feed(_MUCH)
     size = 0
     async with hasty(feed, Patient) as port, connection(port) as (reader, writer):

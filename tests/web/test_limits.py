@@ -29,7 +29,6 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
     return "asyncio"
 
 
@@ -48,7 +47,6 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
 
 
 def write_tokens(path: Path) -> None:
-    """Write the file that holds everybody's token."""
     entries = [
         f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\nscopes = ["runway:read"]\n'
         for name, token in TOKENS.items()
@@ -58,12 +56,10 @@ def write_tokens(path: Path) -> None:
 
 
 def bearer(name: str) -> dict[str, str]:
-    """The header that says who asks."""
     return {"Authorization": f"Bearer {TOKENS[name]}"}
 
 
 async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, Served]) -> None:
-    """It says so, and when to come back; others are served, and so is the caller once something has ended."""
     api, served = limited
     before = api.count("GET")
     async with AsyncExitStack() as stack:
@@ -91,7 +87,6 @@ async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, 
 
 
 async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Upstream, Served]) -> None:
-    """Streams that listen count like any other request."""
     _, served = limited
     listen = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
     async with AsyncExitStack() as stack:
@@ -102,7 +97,6 @@ async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Up
 
 
 async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Upstream, Served]) -> None:
-    """The model is told what to do; nobody else's waits are touched."""
     api, served = limited
     before = api.count("GET")
     async with served.under_way(call(1, "runway_waitForTask", TASK_ID), ERAS[0], **bearer("ana")):
@@ -116,7 +110,6 @@ async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Ups
 
 
 async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) -> None:
-    """Whether its length is declared or not; one just below the limit is read."""
     _, served = limited
     padded = json.dumps(request(1, "tools/list")).encode().ljust(LIMIT)
     headers = headers_of(request(1, "tools/list")) | bearer("ana")
@@ -132,7 +125,6 @@ async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) ->
 
 @pytest.mark.parametrize(("head", "status"), [("POST /mcp", 401), ("DELETE /v1/tasks/x", 401), ("GET /healthz", 200)])
 async def test_no_body_is_read_without_need(limited: tuple[Upstream, Served], head: str, status: int) -> None:
-    """A stranger's, or one of a request that has none, however large it is."""
     _, served = limited
     async with connection(served.port) as (reader, writer):
         writer.write(f"{head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT + 1}\r\n\r\n{{".encode())
@@ -153,7 +145,6 @@ async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[
 
 
 async def test_strangers_are_told_apart_by_their_address() -> None:
-    """One of them can't keep the others out, and what a stranger says of themselves counts for nothing."""
     statuses: list[int] = []
     release = anyio.Event()
 

@@ -28,7 +28,6 @@ ROUTES = (
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
     return "asyncio"
 
 
@@ -47,7 +46,6 @@ async def served() -> AsyncGenerator[Served]:
     "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0", ""]
 )
 async def test_a_foreign_host_header_is_421(host: str, era: str, served: Served) -> None:
-    """A web page whose name was bound to this machine's address afterwards reaches nothing."""
     answer = await served.post(request(1, "tools/list"), Host=host, MCP_Protocol_Version=era)
     assert answer.status_code == 421
 
@@ -57,14 +55,12 @@ async def test_a_foreign_host_header_is_421(host: str, era: str, served: Served)
     "origin", ["http://evil.example", "https://localhost.evil.example", "http://127.0.0.1.evil.example:80", "null"]
 )
 async def test_a_foreign_origin_is_403(origin: str, era: str, served: Served) -> None:
-    """No other web page's script is answered."""
     answer = await served.post(request(1, "tools/list"), Origin=origin, MCP_Protocol_Version=era)
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_every_route_is_behind_the_edge(method: str, path: str, served: Served) -> None:
-    """Host and Origin are looked at before anything else, and no answer allows a foreign page anything."""
     for header, status in ((("Host", "evil.example"), 421), (("Origin", "http://evil.example"), 403)):
         answer = await served.ask(method, path, header)
         assert answer.status_code == status
@@ -74,21 +70,18 @@ async def test_every_route_is_behind_the_edge(method: str, path: str, served: Se
 
 
 async def test_nothing_was_changed_from_outside(served: Served) -> None:
-    """The task that a foreign page wanted to be rid of is still there."""
     answer = await served.ask("GET", f"/v1/tasks/{SAMPLES['running'].id}")
     assert (answer.status_code, answer.json()["status"]) == (200, "RUNNING")
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
 async def test_this_machines_names_pass(name: str, served: Served) -> None:
-    """With and without the port, as a Host and as an Origin."""
     for host in (name, f"{name}:{served.port}"):
         answer = await served.post(request(1, "tools/list"), Host=host, Origin=f"http://{host}")
         assert answer.status_code == 200
 
 
 async def test_no_header_names_the_software(served: Served) -> None:
-    """There is no Server header, on a success as on a refusal."""
     for answer in (await served.post(request(1, "tools/list")), await served.post(b"", Host="evil.example")):
         assert "server" not in answer.headers
         assert "x-powered-by" not in answer.headers
@@ -113,7 +106,6 @@ async def test_a_header_that_says_two_things_is_400(headers: list[tuple[str, str
 
 
 async def test_a_page_that_is_allowed_may_ask_before_it_has_a_token(served: Served) -> None:
-    """A preflight allows every header that MCP's clients send, and no credentials of the browser's."""
     wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
     for method in ("GET", "POST", "DELETE"):
         answer = await served.ask(
@@ -132,7 +124,6 @@ async def test_a_page_that_is_allowed_may_ask_before_it_has_a_token(served: Serv
 
 
 async def test_a_page_that_is_allowed_reads_what_clients_need(served: Served) -> None:
-    """On successes and on refusals: the request's id, when to come back, and where to get a token."""
     for answer in (
         await served.post(request(1, "tools/list"), Origin=PAGE),
         await served.ask("GET", "/nothing/here", ("Origin", PAGE)),
@@ -197,7 +188,6 @@ EDGE = OriginPolicy(
     ],
 )
 def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> None:
-    """Case, a last dot, an address's form and the default port make no difference; anything else does."""
     assert EDGE.serves(host) is is_served
 
 
@@ -229,12 +219,10 @@ def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> 
     ],
 )
 def test_origins_are_compared_by_what_they_mean(origin: str, *, is_admitted: bool, is_shared: bool) -> None:
-    """Pages that are named, pages of this machine, and over https pages of the hosts that are served."""
     assert (EDGE.admits(origin), EDGE.shares_with(origin)) == (is_admitted, is_shared)
 
 
 def test_a_server_on_every_address_is_not_asked_for_by_that_name() -> None:
-    """`0.0.0.0` and `::` are no names of anything."""
     for every in ("0.0.0.0", "::"):
         edge = OriginPolicy(listens_on=every)
         assert not edge.serves(every if every != "::" else "[::]")

@@ -33,7 +33,6 @@ class RoundRobin(httpx2.AsyncHTTPTransport):
         self._ports = cycle(ports)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
         request.url = request.url.copy_with(port=next(self._ports))
         return await super().handle_async_request(request)
 
@@ -47,7 +46,6 @@ class Replicas:
 
     @asynccontextmanager
     async def client(self, mode: str = "auto") -> AsyncGenerator[Client]:
-        """The SDK's client, through the balancer."""
         async with (
             httpx2.AsyncClient(transport=RoundRobin(*(one.port for one in self.served)), timeout=10) as http,
             Client(streamable_http_client("http://127.0.0.1/mcp", http_client=http), mode=mode) as client,
@@ -55,7 +53,6 @@ class Replicas:
             yield client
 
     async def start_task(self) -> str:
-        """Have the simulated API start a task; return its id."""
         body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
         headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
         async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
@@ -64,7 +61,6 @@ class Replicas:
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share processes."""
     return "asyncio"
 
 
@@ -93,7 +89,6 @@ async def replicas() -> AsyncGenerator[Replicas]:
 async def test_every_tool_works_wherever_each_request_goes(
     mode: str, active: str, finished: str, replicas: Replicas
 ) -> None:
-    """In both eras of the protocol, and a change that one made is seen by the other."""
     async with replicas.client(mode) as client:
         waited = await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["succeeded_video"].id})
         cancelled = await client.call_tool("runway_cancelTask", {"taskId": SAMPLES[active].id})
@@ -106,7 +101,6 @@ async def test_every_tool_works_wherever_each_request_goes(
 
 
 async def test_an_mcp_task_is_known_to_every_replica(replicas: Replicas) -> None:
-    """Made by one, got from the other and cancelled there, and then cancelled for both."""
     one, other = replicas.served
     task_id = await replicas.start_task()
     made = await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
@@ -148,7 +142,6 @@ async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Re
 
 
 async def ask(served: Served, method: str, name: str, **params: object) -> Message:
-    """Make one request as a client that understands MCP tasks; return its result."""
     key = "name" if method == "tools/call" else "taskId"
     message: Message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {key: name, **params, "_meta": DECLARED}}
     text = (await served.post(message, Mcp_Name=name)).text
@@ -157,7 +150,6 @@ async def ask(served: Served, method: str, name: str, **params: object) -> Messa
 
 
 async def status(served: Served, task_id: str) -> str:
-    """The status of an MCP task, once it is no longer at work."""
     found: list[str] = []
     with anyio.fail_after(5):
         while not found or found[-1] == "working":

@@ -39,7 +39,6 @@ def entries(*names: str) -> str:
 
 @pytest.fixture
 async def tokens(tmp_path: Path) -> AsyncGenerator[tuple[Path, Served, Upstream]]:
-    """A server that goes by a tokens file, whose task never finishes."""
     path = tmp_path / "tokens.toml"
     path.write_text(entries("ana", "ben"), encoding="utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(path), "--allow-shared-key", "--poll-seconds", "0.05")
@@ -50,7 +49,6 @@ async def tokens(tmp_path: Path) -> AsyncGenerator[tuple[Path, Served, Upstream]
 
 
 async def test_a_removed_token_ends_its_streams_and_waits(tokens: tuple[Path, Served, Upstream]) -> None:
-    """The wait returns its task as it stands; the streams of others go on."""
     path, served, api = tokens
     async with AsyncExitStack() as stack:
 
@@ -91,7 +89,6 @@ class Door:
     checks: int = 0
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Return or raise what a test sets."""
         assert token == "t0ken"
         self.checks += 1
         if isinstance(self.token, Exception):
@@ -126,7 +123,6 @@ class Door:
             tasks.cancel_scope.cancel()
 
     async def checked(self, times: int = 3) -> None:
-        """Return after some more checks."""
         before = self.checks
         await until(lambda: self.checks >= before + times, "the checks", timeout=10)
 
@@ -144,7 +140,6 @@ ANA = Caller("ana")
     ids=["revoked", "fewer scopes", "another key"],
 )
 async def test_a_token_that_means_something_else_ends_what_is_open(found: CallerToken | None) -> None:
-    """A stream is cut off, and the caller's waits are ended."""
     door = Door(CallerToken.of(ANA))
     async with door.open():
         await door.checked()
@@ -164,7 +159,6 @@ async def test_a_token_that_expires_ends_what_is_open_even_if_it_can_not_be_veri
 
 
 async def test_a_verifier_that_breaks_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The fault is logged without the token, and the watch goes on."""
     door = Door(CallerToken.of(ANA))
     async with door.open():
         door.token = LookupError("a fault")

@@ -32,14 +32,12 @@ SHARED = SecretStr("key_shared")
 
 
 def find(variable: str) -> SecretStr | None:
-    """Find a key, as the settings would."""
     if variable == "BROKEN_KEY":
         raise ValueError("the API key holds a space")
     return KEYS.get(variable)
 
 
 def entry(token: str, name: str, *scopes: str, key: str = "") -> str:
-    """An entry of the file."""
     digest = sha256(token.encode()).hexdigest()
     listed = ", ".join(f'"{scope}"' for scope in scopes or SCOPES)
     own = f'runway_key_env = "{key}"\n' if key else ""
@@ -54,13 +52,11 @@ def write(path: Path, text: str) -> None:
 
 
 async def whose(tokens: TokensFile, token: str) -> str | None:
-    """Whose a token is."""
     found = await tokens.verify_token(token)
     return found.caller.subject if found else None
 
 
 async def test_a_token_is_its_entrys(tmp_path: Path) -> None:
-    """Name, scopes and Runway key; with none of its own the shared one; an unknown token is nobody's."""
     path = tmp_path / "tokens.toml"
     write(path, entry(ALICE, "alice", READ, key="ALICE_KEY") + entry(BOB, "bob"))
     tokens = TokensFile(path, RunwayKeys(find, SHARED))
@@ -85,7 +81,6 @@ async def test_a_digest_may_be_written_in_capitals(tmp_path: Path) -> None:
 
 
 async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    """A second later at most, or at once when asked to; what was taken out holds no more."""
     path, clock = tmp_path / "tokens.toml", Clock()
     write(path, entry(ALICE, "alice"))
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
@@ -103,7 +98,6 @@ async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 async def test_a_file_that_broke_does_not_replace_what_it_held(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so once; mended, it counts again."""
     path, clock = tmp_path / "tokens.toml", Clock()
     write(path, entry(ALICE, "alice"))
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
@@ -153,7 +147,6 @@ BAD_TOKENS = [
 
 @pytest.mark.parametrize(("text", "words"), BAD_TOKENS)
 def test_a_file_that_can_not_be_used_says_where_and_shows_nothing(tmp_path: Path, text: str, words: str) -> None:
-    """One line that names the entry and the field, and repeats neither token nor hash nor key."""
     path = tmp_path / "tokens.toml"
     write(path, text)
     with pytest.raises(ReloadingFileError) as raised:
@@ -166,7 +159,6 @@ def test_a_file_that_can_not_be_used_says_where_and_shows_nothing(tmp_path: Path
 
 
 def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8, and a nesting without end."""
     path = tmp_path / "tokens.toml"
     for data in (b"\xff\xfe", b"a = " + b"[" * 100_000):
         path.write_bytes(data)
@@ -175,12 +167,10 @@ def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
 
 
 def tenant(issuer: str, subject: str, key: str) -> str:
-    """An entry of the tenants file."""
     return f'[[tenant]]\nissuer = "{issuer}"\nsubject = "{subject}"\nrunway_key_env = "{key}"\n'
 
 
 def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
-    """The same subject of another issuer is somebody else; who is not in the file uses the shared key, or none."""
     path, clock = tmp_path / "tenants.toml", Clock()
     write(path, tenant("https://one.example", "alice", "ALICE_KEY"))
     tenants = Tenants(path, RunwayKeys(find), clock=clock)
@@ -210,7 +200,6 @@ def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
 
 
 def test_each_new_token_is_another() -> None:
-    """256 random bits behind a prefix that is easy to recognise."""
     made = {new_token() for _ in range(100)}
     assert len(made) == 100
     for token, digest in made:
@@ -220,7 +209,6 @@ def test_each_new_token_is_another() -> None:
 
 
 async def test_the_command_makes_a_token_and_its_entry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The token stands on the first line and nowhere else; the entry can be put into the file as it is."""
     for arguments, scopes in (
         (["alice"], frozenset(SCOPES)),
         (["bob", "--scope", READ, "--scope", READ, "--runway-key-env", "ALICE_KEY"], {READ}),
@@ -251,7 +239,6 @@ async def test_the_command_makes_a_token_and_its_entry(tmp_path: Path, capsys: p
 def test_a_token_that_could_not_be_used_is_not_made(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line says why, and nothing is printed that looks like a token."""
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
@@ -275,7 +262,6 @@ def _logging_as_before() -> Generator[None]:
 
 @pytest.mark.usefixtures("_logging_as_before")
 def test_what_can_not_be_served_is_told_at_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A broken file, a key to share that is not there, a look-up without credentials: exit code 2, one line."""
     path = tmp_path / "broken.toml"
     write(path, GOOD * 2)
     cases: list[tuple[list[str], str]] = [
@@ -303,19 +289,16 @@ class Office:
     path: Path
 
     async def get(self, token: str) -> httpx2.Response:
-        """Ask for the task."""
         return await self.served.post(call(1, "runway_getTask", TASK_ID), Authorization=f"Bearer {token}")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Office]:
-    """One process for the module, at its most talkative."""
     folder = tmp_path_factory.mktemp("office")
     path, env_file = folder / "tokens.toml", folder / "keys.env"
     write(path, entry(ALICE, "alice", key="ALICE_KEY") + entry(BOB, "bob", READ))
@@ -328,7 +311,6 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Off
 
 
 async def test_a_caller_is_served_with_their_own_key(office: Office) -> None:
-    """Over both protocol eras; Runway sees that key, and never the caller's token nor the server's own key."""
     for mode in ("auto", "legacy"):
         async with authorized(office.served.url, ALICE, mode=mode) as client:
             result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
@@ -342,7 +324,6 @@ async def test_a_caller_is_served_with_their_own_key(office: Office) -> None:
 
 
 async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) -> None:
-    """Nothing is sent: neither with somebody else's key nor with the server's own."""
     before = len(office.api.requests)
     async with authorized(office.served.url, BOB) as client:
         result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
@@ -356,7 +337,6 @@ async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) ->
 
 
 async def test_strangers_are_not_served(office: Office) -> None:
-    """Without a token, with a wrong one, an enormous one, or in the URL's query."""
     message = call(1, "runway_getTask", TASK_ID)
     assert (await office.served.post(message)).status_code == 401
     assert (await office.get(CARL)).status_code == 401
@@ -369,7 +349,6 @@ async def test_strangers_are_not_served(office: Office) -> None:
 
 
 async def test_the_server_reads_the_file_again_at_a_hangup(office: Office) -> None:
-    """A token that was taken out stops working, one that was put in works; a broken file changes nothing."""
     before = office.path.read_text("utf-8")
     try:
         write(office.path, before + entry(CARL, "carl"))
@@ -392,7 +371,6 @@ async def test_the_server_reads_the_file_again_at_a_hangup(office: Office) -> No
 
 
 async def test_no_token_hash_or_key_is_logged(office: Office) -> None:
-    """Not at the debug level either."""
     assert (await office.get(CARL)).status_code == 401
     said = office.served.server.stderr
     assert "Traceback" not in said
