@@ -45,12 +45,6 @@ class Replica:
         records = [json.loads(line) for line in self.server.stderr.splitlines()]
         return sum(record["message"] == method and record.get("status") == 200 for record in records)
 
-    async def ask(self, path: str, *, source: str = "127.0.0.1", **headers: str) -> str:
-        transport = httpx2.AsyncHTTPTransport(local_address=source, verify=NO_TRUST, trust_env=False)
-        async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=10) as http:
-            named = {name.replace("_", "-"): text for name, text in headers.items()}
-            return (await http.get(f"http://127.0.0.1:{self.port}{path}", headers=named)).text
-
 
 class Deployment:
     """The simulated API, two replicas and the proxy, each a process of its own."""
@@ -125,10 +119,11 @@ class Deployment:
 
     async def waiting(self) -> list[Replica]:
         """The replicas that have a wait under way, by their metrics."""
-        shown = [await one.ask("/metrics", Authorization=f"Bearer {self.token}") for one in self.replicas]
-        return [
-            one for one, text in zip(self.replicas, shown, strict=True) if "\nrunway_mcp_waits_in_progress 1.0" in text
-        ]
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST, timeout=10) as http:
+            pages = [(await http.get(f"http://127.0.0.1:{one.port}/metrics")).text for one in self.replicas]
+        waits = "\nrunway_mcp_waits_in_progress 1.0"
+        return [one for one, page in zip(self.replicas, pages, strict=True) if waits in page]
 
     async def _reached(self) -> None:
         await until(self.certificate.exists, "the proxy's certificate")

@@ -175,12 +175,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> Non
 
 
 class Feed:
-    """An app that answers with so many bytes, and knows how it ended.
-
-    Attributes:
-        gone: Whether it was told that the client has gone.
-        whole: Whether all was handed over.
-    """
+    """An app that answers with so many bytes. `gone`: it was told that the client has left."""
 
     def __init__(self, size: int) -> None:
         self.gone = False

@@ -31,22 +31,11 @@ def runway(asked: Request) -> Reply:
 
 @dataclass
 class World:
-    """All three.
-
-    Attributes:
-        authority: The authorization server.
-        served: Our server.
-        api: The Runway API behind it.
-    """
+    """The authorization server, our server, and the Runway API behind it."""
 
     authority: AuthorizationServer
     served: Served
     api: Upstream
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

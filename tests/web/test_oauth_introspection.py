@@ -43,11 +43,6 @@ def introspection_of(
     )
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer) -> None:
     """As a signed one does; of those, none is ever looked up."""
     verifier = OAuthVerifier(

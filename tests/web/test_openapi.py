@@ -20,11 +20,6 @@ EXAMPLES = {method: TASK[method]["parameters"][0]["example"] for method in ("get
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server() -> AsyncGenerator[Served]:
     async with serving_http(None, "--toolsets", "capability") as one:
         yield one

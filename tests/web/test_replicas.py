@@ -60,11 +60,6 @@ class Replicas:
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def replicas() -> AsyncGenerator[Replicas]:
     """Two replicas, of which the module's last test stops one."""
     api, *ports = (free_port() for _ in range(3))
@@ -108,7 +103,16 @@ async def test_an_mcp_task_is_known_to_every_replica(replicas: Replicas) -> None
     assert (await ask(other, "tasks/get", task_id))["status"] == "working"
     await ask(other, "tasks/cancel", task_id)
     for served in replicas.served:
-        assert await status(served, task_id) == "cancelled"
+        assert (await ended(served, task_id))["status"] == "cancelled"
+
+
+async def test_an_mcp_task_ends_with_the_tools_result_at_another_replica(replicas: Replicas) -> None:
+    one, other = replicas.served
+    task_id = await replicas.start_task()
+    await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
+    found = await ended(other, task_id)
+    assert found["status"] == "completed"
+    assert found["result"]["structuredContent"]["status"] == "SUCCEEDED"
 
 
 async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Replicas) -> None:
@@ -149,9 +153,9 @@ async def ask(served: Served, method: str, name: str, **params: object) -> Messa
     return json.loads(line)["result"]
 
 
-async def status(served: Served, task_id: str) -> str:
-    found: list[str] = []
-    with anyio.fail_after(5):
-        while not found or found[-1] == "working":
-            found.append((await ask(served, "tasks/get", task_id))["status"])
-    return found[-1]
+async def ended(served: Served, task_id: str) -> Message:
+    """The MCP task, once it is no longer at work."""
+    with anyio.fail_after(10):
+        while (found := await ask(served, "tasks/get", task_id))["status"] == "working":
+            pass
+    return found

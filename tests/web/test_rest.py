@@ -52,13 +52,7 @@ def _key(name: str) -> SecretStr | None:
 
 
 class Desk:
-    """A server for callers who each have a Runway API of their own.
-
-    Attributes:
-        url: Where it is.
-        http: What asks it.
-        apis: The transport that answers each caller, by name; a sandbox where none is set.
-    """
+    """A server for callers who each have a Runway API of their own, by name: a sandbox where none is set."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -97,11 +91,6 @@ async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[De
     )
     async with desk.http, served(app) as desk.url:
         yield desk
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 HEARD: list[str] = []
