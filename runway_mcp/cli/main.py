@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,7 +30,7 @@ COMMANDS = {
 
 
 def run() -> NoReturn:
-    """Be the process `runway-mcp`: from its first moment, a stop signal ends it with exit code 0."""
+    """Be the process `runway-mcp`. A stop signal ends it with exit code 0 at any time."""
     end_on_stop_signal()
     _open_standard_descriptors()
     code = main()
@@ -38,7 +39,7 @@ def run() -> NoReturn:
 
 
 def _open_standard_descriptors() -> None:
-    """Give 0, 1 and 2 to the null device where they are closed, lest something else gets their numbers."""
+    # Nothing else may get the numbers 0, 1 and 2 where they are closed.
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -54,17 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command, arguments = (
-        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in COMMANDS else ("", arguments)
-    )
     try:
-        match command:
-            case "demo":
-                return _demo(arguments)
-            case "token":
-                return _token(arguments)
-            case "sandbox":
-                return _sandbox(arguments)
+        match arguments:
+            case ["demo", *rest]:
+                return _demo(rest)
+            case ["token", *rest]:
+                return _token(rest)
+            case ["sandbox", *rest]:
+                return _sandbox(rest)
             case _:
                 return _serve(arguments)
     except UsageError as error:
@@ -81,38 +79,32 @@ def _serve(arguments: Sequence[str]) -> int:
     redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets, request_id=current_id)
     from runway_mcp.wiring.core import build_core, extra
 
-    finish = _nothing
     try:
-        if settings.tracing:
-            with extra("tracing"):
-                from runway_mcp.observability.tracing import start_tracing
-            finish = start_tracing()
-        core = build_core(settings, redaction.hide)
-        if settings.transport == "stdio":
-            from runway_mcp.mcp_server.stdio import serve_stdio
+        with ExitStack() as stack:
+            if settings.tracing:
+                with extra("tracing"):
+                    from runway_mcp.observability.tracing import start_tracing
+                stack.callback(start_tracing())
+            core = build_core(settings, redaction.hide)
+            if settings.transport == "stdio":
+                from runway_mcp.mcp_server.stdio import serve_stdio
 
-            return _run(partial(serve_stdio, core.server))
-        from runway_mcp.wiring.http import build_http
+                return _run(partial(serve_stdio, core.server))
+            from runway_mcp.wiring.http import build_http
 
-        served = build_http(settings, find_key, core)
-        return _serve_http(
-            served.app,
-            settings.host,
-            settings.port,
-            f"MCP over streamable HTTP at {{}}{settings.path}",
-            stop=served.stop,
-            proxies=settings.trusted_proxy,
-            as_json=settings.log_format == "json",
-            reread=served.reread,
-        )
+            served = build_http(settings, find_key, core)
+            return _serve_http(
+                served.app,
+                settings.host,
+                settings.port,
+                f"MCP over streamable HTTP at {{}}{settings.path}",
+                stop=served.stop,
+                proxies=settings.trusted_proxy,
+                as_json=settings.log_format == "json",
+                reread=served.reread,
+            )
     except SettingsError as error:
         raise UsageError(str(error)) from None
-    finally:
-        finish()
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _token(arguments: Sequence[str]) -> int:

@@ -27,19 +27,12 @@ class Health:
         runway: The result of the last request to Runway.
     """
 
-    def __init__(self, stop: GracefulShutdown, *, missing: str | None = None) -> None:
-        """Take what readiness depends on.
-
-        Args:
-            stop: The server's shutdown.
-            missing: Which setting is missing; None if they are complete.
-        """
+    def __init__(self, stop: GracefulShutdown, *, missing_setting: str | None = None) -> None:
         self.runway: RunwayState = "unknown"
         self._stop = stop
-        self._missing = missing
+        self._missing = missing_setting
 
     def routes(self) -> list[Route]:
-        """Return the two routes."""
         return [Route("/healthz", self._alive, methods=["GET"]), Route("/readyz", self._ready, methods=["GET"])]
 
     def observe(self, _endpoint: str, status: int | None, _seconds: float) -> None:

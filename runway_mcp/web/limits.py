@@ -1,16 +1,13 @@
 """The limit on concurrent requests of one caller, so that none takes all there is."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import ANONYMOUS
 from runway_mcp.web.error_response import error_response
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 
 class RequestLimit:
@@ -43,6 +40,6 @@ class RequestLimit:
                 del self._in_flight[who]
 
 
-def _who(scope: Scope) -> "Hashable":
+def _who(scope: Scope) -> Hashable:
     caller = RequestRecord.from_scope(scope).caller
     return (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity

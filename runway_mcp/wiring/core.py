@@ -41,12 +41,9 @@ class Core:
     """What runs, whatever it is served over.
 
     Attributes:
-        callers: The use cases of each caller.
-        server: The MCP server.
-        local: Whose a request is that shows no access token.
-        tell: What hears of each request at its end.
-        observe: What hears of each request to Runway.
-        metrics: What is counted for Prometheus, where it is asked for.
+        local: The caller of requests without an access token.
+        tell: Called with the record of each request at its end.
+        observe: Called for each response of Runway.
     """
 
     callers: CallerRegistry
@@ -82,7 +79,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         connect,
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=_history_file(settings),
+        history=None if settings.sandbox else _state_dir(settings) / HISTORY,
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
@@ -98,11 +95,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, tell, observe, metrics)
-
-
-def _history_file(settings: Settings) -> Path | None:
-    """Where what is started is written down; what the sandbox in this process starts is gone with it."""
-    return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
 def _approvals_key(settings: Settings) -> bytes | None:
@@ -128,7 +120,7 @@ def _state_dir(settings: Settings) -> Path:
 
 @contextmanager
 def extra(name: str) -> Generator[None]:
-    """Say what to install where what an option imports is not there; the extra bears the option's name."""
+    """Say what to install if an import of the option `name` is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -139,7 +131,6 @@ def extra(name: str) -> Generator[None]:
 
 
 def _toolsets(names: str) -> list[Toolset]:
-    """The toolsets that are named, each once and in that order."""
     wanted = list(dict.fromkeys(filter(None, (name.strip() for name in names.split(",")))))
     if not wanted or not TOOLSETS.keys() >= set(wanted):
         raise SettingsError(
@@ -149,7 +140,6 @@ def _toolsets(names: str) -> list[Toolset]:
 
 
 def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
-    """What carries requests to the sandbox inside this process, where it is asked for."""
     if not settings.sandbox:
         return None
     import httpx2
@@ -165,16 +155,19 @@ def _connect(
     hide: Callable[[str], None],
     observe: Sequence[OnApiResponse],
 ) -> Connect:
-    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
-
-    The log is told to `hide` each key, and `observe` hears of each request.
-    """
-
-    def hear(endpoint: str, status: int | None, seconds: float) -> None:
+    def observe_all(endpoint: str, status: int | None, seconds: float) -> None:
         for one in observe:
             one(endpoint, status, seconds)
 
     def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        if sandbox is not None:
+            return open_client(
+                api_key=SANDBOX_KEY,
+                base_url=SANDBOX_URL,
+                api_version=settings.api_version,
+                transport=sandbox,
+                observe=observe_all,
+            )
         if caller.key is not None:
             hide(caller.key.get_secret_value())
         return open_client(
@@ -183,15 +176,7 @@ def _connect(
             api_version=settings.api_version,
             ca_file=settings.ca_file,
             missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
-            observe=hear if observe else None,
+            observe=observe_all,
         )
 
-    if sandbox is None:
-        return connect
-    return lambda _: open_client(
-        api_key=SANDBOX_KEY,
-        base_url=SANDBOX_URL,
-        api_version=settings.api_version,
-        transport=sandbox,
-        observe=hear if observe else None,
-    )
+    return connect

@@ -23,13 +23,7 @@ from runway_mcp.wiring.core import Core
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served over HTTP.
-
-    Attributes:
-        app: The ASGI app.
-        stop: Its graceful shutdown.
-        reread: Reads the operator's files again; None if there are none.
-    """
+    """What is served over HTTP. `reread` reads the operator's files again, if there are any."""
 
     app: ASGIApp
     stop: GracefulShutdown
@@ -43,8 +37,11 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         SettingsError: A file of tokens or tenants can't be used.
     """
     core.callers.shutdown_seconds = LAST_SECONDS
-    stop = GracefulShutdown(end=core.callers.end_waits, changes=lambda: core.callers.background_tasks)
-    health = _health(settings, stop)
+    stop = GracefulShutdown(changes=lambda: core.callers.background_tasks)
+    stop.ends.append(core.callers.end_waits)
+    needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
+    missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
+    health = Health(stop, missing_setting=missing)
     core.observe.append(health.observe)
     authentication = authentication_of(settings, find_key)
     routes = _rest(settings, core.callers, authentication)
@@ -71,12 +68,6 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
 
         app = continued(app)
     return Served(app, stop, authentication and authentication.reread)
-
-
-def _health(settings: Settings, stop: GracefulShutdown) -> Health:
-    needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
-    missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
-    return Health(stop, missing=missing)
 
 
 def _rest(settings: Settings, callers: CallerRegistry, authentication: Authentication | None) -> list[BaseRoute]:

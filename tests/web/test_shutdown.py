@@ -248,10 +248,7 @@ async def whence(scope: Scope, _receive: Receive, send: Send) -> None:
 async def test_only_a_trusted_proxy_says_whence_a_request_came(proxies: tuple[str, ...], found: list[str]) -> None:
     """From anyone else the headers have no effect; what a client put there itself counts for nothing."""
     forwarded = {"X-Forwarded-For": "198.51.100.7, 192.0.2.9", "X-Forwarded-Proto": "https"}
-    async with (
-        served_here(whence, *proxies) as (port, _),
-        httpx2.AsyncClient(trust_env=False, verify=NO_TRUST) as http,
-    ):
+    async with served_here(whence, *proxies) as (port, _), httpx2.AsyncClient(trust_env=False, verify=NO_TRUST) as http:
         answer = await http.get(f"http://127.0.0.1:{port}/", headers=forwarded)
     assert answer.json() == found
 

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, SecretStr, StrictBool, 
 
 from runway_mcp.web.auth.jwks import UNAVAILABLE
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
-from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
-from runway_mcp.web.auth.verifier import VerifierUnavailableError
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims, VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -49,17 +48,7 @@ class _Cached:
 
 
 class Introspection:
-    """Asks the authorization server about tokens.
-
-    Args:
-        server: The authorization server of the tokens.
-        url: Its introspection endpoint.
-        audience: What tokens must have been issued for.
-        client_id: This server's client ID there.
-        client_secret: This server's client secret there.
-        max_cached: How many answers are cached, the latest ones.
-        clock: Monotonic seconds.
-    """
+    """Asks the introspection endpoint `url` about tokens; the latest `max_cached` answers are kept."""
 
     def __init__(
         self,
@@ -91,8 +80,7 @@ class Introspection:
             VerifierUnavailableError: The authorization server can't be asked.
         """
         digest = sha256(token.encode()).digest()
-        lock = self._locks.setdefault(digest, anyio.Lock())
-        async with lock:
+        async with self._locks.setdefault(digest, anyio.Lock()):
             found = self._cached.get(digest)
             if found is None or self._clock() >= found.until:
                 found = await self._ask(token)

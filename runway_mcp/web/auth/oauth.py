@@ -13,8 +13,7 @@ from pydantic import SecretStr, ValidationError
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth.introspection import Introspection
 from runway_mcp.web.auth.jwks import Jwks
-from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
-from runway_mcp.web.auth.verifier import CallerToken
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, CallerToken, TokenClaims
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +29,6 @@ class OAuthVerifier:
 
     Args:
         issuer: Its issuer URL, exactly as it writes it.
-        audience: What tokens must have been issued for.
-        jwks: Its signing keys.
         key_of: Returns the Runway key of a caller by issuer and subject, or None.
         introspection: Looks up opaque tokens; without it they are refused.
     """

@@ -16,13 +16,7 @@ Text = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,255}", "must be 1 to 255 cha
 
 
 class TenantEntry(BaseModel):
-    """One `[[tenant]]` of the file.
-
-    Attributes:
-        issuer: The issuer URL, as in the tokens' `iss`.
-        subject: The caller, as in the tokens' `sub`.
-        runway_key_env: The environment variable that holds their Runway key.
-    """
+    """One `[[tenant]]` of the file, by the `iss` and `sub` of the caller's tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -32,12 +26,7 @@ class TenantEntry(BaseModel):
 
 
 class Tenants:
-    """The Runway keys of callers by issuer and subject.
-
-    Args:
-        path: The file; None if nobody has a key of their own.
-        keys: The Runway keys that its entries name, and the shared one.
-        clock: Monotonic seconds.
+    """The Runway keys of callers by issuer and subject. Without a file nobody has a key of their own.
 
     Raises:
         ReloadingFileError: The file can't be used.
@@ -53,7 +42,6 @@ class Tenants:
         return own.get((issuer, subject), self._keys.shared)
 
     def reread(self) -> None:
-        """Read the file now."""
         if self._file:
             self._file.reread()
 

@@ -1,13 +1,14 @@
-"""The claims of an access token that an authorization server issued, once the token is known to hold."""
+"""What is known of an access token once it is verified: its claims and its caller."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, BaseModel, Field, FiniteFloat
+from mcp.server.auth.provider import AccessToken
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, FiniteFloat
 
-from runway_mcp.tasks.callers import SCOPES
+from runway_mcp.tasks.callers import SCOPES, Caller
 
 LEEWAY_SECONDS = 30
 """How far the authorization server's clock may be from ours."""
@@ -17,9 +18,7 @@ class TokenClaims(BaseModel):
     """The claims that a JWT (RFC 9068) and an introspection response (RFC 7662) share.
 
     Attributes:
-        sub: The subject.
-        scope: The scopes, separated by spaces.
-        scp: The same under the name that some authorization servers use.
+        scp: The scopes, under the name that some authorization servers use.
         exp: When the token expires, in UNIX seconds.
     """
 
@@ -42,11 +41,7 @@ class TokenClaims(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The URL that tokens for this server are issued for (RFC 8707).
-
-    Attributes:
-        url: As the operator wrote it.
-    """
+    """The URL that tokens for this server are issued for (RFC 8707), as the operator wrote it."""
 
     url: str
 
@@ -59,3 +54,29 @@ class Audience:
     def is_among(self, audiences: str | Iterable[str]) -> bool:
         """Whether a token with this `aud` was issued for this server."""
         return not self.spellings.isdisjoint({audiences} if isinstance(audiences, str) else audiences)
+
+
+class CallerToken(AccessToken):
+    """A verified access token with its caller. The token itself is not kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str = Field(exclude=True, repr=False)
+    caller: Caller = Field(exclude=True, repr=False)
+
+    @classmethod
+    def of(cls, caller: Caller, expires_at: int | None = None) -> "CallerToken":
+        """Return the token of a caller, which stops counting at `expires_at`, in UNIX seconds."""
+        return cls(
+            token="",
+            client_id=caller.subject,
+            scopes=sorted(caller.scopes),
+            subject=caller.subject,
+            expires_at=expires_at,
+            claims={"iss": caller.issuer} if caller.issuer else None,
+            caller=caller,
+        )
+
+
+class VerifierUnavailableError(Exception):
+    """A token can't be verified now. The message goes to the caller."""

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.auth.verifier import CallerToken, VerifierUnavailableError
+from runway_mcp.web.auth.token_claims import CallerToken, VerifierUnavailableError
 from runway_mcp.web.shutdown import InFlightRequest
 
 logger = logging.getLogger(__name__)
@@ -41,11 +41,6 @@ class TokenWatch:
 
     Streams are cut off, and waits return their tasks as they stand. Everything else ends within a minute by itself,
     and what may already have changed something is never cut off.
-
-    Args:
-        verifier: Verifies tokens.
-        end_waits: Ends the waits of a caller.
-        seconds: How often tokens are verified.
     """
 
     def __init__(
@@ -67,7 +62,6 @@ class TokenWatch:
             self._open.discard(request)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
         while True:
             await anyio.sleep(self._seconds)
             requests: defaultdict[SecretStr, list[_Open]] = defaultdict(list)
