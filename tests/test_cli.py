@@ -74,14 +74,6 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert "key_secret" not in captured.err
 
 
-def test_arguments_come_from_the_process_by_default(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["runway-mcp", "--nonsense"])
-    assert main() == 2
-    assert "--nonsense" in capsys.readouterr().err
-
-
 def test_importing_the_package_does_nothing_and_loads_little() -> None:
     """The package's own import brings none of the heavy libraries."""
     code = (
@@ -114,7 +106,7 @@ def test_the_sandbox_is_served_to_any_client() -> None:
         assert server.stderr.read() == ""
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
 def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -> None:
     """Nothing else gets their numbers: the server ends, as its input does, with exit code 0."""
     command = f"exec '{sys.executable}' -m runway_mcp --sandbox {closed}"

@@ -173,15 +173,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _authentication_is_complete(self) -> Self:
-        needed = {"token": ("tokens_file",), "oauth": ("oauth_issuer", "oauth_audience")}
-        for name in needed.get(self.auth, ()):
-            if getattr(self, name) is None:
-                raise ValueError(f"{place('auth')}: {self.auth} needs {place(name)}")
-        of_mode = {**needed, "oauth": (*needed["oauth"], "oauth_introspection_url", "tenants_file")}
-        for mode, names in of_mode.items():
-            for name in names:
-                if self.auth != mode and getattr(self, name) is not None:
-                    raise ValueError(f"{place(name)}: it goes with --auth {mode}")
+        needed = {"tokens_file": "token", "oauth_issuer": "oauth", "oauth_audience": "oauth"}
+        for name, mode in (needed | {"oauth_introspection_url": "oauth", "tenants_file": "oauth"}).items():
+            is_set = getattr(self, name) is not None
+            if self.auth == mode and name in needed and not is_set:
+                raise ValueError(f"{place('auth')}: {mode} needs {place(name)}")
+            if self.auth != mode and is_set:
+                raise ValueError(f"{place(name)}: it goes with --auth {mode}")
         return self
 
 

@@ -44,12 +44,12 @@ def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
     from runway_mcp.web.auth.oauth import OAuthVerifier
     from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
     from runway_mcp.web.auth.tenants import Tenants
-    from runway_mcp.web.auth.token_claims import Audience
+    from runway_mcp.web.auth.token_claims import audience_spellings
 
     issuer, resource = settings.oauth_issuer, settings.oauth_audience
     assert issuer and resource  # noqa: S101, PT018 - the settings see to it
     server = OidcDiscovery(issuer, trust=partial(trust, settings.ca_file))
-    audience = Audience(resource)
+    audiences = audience_spellings(resource)
     introspection = None
     if settings.oauth_introspection_url:
         if settings.oauth_client_id is None or settings.oauth_client_secret is None:
@@ -59,10 +59,10 @@ def _by_oauth(settings: Settings, keys: RunwayKeys) -> Authentication:
         introspection = Introspection(
             server,
             settings.oauth_introspection_url,
-            audience,
+            audiences,
             client_id=settings.oauth_client_id,
             client_secret=settings.oauth_client_secret,
         )
     tenants = Tenants(settings.tenants_file, keys)
-    verifier = OAuthVerifier(issuer, audience, jwks=Jwks(server), key_of=tenants.key_of, introspection=introspection)
+    verifier = OAuthVerifier(issuer, audiences, jwks=Jwks(server), key_of=tenants.key_of, introspection=introspection)
     return Authentication(verifier, issuer, resource, tenants.reread)

@@ -12,6 +12,7 @@ from runway_mcp.config.sources import find_key_in, load
 from runway_mcp.config.values import is_loopback
 
 KEY = "key_0123456789abcdef0123456789abcdef"
+OAUTH_URLS = ("issuer", "audience", "introspection_url")
 
 
 @pytest.fixture(autouse=True)
@@ -103,47 +104,38 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("base_url", "api.dev.runwayml.com", "must be a URL"),
-        ("base_url", "ftp://api.example", "must be a URL"),
-        ("base_url", "https://", "must be a URL"),
+        *(
+            ("base_url", url, "must be a URL")
+            for url in ("api.example", "ftp://api.example", "https://", "https://é.com")
+        ),
         ("base_url", "http://api.example", "unencrypted"),
         ("base_url", "https://user:secret@api.example", "no user name"),
         ("base_url", "https://api.example/?a=b", "no user name"),
         ("base_url", "https://api.example/v1/", "must not end with /v1"),
         ("base_url", "https://[::1", "--base-url"),
         ("base_url", "http://other.localhost", "unencrypted"),
-        ("base_url", "https://api.example:99999", "a port only from 1 to 65535"),
-        ("base_url", "https://api.example:0", "a port only from 1 to 65535"),
-        ("base_url", "https://api example", "no space"),
-        ("base_url", " https://api.example", "no space"),
-        ("base_url", "https://exämple.com", "must be a URL"),
+        *(("base_url", f"https://api.example:{port}", "a port only from 1 to 65535") for port in (0, 99999)),
+        *(("base_url", url, "no space") for url in ("https://api example", " https://api.example")),
         ("base_url", "https://api.example/../..", "no . or .."),
         ("ca_file", __file__, "no certificates"),
         ("api_version", "latest", "must look like 2024-11-06"),
         ("ca_file", "/nowhere/at/all.pem", "--ca-file"),
         ("transport", "sse", "'stdio' or 'streamable-http'"),
         ("host", "0.0.0.0", "without authentication"),
-        ("host", "example.com", "without authentication"),
+        *(("host", host, "without authentication") for host in ("::", "192.0.2.1", "example.com")),
         ("port", "0", "--port"),
-        ("port", "http", "--port"),
         ("path", "mcp", "must look like /mcp"),
-        ("path", "/a b", "must look like /mcp"),
-        ("path", "/../x", "must look like /mcp"),
-        ("path", "/a//b", "must look like /mcp"),
+        *(("path", path, "must look like /mcp") for path in ("/a b", "/../x", "/a//b")),
         pytest.param("path", "/" + "a" * 10_000 + "!", "must look like /mcp", id="a pattern that backtracks"),
         ("log_level", "loud", "--log-level"),
         ("sandbox_speed", "nan", "--sandbox-speed"),
-        ("sandbox_speed", "-1", "--sandbox-speed"),
         ("read_only", "perhaps", "--read-only"),
         ("auth", "password", "'none', 'token' or 'oauth'"),
         ("auth", "token", "for --transport streamable-http"),
         ("tokens_file", __file__, "it goes with --auth token"),
-        ("oauth_issuer", "https://id.example", "it goes with --auth oauth"),
-        ("oauth_audience", "https://mcp.example/mcp", "it goes with --auth oauth"),
-        ("oauth_introspection_url", "https://id.example/look", "it goes with --auth oauth"),
+        *((f"oauth_{name}", "https://id.example", "it goes with --auth oauth") for name in OAUTH_URLS),
         ("tenants_file", __file__, "it goes with --auth oauth"),
         ("oauth_issuer", "http://id.example", "must be an https:// URL"),
-        ("oauth_issuer", "id.example", "must be an https:// URL"),
         ("oauth_issuer", "https://id.example/?a=b", "no space, query or fragment"),
         ("allowed_host", "https://mcp.example", "must look like mcp.example.com"),
         ("allowed_origin", "mcp.example", "must look like https://app.example.com"),
@@ -151,7 +143,6 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("trusted_proxy", "proxy.example", "must be an address or a network"),
         ("max_concurrent_requests", "0", "--max-concurrent-requests"),
         ("max_concurrent_waits", "many", "--max-concurrent-waits"),
-        ("log_format", "xml", "--log-format"),
         ("metrics", "true", "for --transport streamable-http"),
     ],
 )

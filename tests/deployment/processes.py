@@ -54,7 +54,7 @@ class Deployment:
         self.token = ""
         self.replicas: list[Replica] = []
         self._ports = free_port(), free_port()
-        self._api = f"http://127.0.0.1:{free_port()}"
+        self.api = f"http://127.0.0.1:{free_port()}"
         self._proxy = free_port()
         self.url = f"https://{DOMAIN}:{self._proxy}"
 
@@ -70,7 +70,7 @@ class Deployment:
     async def running(self) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             self.token = await self._make_token()
-            port = self._api.rpartition(":")[2]
+            port = self.api.rpartition(":")[2]
             await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3"))
             for port in self._ports:
                 self.replicas.append(Replica(port, await stack.enter_async_context(self.serving(port))))
@@ -86,7 +86,7 @@ class Deployment:
             *("--transport=streamable-http", f"--port={port}", "--auth=token", "--allow-shared-key"),
             *(f"--tokens-file={self.folder / 'tokens.toml'}", f"--allowed-host={DOMAIN}", "--trusted-proxy=127.0.0.1"),
             *("--log-format=json", "--log-level=info", "--metrics", "--poll-seconds=0.5"),
-            env={"RUNWAYML_BASE_URL": self._api, "RUNWAYML_API_SECRET": KEY},
+            env={"RUNWAYML_BASE_URL": self.api, "RUNWAYML_API_SECRET": KEY},
         )
 
     @asynccontextmanager
@@ -110,12 +110,6 @@ class Deployment:
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
         ):
             yield client
-
-    async def start_task(self) -> str:
-        body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
-        headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
-        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
-            return str((await http.post(f"{self._api}/v1/text_to_video", json=body)).json()["id"])
 
     async def waiting(self) -> list[Replica]:
         """The replicas that have a wait under way, by their metrics."""

@@ -3,15 +3,13 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from support.process import call, request
-from support.served import ERAS, Served, connection, headers_of, serving_http
+from support.served import ERAS, Served, connection, headers_of, serving_http, token_entry
 from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
@@ -31,7 +29,7 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Upstream, Served]]:
     """A server for two callers, whose calls get no answer from the API."""
     tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
-    write_tokens(tokens)
+    tokens.write_text("".join(token_entry(token, name, "runway:read") for name, token in TOKENS.items()), "utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(tokens), "--allow-shared-key")
     page = ("--allowed-origin", PAGE)
     limits = ("--max-concurrent-requests", str(MAX_REQUESTS), "--max-concurrent-waits", str(MAX_WAITS))
@@ -39,15 +37,6 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
         yield api, served
         await served.server.stop("SIGTERM")
         await served.server.ends_quietly(timeout=20)
-
-
-def write_tokens(path: Path) -> None:
-    entries = [
-        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\nscopes = ["runway:read"]\n'
-        for name, token in TOKENS.items()
-    ]
-    path.write_text("\n".join(entries), "utf-8")
-    path.chmod(0o600)
 
 
 def bearer(name: str) -> dict[str, str]:
@@ -128,11 +117,18 @@ async def test_no_body_is_read_without_need(limited: tuple[Upstream, Served], he
 
 
 async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[Upstream, Served]) -> None:
-    """Its browser's preflight carries no token, and it can read why its request was refused."""
+    """Its preflight allows every header of MCP's clients, but no cookies, and it can read why it was refused."""
     _, served = limited
-    asked = (("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization"))
-    allowed = await served.ask("OPTIONS", "/mcp", ("Origin", PAGE), *asked)
-    assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (200, "authorization")
+    wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
+    for method in ("GET", "POST", "DELETE"):
+        asked = (("Access-Control-Request-Method", method), ("Access-Control-Request-Headers", wanted))
+        answer = await served.ask("OPTIONS", "/mcp", ("Origin", PAGE), *asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert answer.headers["access-control-allow-headers"] == wanted
+        assert method in answer.headers["access-control-allow-methods"]
+        assert "access-control-allow-credentials" not in answer.headers
+        assert "Origin" in answer.headers["vary"]
     refused = await served.post(request(1, "tools/list"), Origin=PAGE)
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, PAGE)
     assert "www-authenticate" in refused.headers

@@ -24,7 +24,7 @@ from runway_mcp.web.auth.introspection import (
 from runway_mcp.web.auth.jwks import Jwks
 from runway_mcp.web.auth.oauth import OAuthVerifier
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
-from runway_mcp.web.auth.token_claims import Audience
+from runway_mcp.web.auth.token_claims import audience_spellings
 
 US = "https://mcp.example/mcp"
 
@@ -35,7 +35,7 @@ def introspection_of(
     return Introspection(
         OidcDiscovery(server.issuer, trust=lambda: trust(None), seconds=60),
         server.introspection,
-        Audience(US),
+        audience_spellings(US),
         client_id=CLIENT_ID,
         client_secret=SecretStr(secret),
         max_cached=max_cached,
@@ -47,7 +47,7 @@ async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer
     """As a signed one does; of those, none is ever looked up."""
     verifier = OAuthVerifier(
         server.issuer,
-        Audience(US),
+        audience_spellings(US),
         jwks=Jwks(OidcDiscovery(server.issuer, trust=lambda: trust(None))),
         key_of=lambda _issuer, _subject: None,
         introspection=introspection_of(server),

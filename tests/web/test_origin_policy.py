@@ -76,24 +76,6 @@ async def test_a_header_that_says_two_things_is_400(headers: list[tuple[str, str
             assert (await reader.read()).startswith(b"HTTP/1.1 400")
 
 
-async def test_a_page_that_is_allowed_may_ask_before_it_has_a_token(served: Served) -> None:
-    wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
-    for method in ("GET", "POST", "DELETE"):
-        answer = await served.ask(
-            "OPTIONS",
-            "/mcp",
-            ("Origin", PAGE),
-            ("Access-Control-Request-Method", method),
-            ("Access-Control-Request-Headers", wanted),
-        )
-        assert answer.status_code == 200
-        assert answer.headers["access-control-allow-origin"] == PAGE
-        assert answer.headers["access-control-allow-headers"] == wanted
-        assert method in answer.headers["access-control-allow-methods"]
-        assert "access-control-allow-credentials" not in answer.headers
-        assert "Origin" in answer.headers["vary"]
-
-
 async def test_a_page_that_is_allowed_reads_what_clients_need(served: Served) -> None:
     for answer in (
         await served.post(request(1, "tools/list"), Origin=PAGE),

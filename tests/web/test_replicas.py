@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.process import KEY, META, Message, Server, running
-from support.served import NO_TRUST, Served, free_port
+from support.served import NO_TRUST, Served, free_port, start_task
 
 from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
@@ -41,7 +41,7 @@ class Replicas:
     """Server processes that call one simulated API."""
 
     def __init__(self, api: str, *served: Served) -> None:
-        self._api = api
+        self.api = api
         self.served = served
 
     @asynccontextmanager
@@ -51,12 +51,6 @@ class Replicas:
             Client(streamable_http_client("http://127.0.0.1/mcp", http_client=http), mode=mode) as client,
         ):
             yield client
-
-    async def start_task(self) -> str:
-        body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
-        headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
-        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
-            return str((await http.post(f"{self._api}/v1/text_to_video", json=body)).json()["id"])
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +91,7 @@ async def test_every_tool_works_wherever_each_request_goes(
 
 async def test_an_mcp_task_is_known_to_every_replica(replicas: Replicas) -> None:
     one, other = replicas.served
-    task_id = await replicas.start_task()
+    task_id = await start_task(replicas.api)
     made = await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
     assert (made["resultType"], made["taskId"], made["status"]) == ("task", task_id, "working")
     assert (await ask(other, "tasks/get", task_id))["status"] == "working"
@@ -108,7 +102,7 @@ async def test_an_mcp_task_is_known_to_every_replica(replicas: Replicas) -> None
 
 async def test_an_mcp_task_ends_with_the_tools_result_at_another_replica(replicas: Replicas) -> None:
     one, other = replicas.served
-    task_id = await replicas.start_task()
+    task_id = await start_task(replicas.api)
     await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
     found = await ended(other, task_id)
     assert found["status"] == "completed"
@@ -117,7 +111,7 @@ async def test_an_mcp_task_ends_with_the_tools_result_at_another_replica(replica
 
 async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Replicas) -> None:
     """The one that stops returns the task as it stands, and the next call ends the wait at the other."""
-    task_id = await replicas.start_task()
+    task_id = await start_task(replicas.api)
     seen = anyio.Event()
     results: list[CallToolResult] = []
 

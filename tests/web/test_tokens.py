@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 from support.process import KEY, Message, call, request
 from support.served import Served, headers_of, serving_http
+from support.served import token_entry as entry
 from support.serving import authorized
 from support.upstream import TASK_ID, Upstream, reply, task, upstream
 from support.waiting import Clock, until
@@ -38,13 +39,6 @@ def find(variable: str) -> SecretStr | None:
     if variable == "BROKEN_KEY":
         raise ValueError("the API key holds a space")
     return KEYS.get(variable)
-
-
-def entry(token: str, name: str, *scopes: str, key: str = "") -> str:
-    digest = sha256(token.encode()).hexdigest()
-    listed = ", ".join(f'"{scope}"' for scope in scopes or SCOPES)
-    own = f'runway_key_env = "{key}"\n' if key else ""
-    return f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = [{listed}]\n{own}'
 
 
 def write(path: Path, text: str) -> None:

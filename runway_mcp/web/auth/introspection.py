@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, SecretStr, StrictBool, 
 
 from runway_mcp.web.auth.jwks import UNAVAILABLE
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
-from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims, VerifierUnavailableError
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, TokenClaims, VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Introspection:
         self,
         server: OidcDiscovery,
         url: str,
-        audience: Audience,
+        audiences: frozenset[str],
         *,
         client_id: str,
         client_secret: SecretStr,
@@ -63,7 +63,7 @@ class Introspection:
     ) -> None:
         self._server = server
         self._url = url
-        self._audience = audience
+        self._audiences = audiences
         self._client_id = client_id
         self._client_secret = client_secret
         self._max_cached = max_cached
@@ -118,7 +118,7 @@ class Introspection:
         holds = (
             answer.active
             and answer.iss in {None, self._server.issuer}
-            and self._audience.is_among(answer.aud)
+            and not self._audiences.isdisjoint([answer.aud] if isinstance(answer.aud, str) else answer.aud)
             and (answer.nbf is None or answer.nbf <= time.time() + LEEWAY_SECONDS)
         )
         try:

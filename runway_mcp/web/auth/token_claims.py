@@ -1,7 +1,5 @@
 """What is known of an access token once it is verified: its claims and its caller."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from math import ceil
 from typing import Annotated
 
@@ -39,21 +37,13 @@ class TokenClaims(BaseModel):
         return None if self.exp is None else ceil(self.exp) + LEEWAY_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """The URL that tokens for this server are issued for (RFC 8707), as the operator wrote it."""
+def audience_spellings(url: str) -> frozenset[str]:
+    """Return the URL that tokens are issued for (RFC 8707), as written and as URLs are normalised.
 
-    url: str
-
-    @property
-    def spellings(self) -> frozenset[str]:
-        """The URL as written and as URLs are normalised, each with a slash at its end and without."""
-        plain = {self.url.rstrip("/"), str(AnyHttpUrl(self.url)).rstrip("/")}
-        return frozenset(plain | {f"{url}/" for url in plain})
-
-    def is_among(self, audiences: str | Iterable[str]) -> bool:
-        """Whether a token with this `aud` was issued for this server."""
-        return not self.spellings.isdisjoint({audiences} if isinstance(audiences, str) else audiences)
+    Each stands with a slash at its end and without.
+    """
+    plain = {url.rstrip("/"), str(AnyHttpUrl(url)).rstrip("/")}
+    return frozenset(plain | {f"{spelling}/" for spelling in plain})
 
 
 class CallerToken(AccessToken):
