@@ -1,11 +1,9 @@
 """The command line, in the process: help, errors and what is composed."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from runway_mcp import __version__
@@ -82,28 +80,6 @@ def test_importing_the_package_does_nothing_and_loads_little() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert ran.stdout.strip() == ""
-
-
-def test_the_sandbox_is_served_to_any_client() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with subprocess.Popen(
-        [sys.executable, "-m", "runway_mcp", "sandbox", "--port", str(port), "--speed", "5"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stderr is not None
-        assert server.stderr.readline() == (
-            f"runway-mcp: Simulated Runway API: RUNWAYML_BASE_URL=http://127.0.0.1:{port} with any key\n"
-        )
-        reply = httpx2.get(
-            f"http://127.0.0.1:{port}/v1/organization",
-            headers={"Authorization": "Bearer any", "X-Runway-Version": "2024-11-06"},
-        )
-        assert reply.status_code == 200
-        server.terminate()
-        assert server.wait(5) == 0
-        assert server.stderr.read() == ""
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -196,13 +196,12 @@ def _serve_http(
         announce(where)
     else:
         print(f"runway-mcp: {where}", file=sys.stderr)
-    serve = partial(serve_http, app, listener, stop, proxies=proxies)
-    return _run(serve if reread is None else partial(_rereading, reread, serve))
 
+    async def serve() -> None:
+        with on_hangup(reread) if reread else nullcontext():
+            await serve_http(app, listener, stop, proxies=proxies)
 
-async def _rereading(reread: Callable[[], object], serve: Callable[[], Coroutine[object, object, None]]) -> None:
-    with on_hangup(reread):
-        await serve()
+    return _run(serve)
 
 
 def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:

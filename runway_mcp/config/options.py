@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _METAVARS = {
-    "max_credits_per_task": "CREDITS",
-    "max_credits_per_day": "CREDITS",
-    "confirm_over": "CREDITS",
-    "files_root": "FOLDER",
-    "state_dir": "FOLDER",
-    "oauth_issuer": "URL",
-    "oauth_audience": "URL",
-    "max_concurrent_requests": "N",
-    "max_concurrent_waits": "N",
+    **dict.fromkeys(("max_credits_per_task", "max_credits_per_day", "confirm_over"), "CREDITS"),
+    **dict.fromkeys(("files_root", "state_dir"), "FOLDER"),
+    **dict.fromkeys(("oauth_issuer", "oauth_audience"), "URL"),
+    **dict.fromkeys(("max_concurrent_requests", "max_concurrent_waits"), "N"),
 }
 """Placeholders in the help. Other settings take the last word of their name."""
 

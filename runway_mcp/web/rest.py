@@ -71,8 +71,11 @@ class _TaskEndpoint:
         try:
             response = await self._respond(Request(scope))
         except anyio.get_cancelled_exc_class():
+            is_change = _method(scope) == "DELETE"
+            text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
+            stopping = error_response(503, f"The server is stopping. {text}", retry=not is_change)
             with anyio.move_on_after(ANSWERING_SECONDS, shield=True):
-                await _stopping(is_change=_method(scope) == "DELETE")(scope, receive, send)
+                await stopping(scope, receive, send)
             raise
         await response(scope, receive, send)
 
@@ -92,7 +95,9 @@ class _TaskEndpoint:
         try:
             parsed = parse_task_id(task_id)
             context = await self._callers.of(record.caller)
-            return await (_remove if is_change else _get)(context, parsed)
+            if is_change:
+                return await _remove(context, parsed)
+            return JSONResponse(dict((await context.tasks.get(parsed)).data), headers=NO_STORE)
         except InvalidTaskIdError:
             return error_response(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError as error:
@@ -102,10 +107,6 @@ class _TaskEndpoint:
         except Exception:
             logger.exception("%s failed unexpectedly", record.method)
             return error_response(500, f"This failed through a fault of this server; its log says more. {_CHECK}")
-
-
-async def _get(context: CallerContext, task_id: TaskId) -> Response:
-    return JSONResponse(dict((await context.tasks.get(task_id)).data), headers=NO_STORE)
 
 
 async def _remove(context: CallerContext, task_id: TaskId) -> Response:
@@ -151,11 +152,6 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     retry = not is_change and isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
     return error_response(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=retry)
-
-
-def _stopping(*, is_change: bool) -> JSONResponse:
-    text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
-    return error_response(503, f"The server is stopping. {text}", retry=not is_change)
 
 
 def _method(scope: Scope) -> str:

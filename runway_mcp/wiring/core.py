@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,9 +49,9 @@ class Core:
     callers: CallerRegistry
     server: MCPServer[CallerContext]
     local: Caller
-    tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
-    observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
-    metrics: "Metrics | None" = None
+    tell: list[OnRequestEnd]
+    observe: list[OnApiResponse]
+    metrics: "Metrics | None"
 
 
 def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
@@ -74,9 +74,8 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
 
         tell.append(log_request)
     sandbox = _sandbox(settings)
-    connect = _connect(settings, sandbox, hide, observe)
     callers = CallerRegistry(
-        connect,
+        _connect(settings, sandbox, hide, observe),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=None if settings.sandbox else _state_dir(settings) / HISTORY,

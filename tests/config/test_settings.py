@@ -156,16 +156,22 @@ def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: 
     assert "secret" not in message
 
 
-@pytest.mark.parametrize("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000])
-def test_a_path_may_have_several_segments(path: str) -> None:
-    assert load({"path": path}).path == path
-
-
 @pytest.mark.parametrize(
-    "url", ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1/", "http://[::1]:9"]
+    ("name", "values"),
+    [
+        ("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000]),
+        (
+            "base_url",
+            ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1", "http://[::1]:9"],
+        ),
+    ],
 )
-def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
-    assert load({"base_url": url}).base_url == url.rstrip("/")
+def test_good_paths_and_urls_are_taken(name: str, values: list[str]) -> None:
+    assert [getattr(load({name: value}), name) for value in values] == values
+
+
+def test_a_base_url_loses_its_trailing_slash() -> None:
+    assert load({"base_url": "http://localhost:1/"}).base_url == "http://localhost:1"
 
 
 @pytest.mark.parametrize(

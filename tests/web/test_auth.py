@@ -13,12 +13,12 @@ from starlette.types import Message, Receive, Scope, Send
 from support.faulty import FaultyWire, faulty_client
 from support.process import call
 from support.served import headers_of
-from support.serving import served
+from support.serving import Names, served
 
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import (
     Authenticated,
@@ -37,18 +37,15 @@ US = "https://mcp.example/mcp"
 METADATA = "https://mcp.example/.well-known/oauth-protected-resource/mcp"
 
 
-class Names:
-    """A verifier for whom a token is its caller's name, but for three."""
-
+class Verifier(Names):
     async def verify_token(self, token: str) -> CallerToken | None:
         if token == "unavailable":
             raise VerifierUnavailableError("The authorization server can't be reached.")
-        scopes = {READ} if token == "reader" else {READ, WRITE}
-        caller = Caller(token, issuer=ISSUER, scopes=frozenset(scopes), key=SecretStr("key_secret"))
-        return None if token == "stranger" else CallerToken.of(caller)
+        return await super().verify_token(token)
 
 
-AUTHENTICATION = Authentication(Names(), ISSUER, US)
+VERIFIER = Verifier(ISSUER, lambda _: SecretStr("key_secret"))
+AUTHENTICATION = Authentication(VERIFIER, ISSUER, US)
 
 
 def refuse(scope: Scope) -> None:
@@ -149,11 +146,11 @@ async def test_the_metadata_needs_no_token_and_names_the_issuer_to_the_letter(ur
 
 
 async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
-    assert str(Authentication(Names(), ISSUER, "https://mcp.example").metadata_url) == (
+    assert str(Authentication(VERIFIER, ISSUER, "https://mcp.example").metadata_url) == (
         "https://mcp.example/.well-known/oauth-protected-resource"
     )
     for issuer in (ISSUER, f"{ISSUER}/", f"{ISSUER}/realms/one"):
-        [route] = Authentication(Names(), issuer, "https://mcp.example").routes()
+        [route] = Authentication(VERIFIER, issuer, "https://mcp.example").routes()
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(route.app), base_url="http://us") as http:
             found = (await http.get(route.path)).json()
         assert found["authorization_servers"] == [issuer]
@@ -161,7 +158,7 @@ async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
 
 
 async def test_without_an_authorization_server_nobody_is_sent_to_one() -> None:
-    plain = Authentication(Names())
+    plain = Authentication(VERIFIER)
     plain.reread()
     assert plain.routes() == []
     assert "resource_metadata" not in plain.forbidden(WRITE).headers["WWW-Authenticate"]
@@ -230,7 +227,7 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
 
 
 async def test_nothing_shows_a_token_or_key() -> None:
-    found = await Names().verify_token("ann")
+    found = await VERIFIER.verify_token("ann")
     assert found is not None
     assert found.subject == "ann"
     assert found.token == ""

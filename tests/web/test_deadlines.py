@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from support.served import connection
-from support.waiting import together, until
+from support.serving import served
+from support.waiting import together
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.tasks.callers import Caller
@@ -43,25 +43,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def hasty(app: ASGIApp, protocol: type[DeadlineProtocol] = Hasty) -> AsyncGenerator[int]:
-    config = uvicorn.Config(
-        HttpRequestMiddleware(app, LOCAL, ()),
-        http=protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.create_task(server.serve([listener]))
-        try:
-            await until(lambda: server.started, "uvicorn to start")
-            yield int(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            with anyio.move_on_after(5, shield=True):
-                await serving
+    async with served(HttpRequestMiddleware(app, LOCAL, ()), http=protocol, lifespan="off") as url:
+        yield int(url.rpartition(":")[2])
 
 
 async def exchange(port: int, pieces: list[bytes], pause: float = DEADLINE / 4) -> bytes:

@@ -65,7 +65,7 @@ async def replicas() -> AsyncGenerator[Replicas]:
             await stack.enter_async_context(running("--transport=streamable-http", f"--port={port}", env=env))
             for port in ports
         ]
-        await sandbox.logged("RUNWAYML_BASE_URL=")
+        await sandbox.logged(f"runway-mcp: Simulated Runway API: RUNWAYML_BASE_URL={url} with any key\n")
         for server in servers:
             await server.logged("MCP over streamable HTTP at ")
         yield Replicas(url, *map(Served, servers, ports))

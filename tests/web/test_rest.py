@@ -17,7 +17,7 @@ from runwayml.lib import polling
 from support.described import assert_described
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
-from support.serving import authorized, served
+from support.serving import Names, authorized, served
 from support.waiting import until
 
 from runway_mcp.api.client import RunwayClient, open_client
@@ -28,7 +28,7 @@ from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.auth import Authentication
 from runway_mcp.web.openapi import document
 from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.rest import task_route
@@ -37,14 +37,6 @@ RUNNING = SAMPLES["running"].id
 SCOPES = {"GET": READ, "DELETE": WRITE}
 DOCUMENT = document(SCOPES, authenticated=True, sandbox=False)
 TASK_RUNS = reply(200, task("RUNNING"))
-
-
-class Names:
-    """A verifier for whom a token is its caller's name: `reader` may only read, `writer` only write."""
-
-    async def verify_token(self, token: str) -> CallerToken | None:
-        scopes = {"reader": {READ}, "writer": {WRITE}}.get(token, {READ, WRITE})
-        return None if token == "stranger" else CallerToken.of(Caller(token, scopes=frozenset(scopes), key=_key(token)))
 
 
 def _key(name: str) -> SecretStr | None:
@@ -79,7 +71,7 @@ class Desk:
 async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[Desk]:
     desk = Desk()
     callers = CallerRegistry(desk.connect, poll_seconds=0.05)
-    authentication = Authentication(Names())
+    authentication = Authentication(Names(key_of=_key))
     app = build_app(
         build_server(callers, toolsets=[CAPABILITY], local=ANONYMOUS),
         origin_policy=OriginPolicy(),

@@ -59,7 +59,10 @@ class OidcDiscovery:
         """
         try:
             with anyio.fail_after(self.seconds):
-                return await self._discover()
+                url = await self._jwks_uri()
+                return _KeySet.model_validate_json(await self.ask("GET", url)).keys
+        except ValidationError:
+            raise OidcDiscoveryError(f"{self.issuer} has no usable key set") from None
         except TimeoutError:
             raise OidcDiscoveryError(f"{self.issuer} did not answer in time") from None
 
@@ -96,7 +99,7 @@ class OidcDiscovery:
             raise OidcDiscoveryError(f"{url} answered {response.status_code}", response.status_code)
         return bytes(body)
 
-    async def _discover(self) -> list[JsonValue]:
+    async def _jwks_uri(self) -> str:
         reasons: list[str] = []
         for url in _metadata_urls(self.issuer):
             try:
@@ -111,14 +114,8 @@ class OidcDiscovery:
                 elif not _is_safe(metadata.jwks_uri):
                     reasons.append(f"{url} names a jwks_uri that is not https")
                 else:
-                    return await self._keys(metadata.jwks_uri)
+                    return metadata.jwks_uri
         raise OidcDiscoveryError("; ".join(reasons))
-
-    async def _keys(self, url: str) -> list[JsonValue]:
-        try:
-            return _KeySet.model_validate_json(await self.ask("GET", url)).keys
-        except ValidationError:
-            raise OidcDiscoveryError(f"{url} is no key set") from None
 
 
 def _metadata_urls(issuer: str) -> list[str]:
