@@ -142,6 +142,7 @@ def _sandbox(arguments: Sequence[str]) -> int:
     from runway_mcp.config.values import is_loopback
     from runway_mcp.observability import logs
     from runway_mcp.sandbox import Fault, create_app
+    from runway_mcp.web.shutdown import GracefulShutdown
 
     parser = Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
     host = option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
@@ -158,8 +159,10 @@ def _sandbox(arguments: Sequence[str]) -> int:
     )
     options = parser.parse(arguments)
     logs.configure("warning")
-    app = create_app(speed=options.speed, faults=options.fault)
-    return _serve_http(app, options.host, options.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+    stop = GracefulShutdown()
+    app = stop.guard(create_app(speed=options.speed, faults=options.fault))
+    announcement = "Simulated Runway API: RUNWAYML_BASE_URL={} with any key"
+    return _serve_http(app, options.host, options.port, announcement, stop=stop)
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -177,7 +180,7 @@ def _serve_http(
     port: int,
     announcement: str,
     *,
-    stop: "GracefulShutdown | None" = None,
+    stop: "GracefulShutdown",
     proxies: Sequence[str] = (),
     as_json: bool = False,
     reread: Callable[[], object] | None = None,

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 NO_STORE = {"Cache-Control": "no-store"}
-NO_RETRY = {"X-Should-Retry": "false"}
 
 
 class Issue(TypedDict, total=False):
@@ -31,7 +30,7 @@ def error_response(
     `error` says what happened and whether anything was changed. With `retry` a program may repeat the request by
     itself, after `retry_after` seconds.
     """
-    headers = NO_STORE | ({} if retry else NO_RETRY)
+    headers = NO_STORE | ({} if retry else {"X-Should-Retry": "false"})
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
     body: dict[str, object] = {"error": error}

@@ -61,15 +61,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve_http(
-    app: ASGIApp, listener: socket.socket, stop: GracefulShutdown | None = None, *, proxies: Sequence[str] = ()
+    app: ASGIApp, listener: socket.socket, stop: GracefulShutdown, *, proxies: Sequence[str] = ()
 ) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM.
 
     `stop` already guards the app's requests. The X-Forwarded-For and -Proto headers of `proxies` are trusted.
     """
-    if stop is None:
-        stop = GracefulShutdown()
-        app = stop.guard(app)
     config = uvicorn.Config(
         app,
         http=DeadlineProtocol,

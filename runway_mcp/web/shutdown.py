@@ -99,12 +99,6 @@ class InFlightRequest:
         self._has_begun = False
         self._has_ended = False
 
-    @classmethod
-    def from_scope(cls, scope: Scope) -> "InFlightRequest":
-        request = scope[IN_FLIGHT_KEY]
-        assert isinstance(request, cls)  # noqa: S101 - nothing else is put there
-        return request
-
     def cut_off(self) -> None:
         """Cancel the request. The client gets a 503, or the end of a response that has begun."""
         self._cancel_scope.cancel()

@@ -73,7 +73,13 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         from runway_mcp.observability.access_log import log_request
 
         tell.append(log_request)
-    sandbox = _sandbox(settings)
+    sandbox = None
+    if settings.sandbox:
+        import httpx2
+
+        from runway_mcp.sandbox import create_app
+
+        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, observe),
         poll_seconds=settings.poll_seconds,
@@ -136,16 +142,6 @@ def _toolsets(names: str) -> list[Toolset]:
             f"--toolsets / RUNWAY_MCP_TOOLSETS: there are {', '.join(TOOLSETS)}; name one, or several between commas"
         )
     return [TOOLSETS[name] for name in wanted]
-
-
-def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
-    if not settings.sandbox:
-        return None
-    import httpx2
-
-    from runway_mcp.sandbox import create_app
-
-    return httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
 
 
 def _connect(

@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from runway_mcp.config.settings import Settings
 from runway_mcp.mcp_server.access import scope_of
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, RETRIEVE
-from runway_mcp.tasks.callers import CallerRegistry
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication
 from runway_mcp.web.health import Health, metrics_route
 from runway_mcp.web.openapi import document_route
 from runway_mcp.web.origin_policy import OriginPolicy
@@ -44,7 +41,16 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     health = Health(stop, missing_setting=missing)
     core.observe.append(health.observe)
     authentication = authentication_of(settings, find_key)
-    routes = _rest(settings, core.callers, authentication)
+    # Each method needs the scope of the tool that does the same.
+    scopes = {
+        method: scope_of(tool)
+        for method, tool in {"GET": RETRIEVE, "DELETE": CANCEL_DELETE}.items()
+        if tool.annotations.read_only_hint or not settings.read_only
+    }
+    routes = [
+        task_route(core.callers, scopes, authentication),
+        document_route(scopes, authenticated=authentication is not None, sandbox=settings.sandbox),
+    ]
     if core.metrics is not None:
         core.metrics.follow(core.callers)
         routes.append(metrics_route(core.metrics.page, authentication))
@@ -68,14 +74,3 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
 
         app = continued(app)
     return Served(app, stop, authentication and authentication.reread)
-
-
-def _rest(settings: Settings, callers: CallerRegistry, authentication: Authentication | None) -> list[BaseRoute]:
-    # Each method needs the scope of the tool that does the same.
-    scopes = {
-        method: scope_of(tool)
-        for method, tool in {"GET": RETRIEVE, "DELETE": CANCEL_DELETE}.items()
-        if tool.annotations.read_only_hint or not settings.read_only
-    }
-    description = document_route(scopes, authenticated=authentication is not None, sandbox=settings.sandbox)
-    return [task_route(callers, scopes, authentication), description]

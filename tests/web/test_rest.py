@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -24,7 +23,6 @@ from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
-from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
@@ -32,6 +30,7 @@ from runway_mcp.web.auth import Authentication
 from runway_mcp.web.openapi import document
 from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.rest import task_route
+from runway_mcp.web.shutdown import GracefulShutdown
 
 RUNNING = SAMPLES["running"].id
 SCOPES = {"GET": READ, "DELETE": WRITE}
@@ -68,7 +67,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[Desk]:
+async def serving(
+    scopes: dict[str, str], heard: list[str], stop: GracefulShutdown | None = None
+) -> AsyncGenerator[Desk]:
     desk = Desk()
     callers = CallerRegistry(desk.connect, poll_seconds=0.05)
     authentication = Authentication(Names(key_of=_key))
@@ -79,6 +80,7 @@ async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[De
         caller=ANONYMOUS,
         authentication=authentication,
         routes=[task_route(callers, scopes, authentication)],
+        stop=stop,
         on_request_end=[lambda call: heard.append(call.method)],
     )
     async with desk.http, served(app) as desk.url:
@@ -321,8 +323,8 @@ async def test_each_request_is_recorded_by_its_route(desk: Desk) -> None:
         assert [one.removeprefix(method.replace("HEAD", "GET")) for one in HEARD] == [" /v1/tasks/{id}"]
 
 
-@pytest.mark.parametrize(("method", "retry"), [("GET", None), ("DELETE", b"false")])
-async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, retry: bytes | None) -> None:
+@pytest.mark.parametrize(("method", "retry"), [("GET", None), ("DELETE", "false")])
+async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, retry: str | None) -> None:
     """A DELETE that was sent goes on, so the answer says what settles it and forbids to repeat it."""
     has_begun, gate = anyio.Event(), anyio.Event()
 
@@ -333,36 +335,21 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
                 await gate.wait()
             return await super().handle_async_request(request)
 
-    wire, sent = Slow(), list[Any]()
-    callers = CallerRegistry(lambda _: faulty_client(wire))
-    route = task_route(callers, SCOPES)
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": method,
-        "path": f"/v1/tasks/{RUNNING}",
-        "path_params": {"id": RUNNING},
-        "headers": [],
-        SCOPE_KEY: RequestRecord(id="1", caller=Caller("local")),
-    }
+    wire, stop = Slow(), GracefulShutdown(grace_seconds=0.05)
+    answers: list[httpx2.Response] = []
+    async with serving(SCOPES, [], stop) as desk:
+        desk.apis["slow"] = wire
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+        async def ask() -> None:
+            answers.append(await desk.ask(method, RUNNING, name="slow"))
 
-    async def receive() -> Any:
-        await anyio.sleep_forever()
-
-    async def ask() -> None:
-        await route.app(scope, receive, send)
-
-    with anyio.fail_after(10):
-        async with callers.running():
+        with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
                 await has_begun.wait()
-                tasks.cancel_scope.cancel()
-            gate.set()
-    head, body = sent
-    assert head["status"] == 503
-    assert dict(head["headers"]).get(b"x-should-retry") == retry
-    assert (b"GET of the task" in body["body"]) == (method == "DELETE")
+                await stop.finish()
+        gate.set()
+    (answer,) = answers
+    assert (answer.status_code, answer.headers.get("X-Should-Retry")) == (503, retry)
+    assert ("GET of the task" in answer.json()["error"]) == (method == "DELETE")
     assert wire.methods == {"GET": [], "DELETE": ["GET", "DELETE"]}[method]

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth.token_claims import CallerToken, VerifierUnavailableError
-from runway_mcp.web.shutdown import InFlightRequest
+from runway_mcp.web.shutdown import IN_FLIGHT_KEY, InFlightRequest
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class TokenWatch:
         for request in requests:
             if request in self._open and not request.holds(now):
                 if RequestRecord.from_scope(request.scope).method == STREAM:
-                    InFlightRequest.from_scope(request.scope).cut_off()
+                    in_flight: InFlightRequest = request.scope[IN_FLIGHT_KEY]
+                    in_flight.cut_off()
                 else:
                     self._end_waits(request.token.caller)
