@@ -42,7 +42,6 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options in `arguments`, or raise `UsageError`."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]

@@ -56,8 +56,6 @@ class GracefulShutdown:
         self._in_flight: set[InFlightRequest] = set()
 
     def guard(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` with its requests under control of the shutdown."""
-
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)

@@ -55,11 +55,7 @@ class Core:
 
 
 def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
-    """Return what runs, as `settings` ask; `hide` keeps a secret out of the log.
-
-    Raises:
-        SettingsError: A toolset or an extra that is asked for is not there.
-    """
+    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log."""
     tell: list[OnRequestEnd] = []
     observe: list[OnApiResponse] = []
     metrics = None

@@ -370,7 +370,8 @@ async def test_no_token_or_key_is_shown(server: AuthorizationServer, caplog: pyt
     found = await verifier.verify_token(token)
     assert await verifier.verify_token(expired) is None
     assert found is not None
-    shown = caplog.text + repr(found) + str(found) + found.model_dump_json() + repr(vars(verifier))
+    assert (found.token, found.subject) == ("", "alice")
+    shown = caplog.text + repr(found) + str(found) + found.model_dump_json() + repr(found.caller) + repr(vars(verifier))
     assert "ExpiredSignatureError" in caplog.text
     for secret in (*token.split("."), *expired.split("."), KEY.get_secret_value()):
         assert secret not in shown

@@ -51,7 +51,6 @@ class Authentication:
         return build_resource_metadata_url(_URL.validate_python(self.resource)) if self.resource else None
 
     def routes(self) -> list[Route]:
-        """Return the route of the metadata, if there is an authorization server."""
         if not self.resource or not self.issuer:
             return []
         return create_protected_resource_routes(
@@ -59,7 +58,6 @@ class Authentication:
         )
 
     def required(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` behind a check that the caller showed a valid token."""
         return RequireAuthMiddleware(app, [], self.metadata_url)
 
     def forbidden(self, scope: str, *, as_message: bool = False) -> Response:

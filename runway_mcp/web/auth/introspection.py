@@ -111,7 +111,7 @@ class Introspection:
         return _Cached(self._clock() + (left if claims else REFUSAL_SECONDS), claims)
 
     def _credentials(self) -> tuple[str, str]:
-        """User name and password as RFC 6749 (2.3.1) encodes them."""
+        # as RFC 6749 (2.3.1) encodes them
         return quote(self._client_id, safe=""), quote(self._client_secret.get_secret_value(), safe="")
 
     def _accepted(self, answer: _Answer, body: bytes) -> TokenClaims | None:

@@ -109,7 +109,6 @@ class Jwks:
 
 
 def _verifying_key(found: JsonValue) -> tuple[str, VerifyingKey] | None:
-    """Return a key and its ID, or None if the key can't verify signatures."""
     try:
         jwk = _Jwk.model_validate(found)
     except ValidationError:

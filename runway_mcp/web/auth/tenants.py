@@ -26,11 +26,7 @@ class TenantEntry(BaseModel):
 
 
 class Tenants:
-    """The Runway keys of callers by issuer and subject. Without a file nobody has a key of their own.
-
-    Raises:
-        ReloadingFileError: The file can't be used.
-    """
+    """The Runway keys of callers by issuer and subject. Without a file nobody has a key of their own."""
 
     def __init__(self, path: Path | None, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

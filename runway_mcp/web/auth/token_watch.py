@@ -53,7 +53,6 @@ class TokenWatch:
 
     @contextmanager
     def watching(self, shown: SecretStr, token: CallerToken, scope: Scope) -> Generator[None]:
-        """Watch the token of a request while the context lasts."""
         request = _Open(shown, token, scope)
         self._open.add(request)
         try:

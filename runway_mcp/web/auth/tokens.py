@@ -37,18 +37,13 @@ class TokenEntry(BaseModel):
     runway_key_env: VariableName | None = Field(None, repr=False)
 
     def lines(self) -> str:
-        """Return the entry as TOML."""
         scopes = ", ".join(f'"{scope}"' for scope in self.scopes)
         key = f'\nrunway_key_env = "{self.runway_key_env}"' if self.runway_key_env else ""
         return f'[[{TABLE}]]\nname = "{self.name}"\nsha256 = "{self.sha256}"\nscopes = [{scopes}]{key}'
 
 
 class TokensFile:
-    """Verifies tokens against a file of hashes.
-
-    Raises:
-        ReloadingFileError: The file can't be used.
-    """
+    """Verifies tokens against a file of hashes; raises `ReloadingFileError` if it can't be used."""
 
     def __init__(self, path: Path, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
