@@ -1,4 +1,4 @@
-"""What every transport serves: the use cases, and the MCP server over them."""
+"""Builds what every transport serves: the callers' contexts and the MCP server."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
-from runway_mcp.api.connection import MISSING_KEY
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
@@ -29,46 +28,41 @@ Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
 APPROVALS_KEY = "approvals.key"
-NO_KEY_OF_THEIRS = (
-    "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
-    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's "
-    "(--allow-shared-key)."
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What runs, whatever it is served over.
+    """What runs, over any transport.
 
     Attributes:
         local: The caller of requests without an access token.
-        tell: Called with the record of each request at its end.
-        observe: Called for each response of Runway.
+        on_request_end: Called with the record of each request at its end.
+        on_api_response: Called for each response of Runway.
     """
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
     local: Caller
-    tell: list[OnRequestEnd]
-    observe: list[OnApiResponse]
+    on_request_end: list[OnRequestEnd]
+    on_api_response: list[OnApiResponse]
     metrics: "Metrics | None"
 
 
 def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log."""
-    tell: list[OnRequestEnd] = []
-    observe: list[OnApiResponse] = []
+    on_request_end: list[OnRequestEnd] = []
+    on_api_response: list[OnApiResponse] = []
     metrics = None
     if settings.metrics:
         with extra("metrics"):
             from runway_mcp.observability.metrics import Metrics
         metrics = Metrics()
-        tell.append(metrics.tell)
-        observe.append(metrics.observe)
+        on_request_end.append(metrics.on_request_end)
+        on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
         from runway_mcp.observability.access_log import log_request
 
-        tell.append(log_request)
+        on_request_end.append(log_request)
     sandbox = None
     if settings.sandbox:
         import httpx2
@@ -77,7 +71,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
 
         sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
     callers = CallerRegistry(
-        _connect(settings, sandbox, hide, observe),
+        _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=None if settings.sandbox else _state_dir(settings) / HISTORY,
@@ -92,10 +86,10 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         local=local,
         read_only=settings.read_only,
         sandbox=settings.sandbox,
-        tell=tell,
+        on_request_end=on_request_end,
         question_key=_approvals_key(settings),
     )
-    return Core(callers, server, local, tell, observe, metrics)
+    return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
 
 def _approvals_key(settings: Settings) -> bytes | None:
@@ -121,7 +115,7 @@ def _state_dir(settings: Settings) -> Path:
 
 @contextmanager
 def extra(name: str) -> Generator[None]:
-    """Say what to install if an import of the option `name` is missing."""
+    """Say what to install if the imports of an option fail; the extra has the option's name."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -144,11 +138,11 @@ def _connect(
     settings: Settings,
     sandbox: "httpx2.AsyncBaseTransport | None",
     hide: Callable[[str], None],
-    observe: Sequence[OnApiResponse],
+    on_api_response: Sequence[OnApiResponse],
 ) -> Connect:
-    def observe_all(endpoint: str, status: int | None, seconds: float) -> None:
-        for one in observe:
-            one(endpoint, status, seconds)
+    def notify(endpoint: str, status: int | None, seconds: float) -> None:
+        for call in on_api_response:
+            call(endpoint, status, seconds)
 
     def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
         if sandbox is not None:
@@ -157,7 +151,7 @@ def _connect(
                 base_url=SANDBOX_URL,
                 api_version=settings.api_version,
                 transport=sandbox,
-                observe=observe_all,
+                on_api_response=notify,
             )
         if caller.key is not None:
             hide(caller.key.get_secret_value())
@@ -166,8 +160,8 @@ def _connect(
             base_url=settings.base_url,
             api_version=settings.api_version,
             ca_file=settings.ca_file,
-            missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
-            observe=observe_all,
+            missing_key="server" if settings.auth == "none" else "caller",
+            on_api_response=notify,
         )
 
     return connect

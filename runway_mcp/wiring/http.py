@@ -39,7 +39,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
     missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
     health = Health(stop, missing_setting=missing)
-    core.observe.append(health.observe)
+    core.on_api_response.append(health.observe)
     authentication = authentication_of(settings, find_key)
     # Each method needs the scope of the tool that does the same.
     scopes = {
@@ -65,7 +65,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         health=health.routes(),
         max_concurrent_requests=settings.max_concurrent_requests,
         stop=stop,
-        on_request_end=core.tell,
+        on_request_end=core.on_request_end,
     )
     if core.metrics is not None:
         app = core.metrics.counted(app)

@@ -180,7 +180,7 @@ async def test_a_token_of_the_same_issuer_for_another_server_is_refused(world: W
 async def test_a_stranger_to_runway_is_not_served_with_anybodys_key(world: World) -> None:
     answer = await ask(world, "runway_getTask", world.authority.token(aud=world.served.url, sub="bob"))
     assert answer.status_code == 200
-    assert "no Runway API key for whoever shows this access token" in answer.text
+    assert "no Runway API key for the caller of this access token" in answer.text
     assert world.api.requests == []
 
 
