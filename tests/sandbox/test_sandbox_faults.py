@@ -174,7 +174,7 @@ async def test_the_command_line_takes_faults() -> None:
     port = free_port()
     faults = ("GET 503 @2", "POST drop @1", "POST lost @2")
     options = [word for fault in faults for word in ("--fault", fault)]
-    async with running("sandbox", "--port", str(port), *options) as server:
+    async with running("sandbox", "--port", str(port), *options, measured=True) as server:
         await server.logged("\n")
         async with client_of(f"http://127.0.0.1:{port}") as client:
             assert await statuses(client, "GET", "GET") == [200, 503]
