@@ -76,7 +76,6 @@ class _ProxyRules(httpx2.AsyncClient):
         self._direct = _DirectTransport(context, network)
 
     def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
-        """Return the proxy's transport for `url`, or the one that connects to public addresses only."""
         found = self._transport_for_url(url)
         return self._direct if found is self._transport else found
 
