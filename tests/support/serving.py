@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,26 +11,33 @@ import httpx2
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 from support.waiting import until
 
-from runway_mcp.tasks.callers import Caller
+from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import CallerToken
 
 
 class Names:
-    """Access tokens that are their callers' names."""
+    """Access tokens that are their callers' names: `reader` may only read, `writer` only write, `stranger` nothing."""
+
+    def __init__(self, issuer: str = "", key_of: Callable[[str], SecretStr | None] = lambda _: None) -> None:
+        self._issuer = issuer
+        self._key_of = key_of
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Whose the token is."""
-        return CallerToken.of(Caller(token))
+        if token == "stranger":
+            return None
+        scopes = frozenset({"reader": {READ}, "writer": {WRITE}}.get(token, SCOPES))
+        return CallerToken.of(Caller(token, issuer=self._issuer, scopes=scopes, key=self._key_of(token)))
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncGenerator[str]:
-    """Serve an app on a free port of 127.0.0.1; yield its URL without a path."""
+async def served(app: ASGIApp, **options: Any) -> AsyncGenerator[str]:
+    """Serve an app on a free port of 127.0.0.1, with uvicorn's `options`; yield its URL without a path."""
     server = uvicorn.Server(
-        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1, **options)
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
