@@ -237,6 +237,20 @@ async def test_a_refused_delete_is_not_tried_again(status: int, kind: type[Runwa
     assert wire.methods == ["GET", "DELETE"]
 
 
+@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize("look", [None, 401])
+async def test_a_refusal_after_a_delete_that_may_have_arrived_is_unclear(status: int, look: Fault | None) -> None:
+    wire = FaultyWire()
+    wire.faults["DELETE"].extend(["lost before", status])
+    wire.faults["GET"].extend([None, None, look])
+    with pytest.raises(UnclearOutcomeError) as caught:
+        await cancel(wire, sample("running_long"))
+    assert caught.value.error is not None
+    assert caught.value.error.status == status
+    assert (caught.value.second is None) == (look is None)
+    assert wire.methods == ["GET", "DELETE", "GET", "DELETE", "GET"]
+
+
 async def test_when_neither_reply_nor_look_can_be_had_the_outcome_is_unclear() -> None:
     """The reply is lost and every look fails: the error says that it may have happened."""
     wire = FaultyWire()
