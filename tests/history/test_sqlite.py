@@ -45,20 +45,17 @@ class Clock:
         self.elapsed = 0.0
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass on both."""
         self.now += seconds
         self.elapsed += seconds
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where a history is kept, in a folder that is not there yet."""
     return tmp_path / "some" / "where" / "history.sqlite3"
 
 
 @asynccontextmanager
 async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[SqliteHistory]:
-    """A history, in memory where no file is named."""
     clock = clock or Clock()
     with anyio.fail_after(20):
         async with open_history(
@@ -68,34 +65,28 @@ async def history(file: Path | None = None, clock: Clock | None = None) -> Async
 
 
 def content(file: Path) -> bytes:
-    """What a file holds."""
     return file.read_bytes()
 
 
 def put(file: Path, text: bytes) -> None:
-    """Overwrite a file in place."""
     file.write_bytes(text)
 
 
 def names(folder: Path) -> list[str]:
-    """The files of a folder."""
     return [path.name for path in folder.iterdir()]
 
 
 async def begin(one: SqliteHistory, start: StartRequest = START) -> StartRecord:
-    """Begin a start that no limit forbids."""
     return await one.begin(start, lambda _: None)
 
 
 async def started(one: SqliteHistory, start: StartRequest = START, cost: float | None = 60) -> int:
-    """Begin a start that brings a task; return its number."""
     number = (await begin(one, start)).number
     await one.record_result(number, task_id="task", cost=cost)
     return number
 
 
 async def test_a_token_stands_for_its_first_start_after_a_restart_too(file: Path) -> None:
-    """Another process finds it. The same token of another caller or account is another token."""
     clock = Clock()
     async with history(file, clock) as first:
         begun = await begin(first)
@@ -112,7 +103,6 @@ async def test_a_token_stands_for_its_first_start_after_a_restart_too(file: Path
 
 
 async def test_what_bought_nothing_is_forgotten_and_an_unknown_outcome_is_not() -> None:
-    """The token and the credits of the first are free again; what may have been bought keeps both."""
     async with history() as one:
         begun = await begin(one)
         await one.forget(begun.number)
@@ -126,7 +116,6 @@ async def test_what_bought_nothing_is_forgotten_and_an_unknown_outcome_is_not() 
 
 
 async def test_a_cancelled_start_frees_its_token_and_keeps_its_price() -> None:
-    """It costs what was charged, or its estimate where nobody knows."""
     async with history() as one:
         for charged, cost in ((0, 0), (None, 60)):
             number = await started(one)
@@ -159,7 +148,6 @@ async def test_estimates_are_the_callers_latest_of_the_same_and_the_accounts_hig
 
 
 async def test_a_start_is_allowed_by_what_is_known_in_the_same_transaction() -> None:
-    """What is raised there is raised, and nothing is recorded. A token's second start asks nobody."""
     seen: list[Snapshot] = []
 
     def refuse(snapshot: Snapshot) -> None:
@@ -226,7 +214,6 @@ async def test_a_token_ends_after_a_day_of_the_process_and_the_clock() -> None:
 
 
 async def test_client_tokens_are_stored_as_digests(file: Path) -> None:
-    """Whoever reads the file learns no caller's words."""
     async with history(file) as one:
         await started(one, replace(START, client_token="the-secret-film"))
     assert b"the-secret-film" not in content(file)
@@ -241,7 +228,6 @@ async def test_between_transactions_the_file_holds_everything(file: Path) -> Non
 
 @pytest.mark.parametrize("version", [1, 2])
 async def test_a_file_of_an_earlier_version_goes_on(version: int, file: Path) -> None:
-    """Its tokens hold, as digests; its states have their new names; its journal is no write-ahead log any more."""
     renamed = {"starting": "pending", "started": "started", "unclear": "unknown", "taken back": "cancelled"}
     file.parent.mkdir(parents=True)
     with closing(sqlite3.connect(file)) as old:
@@ -327,7 +313,6 @@ anyio.run(main)
 
 
 def write_until_killed(file: Path) -> int:
-    """Have a process write starts and kill it; return the last one that it said was written."""
     with subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         lines = [writer.stdout.readline() for _ in range(20)]
@@ -336,7 +321,6 @@ def write_until_killed(file: Path) -> int:
 
 
 async def test_a_process_killed_while_it_writes_loses_nothing_that_it_said_was_written(file: Path) -> None:
-    """Whatever was acknowledged before the kill is there afterwards, and the file is sound."""
     acknowledged = write_until_killed(file)
     async with open_history(file) as one:
         for token in range(1, acknowledged + 1):
@@ -387,7 +371,6 @@ async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> No
 
 
 async def test_a_file_that_can_not_be_used_is_an_error(file: Path, tmp_path: Path) -> None:
-    """A folder that is a file, a file that is a folder, and a table that is gone."""
     (tmp_path / "taken").write_text("")
     for impossible in (tmp_path / "taken" / "history", tmp_path):
         with pytest.raises(HistoryUnusableError):

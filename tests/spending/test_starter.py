@@ -40,7 +40,6 @@ GONE = reply(404, {"error": "gone"})
 
 
 def wanted(prompt: str = "a cat") -> Prepared:
-    """A start that the catalogue allows."""
     return prepare("text_to_video", {"promptText": prompt, "ratio": "1280:720", "duration": 5})
 
 
@@ -48,7 +47,6 @@ def wanted(prompt: str = "a cat") -> Prepared:
 async def starting(
     *steps: Step, script: Script | None = None, limits: Limits = NO_LIMITS, history: Path | None = None
 ) -> AsyncGenerator[tuple[Script, CallerContext]]:
-    """The context of a caller whose requests meet the steps, or a script."""
     script = script or Script(*steps)
     with anyio.fail_after(20):
         async with (
@@ -80,7 +78,6 @@ class Held(Script):
 
 
 async def test_a_start_is_sent_once_and_brings_its_task() -> None:
-    """The id, the estimate, and what it adds to the day."""
     async with starting(CREATED) as (script, context):
         started = await Starter(context).start(wanted())
         assert (started.task_id, started.credits, started.is_repeated) == (ID, 60, False)
@@ -89,7 +86,6 @@ async def test_a_start_is_sent_once_and_brings_its_task() -> None:
 
 
 async def test_a_token_brings_its_task_after_a_restart_whatever_the_limits_are_now(tmp_path: Path) -> None:
-    """Nothing new is bought, so nobody is asked. With another input it is refused."""
     file = tmp_path / "history.sqlite3"
     async with starting(CREATED, history=file) as (_, context):
         await Starter(context).start(wanted(), client_token="mine")
@@ -104,7 +100,6 @@ async def test_a_token_brings_its_task_after_a_restart_whatever_the_limits_are_n
 
 
 async def test_a_call_that_is_cancelled_while_its_start_is_recorded_buys_nothing(tmp_path: Path) -> None:
-    """It waits for a lock; when that is free the start is forgotten, and its token buys one task later."""
     file = tmp_path / "history.sqlite3"
     async with starting(CREATED, history=file, limits=Limits(day=100)) as (script, context):
         one = Starter(context)
@@ -121,7 +116,6 @@ async def test_a_call_that_is_cancelled_while_its_start_is_recorded_buys_nothing
 
 
 async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_its_end() -> None:
-    """The task is recorded, and the token brings it."""
     script = Held("POST", CREATED)
     async with starting(script=script) as (_, context):
         async with anyio.create_task_group() as calls:
@@ -139,7 +133,6 @@ async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_it
 async def test_the_same_start_at_once_waits_for_the_answer_of_the_first(
     step: Step, error: type[Exception] | None
 ) -> None:
-    """It brings the same task, or says what became of it, and sends nothing."""
     script = Held("POST", step)
     async with starting(script=script) as (_, context):
         one = Starter(context)
@@ -167,13 +160,11 @@ async def test_the_same_start_at_once_waits_for_the_answer_of_the_first(
 
 
 async def release(event: anyio.Event) -> None:
-    """Set an event once everybody waits."""
     await anyio.wait_all_tasks_blocked()
     event.set()
 
 
 async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
-    """A bad request can be mended and sent with the same token."""
     async with starting(REFUSED, CREATED) as (script, context):
         with pytest.raises(BadRequestError):
             await Starter(context).start(wanted(), client_token="mine")
@@ -197,7 +188,6 @@ async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
 async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
     steps: list[Step], cancellation: Cancellation | str, spent: float
 ) -> None:
-    """It counts as Runway charges it. The next of its kind is refused by its price, unsent."""
     async with starting(CREATED, *steps, limits=Limits(task=50)) as (script, context):
         with pytest.raises(StartCancelledError) as caught:
             await Starter(context).start(wanted())
@@ -219,7 +209,6 @@ async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
     ],
 )
 async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue) -> None:
-    """In the reply, in what it says of the routing, or only in the task itself."""
     async with starting(reply(200, created), PENDING, limits=Limits(task=60, day=60)) as (_, context):
         assert (await Starter(context).start(wanted())).credits == 60
         assert await Starter(context).spent() == Spend(60, 0)
@@ -227,7 +216,6 @@ async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue)
 
 @pytest.mark.parametrize("step", [reply(200, task("PENDING")), reply(401, {"error": "no"})])
 async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step: Step) -> None:
-    """No limit can be kept."""
     created = reply(200, {"id": ID, "estimatedCost": {"credits": "60"}})
     async with starting(created, step) as (_, context):
         assert (await Starter(context).start(wanted())).credits is None
@@ -239,7 +227,6 @@ async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step:
 
 
 async def test_within_a_days_limit_starts_go_one_after_another() -> None:
-    """The second waits until the first one's price is known, for a bounded time."""
     script = Held("POST", CREATED)
     async with starting(script=script, limits=Limits(day=120)) as (_, context):
         async with anyio.create_task_group() as calls:
@@ -269,8 +256,6 @@ async def test_the_id_is_recorded_before_the_price_is_looked_for() -> None:
 
 
 def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Response]:
-    """A step before which the history is lost."""
-
     def act(request: httpx2.Request) -> httpx2.Response:
         with closing(sqlite3.connect(file)) as other:
             other.execute("DROP TABLE starts")
@@ -294,7 +279,6 @@ def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Respon
 async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
     step: Step, limits: Limits, error: type[Exception] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The task's id, the refusal, the doubt and the limits all come through."""
     file = tmp_path / "history.sqlite3"
     steps = breaking(file, step), PENDING, DELETED, FREE
     async with starting(*steps, limits=limits, history=file) as (script, context):

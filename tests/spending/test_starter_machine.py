@@ -85,7 +85,6 @@ class Runway(httpx2.AsyncBaseTransport):
         self.priced: set[int] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         if request.method == "POST":
             return self._create(request)
         number = int(request.url.path.rpartition("-")[2])
@@ -119,13 +118,11 @@ class Runway(httpx2.AsyncBaseTransport):
 
 
 def task_id(number: int) -> str:
-    """The id of the task of a number."""
     return f"00000000-0000-4000-8000-{number:012}"
 
 
 @asynccontextmanager
 async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> AsyncGenerator[CallerContext]:
-    """A process that opens the history when it first needs it, and tries again where it could not."""
     opened: list[SqliteHistory] = []
 
     async def history() -> History:
@@ -174,20 +171,17 @@ class StarterMachine(RuleBasedStateMachine):
         self.processes: list[tuple[AbstractContextManager[CallerContext], CallerContext]] = []
 
     def teardown(self) -> None:
-        """Close what is open."""
         for context, _ in self.processes:
             context.__exit__(None, None, None)
         self.resources.close()
 
     @initialize()
     def begin(self) -> None:
-        """Start both processes; one of them makes the file."""
         self.processes = [self._opened(), self._opened()]
         self._run(Starter(self.processes[0][1]).spent())
 
     @property
     def is_usable(self) -> bool:
-        """Whether the history is what it was."""
         return self.backup is None and self.away is None
 
     @rule(number=PROCESSES, token=TOKENS, duration=DURATIONS, answer=REPLIES, approves=st.booleans())
@@ -205,8 +199,6 @@ class StarterMachine(RuleBasedStateMachine):
 
     @rule(token=TOKENS, duration=DURATIONS)
     def start_in_both_at_once(self, token: str | None, duration: int) -> None:
-        """Call both processes with one token."""
-
         async def both() -> None:
             async with anyio.create_task_group() as calls:
                 for _, context in self.processes:
@@ -261,14 +253,12 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.away is None)
     @rule(number=PROCESSES)
     def restart(self, number: int) -> None:
-        """Stop a process and start it anew."""
         self.processes[number][0].__exit__(None, None, None)
         self.processes[number] = self._opened()
 
     @precondition(lambda self: self.is_usable)
     @rule(is_garbage=st.booleans())
     def damage(self, is_garbage: bool) -> None:
-        """Overwrite the file, or cut it off in the middle."""
         self.backup = self.file.read_bytes()
         self.file.write_bytes(b"no database at all" * 2_000 if is_garbage else self.backup[: len(self.backup) // 2])
 
@@ -303,14 +293,12 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.hours < LONGEST_HOURS)
     @rule(hours=st.sampled_from(HOURS))
     def pass_time(self, hours: int) -> None:
-        """Let hours pass."""
         hours = min(hours, LONGEST_HOURS - self.hours)
         self.hours += hours
         self.runway.now += hours * 3600
 
     @invariant()
     def no_token_buys_twice(self) -> None:
-        """Not even where its reply was lost."""
         tokens = [bought.token for bought in self.runway.purchases if bought.token and not bought.is_cancelled]
         assert len(tokens) == len(set(tokens))
 

@@ -34,27 +34,22 @@ UNKNOWN = parse_task_id("17f20503-6c24-4c16-946b-35dbbce2af2f")
 
 
 def sample(name: str) -> TaskId:
-    """The id of one of the sandbox's sample tasks."""
     return parse_task_id(SAMPLES[name].id)
 
 
 async def cancel(wire: FaultyWire, task_id: TaskId) -> Change:
-    """Cancel a task over `wire`."""
     return await change(wire, lambda context: context.tasks.cancel(task_id))
 
 
 async def delete(wire: FaultyWire, task_id: TaskId) -> Change:
-    """Delete a task over `wire`."""
     return await change(wire, lambda context: context.tasks.delete(task_id))
 
 
 async def remove(wire: FaultyWire, task_id: TaskId) -> Change:
-    """Do what the API's own DELETE means over `wire`."""
     return await change(wire, lambda context: context.tasks.remove(task_id))
 
 
 async def change(wire: FaultyWire, verb: Callable[[CallerContext], Awaitable[Change]]) -> Change:
-    """Do one thing over `wire`; its error is raised once the service has closed."""
     async with faulty_context(wire) as context:
         try:
             return await verb(context)
@@ -75,7 +70,6 @@ async def change(wire: FaultyWire, verb: Callable[[CallerContext], Awaitable[Cha
     ],
 )
 async def test_get_reads_a_task_in_every_state(name: str, status: str) -> None:
-    """A read is one GET, whatever the state."""
     wire = FaultyWire()
     async with faulty_context(wire) as context:
         assert (await context.tasks.get(sample(name))).status == status
@@ -83,7 +77,6 @@ async def test_get_reads_a_task_in_every_state(name: str, status: str) -> None:
 
 
 async def test_get_of_an_unknown_task_is_not_found() -> None:
-    """A task that never existed is an error of its own."""
     async with faulty_context(FaultyWire()) as context:
         with pytest.raises(NotFoundError):
             await context.tasks.get(UNKNOWN)
@@ -141,7 +134,6 @@ async def test_delete_refuses_an_active_task(name: str) -> None:
 @pytest.mark.parametrize("fault", ["lost after", 502, 504])
 @pytest.mark.parametrize("verb", ["cancel", "delete"])
 async def test_a_lost_reply_is_settled_by_looking_again(fault: Fault, verb: str) -> None:
-    """A DELETE that took effect is found out by a GET, and never sent a second time."""
     wire = FaultyWire()
     task_id = sample("running_long" if verb == "cancel" else "succeeded_video")
     wire.faults["DELETE"].append("lost after" if fault == "lost after" else fault)
@@ -154,7 +146,6 @@ async def test_a_lost_reply_is_settled_by_looking_again(fault: Fault, verb: str)
 
 @pytest.mark.parametrize("fault", ["lost before", 408, 429, 500, 503])
 async def test_a_failed_delete_is_tried_again_only_after_a_look(fault: Fault) -> None:
-    """A task that is seen to be as it was gets one more DELETE."""
     wire = FaultyWire()
     wire.faults["DELETE"].append(fault)
     found = await cancel(wire, sample("running_long"))
@@ -163,7 +154,6 @@ async def test_a_failed_delete_is_tried_again_only_after_a_look(fault: Fault) ->
 
 
 async def test_a_task_that_finished_meanwhile_is_left_alone_by_a_cancel() -> None:
-    """Between a failed DELETE and its repetition the task succeeds: its output survives."""
     wire = FaultyWire()
     wire.faults["DELETE"].append("lost before")
 
@@ -182,7 +172,6 @@ async def test_a_task_that_finished_meanwhile_is_left_alone_by_a_cancel() -> Non
 
 
 async def test_a_second_delete_that_finds_nothing_was_the_first_ones_work() -> None:
-    """A 404 after a DELETE of ours was lost means that it is done."""
     script = Script(reply(200, task("RUNNING")), reply(500), reply(200, task("RUNNING")), reply(404, {"error": "gone"}))
     async with scripted_client(script) as client, context_of(client, sleep=Sleeper()) as context:
         found = await context.tasks.cancel(parse_task_id(str(task("")["id"])))
@@ -202,7 +191,6 @@ async def test_after_three_tries_that_may_have_arrived_the_outcome_is_unclear() 
 
 
 async def test_after_three_refusals_the_error_says_that_nothing_changed() -> None:
-    """A DELETE that was turned away each time did nothing."""
     wire = FaultyWire()
     wire.faults["DELETE"].extend([429, 429, 429])
     with pytest.raises(RateLimitedError, match="3 attempts"):
@@ -210,7 +198,6 @@ async def test_after_three_refusals_the_error_says_that_nothing_changed() -> Non
 
 
 async def test_changes_of_one_task_take_turns() -> None:
-    """Of three cancels at once one sends a DELETE; the others see what it did."""
     wire = FaultyWire()
     found: list[str] = []
     async with faulty_context(wire) as context:
@@ -229,7 +216,6 @@ async def test_changes_of_one_task_take_turns() -> None:
     ("status", "kind"), [(400, BadRequestError), (401, AuthenticationError), (405, BadRequestError)]
 )
 async def test_a_refused_delete_is_not_tried_again(status: int, kind: type[RunwayError]) -> None:
-    """What the API refuses for good ends the change at once."""
     wire = FaultyWire()
     wire.faults["DELETE"].append(status)
     with pytest.raises(kind):
@@ -252,7 +238,6 @@ async def test_a_refusal_after_a_delete_that_may_have_arrived_is_unclear(status:
 
 
 async def test_when_neither_reply_nor_look_can_be_had_the_outcome_is_unclear() -> None:
-    """The reply is lost and every look fails: the error says that it may have happened."""
     wire = FaultyWire()
     wire.faults["DELETE"].append("lost after")
     wire.faults["GET"].extend([None, 500, 500, 500])
@@ -264,7 +249,6 @@ async def test_when_neither_reply_nor_look_can_be_had_the_outcome_is_unclear() -
 
 
 async def test_when_the_delete_never_left_a_failing_look_changes_nothing() -> None:
-    """A refused DELETE plus a failing look is still certain: nothing was changed."""
     wire = FaultyWire()
     wire.faults["DELETE"].append(429)
     wire.faults["GET"].extend([None, 500, 500, 500])
@@ -273,7 +257,6 @@ async def test_when_the_delete_never_left_a_failing_look_changes_nothing() -> No
 
 
 async def test_a_long_retry_after_is_told_instead_of_waited_for() -> None:
-    """A wait that the change can't afford becomes part of the error; a short one is kept."""
     sleeper = Sleeper()
     script = Script(
         reply(200, task("RUNNING")),
@@ -296,18 +279,15 @@ class Slow(RunwayClient):
         super().__init__(httpx2.AsyncClient)
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
-        """Return a running task."""
         await anyio.sleep((timeout or 0) - 1)
         return Task(task_id, "RUNNING", {})
 
     async def delete_task(self, task_id: TaskId) -> None:  # noqa: ARG002 - as the client has it
-        """Take longer than a change may."""
         await anyio.sleep(40)
 
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL_TIME])
 async def test_every_change_ends_within_a_hosts_minute() -> None:
-    """The first is unclear past its deadline; those that wait for it are told so, and nothing is sent for them."""
     ended: dict[str, float] = {}
     async with (
         anyio.create_task_group() as loops,
@@ -331,7 +311,6 @@ async def test_every_change_ends_within_a_hosts_minute() -> None:
 
 @pytest.mark.parametrize("status", ["PROCESSING", "DREAMING"])
 async def test_an_unknown_status_counts_as_active(status: str) -> None:
-    """Cancel stops a task in a status nobody knows; delete refuses it."""
     script = Script(reply(200, task(status)), reply(204), reply(200, task(status)))
     async with scripted_client(script) as client, context_of(client) as context:
         task_id = parse_task_id(str(task("")["id"]))
@@ -349,7 +328,6 @@ class HeldUp(FaultyWire):
         self.reached, self.proceed = anyio.Event(), anyio.Event()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
         if request.method == "DELETE":
             self.reached.set()
             await self.proceed.wait()

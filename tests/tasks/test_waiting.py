@@ -10,7 +10,6 @@ from runway_mcp.tasks.waiting import Waited, wait
 
 @pytest.mark.parametrize("anyio_backend", [VIRTUAL_TIME])
 async def test_a_wait_reports_even_between_two_polls() -> None:
-    """A host hears that the wait goes on before it gives the call up."""
     reports: list[float] = []
     script = Script(reply(200, task("RUNNING")))
 
