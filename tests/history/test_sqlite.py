@@ -25,7 +25,7 @@ from runway_mcp.history.records import (
     StartRecord,
     StartRequest,
 )
-from runway_mcp.history.sqlite import DAY, MIGRATIONS, PRICE_SECONDS, SqliteHistory, open_history
+from runway_mcp.history.sqlite import DAY, MIGRATIONS, PRICE_SECONDS, History, open_history
 
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
 WITHOUT_TOKEN = replace(START, client_token=None)
@@ -55,7 +55,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[SqliteHistory]:
+async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[History]:
     clock = clock or Clock()
     with anyio.fail_after(20):
         async with open_history(
@@ -76,11 +76,11 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def begin(one: SqliteHistory, start: StartRequest = START) -> StartRecord:
+async def begin(one: History, start: StartRequest = START) -> StartRecord:
     return await one.begin(start, lambda _: None)
 
 
-async def started(one: SqliteHistory, start: StartRequest = START, cost: float | None = 60) -> int:
+async def started(one: History, start: StartRequest = START, cost: float | None = 60) -> int:
     number = (await begin(one, start)).number
     await one.record_result(number, task_id="task", cost=cost)
     return number
@@ -262,7 +262,7 @@ async def test_of_many_at_once_one_is_new(file: Path) -> None:
             for _ in range(5):
                 starts.start_soon(note, one)
 
-    async def note(one: SqliteHistory) -> None:
+    async def note(one: History) -> None:
         found.append((await begin(one)).is_new)
 
     async with anyio.create_task_group() as processes:

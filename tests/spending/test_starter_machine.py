@@ -21,12 +21,12 @@ from support.scripted import Sleeper, poller_of, reply, scripted_client, task
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
 from runway_mcp.files.caller_files import CallerFiles
-from runway_mcp.history.records import CallerLedger, History, HistoryError, HistoryLockedError, Limits
-from runway_mcp.history.sqlite import DAY, SqliteHistory, open_history
+from runway_mcp.history.records import HistoryError, HistoryLockedError, Limits
+from runway_mcp.history.sqlite import DAY, History, open_history
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.background_tasks import open_background_tasks
-from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.callers import CallerContext, CallerLedger
 from runway_mcp.tasks.operations import TaskOperations
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def task_id(number: int) -> str:
 
 @asynccontextmanager
 async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> AsyncGenerator[CallerContext]:
-    opened: list[SqliteHistory] = []
+    opened: list[History] = []
 
     async def history() -> History:
         if not opened:
