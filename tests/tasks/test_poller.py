@@ -1,4 +1,4 @@
-"""The poller's figures and limits. What holds for any interleaving is in test_poller_machine.py."""
+"""The figures and limits of the poller and of waits. What holds for any interleaving is in test_poller_machine.py."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
@@ -7,13 +7,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID
 from support.virtual_time import VIRTUAL_TIME
 
 from runway_mcp.api.errors import NotFoundError, RateLimitedError, RunwayError, UnavailableError
 from runway_mcp.api.models import Task, TaskId, parse_task_id
-from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.poll_loop import interval
 from runway_mcp.tasks.poller import (
     MAX_FOLLOWED,
@@ -23,6 +21,7 @@ from runway_mcp.tasks.poller import (
     TaskPoller,
     TooManyFollowedTasksError,
 )
+from runway_mcp.tasks.waiting import Waited, wait
 
 RUNNING, THROTTLED, DONE = (Task(ID, status, {"status": status}) for status in ("RUNNING", "THROTTLED", "SUCCEEDED"))
 GONE = NotFoundError("gone", status=404)
@@ -249,21 +248,17 @@ async def test_callers_who_share_a_key_share_its_requests_fairly() -> None:
         readers.cancel_scope.cancel()
 
 
-async def test_a_sandbox_task_is_followed_to_its_end() -> None:
-    wire = FaultyWire()
-    began = wire.now
-    tasks: list[Task] = []
+async def test_a_wait_reports_even_between_two_polls() -> None:
+    """A host hears that the wait goes on before it gives the call up."""
+    reports: list[float] = []
+    api = Api(RUNNING)
 
-    def keep_time(_: int) -> None:
-        wire.now = began + anyio.current_time()
+    async def report(waited: Waited) -> None:
+        reports.append(waited.seconds)
 
-    wire.between = keep_time
-    async with faulty_client(wire) as client, anyio.create_task_group() as loops:
-        poller = TaskPoller(client.get_task, loops)
-        with poller.states(parse_task_id(SAMPLES["running"].id)) as states:
-            tasks += [state.task async for state in states if state.task is not None]
+    async with anyio.create_task_group() as loops:
+        poller = TaskPoller(api.get_task, loops, poll_seconds=60)
+        assert (await wait(poller, [ID], seconds=40, until="all", report=report)).seconds == 40
         loops.cancel_scope.cancel()
-    seen = [done for one in tasks if isinstance(done := one.data.get("progress"), float)]
-    assert len(seen) >= 3
-    assert seen == sorted(seen)
-    assert tasks[-1].status == "SUCCEEDED"
+    assert reports == [0, 9, 18, 27, 36]
+    assert api.asked == [0]

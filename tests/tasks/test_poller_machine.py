@@ -42,8 +42,6 @@ class Simulated:
 
     Attributes:
         generation: How often it was changed through this server.
-        not_before: The earliest moment of the next poll.
-        retry_at: Until when Runway asked not to be asked.
         in_flight: Polls in flight, by the generation in which they began.
         interested: Followers and readers that poll for a reason.
     """
