@@ -25,6 +25,7 @@ from runway_mcp.spending.start_errors import (
     StartCancelledError,
     StartsInFlightError,
     TokenReusedError,
+    UnclearStartError,
 )
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
@@ -57,18 +58,11 @@ async def starting(
 
 
 class Held(Script):
-    """Answers a request of one method only when it is told to.
-
-    Attributes:
-        asked: Whether such a request has come.
-        answer: Lets it be answered.
-    """
+    """Answers a request of one method only when it is told to."""
 
     def __init__(self, method: str, *steps: Step) -> None:
         super().__init__(*steps)
-        self.asked = anyio.Event()
-        self.answer = anyio.Event()
-        self._method = method
+        self.asked, self.answer, self._method = anyio.Event(), anyio.Event(), method
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == self._method:
@@ -100,6 +94,7 @@ async def test_a_token_brings_its_task_after_a_restart_whatever_the_limits_are_n
 
 
 async def test_a_call_that_is_cancelled_while_its_start_is_recorded_buys_nothing(tmp_path: Path) -> None:
+    """It waits for a lock; when that is free the start is forgotten, and its token buys one task later."""
     file = tmp_path / "history.sqlite3"
     async with starting(CREATED, history=file, limits=Limits(day=100)) as (script, context):
         one = Starter(context)
@@ -128,40 +123,37 @@ async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_it
 
 
 @pytest.mark.parametrize(
-    ("step", "error"), [(CREATED, None), (REFUSED, EarlierFailedError), (LOST, EarlierReplyLostError)]
+    ("step", "first", "second"),
+    [
+        (CREATED, False, True),
+        (REFUSED, BadRequestError, EarlierFailedError),
+        (LOST, ReplyLostError, EarlierReplyLostError),
+    ],
 )
 async def test_the_same_start_at_once_waits_for_the_answer_of_the_first(
-    step: Step, error: type[Exception] | None
+    step: Step, first: type | bool, second: type | bool
 ) -> None:
     script = Held("POST", step)
     async with starting(script=script) as (_, context):
         one = Starter(context)
-        ended: list[str] = []
+        ended: list[type | bool] = []
 
-        async def first() -> None:
+        async def start() -> None:
             try:
-                await one.start(wanted(), client_token="mine")
-            except (BadRequestError, ReplyLostError) as failed:
-                ended.append(type(failed).__name__)
+                ended.append((await one.start(wanted(), client_token="mine")).is_repeated)
+            except (BadRequestError, UnclearStartError) as failed:
+                ended.append(type(failed))
 
         async with anyio.create_task_group() as calls:
-            calls.start_soon(first)
+            calls.start_soon(start)
             await script.asked.wait()
             with pytest.raises(EarlierPendingError):
                 await Starter(context, answer_seconds=0).start(wanted(), client_token="mine")
-            calls.start_soon(release, script.answer)
-            if error is None:
-                assert (await one.start(wanted(), client_token="mine")).is_repeated
-            else:
-                with pytest.raises(error):
-                    await one.start(wanted(), client_token="mine")
-        assert len(ended) == (error is not None)
+            calls.start_soon(start)
+            await anyio.wait_all_tasks_blocked()
+            script.answer.set()
+        assert ended == [first, second]
         assert script.methods == ["POST"]
-
-
-async def release(event: anyio.Event) -> None:
-    await anyio.wait_all_tasks_blocked()
-    event.set()
 
 
 async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
@@ -256,6 +248,8 @@ async def test_the_id_is_recorded_before_the_price_is_looked_for() -> None:
 
 
 def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Response]:
+    """A step before which the history is lost."""
+
     def act(request: httpx2.Request) -> httpx2.Response:
         with closing(sqlite3.connect(file)) as other:
             other.execute("DROP TABLE starts")
