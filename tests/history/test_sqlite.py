@@ -58,9 +58,8 @@ def file(tmp_path: Path) -> Path:
 async def history(file: Path | None = None, clock: Clock | None = None) -> AsyncGenerator[History]:
     clock = clock or Clock()
     with anyio.fail_after(20):
-        async with open_history(
-            file, clock=lambda: clock.now, elapsed=lambda: clock.elapsed, busy_seconds=0.4
-        ) as opened:
+        opening = open_history(file, clock=lambda: clock.now, elapsed=lambda: clock.elapsed, busy_seconds=0.4)
+        async with opening as opened:
             yield opened
 
 
@@ -74,6 +73,14 @@ def put(file: Path, text: bytes) -> None:
 
 def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
+
+
+async def refused(file: Path, error: type[HistoryError]) -> HistoryError:
+    """Why a file can't be opened."""
+    with pytest.raises(error) as caught:
+        async with history(file):
+            pass
+    return caught.value
 
 
 async def begin(one: History, start: StartRequest = START) -> StartRecord:
@@ -213,17 +220,12 @@ async def test_a_token_ends_after_a_day_of_the_process_and_the_clock() -> None:
         assert await one.find(number) is not None
 
 
-async def test_client_tokens_are_stored_as_digests(file: Path) -> None:
-    async with history(file) as one:
-        await started(one, replace(START, client_token="the-secret-film"))
-    assert b"the-secret-film" not in content(file)
-
-
-async def test_between_transactions_the_file_holds_everything(file: Path) -> None:
+async def test_between_transactions_the_file_holds_everything_and_no_client_token(file: Path) -> None:
     """There is no write-ahead log beside it, whose loss would make a token buy again."""
     async with history(file) as one:
-        await started(one)
+        await started(one, replace(START, client_token="the-secret-film"))
         assert names(file.parent) == [file.name]
+        assert b"the-secret-film" not in content(file)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -273,12 +275,12 @@ async def test_of_many_at_once_one_is_new(file: Path) -> None:
 
 async def test_while_another_process_holds_the_file_nobody_waits_long(file: Path) -> None:
     """All who wait are told after the same moment, not one after the other."""
-    refused: list[HistoryLockedError] = []
+    errors: list[HistoryLockedError] = []
 
     async def try_to_begin() -> None:
         with pytest.raises(HistoryLockedError) as caught:
             await begin(one)
-        refused.append(caught.value)
+        errors.append(caught.value)
 
     async with history(file) as one:
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -286,11 +288,9 @@ async def test_while_another_process_holds_the_file_nobody_waits_long(file: Path
             async with anyio.create_task_group() as starts:
                 for _ in range(3):
                     starts.start_soon(try_to_begin)
-            with pytest.raises(HistoryLockedError):
-                async with history(file):
-                    pass
+            await refused(file, HistoryLockedError)
         assert (await begin(one)).is_new
-    assert [error.file for error in refused] == [file] * 3
+    assert [error.file for error in errors] == [file] * 3
 
 
 WRITER = """
@@ -301,9 +301,7 @@ from runway_mcp.history.records import StartRequest
 
 async def main():
     async with open_history(Path(sys.argv[1])) as history:
-        number = 0
-        while True:
-            number += 1
+        for number in range(1, 1_000_000):
             start = StartRequest("account", "caller", "print", "text_to_video", str(number))
             await history.begin(start, lambda _: None)
             print(number, flush=True)
@@ -327,8 +325,18 @@ async def test_a_process_killed_while_it_writes_loses_nothing_that_it_said_was_w
             assert not (await begin(one, replace(START, client_token=str(token)))).is_new
 
 
-@pytest.mark.parametrize("how", ["garbage", "truncated", "overwritten"])
-async def test_a_damaged_file_is_refused_and_left_as_it_is(how: str, file: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("garbage", HistoryDamagedError),
+        ("truncated", HistoryDamagedError),
+        ("overwritten", HistoryDamagedError),
+        ("newer", HistoryNewerError),
+    ],
+)
+async def test_a_damaged_or_newer_file_is_refused_and_left_as_it_is(
+    how: str, error: type[HistoryError], file: Path
+) -> None:
     """By who opens it and by who has it open. An empty history in its place would buy again."""
     async with history(file) as one:
         for token in range(10):
@@ -338,13 +346,11 @@ async def test_a_damaged_file_is_refused_and_left_as_it_is(how: str, file: Path)
             "garbage": b"no database at all" * 1000,
             "truncated": whole[:5000],
             "overwritten": whole[:4104] + b"\xff" * 64 + whole[4168:],
+            "newer": whole[:60] + (len(MIGRATIONS) + 1).to_bytes(4, "big") + whole[64:],  # its `user_version`
         }[how]
         put(file, broken)
-        with pytest.raises(HistoryDamagedError) as caught:
-            async with history(file):
-                pass
-        assert caught.value.file == file
-        if how != "overwritten":
+        assert (await refused(file, error)).file == file
+        if how in {"garbage", "truncated"}:
             with pytest.raises(HistoryError):
                 await begin(one, WITHOUT_TOKEN)
     assert content(file) == broken
@@ -373,24 +379,9 @@ async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> No
 async def test_a_file_that_can_not_be_used_is_an_error(file: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     for impossible in (tmp_path / "taken" / "history", tmp_path):
-        with pytest.raises(HistoryUnusableError):
-            async with history(impossible):
-                pass
+        await refused(impossible, HistoryUnusableError)
     async with history(file) as one:
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("DROP TABLE starts")
         with pytest.raises(HistoryUnusableError, match="no such table"):
             await begin(one)
-
-
-async def test_a_file_of_a_newer_version_is_left_as_it_is(file: Path) -> None:
-    """An older server can't know what its rows mean."""
-    async with history(file):
-        pass
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    before = content(file)
-    with pytest.raises(HistoryNewerError):
-        async with history(file):
-            pass
-    assert content(file) == before
