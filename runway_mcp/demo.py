@@ -11,13 +11,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from hashlib import sha256
 from tempfile import mkdtemp
-from typing import Literal, cast
+from typing import cast
 
 import anyio
 from mcp import Client, StdioServerParameters
-from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult, Request, Result, TextContent
+from mcp_types import TextContent
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
 from rich.filesize import decimal
@@ -25,7 +24,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerContext
 
@@ -48,8 +46,6 @@ async def run_demo(server: MCPServer[CallerContext] | None = None) -> int:
     shown = server or _process(mkdtemp(prefix="runway-mcp-demo-"))
     async with Client(shown) as client:
         video = await _Demo(client, broken_promises).show()
-    async with Client(shown, extensions=[_McpTaskClient()]) as client:
-        await _Demo(client, broken_promises).show_mcp_task()
     if broken_promises:
         print(f"\nNot as promised: {', '.join(broken_promises)}", file=sys.stderr)
         return 1
@@ -106,10 +102,6 @@ class _Demo:
         await self._call("runway_getTask", task, error=True)
         return video
 
-    async def show_mcp_task(self) -> None:
-        _say("A client that understands MCP tasks gets a wait as one, and asks for it when it likes")
-        await self._call("runway_waitForTask", {"taskId": SAMPLES["running"].id}, expect={"status": "SUCCEEDED"})
-
     async def _save(self, task: dict[str, JsonValue]) -> list[str]:
         saved = await self._call("runway_downloadOutput", task)
         paths = list[str]()
@@ -139,46 +131,6 @@ class _Demo:
         if result.is_error != error or any(found.get(name) != value for name, value in (expect or {}).items()):
             self._broken_promises.append(tool)
         return found
-
-
-class _McpTask(Result):
-    """An MCP task, as far as the demo looks at it."""
-
-    result_type: Literal["task"] = "task"
-    task_id: str
-    status: str
-    status_message: str = ""
-    poll_interval_ms: int = 1000
-
-
-class _McpTaskState(_McpTask):
-    result_type: Literal["complete"] = "complete"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - the answer to tasks/get is itself complete
-    result: CallToolResult | None = None
-
-
-class _GetMcpTask(Request[dict[str, str], Literal["tasks/get"]]):
-    name_param = "taskId"
-    method: Literal["tasks/get"] = "tasks/get"
-    params: dict[str, str]
-
-
-class _McpTaskClient(ClientExtension):
-    """The client's side of the tasks extension: what becomes an MCP task is asked for until it is done."""
-
-    identifier = EXTENSION_ID
-
-    def claims(self) -> list[ResultClaim[_McpTask]]:
-        return [ResultClaim(result_type="task", model=_McpTask, resolve=self._follow)]
-
-    async def _follow(self, created: _McpTask, context: ClaimContext) -> CallToolResult:
-        _print_block(f"The call became an MCP task of the same id, {created.status}. Then, with tasks/get:")
-        request = _GetMcpTask(params={"taskId": created.task_id})
-        while True:
-            state = await context.session.send_request(request, _McpTaskState)
-            print(f"  {state.status:<10} {state.status_message}"[: _width()], file=sys.stderr, flush=True)
-            if state.status != "working":
-                return state.result or CallToolResult(content=[], is_error=True)
-            await anyio.sleep(state.poll_interval_ms / 1000)
 
 
 class _Progress:
