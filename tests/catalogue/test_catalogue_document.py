@@ -32,13 +32,11 @@ def _is_valid(kind: TaskType, body: dict[str, JsonValue]) -> bool:
 
 
 def test_the_catalogue_is_what_the_document_makes(capsys: pytest.CaptureFixture[str]) -> None:
-    """The check that developers run finds nothing to change."""
     assert main(["--check", str(DOCUMENT)]) == 0
     assert not capsys.readouterr().out
 
 
 def test_a_difference_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A figure that has changed in the document is an exit code of 1 and a line."""
     changed_document = DOCUMENT.read_text(encoding="utf-8").replace('"maximum": 4294967295', '"maximum": 7')
     changed_document = changed_document.replace('"maximum":4294967295', '"maximum":7')
     path = tmp_path / "openapi.json"
@@ -49,7 +47,6 @@ def test_a_difference_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 
 @EVERY_MODEL
 def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None:
-    """The least and the most that a model takes are valid by the document's own schema."""
     for example in (dict(model.example), full_input(model)):
         assert _is_valid(kind, prepare(kind.name, example).body)
 
@@ -57,7 +54,6 @@ def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(_DOCUMENTED), st.data())
 def test_what_is_accepted_the_document_accepts(one: tuple[TaskType, Model], data: st.DataObject) -> None:
-    """However an input was changed, it is refused here or valid there."""
     kind, model = one
     given_input = data.draw(changed(full_input(model)))
     try:
@@ -68,7 +64,6 @@ def test_what_is_accepted_the_document_accepts(one: tuple[TaskType, Model], data
 
 
 def _descriptions(text: str) -> set[str]:
-    """The prose of a JSON text's schemas, but for what is too short to be anybody's."""
     found: set[str] = set()
 
     def collect(value: dict[str, Any]) -> dict[str, Any]:

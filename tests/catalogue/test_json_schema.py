@@ -17,7 +17,6 @@ from runway_mcp.catalogue.validation import prepare
     ],
 )
 def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
-    """By https and a domain name, as an upload, or as data."""
     uri = uri.ljust(13, "/")
     assert prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri}).body["promptImage"] == uri
 
@@ -45,7 +44,6 @@ def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
     ],
 )
 def test_a_uri_that_the_api_would_refuse_is_refused(uri: str) -> None:
-    """Addresses, other schemes, paths of this machine, and what is too long."""
     (problem,) = problems("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri})
     assert problem.startswith("promptImage: ")
 
@@ -61,14 +59,12 @@ def test_a_uri_that_the_api_would_refuse_is_refused(uri: str) -> None:
 def test_a_pattern_means_what_it_means_in_javascript(
     kind: str, given: dict[str, JsonValue], field: str, value: str, end: str
 ) -> None:
-    """Its end is the text's end, before which no line break is overlooked, and its digits are ASCII's."""
     prepare(kind, {**given, field: value})
     (problem,) = problems(kind, {**given, field: value + end})
     assert problem.startswith(f"{field}: ")
 
 
 def test_a_text_is_as_long_as_the_api_counts() -> None:
-    """A character beyond the basic plane is two UTF-16 code units."""
     prepare("text_to_video", {**TEXT_TO_VIDEO, "promptText": "\N{GRINNING FACE}" * 500})
     (problem,) = problems("text_to_video", {**TEXT_TO_VIDEO, "promptText": "\N{GRINNING FACE}" * 501})
     assert "(1002 characters)" in problem

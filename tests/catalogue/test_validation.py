@@ -17,7 +17,6 @@ from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 
 def test_the_recommended_model_is_put_in() -> None:
-    """It is all that is added to the input, and the input stays as it was."""
     given_input = dict(TEXT_TO_VIDEO)
     prepared = prepare("text_to_video", given_input)
     assert prepared.body == {"model": "gen4.5", **TEXT_TO_VIDEO}
@@ -26,7 +25,6 @@ def test_the_recommended_model_is_put_in() -> None:
 
 
 def test_what_is_sent_is_a_copy() -> None:
-    """Who changes the input afterwards changes no request."""
     frames: list[JsonValue] = [{"uri": IMAGE, "position": "first"}]
     prepared = prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": frames})
     frames.clear()
@@ -44,14 +42,12 @@ def test_what_is_sent_is_a_copy() -> None:
     ],
 )
 def test_a_task_type_in_another_spelling_is_recognised(kind: str, likely: str) -> None:
-    """It is suggested, never assumed."""
     (problem,) = problems(kind, {})
     assert problem.startswith(f'type: "{kind}" is not known; it must be one of text_to_video, image_to_video')
     assert problem.endswith(f"did you mean {likely}?")
 
 
 def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
-    """With nothing suggested."""
     (problem,) = problems("symphony", {})
     assert problem.endswith("lip_sync, frame_interpolation.")
 
@@ -68,7 +64,6 @@ def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
     ],
 )
 def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: str) -> None:
-    """With those it has, and the likely one."""
     (problem,) = problems(kind, {"model": model})
     assert problem.startswith("model: ")
     assert f" is no model of {kind}; it must be one of " in problem
@@ -76,19 +71,16 @@ def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: 
 
 
 def test_a_model_must_be_named_where_none_is_recommended() -> None:
-    """Nothing is known that would speak for one of them."""
     assert problems("lip_sync", {}) == ("model is missing; it must be one of gen4, gen4_turbo.",)
 
 
 def test_a_type_without_models_takes_none() -> None:
-    """A recipe chooses by itself."""
     assert problems("recipes/ad_localization", {"model": "x"})[0].startswith("model is no field here; still possible: ")
     first, *_ = problems("recipes/multi_shot_video", {"mode": "auto", "model": "x"})
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
 
 
 def test_at_most_five_problems_are_told() -> None:
-    """And how many more there are."""
     with pytest.raises(InvalidRequestError) as caught:
         prepare("text_to_video", {f"unknown{number}": number for number in range(30)})
     assert len(caught.value.problems) == 5
@@ -96,7 +88,6 @@ def test_at_most_five_problems_are_told() -> None:
 
 
 def test_a_message_stays_small_whatever_was_given() -> None:
-    """Names and values are cut, and so is the number of problems."""
     wide: dict[str, JsonValue] = {"\N{GRINNING FACE}" * (50 + number): 1 for number in range(9)}
     assert 0 < len(problems("text_to_video", wide)) < 5
 
@@ -129,12 +120,10 @@ def _nested(depth: int) -> JsonValue:
     ids=range(14),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
-    """Even where unknown fields are allowed."""
     assert problems("text_to_video", given_input, allow_unknown=True) == (problem,)
 
 
 def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
-    """The API may be newer than the catalogue, in nested objects as well."""
     new: JsonValue = {"a": [1]}
     given_input = {**TEXT_TO_VIDEO, "newField": new, "contentModeration": new}
     first, second = problems("text_to_video", given_input)
@@ -145,14 +134,12 @@ def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
 
 
 def test_known_fields_are_checked_even_so() -> None:
-    """What the catalogue knows does not become less true."""
     assert problems("text_to_video", {**TEXT_TO_VIDEO, "new": 1, "duration": 1}, allow_unknown=True) == (
         "duration: 1 is not allowed; it must be a whole number from 2 to 10.",
     )
 
 
 def test_an_unknown_model_is_sent_where_that_is_allowed() -> None:
-    """Nothing is known of its fields, so the API will judge them."""
     prepared = prepare("text_to_video", {"model": "gen9", "wings": 2}, allow_unknown=True)
     assert (prepared.model, prepared.body) == ("gen9", {"model": "gen9", "wings": 2})
 
@@ -160,7 +147,6 @@ def test_an_unknown_model_is_sent_where_that_is_allowed() -> None:
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(MODELS), st.data(), st.booleans())
 def test_no_input_breaks_the_check(one: tuple[TaskType, Model], data: st.DataObject, allow_unknown: bool) -> None:
-    """Whatever was changed in an input: it is sent as it is, or refused with reasons in little room."""
     kind, model = one
     given_input = data.draw(changed(full_input(model)) | JSON)
     refusal = None

@@ -29,18 +29,15 @@ Asked = TypeVar("Asked", bound=Result)
 
 
 def form(message: str, properties: dict[str, Any]) -> ElicitRequest:
-    """A form whose fields must all be filled in."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=schema))
 
 
 def name_form(message: str = "What is your name?") -> ElicitRequest:
-    """A form that asks for a name."""
     return form(message, {"name": {"type": "string"}})
 
 
 def sampling(text: str, most: int = 100) -> CreateMessageRequest:
-    """A question to the client's model."""
     message = SamplingMessage(role="user", content=TextContent(text=text))
     return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=most))
 
@@ -58,19 +55,16 @@ def _answer(ctx: Context, key: str, kind: type[Asked]) -> Asked | None:
 
 
 async def sample(prompt: str, ctx: Context) -> str:
-    """Ask the client's model."""
     result = await _ask(ctx, sampling(prompt), CreateMessageResult)
     return f"LLM response: {_text(result)}"
 
 
 async def elicit(message: str, ctx: Context) -> str:
-    """Ask the user for a name and an address."""
     fields = {"username": {"type": "string"}, "email": {"type": "string"}}
     return _said(await _ask(ctx, form(message, fields), ElicitResult))
 
 
 async def elicit_with_defaults(ctx: Context) -> str:
-    """Ask the user with a default in every field."""
     fields = {
         "name": {"type": "string", "default": "John Doe"},
         "age": {"type": "integer", "default": 30},
@@ -82,7 +76,6 @@ async def elicit_with_defaults(ctx: Context) -> str:
 
 
 async def elicit_choices(ctx: Context) -> str:
-    """Ask the user to choose, in each way that a form can."""
     names = ["option1", "option2", "option3"]
     titled = [{"const": f"value{number}", "title": f"Choice {number}"} for number in (1, 2, 3)]
     fields = {
@@ -96,7 +89,6 @@ async def elicit_choices(ctx: Context) -> str:
 
 
 async def ask_name(ctx: Context) -> str | InputRequiredResult:
-    """Ask for a name in another round."""
     answer = _answer(ctx, "user_name", ElicitResult)
     if answer is None:
         return InputRequiredResult(input_requests={"user_name": name_form()})
@@ -104,7 +96,6 @@ async def ask_name(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_model(ctx: Context) -> str | InputRequiredResult:
-    """Ask the client's model in another round."""
     answer = _answer(ctx, "capital_question", CreateMessageResult)
     if answer is None:
         return InputRequiredResult(input_requests={"capital_question": sampling("What is the capital of France?")})
@@ -112,7 +103,6 @@ async def ask_model(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_roots(ctx: Context) -> str | InputRequiredResult:
-    """Ask for the client's roots in another round."""
     answer = _answer(ctx, "client_roots", ListRootsResult)
     if answer is None:
         return InputRequiredResult(input_requests={"client_roots": ListRootsRequest()})
@@ -120,7 +110,6 @@ async def ask_roots(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_with_state(ctx: Context) -> str | InputRequiredResult:
-    """Ask for a confirmation, and get back what was said with the question."""
     if _answer(ctx, "confirm", ElicitResult) is None or ctx.request_state != "confirming":
         confirm = form("Please confirm", {"ok": {"type": "boolean"}})
         return InputRequiredResult(input_requests={"confirm": confirm}, request_state="confirming")
@@ -128,7 +117,6 @@ async def ask_with_state(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_everything(ctx: Context) -> str | InputRequiredResult:
-    """Ask the user, the model and for the roots at once."""
     name = _answer(ctx, "user_name", ElicitResult)
     greeting = _answer(ctx, "greeting", CreateMessageResult)
     roots = _answer(ctx, "client_roots", ListRootsResult)
@@ -143,7 +131,6 @@ async def ask_everything(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_twice(ctx: Context) -> str | InputRequiredResult:
-    """Ask in two rounds."""
     if ctx.request_state == "second" and _answer(ctx, "step2", ElicitResult):
         return "Both steps are done."
     if ctx.request_state == "first" and _answer(ctx, "step1", ElicitResult):
@@ -154,7 +141,6 @@ async def ask_twice(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_what_is_possible(ctx: Context) -> InputRequiredResult:
-    """Ask only what the client says it can answer."""
     capabilities = ctx.client_capabilities
     requests: dict[str, InputRequest] = {}
     if capabilities and capabilities.sampling:
@@ -165,7 +151,6 @@ async def ask_what_is_possible(ctx: Context) -> InputRequiredResult:
 
 
 async def need_sampling(ctx: Context) -> str:
-    """Refuse a client that has no model."""
     if ctx.client_capabilities is None or ctx.client_capabilities.sampling is None:
         data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "This tool needs sampling.", data)

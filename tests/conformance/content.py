@@ -41,39 +41,32 @@ def _embedded(uri: str, text: str, mime_type: str = "text/plain") -> EmbeddedRes
 
 
 async def simple_text() -> str:
-    """Return a text."""
     return "This is a simple text response for testing."
 
 
 async def image() -> CallToolResult:
-    """Return an image."""
     return CallToolResult(content=[_IMAGE])
 
 
 async def audio() -> CallToolResult:
-    """Return a sound."""
     return CallToolResult(content=[AudioContent(data=WAV, mime_type="audio/wav")])
 
 
 async def embedded_resource() -> CallToolResult:
-    """Return a resource."""
     return CallToolResult(content=[_embedded("test://embedded-resource", "This is an embedded resource content.")])
 
 
 async def mixed() -> CallToolResult:
-    """Return a text, an image and a resource."""
     data = _embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json")
     return CallToolResult(content=[TextContent(text="Multiple content types test:"), _IMAGE, data])
 
 
 async def fail() -> CallToolResult:
-    """Fail."""
     text = TextContent(text="This tool intentionally returns an error for testing")
     return CallToolResult(content=[text], is_error=True)
 
 
 async def report(ctx: Context) -> str:
-    """Report progress in three steps."""
     for progress in (0, 50, 100):
         await ctx.report_progress(progress, 100)
         await anyio.sleep(PAUSE)
@@ -81,7 +74,6 @@ async def report(ctx: Context) -> str:
 
 
 async def log(ctx: Context) -> str:
-    """Log three lines, where the client may be sent any."""
     for text in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await ctx.info(text)  # pyright: ignore[reportDeprecated] - the suite asks for what older revisions had
         await anyio.sleep(PAUSE)
@@ -89,26 +81,22 @@ async def log(ctx: Context) -> str:
 
 
 async def reconnect(ctx: Context) -> str:
-    """Close the stream of the call, and answer once the client may have come back."""
     await ctx.close_sse_stream()
     await anyio.sleep(PAUSE)
     return "Reconnected."
 
 
 async def change_tools(ctx: Context) -> str:
-    """Announce a change of the tools."""
     await ctx.notify_tools_changed()
     return "Announced."
 
 
 async def change_prompts(ctx: Context) -> str:
-    """Announce a change of the prompts."""
     await ctx.notify_prompts_changed()
     return "Announced."
 
 
 async def mirrored(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})] = "") -> str:
-    """Take an argument that a header repeats."""
     return f"Region: {region}"
 
 
@@ -155,12 +143,10 @@ _SCHEMA: dict[str, Any] = {
 
 
 def schema_tool() -> Tool:
-    """The tool whose schema holds every keyword."""
     return Tool.from_function(simple_text, name="json_schema_2020_12_tool").model_copy(update={"parameters": _SCHEMA})
 
 
 async def ask_context(ctx: Context) -> list[UserMessage] | InputRequiredResult:
-    """A prompt that asks for a context first."""
     answer = (ctx.input_responses or {}).get("user_context")
     if not isinstance(answer, ElicitResult):
         question = form("What context should the prompt use?", {"context": {"type": "string"}})
@@ -171,15 +157,12 @@ async def ask_context(ctx: Context) -> list[UserMessage] | InputRequiredResult:
 async def complete(
     ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
 ) -> Completion:
-    """Complete an argument of a prompt or a template."""
     del ref, context
     found = [word for word in ("paris", "park", "party") if word.startswith(argument.value)]
     return Completion(values=found, total=len(found), has_more=False)
 
 
 def add_resources(server: MCPServer[Any]) -> None:
-    """Add the resources that the suite reads."""
-
     @server.resource("test://static-text", mime_type="text/plain", description="A text.")
     def static_text() -> str:
         return "This is the content of the static text resource."
@@ -200,8 +183,6 @@ def add_resources(server: MCPServer[Any]) -> None:
 
 
 def add_prompts(server: MCPServer[Any]) -> None:
-    """Add the prompts that the suite gets, and the completion of their arguments."""
-
     @server.prompt("test_simple_prompt", description="A text.")
     def simple() -> str:
         return "This is a simple prompt for testing."

@@ -18,7 +18,6 @@ from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 
 
 def said(text: str, *, is_error: bool = False) -> CallToolResult:
-    """A result of one text."""
     return CallToolResult(content=[TextContent(text=text)], is_error=is_error)
 
 
@@ -66,24 +65,20 @@ JOBS = {
 
 
 async def greet(name: str) -> str:
-    """Greet at once."""
     return f"Hello, {name}!"
 
 
 async def slow_compute(seconds: float = 0, label: str = "") -> str:
-    """Compute for some seconds."""
     await anyio.sleep(seconds)
     return f"Computed {label} for {seconds:g} s."
 
 
 async def only_as_mcp_task(ctx: Context) -> str:
-    """Work that takes too long for one request."""
     require_client_extension(ctx.request_context, EXTENSION_ID)
     return "Not reached: such a call becomes an MCP task."
 
 
 async def after_asking() -> InputRequiredResult:
-    """Ask for a name first, then greet as an MCP task."""
     return InputRequiredResult(input_requests={"user_name": name_form()})
 
 

@@ -14,13 +14,11 @@ class MemoryEvents(EventStore):
         self._events: dict[str, tuple[str, JSONRPCMessage | None]] = {}
 
     async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
-        """Keep an event and return its id."""
         event_id = str(next(self._numbers))
         self._events[event_id] = (stream_id, message)
         return event_id
 
     async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """Send again what came on the same stream after an event."""
         if last_event_id not in self._events:
             return None
         stream = self._events[last_event_id][0]

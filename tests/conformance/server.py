@@ -32,7 +32,6 @@ RETRY_MS = 100
 
 
 def fixture() -> MCPServer[Any]:
-    """Return the server."""
     jobs = MemoryMcpTasks(job_tools.JOBS)
     extension = McpTasksExtension(lambda _: jobs)
     server = RunwayServer(
@@ -44,7 +43,7 @@ def fixture() -> MCPServer[Any]:
         middleware=[InFlightLimit(MAX_IN_FLIGHT), extension.subscriptions],
     )
     for name, run in (content.TOOLS | asking_tools.TOOLS | job_tools.TOOLS).items():
-        server.add_tool(run, name=name, structured_output=False)
+        server.add_tool(run, name=name, description=name, structured_output=False)
     content.add_resources(server)
     content.add_prompts(server)
     _add_older_methods(server)
@@ -64,7 +63,6 @@ def _add_older_methods(server: MCPServer[Any]) -> None:
 
 
 def main() -> None:
-    """Serve until told to stop."""
     parser = argparse.ArgumentParser(description="A server for the official conformance suite.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--sessions", action="store_true", help="keep sessions")

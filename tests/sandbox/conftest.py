@@ -20,19 +20,16 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Stop the time."""
     return Clock()
 
 
 @pytest.fixture
 async def client(clock: Clock) -> AsyncIterator[Client]:
-    """A client of an empty sandbox."""
     async with connected(create_app(clock=clock, samples=False)) as one:
         yield one
 
 
 @pytest.fixture
 async def sampled(clock: Clock) -> AsyncIterator[Client]:
-    """A client of a sandbox with its samples."""
     async with connected(create_app(clock=clock)) as one:
         yield one

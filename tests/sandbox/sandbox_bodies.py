@@ -13,7 +13,6 @@ BY_PATH = {kind.endpoint: kind for kind in task_types().values()}
 
 
 def bodies(*, documented_only: bool = False) -> Iterator[tuple[str, Body]]:
-    """Every endpoint's path with a body for each of its models."""
     for path, kind in BY_PATH.items():
         for model in kind.models.values():
             if model.documented or not documented_only:

@@ -56,7 +56,6 @@ class Vocabulary:
             yield from self.objects(schema)
 
     def objects(self, schema: Schema) -> Iterator[Schema]:
-        """Objects that lack a field, hold another one, or one with another value."""
         fields: Mapping[str, Schema] = schema["properties"]
         base = example(schema, full=True)
         yield from (base, *({key: value for key, value in base.items() if key != name} for name in base))

@@ -23,7 +23,6 @@ Wire = Callable[..., AbstractAsyncContextManager[Client]]
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
-    """Serve an app in this event loop as the package serves it; gives its URL and the server."""
     config = uvicorn.Config(
         GracefulShutdown().guard(app),
         http=DeadlineProtocol,
@@ -45,7 +44,6 @@ async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncGenerator[Client]:
-    """Open a client of a sandbox on a port of this machine."""
     async with httpx2.AsyncClient(
         base_url=url, headers=dict(HEADERS), trust_env=False, timeout=10, verify=NO_TRUST
     ) as http:
@@ -54,14 +52,12 @@ async def client_of(url: str) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def in_process(*faults: str) -> AsyncGenerator[Client]:
-    """A client that calls a sandbox with these faults."""
     async with connected(create_app(faults=[Fault.parse(text) for text in faults])) as client:
         yield client
 
 
 @asynccontextmanager
 async def over_a_socket(*faults: str) -> AsyncGenerator[Client]:
-    """A client of a served sandbox with these faults."""
     app = create_app(faults=[Fault.parse(text) for text in faults])
     async with serving(app) as (url, _), client_of(url) as client:
         yield client

@@ -20,7 +20,6 @@ _CODES = {
 
 
 async def test_a_marked_request_fails_with_the_code_it_asks_for(client: Client, clock: Clock) -> None:
-    """At the end of the run; only a moderated input is charged for, and each family has a text of its own."""
     told: set[str] = set()
     for code, cost in _CODES.items():
         task_id = await client.create(promptText=f"a storm, sandbox:fail:{code}.")
@@ -34,7 +33,6 @@ async def test_a_marked_request_fails_with_the_code_it_asks_for(client: Client, 
 
 
 async def test_a_failure_may_have_no_code(client: Client, clock: Clock) -> None:
-    """The field is left out then."""
     task_id = await client.create(promptText="sandbox:fail:NONE")
     clock.now += 22
     task = await client.task(task_id)
@@ -53,7 +51,6 @@ async def test_a_failure_may_have_no_code(client: Client, clock: Clock) -> None:
 async def test_the_marker_works_anywhere_in_a_request(
     client: Client, clock: Clock, path: str, changed: dict[str, object]
 ) -> None:
-    """Without a code it is that of a moderated prompt."""
     task_id = await client.create(path, **changed)
     clock.now += 22
     assert (await client.task(task_id))["failureCode"] == "SAFETY.INPUT.TEXT"

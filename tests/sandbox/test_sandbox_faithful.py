@@ -26,7 +26,6 @@ def _schema(exchange: Exchange) -> dict[str, Any]:
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())
 async def test_every_answer_has_the_shape_the_api_describes(sampled: Client, exchange: Exchange) -> None:
-    """Status, content type, fields and values are the API's; a 204 has neither type nor body."""
     sampled.http.headers.clear()
     answer = await sampled.http.request(
         exchange.method, exchange.path, headers=dict(exchange.headers), content=exchange.content
@@ -54,14 +53,12 @@ def test_every_kind_of_answer_is_asked_for() -> None:
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(client: Client, method: str, path: str, allowed: set[str]) -> None:
-    """A 405 carries Allow, and comes before anything in the request is looked at."""
     answer = await client.http.request(method, path)
     assert answer.status_code == 405
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
 async def test_a_routed_create_tells_what_the_router_made_of_it(client: Client) -> None:
-    """The router's slug comes back, and the settings that were given in place of the usual ones."""
     given = {"promptText": "rain", "duration": 8, "resolution": "1080p"}
     answer = await client.start("/v1/generate/video", configId="my-router_2", input=given)
     routing = answer.json()["routing"]
@@ -71,7 +68,6 @@ async def test_a_routed_create_tells_what_the_router_made_of_it(client: Client) 
 
 
 async def test_of_a_routed_voice_the_type_is_told(client: Client) -> None:
-    """The voice itself is not in the answer."""
     voice = {"type": "preset", "presetId": "Maya"}
     answer = await client.start("/v1/generate/audio", input={"type": "speech", "promptText": "rain", "voice": voice})
     assert answer.json()["routing"]["resolvedInput"] == {"type": "speech", "voice": "preset"}

@@ -26,7 +26,6 @@ TASK = f"/v1/tasks/{RUNNING}"
 
 
 async def statuses(client: Client, *methods: str) -> list[int]:
-    """The statuses of requests by these methods, one after the other."""
     return [(await client.http.request(method, TASK)).status_code for method in methods]
 
 
@@ -35,7 +34,6 @@ async def statuses(client: Client, *methods: str) -> list[int]:
     ("status", "wait"), [(400, None), (418, None), (429, "1"), (500, None), (503, "1"), (599, None)]
 )
 async def test_a_status_is_answered_in_the_apis_place(wire: Wire, status: int, wait: str | None) -> None:
-    """With the API's error body; where it asks to wait, for a second; and nothing is done."""
     async with wire(f"DELETE {status}") as client:
         answer = await client.http.delete(TASK)
         assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
@@ -46,7 +44,6 @@ async def test_a_status_is_answered_in_the_apis_place(wire: Wire, status: int, w
 @wires
 @pytest.mark.parametrize(("what", "after"), [("drop", "RUNNING"), ("lost", "CANCELLED")])
 async def test_a_connection_breaks_before_or_after_the_api_has_acted(wire: Wire, what: str, after: str) -> None:
-    """The client gets no reply either way; only looking again tells which it was."""
     async with wire(f"DELETE {what}") as client:
         with pytest.raises((httpx2.TransportError, ConnectionError)):
             await client.http.delete(TASK)
@@ -55,7 +52,6 @@ async def test_a_connection_breaks_before_or_after_the_api_has_acted(wire: Wire,
 
 @pytest.mark.parametrize("what", ["drop", "lost"])
 async def test_a_broken_connection_is_unreachable_to_our_own_client(what: str) -> None:
-    """It can't tell whether the task was changed, in this process or over a socket."""
     app = create_app(faults=[Fault.parse(f"DELETE {what}")])
     async with serving(app) as (url, _), AsyncExitStack() as stack:
         for transport in (None, httpx2.ASGITransport(app=app)):
@@ -68,7 +64,6 @@ async def test_a_broken_connection_is_unreachable_to_our_own_client(what: str) -
 
 
 async def test_a_dropped_connection_is_closed_and_logged_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """The client sees the end of the stream before the body; uvicorn, which logs what apps raise, says nothing."""
     head = f"GET {TASK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with anyio.fail_after(10):
         async with serving(create_app(faults=[Fault("GET", "drop")])) as (url, _):
@@ -82,8 +77,6 @@ async def test_a_dropped_connection_is_closed_and_logged_by_nobody(caplog: pytes
 
 
 async def test_what_an_app_raises_by_mistake_is_still_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A drop on purpose hides no other error."""
-
     def broken_clock() -> float:
         raise ZeroDivisionError
 
@@ -98,7 +91,6 @@ async def test_what_an_app_raises_by_mistake_is_still_logged(caplog: pytest.LogC
 @wires
 @pytest.mark.parametrize("what", ["html", "truncated", "empty"])
 async def test_a_reply_that_can_not_be_read_comes_after_the_act(wire: Wire, what: str) -> None:
-    """A whole answer with status 200 whose body is no JSON; the task was changed all the same."""
     async with wire(f"DELETE {what}") as client:
         answer = await client.http.delete(TASK)
         kind = "text/html; charset=utf-8" if what == "html" else "application/json"
@@ -111,7 +103,6 @@ async def test_a_reply_that_can_not_be_read_comes_after_the_act(wire: Wire, what
 
 @wires
 async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
-    """While one answer is delayed others come, and show that the API has acted already."""
     async with wire("DELETE 3600s") as client:
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
@@ -122,7 +113,6 @@ async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
 
 
 async def test_a_delay_ends_when_the_client_leaves() -> None:
-    """Nothing is left running in the server."""
     async with serving(create_app(faults=[Fault("DELETE", timedelta(hours=1))])) as (url, server):
         async with client_of(url) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(client.delete, RUNNING)
@@ -133,7 +123,6 @@ async def test_a_delay_ends_when_the_client_leaves() -> None:
 
 
 async def cancelled(client: Client) -> None:
-    """Return once the API has cancelled the running sample."""
     with anyio.fail_after(10):
         while await client.status(RUNNING) != "CANCELLED":
             await anyio.lowlevel.checkpoint()
@@ -151,26 +140,22 @@ async def cancelled(client: Client) -> None:
     ],
 )
 async def test_a_fault_meets_the_requests_it_is_for(which: str, expected: list[int]) -> None:
-    """The n-th, all from the n-th on, every n-th; without a number all of them."""
     async with in_process(f"GET 500{which}") as client:
         assert await statuses(client, *["GET"] * 6) == expected
 
 
 async def test_each_method_is_counted_by_itself() -> None:
-    """The second GET is the second GET, whatever came between; HEAD and the like are neither counted nor met."""
     async with in_process("GET 501 @2", "DELETE 502 @1", "ANY 503 @6") as client:
         methods = ("GET", "DELETE", "HEAD", "POST", "PUT", "ANY", "GET", "GET", "GET", "POST", "HEAD")
         assert await statuses(client, *methods) == [200, 502, 200, 405, 405, 405, 501, 200, 503, 405, 200]
 
 
 async def test_of_several_faults_for_a_request_the_first_counts() -> None:
-    """The order in which they are given decides, and those that lose count on."""
     async with in_process("GET 500 @2n", "ANY 501 @3n", "GET 502 @4+") as client:
         assert await statuses(client, *["GET"] * 7) == [200, 500, 501, 500, 502, 500, 502]
 
 
 async def test_the_command_line_takes_faults() -> None:
-    """`--fault` may be given several times; all that the process says is where it is, whatever was dropped."""
     port = free_port()
     faults = ("GET 503 @2", "POST drop @1", "POST lost @2")
     options = [word for fault in faults for word in ("--fault", fault)]
@@ -188,7 +173,6 @@ async def test_the_command_line_takes_faults() -> None:
 
 
 async def test_a_delay_ends_when_the_server_stops() -> None:
-    """The client is told so, and the process ends in time."""
     port = free_port()
     async with running("sandbox", "--port", str(port), "--fault=DELETE 3600s") as server:
         await server.logged("\n")
@@ -207,7 +191,6 @@ async def test_a_delay_ends_when_the_server_stops() -> None:
 
 
 def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """It shows what a fault looks like, and not what was given."""
     assert main(["sandbox", "--fault", "GET 503", "--fault", "key_secret"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)

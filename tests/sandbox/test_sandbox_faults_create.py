@@ -7,14 +7,12 @@ from sandbox_wires import Wire, in_process, wires
 
 
 async def _bought(client: Client) -> int:
-    """How many tasks were created."""
     return int((await client.organization())["usage"]["models"]["gen4.5"]["dailyGenerations"])
 
 
 @wires
 @pytest.mark.parametrize(("what", "bought"), [("drop", 0), ("lost", 1)])
 async def test_a_create_is_lost_before_or_after_it_was_bought(wire: Wire, what: str, bought: int) -> None:
-    """The client gets no id either way."""
     async with wire(f"POST {what} @1") as client:
         before = await _bought(client)
         with pytest.raises((httpx2.TransportError, ConnectionError)):
@@ -26,7 +24,6 @@ async def test_a_create_is_lost_before_or_after_it_was_bought(wire: Wire, what: 
 
 @pytest.mark.parametrize(("status", "wait"), [(429, "1"), (500, None), (502, None), (503, "1"), (504, None)])
 async def test_a_create_that_is_turned_away_buys_nothing(status: int, wait: str | None) -> None:
-    """A gateway or a limit answers in the API's place; sent again it is bought once."""
     async with in_process(f"POST {status} @1") as client:
         before = await _bought(client)
         answer = await client.start()
@@ -38,7 +35,6 @@ async def test_a_create_that_is_turned_away_buys_nothing(status: int, wait: str 
 
 @pytest.mark.parametrize("what", ["html", "truncated", "empty", "0.05s"])
 async def test_a_create_whose_reply_is_late_or_unreadable_was_bought(what: str) -> None:
-    """Status 200 all the same."""
     async with in_process(f"POST {what} @1") as client:
         before = await _bought(client)
         assert (await client.start()).status_code == 200
@@ -46,7 +42,6 @@ async def test_a_create_whose_reply_is_late_or_unreadable_was_bought(what: str) 
 
 
 async def test_a_lost_create_is_checked_like_any_other() -> None:
-    """What the API would refuse it has not sold, whatever became of the refusal."""
     async with in_process("POST lost @1") as client:
         before = await _bought(client)
         with pytest.raises((httpx2.TransportError, ConnectionError)):

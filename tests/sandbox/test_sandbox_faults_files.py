@@ -19,7 +19,6 @@ async def _link(client: Client) -> str:
 
 @wires
 async def test_the_storage_fails_once(wire: Wire) -> None:
-    """Whatever is posted elsewhere is neither met nor counted; with a new slot the next attempt succeeds."""
     async with wire("POST /storage 503 @1") as client:
         await client.create()
         slot = await client.slot()
@@ -30,7 +29,6 @@ async def test_the_storage_fails_once(wire: Wire) -> None:
 
 
 async def test_an_upload_may_be_there_although_its_answer_was_lost() -> None:
-    """The storage has acted before the connection breaks."""
     async with in_process("POST /storage lost @1") as client:
         slot = await client.slot()
         with pytest.raises(ConnectionError):
@@ -39,7 +37,6 @@ async def test_an_upload_may_be_there_although_its_answer_was_lost() -> None:
 
 
 async def test_a_path_stands_for_what_lies_below_it() -> None:
-    """Whole names only; a fault with a path counts by itself."""
     async with in_process("GET /v1/tasks 503 @2", "GET /v1/task 500", "ANY /v1 502 @4") as client:
         answers = [(await client.http.get("/v1/organization")).status_code]
         answers += [(await client.http.get(f"/v1/tasks/{SAMPLES['running'].id}")).status_code for _ in range(4)]
@@ -47,7 +44,6 @@ async def test_a_path_stands_for_what_lies_below_it() -> None:
 
 
 async def test_a_download_breaks_after_so_many_bytes() -> None:
-    """The head promises all; a range has the rest, and what is shorter is not cut."""
     async with over_a_socket("GET /outputs 1000B") as client:
         link = await _link(client)
         got = bytearray()
@@ -64,7 +60,6 @@ async def test_a_download_breaks_after_so_many_bytes() -> None:
 
 @wires
 async def test_a_slow_download_is_whole(wire: Wire) -> None:
-    """It comes in pieces, and takes its time."""
     async with wire("GET /outputs 1000000B/s @1") as client:
         link = await _link(client)
         started = anyio.current_time()
@@ -74,7 +69,6 @@ async def test_a_slow_download_is_whole(wire: Wire) -> None:
 
 
 async def test_a_slow_download_ends_when_the_client_leaves() -> None:
-    """The first byte is there, the last would come in a day; nothing is left running in the server."""
     app = create_app(faults=[Fault("GET", Drip(1), path="/outputs")])
     async with serving(app) as (url, server):
         async with client_of(url) as client, client.http.stream("GET", await _link(client)) as answer:

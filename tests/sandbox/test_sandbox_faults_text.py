@@ -24,7 +24,6 @@ from runway_mcp.sandbox.faults import Cut, Drip
     ],
 )
 def test_the_text_form_says_what_the_fault_is(text: str, fault: Fault) -> None:
-    """Method, path, what, and which; blanks do not matter."""
     assert Fault.parse(text) == fault
 
 
@@ -58,14 +57,12 @@ _PIECES = [
 
 @pytest.mark.parametrize("text", _REFUSED)
 def test_what_is_no_fault_is_refused(text: str) -> None:
-    """The message shows what one looks like."""
     with pytest.raises(ValueError, match="such as"):
         Fault.parse(text)
 
 
 @given(st.text() | st.lists(st.sampled_from(_PIECES)).map("".join))
 def test_any_text_is_a_fault_or_refused(text: str) -> None:
-    """Nothing else is raised."""
     try:
         Fault.parse(text)
     except ValueError as error:

@@ -85,7 +85,6 @@ def _required(path: str, body: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(("path", "body"), _ALL.values(), ids=_ALL)
 async def test_every_model_can_be_started(client: Client, path: str, body: dict[str, Any]) -> None:
-    """From its smallest request; without a field that it demands it is refused."""
     assert (await client.http.post(path, json=body)).status_code == 200
     for name in _required(path, body):
         answer = await client.http.post(path, json={key: value for key, value in body.items() if key != name})
@@ -97,7 +96,6 @@ async def test_every_model_can_be_started(client: Client, path: str, body: dict[
 async def test_what_is_wrong_is_told(
     client: Client, path: str, changed: dict[str, object], told: tuple[str, list[str | int], str]
 ) -> None:
-    """The kind of mistake, the way to the field, and what would have been right; nothing is started."""
     answer = await client.start(f"/v1/{path}", **changed)
     assert answer.status_code == 400
     [issue] = answer.json()["issues"]
@@ -108,14 +106,12 @@ async def test_what_is_wrong_is_told(
 
 
 async def test_everything_that_is_wrong_is_told_at_once(client: Client) -> None:
-    """One issue each."""
     answer = await client.start(promptText="", ratio="1:1", duration=60, seed=-1)
     paths = [issue["path"] for issue in answer.json()["issues"]]
     assert sorted(paths) == [["duration"], ["promptText"], ["ratio"], ["seed"]]
 
 
 async def test_a_missing_model_is_told_as_the_api_tells_it(client: Client) -> None:
-    """Word for word what the API answers to an empty request."""
     answer = await client.http.post("/v1/text_to_speech", json={})
     assert answer.json() == {
         "error": "Validation of body failed",
@@ -147,7 +143,6 @@ async def test_half_a_character_is_counted_too(client: Client) -> None:
 
 
 async def test_whatever_the_description_leaves_open_is_let_through(client: Client) -> None:
-    """Some models take fields that nobody knows, and one takes any list of images."""
     await client.create("/v1/text_to_video", model="gemini_omni_flash", unheard_of=[1])
     await client.create("/v1/image_to_video", model="hailuo3", promptImage=[{"any": "thing"}])
     await client.create("/v1/sound_effect", model="seed_audio", referenceAudios=[AUDIO], pitchRate=5.0)
@@ -170,7 +165,6 @@ def _strange(which: str) -> st.SearchStrategy[tuple[str, object]]:
 @settings(deadline=None)
 @given(st.sampled_from(sorted(_ALL)).flatmap(_strange))
 async def test_no_request_is_too_strange_to_be_answered(strange: tuple[str, object]) -> None:
-    """Whatever stands in a field, or in its place, the answer is a task or a refusal in the API's form."""
     path, body = strange
     async with connected(create_app(clock=Clock(), samples=False)) as client:
         answer = await client.http.post(path, content=json.dumps(body))

@@ -54,7 +54,6 @@ _each_variant = pytest.mark.parametrize(("path", "variant"), _VARIANTS.values(),
 
 
 def _tag(path: str) -> str:
-    """The field that tells an endpoint's variants apart; empty where there is one only."""
     return str(_BODIES[path].get("discriminator", {}).get("propertyName", ""))
 
 
@@ -64,7 +63,6 @@ def _allows(schema: Schema, value: Any) -> bool:
 
 @cache
 def _cases(schema: str) -> list[tuple[object, bool]]:
-    """Values for a field, and whether the document allows them."""
     field = json.loads(schema)
     validator = cast("Any", Draft202012Validator(field))
     return [(value, validator.is_valid(value)) for value in _WORDS.candidates(field)]
@@ -76,7 +74,6 @@ def _answers_with_a_task(operation: dict[str, Any]) -> bool:
 
 
 def test_the_sandbox_creates_what_the_document_creates() -> None:
-    """Each POST endpoint that answers with a task is there; any other is marked as undocumented."""
     posts = {path: methods["post"] for path, methods in _PATHS.items() if "post" in methods}
     assert {path for path, operation in posts.items() if _answers_with_a_task(operation)} == _DOCUMENTED.keys()
 
@@ -89,7 +86,6 @@ def test_an_endpoint_takes_the_models_of_the_document(path: str) -> None:
 
 @_each_variant
 def test_a_body_is_valid_where_the_document_says_so(path: str, variant: Schema) -> None:
-    """Smallest and fullest, with each field left out, and with each name that is another's."""
     endpoint = _ENDPOINTS[path]
     for body in (example(variant), example(variant, full=True)):
         assert _allows(_BODIES[path], body)
@@ -105,7 +101,6 @@ def test_a_body_is_valid_where_the_document_says_so(path: str, variant: Schema) 
 
 @_each_variant
 def test_a_field_is_valid_where_the_document_says_so(path: str, variant: Schema) -> None:
-    """Whatever it holds; what is refused is told with the field's name first in its path."""
     endpoint, base = _ENDPOINTS[path], example(variant)
     seen: set[bool] = set()
     for name in variant["properties"].keys() - {_tag(path)}:
@@ -121,7 +116,6 @@ def test_a_field_is_valid_where_the_document_says_so(path: str, variant: Schema)
     ("path", "field"), [("image_upscale", "imageUri"), ("video_upscale", "videoUri"), ("voice_isolation", "audioUri")]
 )
 def test_a_data_uri_is_as_long_as_the_document_says(path: str, field: str) -> None:
-    """To the character."""
     path = f"/v1/{path}"
     variant: Schema = _BODIES[path]["oneOf"][0]
     *_, inline = variant["properties"][field]["anyOf"]
@@ -133,7 +127,6 @@ def test_a_data_uri_is_as_long_as_the_document_says(path: str, field: str) -> No
 
 @pytest.mark.parametrize("path", _BODIES)
 def test_a_variant_that_is_none_of_the_documents_is_refused(path: str) -> None:
-    """Every model and mode of another endpoint, every other value, and what is no object."""
     schema, endpoint, tag = _BODIES[path], _ENDPOINTS[path], _tag(path)
     for body in JUNK:
         assert bool(endpoint.check(body)) != _allows(schema, body)

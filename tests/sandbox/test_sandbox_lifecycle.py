@@ -13,7 +13,6 @@ _MODEL = "veo3.1"
 
 
 async def test_a_task_is_pending_then_runs_with_growing_progress_then_succeeds(client: Client, clock: Clock) -> None:
-    """Two seconds of waiting, twenty of work, and the output is there."""
     task_id = await client.create()
     assert await client.status(task_id) == "PENDING"
     clock.now = START + 1.9
@@ -33,7 +32,6 @@ async def test_a_task_is_pending_then_runs_with_growing_progress_then_succeeds(c
 
 
 async def test_speed_shortens_the_lifecycle_but_not_the_clock(clock: Clock) -> None:
-    """At ten times the speed twenty-two seconds pass in 2.2, and creation keeps its time."""
     async with connected(create_app(clock=clock, speed=10, samples=False)) as client:
         task_id = await client.create()
         clock.now = START + 1.2
@@ -45,7 +43,6 @@ async def test_speed_shortens_the_lifecycle_but_not_the_clock(clock: Clock) -> N
 
 
 async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Client, clock: Clock) -> None:
-    """Two of a model at once; the third and fourth wait for the first and second."""
     first, second = await client.create(model=_MODEL), await client.create(model=_MODEL)
     clock.now += 1
     third, fourth = await client.create(model=_MODEL), await client.create(model=_MODEL)
@@ -63,7 +60,6 @@ async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Cli
 
 
 async def test_deleting_a_finished_task_does_not_change_its_followers(client: Client, clock: Clock) -> None:
-    """What a slot was used for in the past stays used."""
     first, _, third = [await client.create(model=_MODEL) for _ in range(3)]
     clock.now += 23
     before = await client.task(third)
@@ -75,7 +71,6 @@ async def test_deleting_a_finished_task_does_not_change_its_followers(client: Cl
 async def test_cancelling_an_active_task_shows_for_a_minute(
     client: Client, clock: Clock, elapsed: float, status: str, cost: int
 ) -> None:
-    """Only a running task is charged; a second DELETE finds nothing to do, and the minute is not renewed."""
     task_id = await client.create()
     clock.now += elapsed
     assert await client.status(task_id) == status
@@ -92,7 +87,6 @@ async def test_cancelling_an_active_task_shows_for_a_minute(
 
 @pytest.mark.parametrize("marker", ["rain", "sandbox:fail"])
 async def test_deleting_a_finished_task_removes_it_at_once(client: Client, clock: Clock, marker: str) -> None:
-    """Succeeded or failed, it is gone, and gone the second time too."""
     task_id = await client.create(promptText=marker)
     clock.now += 22
     assert await client.delete(task_id) == 204
@@ -109,7 +103,6 @@ async def test_deleting_a_finished_task_removes_it_at_once(client: Client, clock
     )
 )
 async def test_any_id_that_is_no_uuid_4_is_refused(task_id: str) -> None:
-    """Malformed is 400 with the field named, whatever else is wrong."""
     async with connected(create_app(clock=Clock())) as client:
         answer = await client.http.get(f"/v1/tasks/{task_id}")
         assert answer.status_code == 400
@@ -139,7 +132,6 @@ _STEPS: st.SearchStrategy[list[_Step]] = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(_STEPS)
 async def test_slots_are_never_overbooked_nor_left_empty(steps: list[_Step]) -> None:
-    """Whatever happens, at most two of a model are active, and nobody waits beside a free slot."""
     clock, ids = Clock(), list[str]()
     async with connected(create_app(clock=clock, samples=False)) as client:
         for step, value in steps:
@@ -152,7 +144,6 @@ async def test_slots_are_never_overbooked_nor_left_empty(steps: list[_Step]) -> 
 
 
 async def test_the_stated_concurrency_is_the_one_that_holds(client: Client) -> None:
-    """What the organization says is what tasks meet."""
     limits = (await client.organization())["tier"]["models"]
     states = [await client.status(await client.create(model=_MODEL)) for _ in range(3)]
     assert states.count("PENDING") == limits[_MODEL]["maxConcurrentGenerations"]

@@ -38,7 +38,6 @@ _BODY: dict[str, Any] = _KITES["models"][0]["example"]
 
 
 def _data(**prices: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the data with the new type, and prices for models."""
     catalogue, listed = (json.loads(json.dumps(read_data(f"{name}.json"))) for name in ("catalogue", "prices"))
     catalogue["types"]["image_to_kite"] = _KITES
     listed["models"] |= prices
@@ -47,13 +46,11 @@ def _data(**prices: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 async def kites(clock: Clock) -> AsyncIterator[Client]:
-    """A client of a sandbox that knows the new type, without a price."""
     async with connected(create_app(clock=clock, samples=False, **_data())) as one:
         yield one
 
 
 async def test_a_new_type_is_served_in_its_medium(kites: Client, clock: Clock) -> None:
-    """It succeeds with as many files as were asked for, counts as usage and is no news to the organization."""
     answer = await kites.http.post("/v1/image_to_kite", json=_BODY | {"numVariants": 2})
     clock.now += 22
     task = await kites.task(answer.json()["id"])
@@ -100,7 +97,6 @@ async def test_a_new_type_takes_an_upload_of_its_kind(kites: Client) -> None:
     ],
 )
 async def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
-    """By its rule in the price list; without one by what its medium usually costs."""
     prices = {"kite1": price} if price else {}
     async with connected(create_app(**_data(**prices))) as client:
         answer = await client.http.post("/v1/image_to_kite", json=_BODY | changed)

@@ -6,7 +6,6 @@ from runway_mcp.sandbox import SAMPLES, create_app
 
 
 async def test_the_samples_show_every_state_at_first_sight(sampled: Client) -> None:
-    """One look at each, and what they are called is what they are in."""
     seen = {name: await sampled.task(sample.id) for name, sample in SAMPLES.items()}
     assert all(SAMPLES[name].what.startswith(task["status"]) for name, task in seen.items())
     assert {task["status"] for task in seen.values()} == {
@@ -17,7 +16,6 @@ async def test_the_samples_show_every_state_at_first_sight(sampled: Client) -> N
 
 
 async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:
-    """They are timed from the first request that is let in, at the sandbox's speed."""
     async with connected(create_app(clock=clock, speed=10)) as client:
         clock.now += 5000
         await client.http.get("/v1/organization", headers={"Authorization": "Bearer invalid"})
@@ -31,7 +29,6 @@ async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:
 
 
 async def test_the_long_samples_last_for_an_hour(sampled: Client, clock: Clock) -> None:
-    """The pending one stays so, and the throttled one begins when the long run ends."""
     samples = [SAMPLES[name].id for name in ("pending", "running_long", "throttled")]
     for seconds, expected in (
         (0, ["PENDING", "RUNNING", "THROTTLED"]),

@@ -51,7 +51,6 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def sdk(url: str) -> Iterator[RunwayML]:
-    """The SDK's client, over a socket."""
     with RunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as one:
         yield one
 
@@ -77,7 +76,6 @@ async def async_sdk() -> AsyncIterator[AsyncRunwayML]:
 
 
 def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML) -> None:
-    """Create, wait, fetch the file at the URL, delete: all over HTTP."""
     task = sdk.image_to_video.create(
         model="gen4_turbo", prompt_image="https://example.com/a.png", ratio="1280:720", duration=5
     ).wait_for_task_output(timeout=5)
@@ -92,7 +90,6 @@ def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML
 
 
 def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> None:
-    """A slot, the form to the storage by the SDK's own client, the URI as an input; twice, to the same effect."""
     file = tmp_path / "first frame.png"
     file.write_bytes(OUTPUTS["image"].path.read_bytes())
     for metadata in (omit, "about it"):
@@ -104,7 +101,6 @@ def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> No
 
 
 async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
-    """From memory, with a name; what is too small the storage refuses."""
     async with AsyncRunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as sdk:
         upload = await sdk.uploads.create_ephemeral(file=("voice.wav", OUTPUTS["audio"].path.read_bytes()))
         task = await sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
@@ -117,7 +113,6 @@ async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
 
 
 def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
-    """A scripted failure is the SDK's own failure, with the code."""
     created = sdk.text_to_image.create(model="gen4_image", prompt_text="sandbox:fail", ratio="1024:1024")
     with pytest.raises(polling.TaskFailedError) as failure:
         created.wait_for_task_output(timeout=5)
@@ -127,14 +122,12 @@ def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
 
 
 def test_the_sdk_reads_the_organization(sdk: RunwayML) -> None:
-    """Limits and usage arrive as the SDK's model."""
     organization = sdk.organization.retrieve()
     assert organization.credit_balance > 0
     assert organization.tier.models["veo3"].max_concurrent_generations == 1
 
 
 def test_the_sdk_raises_its_own_errors(sdk: RunwayML) -> None:
-    """401, 400 and 404 come as the classes the SDK has for them."""
     with pytest.raises(runwayml.AuthenticationError):
         sdk.with_options(api_key="invalid").organization.retrieve()
     with pytest.raises(runwayml.BadRequestError):
@@ -163,7 +156,6 @@ def _method(path: str) -> str:
 
 @pytest.mark.parametrize("path", dict.fromkeys(path for path, _ in bodies(documented_only=True)))
 async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
-    """Every model of every endpoint, with the body that we would send, and the answers are what it expects."""
     sent: list[httpx.Request] = []
 
     async def keep(request: httpx.Request) -> None:
@@ -178,7 +170,6 @@ async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
 
 
 async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -> None:
-    """A field that is wrong, and an account that is empty or over its quota."""
     with pytest.raises(runwayml.BadRequestError) as refusal:
         await async_sdk.image_to_video.create(
             model="gen4_turbo",
@@ -196,7 +187,6 @@ async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -
 
 
 async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
-    """By day and model."""
     await async_sdk.sound_effect.create(model="seed_audio", prompt_text="rain")
     usage = await async_sdk.organization.retrieve_usage(start_date=date(2027, 1, 15), before_date=date(2027, 1, 16))
     [day] = usage.results
@@ -205,13 +195,11 @@ async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 async def test_the_async_sdk_reads_every_sample(async_sdk: AsyncRunwayML, sample: Sample) -> None:
-    """Each state has the SDK's shape for it."""
     task = await async_sdk.tasks.retrieve(sample.id)
     assert sample.what.startswith(task.status)
 
 
 async def test_the_async_sdk_reports_a_cancelled_task(async_sdk: AsyncRunwayML) -> None:
-    """Cancelled while somebody waits for it, a task ends that wait."""
     task = await async_sdk.tasks.retrieve(SAMPLES["running_long"].id)
     await async_sdk.tasks.delete(task.id)
     with pytest.raises(polling.TaskFailedError) as failure:

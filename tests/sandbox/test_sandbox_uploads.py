@@ -32,7 +32,6 @@ def _fields(slot: Mapping[str, Any], **replaced: str | None) -> bytes:
 
 
 async def _post(client: Client, content: bytes | AsyncIterator[bytes], **headers: str) -> httpx2.Response:
-    """Post a form to the storage, without a key."""
     typed = {"Content-Type": "multipart/form-data; boundary=b"} | {n.replace("_", "-"): v for n, v in headers.items()}
     request = client.http.build_request("POST", "/storage", content=content, headers=typed)
     if "Authorization" not in headers:
@@ -41,7 +40,6 @@ async def _post(client: Client, content: bytes | AsyncIterator[bytes], **headers
 
 
 def _code(answer: httpx2.Response) -> str:
-    """The error's code, of an answer in the storage's form."""
     assert answer.headers["Content-Type"] == "application/xml"
     root = ET.fromstring(answer.text)  # noqa: S314 - the sandbox's own
     assert (root.tag, [child.tag for child in root]) == ("Error", ["Code", "Message"])
@@ -49,7 +47,6 @@ def _code(answer: httpx2.Response) -> str:
 
 
 async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[str | int], str]:
-    """Where and why a create is refused."""
     answer = await client.start(path, **changed)
     assert answer.status_code == 400
     [issue] = answer.json()["issues"]
@@ -66,7 +63,6 @@ async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[s
     ],
 )
 async def test_a_place_is_for_a_file_with_a_mediums_extension(client: Client, filename: object, wrong: int) -> None:
-    """Of three to 255 characters; a place has an address, fields and a URI of its own."""
     answer = await client.http.post("/v1/uploads", json={"filename": filename, "type": "ephemeral"})
     assert answer.status_code == (400 if wrong else 200)
     assert [issue["path"] for issue in answer.json().get("issues", [])] == [["filename"]] * wrong
@@ -77,7 +73,6 @@ async def test_a_place_is_for_a_file_with_a_mediums_extension(client: Client, fi
 
 
 async def test_the_storage_is_where_the_request_went(client: Client) -> None:
-    """Scheme and host are those the client used."""
     answer = await client.http.post(
         "https://sandbox.example:8443/v1/uploads", json={"filename": "a.png", "type": "ephemeral"}
     )
@@ -88,7 +83,6 @@ async def test_the_storage_is_where_the_request_went(client: Client) -> None:
     ("filename", "kind"), [("a.png", "image"), ("a.webp", "image"), ("a.mov", "video"), ("a.mp3", "audio")]
 )
 async def test_an_upload_is_an_input_of_its_kind(client: Client, filename: str, kind: str) -> None:
-    """Where another kind is wanted it is refused, at the field and in so many words."""
     uri = await client.upload(filename)
     fields = {"image": ("image_upscale", "imageUri"), "video": ("video_upscale", "videoUri")}
     for wanted, (path, field) in (fields | {"audio": ("voice_isolation", "audioUri")}).items():
@@ -100,7 +94,6 @@ async def test_an_upload_is_an_input_of_its_kind(client: Client, filename: str, 
 
 
 async def test_an_upload_that_is_not_there_is_no_input(client: Client) -> None:
-    """Unknown or not yet filled: refused at its place in the body, in the order of the body, and nothing is started."""
     empty = (await client.slot())["runwayUri"]
     images = [{"uri": empty}, {"uri": await client.upload()}, {"uri": "runway://unknown"}]
     answer = await client.start("/v1/text_to_image", referenceImages=images)
@@ -116,7 +109,6 @@ async def test_an_upload_that_is_not_there_is_no_input(client: Client) -> None:
 
 
 async def test_an_upload_expires_a_day_after_it_was_made(client: Client, clock: Clock) -> None:
-    """Until then it may be used as often as one likes."""
     uri = await client.upload()
     for seconds in (0, 86_399):
         clock.now += seconds
@@ -126,7 +118,6 @@ async def test_an_upload_expires_a_day_after_it_was_made(client: Client, clock: 
 
 
 async def test_where_several_kinds_will_do_either_is_an_input(client: Client) -> None:
-    """A picture or a video can be given a voice, a sound can not."""
     voice = await client.upload("a.wav")
     for filename in ("a.png", "a.mp4"):
         await client.create("/v1/lip_sync", input=await client.upload(filename), audio=voice)
@@ -135,7 +126,6 @@ async def test_where_several_kinds_will_do_either_is_an_input(client: Client) ->
 
 
 async def test_an_upload_is_an_input_wherever_a_file_is(client: Client) -> None:
-    """In a list, in a variant, at a place in a video; what is a text may read as it likes."""
     image, video = await client.upload(), await client.upload("a.mp4")
     await client.create("/v1/image_to_video", promptImage=[{"uri": image, "position": "first"}])
     await client.create("/v1/video_to_video", videoUri=video, keyframes=[{"uri": image, "at": 1}])
@@ -147,7 +137,6 @@ async def test_an_upload_is_an_input_wherever_a_file_is(client: Client) -> None:
 
 
 async def test_a_slot_expires_after_an_hour(client: Client, clock: Clock) -> None:
-    """The storage refuses its form, and the URI stays empty."""
     slot = await client.slot()
     clock.now += 3599
     assert (await client.store(slot)).status_code == 204
@@ -168,7 +157,6 @@ async def test_a_slot_expires_after_an_hour(client: Client, clock: Clock) -> Non
     ],
 )
 async def test_a_field_that_is_not_the_slots_is_refused(client: Client, changed: Mapping[str, str | None]) -> None:
-    """Changed, left out or put in besides: the policy is signed for the form as it was given."""
     slot = await client.slot()
     answer = await _post(client, _fields(slot, **changed) + _file() + b"--b--\r\n")
     assert (answer.status_code, _code(answer)) == (403, "AccessDenied")
@@ -176,7 +164,6 @@ async def test_a_field_that_is_not_the_slots_is_refused(client: Client, changed:
 
 
 async def test_a_slot_is_of_one_sandbox(client: Client) -> None:
-    """Each signs with a key of its own."""
     async with connected(create_app()) as other:
         assert _code(await client.store(await other.slot())) == "AccessDenied"
 
@@ -200,7 +187,6 @@ _BROKEN: Mapping[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize(("form", "code"), _BROKEN.values(), ids=_BROKEN)
 async def test_a_form_of_another_shape_is_refused(client: Client, form: Callable[[bytes], bytes], code: str) -> None:
-    """All fields, then the one file; nothing is kept of anything else."""
     slot = await client.slot()
     answer = await _post(client, form(_fields(slot)))
     assert (answer.status_code, _code(answer)) == (400, code)
@@ -208,7 +194,6 @@ async def test_a_form_of_another_shape_is_refused(client: Client, form: Callable
 
 
 async def test_a_key_does_not_belong_into_the_storage(client: Client) -> None:
-    """The form is what gives the right; another one beside it is refused, whichever it is."""
     form = _fields(await client.slot()) + _file() + b"--b--\r\n"
     answer = await _post(client, form, Authorization=HEADERS["Authorization"])
     assert (answer.status_code, _code(answer)) == (400, "InvalidArgument")
@@ -216,8 +201,6 @@ async def test_a_key_does_not_belong_into_the_storage(client: Client) -> None:
 
 
 async def test_the_storage_wants_to_know_the_length(client: Client) -> None:
-    """A form that is sent in chunks of unknown number is refused, as S3 refuses it; one too long is not even read."""
-
     async def chunks() -> AsyncIterator[bytes]:
         yield _fields(await client.slot()) + _file() + b"--b--\r\n"
 
@@ -228,7 +211,6 @@ async def test_the_storage_wants_to_know_the_length(client: Client) -> None:
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is there, and nothing is raised in the server, when a client goes away in the middle of its form."""
     async with serving(create_app()) as (url, server), client_of(url) as client:
         slot = await client.slot()
         head = (

@@ -56,7 +56,6 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         self._codes: dict[str, AuthorizationCode] = {}
 
     async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
-        """Return a client that has registered."""
         return self.clients.get(client_id)
 
     async def register_client(self, client_info: OAuthClientInformationFull) -> None:
@@ -64,7 +63,6 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         self.clients[client_info.client_id] = client_info.model_copy(update={"scope": " ".join(SCOPES)})
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        """Send the client back with a code."""
         code = AuthorizationCode(
             code=secrets.token_urlsafe(32),
             scopes=sorted(self.allowed & set(params.scopes or SCOPES)),
@@ -82,14 +80,12 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
     async def load_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> AuthorizationCode | None:
-        """Return a code of a client's."""
         found = self._codes.get(authorization_code)
         return found if found and found.client_id == client.client_id else None
 
     async def exchange_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
     ) -> OAuthToken:
-        """Return a token for the resource that was named, in exchange for a code."""
         del self._codes[authorization_code.code]
         scope = " ".join(authorization_code.scopes)
         claims: dict[str, Any] = {
@@ -107,7 +103,6 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
     ) -> OAuthToken:
-        """Never, as there are none."""
         del client, refresh_token, scopes
         raise TokenError("invalid_grant")
 
@@ -137,7 +132,6 @@ class AuthorizationServer:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget everything, and behave."""
         self.users = Users(self)
         self.keys: list[Any] = [key.as_dict(private=False) for key in (RSA, EC, ED)]
         self.metadata: dict[str, Any] = {}
@@ -153,7 +147,6 @@ class AuthorizationServer:
         return f"{self.issuer}/introspect"
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
         return self.asked.count(path)
 
     def claims(self, **replaced: Any) -> dict[str, Any]:
@@ -163,20 +156,17 @@ class AuthorizationServer:
         return {name: value for name, value in (whole | replaced).items() if value is not None}
 
     def token(self, *, key: Key = RSA, alg: str = "RS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """Return a signed JWT."""
         whole = {"alg": alg, "kid": key.kid, "typ": "at+jwt"} | (header or {})
         whole = {name: value for name, value in whole.items() if value is not None}
         registry = JWSRegistry(algorithms=[alg], strict_check_header=False)
         return jwt.encode(whole, self.claims(**claims), key, algorithms=[alg], registry=registry)
 
     def opaque(self, *, text: str | None = None, **claims: Any) -> str:
-        """Return a token that only the introspection tells about."""
         token = text or secrets.token_urlsafe(32)
         self.introspected[token] = {"active": True, **self.claims(**claims)}
         return token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         assert scope["type"] == "http"
         self.asked.append(scope["path"])
         reply = self.replies.get(scope["path"])
@@ -222,7 +212,6 @@ class AuthorizationServer:
 
 @asynccontextmanager
 async def authority() -> AsyncGenerator[AuthorizationServer]:
-    """Run an authorization server."""
     server = AuthorizationServer()
     async with served(server) as server.issuer:
         yield server

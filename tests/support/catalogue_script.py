@@ -23,6 +23,5 @@ NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 
 
 def full_input(model: Model) -> "dict[str, JsonValue]":
-    """A valid input with every field that a model takes."""
     definitions = cast("Mapping[str, Any]", model.schema.get("$defs", {}))
     return _SCRIPT["example"](model.schema, definitions, full=True)

@@ -8,7 +8,6 @@ from starlette.routing import compile_path
 
 
 def assert_described(document: dict[str, Any], answer: httpx2.Response) -> None:
-    """Check an answer's status, content type and body against what the document says of its operation."""
     method = answer.request.method.lower().replace("head", "get")
     paths: dict[str, Any] = document["paths"]
     asked = answer.request.url.path

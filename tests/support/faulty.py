@@ -36,7 +36,6 @@ class FaultyWire(httpx2.AsyncBaseTransport):
         self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request, or fail it."""
         self.methods.append(request.method)
         self.between(len(self.methods))
         faults = self.faults[request.method]
@@ -61,6 +60,5 @@ async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
 
 @asynccontextmanager
 async def faulty_context(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[CallerContext]:
-    """The use cases over `wire`; their waits take no time."""
     async with faulty_client(wire) as client, context_of(client, sleep=sleep or Sleeper()) as context:
         yield context

@@ -45,12 +45,10 @@ Message = dict[str, Any]
 
 
 def request(number: int | str, method: str, **params: object) -> Message:
-    """Return a request of the newest protocol revision."""
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**params, "_meta": META}}
 
 
 def call(number: int | str, tool: str, task_id: str) -> Message:
-    """Return a tool call about a task."""
     return request(number, "tools/call", name=tool, arguments={"taskId": task_id})
 
 
@@ -71,15 +69,12 @@ class Server:
 
     @property
     def stderr(self) -> str:
-        """What has been written to stderr so far."""
         return self._log.read_text("utf-8")
 
     async def logged(self, text: str) -> None:
-        """Return once `text` stands on stderr."""
         await until(lambda: text in self.stderr, f"{text!r} on stderr")
 
     async def send(self, *messages: Message | bytes) -> None:
-        """Write messages, or raw bytes, to stdin."""
         assert self.process.stdin is not None
         data = b"".join(
             message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages
@@ -95,13 +90,11 @@ class Server:
         return self.answers.pop(number)
 
     async def ask(self, message: Message) -> Message:
-        """Send a request and return its result."""
         await self.send(message)
         answer = await self.answer(message["id"])
         return cast("Message", answer["result"])
 
     async def stop(self, how: Stop) -> None:
-        """Close stdin, or send a signal."""
         if how == "eof":
             assert self.process.stdin is not None
             await self.process.stdin.aclose()
@@ -121,7 +114,6 @@ class Server:
         return self.process.returncode
 
     async def ends_quietly(self, timeout: float = END_SECONDS) -> None:
-        """Check that the process ends in time, with exit code 0 and without a traceback."""
         code = await self.ends(timeout)
         assert (code, "Traceback" in self.stderr) == (0, False), self.stderr
 
@@ -172,10 +164,8 @@ async def running(
 
 
 def serving(api: Upstream, *arguments: str) -> AbstractAsyncContextManager[Server]:
-    """Run a server that calls `api` with the marked key."""
     return running(*arguments, env={"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY})
 
 
 def lines(text: str) -> list[str]:
-    """Return the lines of a text that hold something."""
     return [line for line in text.splitlines() if line.strip()]

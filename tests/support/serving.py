@@ -22,13 +22,11 @@ class Names:
     """Access tokens that are their callers' names."""
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Whose the token is."""
         return CallerToken.of(Caller(token))
 
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncGenerator[str]:
-    """Serve an app on a free port of 127.0.0.1; yield its URL without a path."""
     server = uvicorn.Server(
         uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1)
     )
@@ -47,8 +45,6 @@ async def served(app: ASGIApp) -> AsyncGenerator[str]:
 async def authorized(
     url: str, token: str, *, answers: list[httpx2.Response] | None = None, **options: Any
 ) -> AsyncGenerator[Client]:
-    """A client of the endpoint at `url` that shows `token` with each request, and notes the `answers`."""
-
     async def note(answer: httpx2.Response) -> None:
         if answers is not None:
             answers.append(answer)

@@ -53,7 +53,6 @@ def reply(status: int, body: JsonValue | bytes = b"", *, after: float = 0.0, **h
 
 
 def task(status: str, task_id: str = TASK_ID, **fields: JsonValue) -> dict[str, JsonValue]:
-    """Return a task object of the API's."""
     return {"id": task_id, "status": status, "createdAt": "2026-11-21T10:00:00.000Z", **fields}
 
 
@@ -74,23 +73,18 @@ class Upstream:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
         return len(self._writers)
 
     def count(self, method: str) -> int:
-        """How many requests of this method came."""
         return sum(request.method == method for request in self.requests)
 
     async def asked(self, method: str, times: int = 1) -> None:
-        """Return once so many requests of this method have come."""
         await until(lambda: self.count(method) >= times, f"{times} {method}")
 
     async def left(self, timeout: float = 5.0) -> None:
-        """Return once no connection is open any more."""
         await until(lambda: not self._writers, "every connection to be closed", timeout)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
         self._writers[writer] = asyncio.current_task()
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -101,7 +95,6 @@ class Upstream:
             del self._writers[writer]
 
     async def close(self) -> None:
-        """Drop every connection."""
         tasks = [task for task in self._writers.values() if task]
         for writer in self._writers:
             writer.transport.abort()
@@ -110,7 +103,6 @@ class Upstream:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; return whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip().split("\r\n")
         method, path, _ = first.split(" ")
@@ -135,7 +127,6 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Upstream]:
-    """Serve `script` on a free port of 127.0.0.1, over `tls` if given."""
     one = Upstream(script)
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0, backlog=512, ssl=tls)
     one.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"

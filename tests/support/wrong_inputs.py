@@ -54,7 +54,6 @@ _NAMES = ("prompt", "image", "prompt_text", "aspectRatio", "uri", "position", "m
 
 
 def _keys(value: Any) -> list[Any]:
-    """What there is inside a value."""
     match value:
         case {**fields}:
             return list(fields)
