@@ -14,7 +14,7 @@ from runway_mcp.sandbox.lifecycle import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The failure codes that begin alike: how they are explained, and whether credits are kept."""
+    """The failure codes of one prefix: how they are explained, and whether credits are kept."""
 
     prefix: str
     reason: str
@@ -34,8 +34,6 @@ FAMILIES = (
 """Every family that the API's documentation names, the last being that of all other codes and of none."""
 
 _MARKER = re.compile(rb"sandbox:fail(?::([A-Z0-9_]+(?:\.[A-Z0-9_]+)*))?")
-_DEFAULT_CODE = "SAFETY.INPUT.TEXT"
-_NO_CODE = "NONE"
 
 
 def failed(code: str) -> Outcome:
@@ -48,5 +46,5 @@ def asked_failure(body: bytes) -> Outcome | None:
     """The failure a request's body asks for, or None."""
     if not (marker := _MARKER.search(body)):
         return None
-    code = marker[1].decode() if marker[1] else _DEFAULT_CODE
-    return failed("" if code == _NO_CODE else code)
+    code = marker[1].decode() if marker[1] else "SAFETY.INPUT.TEXT"
+    return failed("" if code == "NONE" else code)

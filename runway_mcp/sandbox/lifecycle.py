@@ -95,7 +95,6 @@ class Task:
     gone: float = math.inf
 
     def status(self, now: float) -> Status:
-        """The status at a time."""
         if now >= self.ends:
             return self.outcome.status
         if now < self.begins:
@@ -103,7 +102,6 @@ class Task:
         return "PENDING" if now < self.begins + self.pending else "RUNNING"
 
     def progress(self, now: float) -> float:
-        """How much of a RUNNING task is done, 0 to 1."""
         return max(0.0, round((now - self.begins - self.pending) / self.running, 4))
 
     def cost(self, now: float) -> int:
@@ -114,11 +112,7 @@ class Task:
 class Account:
     """The tasks of one organization, its queues and its credits.
 
-    Args:
-        clock: Returns UNIX seconds.
-        speed: How many seconds of lifecycle pass in one second of the clock.
-        opening_balance: Credits that were bought.
-        samples: Tasks that exist already when somebody first asks for the time.
+    In one second of the clock, `speed` seconds of lifecycle pass. The samples exist from its first reading on.
     """
 
     def __init__(
@@ -140,7 +134,6 @@ class Account:
         return now
 
     def create(self, script: Script, now: float, task_id: str | None = None) -> Task:
-        """Start a task: PENDING at once where its model has a free slot, THROTTLED otherwise."""
         task = Task(
             id=task_id or str(uuid4()),
             model=script.model,
@@ -156,7 +149,6 @@ class Account:
         return task
 
     def find(self, task_id: str, now: float) -> Task | None:
-        """The task of this id, or None where there is none or it is gone."""
         task = self._tasks.get(task_id)
         return task if task and now < task.gone else None
 
@@ -186,7 +178,6 @@ class Account:
                 yield Entry(task.ends, task.model, -refund)
 
     def balance(self, now: float) -> int:
-        """Credits left."""
         return max(0, self._opening_balance - sum(entry.credits for entry in self.ledger(now)))
 
     def generations(self, now: float) -> Counter[str]:
@@ -194,7 +185,7 @@ class Account:
         return Counter(task.model for task in self._tasks.values() if task.created > now - _DAY)
 
     def _plan(self, model: str, now: float) -> None:
-        """Give the model's waiting tasks, oldest first, the slots in the order they become free."""
+        # waiting tasks, oldest first, get the slots in the order they become free
         queue = self._queues[model] = [task for task in self._queues[model] if task.ends > now]
         begun = [task.ends for task in queue if task.begins <= now]
         free = begun + [now] * (concurrency(model) - len(begun))

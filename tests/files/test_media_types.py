@@ -83,7 +83,7 @@ def test_what_the_sandbox_gives_is_known(kind: Kind) -> None:
     """A video, an image, a sound."""
     found = detect(OUTPUTS[kind].path.read_bytes())
     assert found
-    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].suffix)
+    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].path.suffix)
 
 
 @pytest.mark.parametrize("head", NOT_MEDIA, ids=repr)
