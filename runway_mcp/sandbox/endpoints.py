@@ -1,16 +1,28 @@
-"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them."""
+"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them.
+
+A price has a unit (`per`) and a `rate`. The first of `rates` whose fields all have a value in `when` replaces it.
+`usual` is the number of seconds where a request states none; an input file is never fetched, so it costs nothing.
+"""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
-from runway_mcp.sandbox.prices import Price, Settings
 
+Price = Mapping[str, Any]
+Settings = Mapping[str, object]
+
+_USUAL_SECONDS = 5
+_MAX_SECONDS = 3600  # of a field that no rule limits
+_MAX_OUTPUTS = 10
+_COUNTS = ("outputCount", "numVariants")
 _ROUTED_MODELS: Mapping[Kind, str] = {"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"}
 """What a model router chooses."""
 
@@ -90,3 +102,32 @@ def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> M
         models = {one["name"]: model(one["name"] or unnamed, kind, one) for one in entry["models"]}
         endpoints[entry["endpoint"]] = Endpoint(kind, reply, models)
     return endpoints
+
+
+def credits_for(price: Price, settings: Settings) -> int:
+    """Return the credits that a valid request may be charged with."""
+    rate = next((one["rate"] for one in price.get("rates", ()) if _applies(one["when"], settings)), price["rate"])
+    match price["per"]:
+        case "second":
+            units = _number(settings.get("duration"), price.get("usual", _USUAL_SECONDS), _MAX_SECONDS)
+        case "image":
+            units = count_outputs(settings)
+        case "character":
+            units = len(str(settings["promptText"]))
+        case _:
+            units = 1
+    return math.ceil(Decimal(str(rate)) * Decimal(str(units)))
+
+
+def count_outputs(settings: Settings) -> int:
+    """Return how many files a valid request makes."""
+    asked = next((settings[name] for name in _COUNTS if name in settings), None)
+    return max(1, int(_number(asked, 1, _MAX_OUTPUTS)))
+
+
+def _applies(when: Mapping[str, list[object]], settings: Settings) -> bool:
+    return all(settings.get(field) in values for field, values in when.items())
+
+
+def _number(value: object, usual: float, most: float) -> float:
+    return min(max(value, 0), most) if isinstance(value, int | float) else usual

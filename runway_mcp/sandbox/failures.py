@@ -1,9 +1,6 @@
-"""How a generation fails in the sandbox: on demand, by a marker in the request.
+"""How a generation fails on demand: `sandbox:fail:CODE` anywhere in a create request's body fails the task.
 
-`sandbox:fail` anywhere in a create request's body, such as its prompt, makes the task fail as a
-moderated prompt does, with `SAFETY.INPUT.TEXT`. `sandbox:fail:CODE` makes it fail with that
-code, and `sandbox:fail:NONE` with none. Any code will do; those of `FAMILIES` get the text and
-the refund of their family.
+`sandbox:fail` fails it with `SAFETY.INPUT.TEXT`, and `sandbox:fail:NONE` with no code.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Requests that go wrong on purpose, as a network, a gateway or a busy API makes them go wrong by chance.
 
-A `Fault` says what goes wrong with which requests, as a value or as a line of text; the middleware
-makes it happen. Requests are counted and nothing is random, so that a run can be repeated.
+Requests are counted and nothing is random, so a run can be repeated.
 """
 
 import logging

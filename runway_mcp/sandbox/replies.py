@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from runway_mcp.sandbox.body_issues import Issue
 from runway_mcp.sandbox.endpoints import Endpoint
-from runway_mcp.sandbox.lifecycle import MONTHLY_SPEND, Account, Task, concurrency
+from runway_mcp.sandbox.lifecycle import Account, Task, concurrency
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 Body = dict[str, object]
@@ -64,11 +64,11 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
 
 def created(endpoint: Endpoint, task: Task, request: Mapping[str, object]) -> Body:
     """Return the answer to a create request."""
-    estimate: Body = {"credits": task.credits}
+    estimate: Body = {"credits": task.script.credits}
     body: Body = {"id": task.id, "estimatedCost": estimate}
     if endpoint.routed:
         body["routing"] = {
-            "model": task.model,
+            "model": task.script.model,
             "provider": "elevenlabs" if endpoint.kind == "audio" else "runway",
             "configId": request["configId"],
             "resolvedSettings": {"optimizeFor": "quality", "priceCeiling": None},
@@ -92,7 +92,7 @@ def organization(account: Account, models: Collection[str], now: float, daily_ge
         for model in models
     }
     return {
-        "tier": {"maxMonthlyCreditSpend": MONTHLY_SPEND, "models": limits},
+        "tier": {"maxMonthlyCreditSpend": 100_000, "models": limits},
         "creditBalance": account.balance(now),
         "usage": {"models": {model: {"dailyGenerations": generations[model]} for model in models}},
     }

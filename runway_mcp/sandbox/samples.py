@@ -1,7 +1,6 @@
 """The tasks the sandbox begins with: one in every state, with ids that can be read aloud.
 
-They run through the same lifecycle as any other task. Their ages count back from the first
-request, so that whoever looks first finds the running ones a quarter done.
+Their ages count back from the first request, so whoever looks first finds the running ones a quarter done.
 """
 
 from collections.abc import Mapping

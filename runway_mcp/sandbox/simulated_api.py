@@ -1,7 +1,7 @@
 """The simulated API's endpoints and the rules that hold for every request.
 
-Checks come in the order a real service can make them: the key (401), the API version (400), the
-path (404), the method (405), then the body (400, 404), then the account's limits (429, 400).
+A request is checked in this order: key (401), API version (400), path (404), method (405), body (400, 404),
+the account's limits (429, 400).
 """
 
 import json
@@ -21,20 +21,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.sandbox import replies
-from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
+from runway_mcp.sandbox.endpoints import Endpoint, count_outputs, credits_for, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
-from runway_mcp.sandbox.lifecycle import (
-    DAILY_GENERATIONS,
-    LONG_QUEUE_MODEL,
-    LONG_RUN_MODEL,
-    OPENING_BALANCE,
-    Account,
-    Outcome,
-    Script,
-)
+from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
 from runway_mcp.sandbox.output_files import LIFETIME, OUTPUTS, admits, sign
-from runway_mcp.sandbox.prices import count_outputs, credits_for
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
@@ -50,8 +41,8 @@ def create_app(
     clock: Callable[[], float] = time.time,
     speed: float = 1.0,
     samples: bool = True,
-    opening_balance: int = OPENING_BALANCE,
-    daily_generations: int = DAILY_GENERATIONS,
+    opening_balance: int = 100_000,
+    daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
     catalogue: Mapping[str, Any] | None = None,
     prices: Mapping[str, Any] | None = None,
