@@ -126,10 +126,7 @@ async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
                 return reply(200, task("SUCCEEDED", SUCCEEDED, output=links))
 
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
-    async with (
-        upstream(answer) as api,
-        serving(api, "--log-level", "debug", f"--files-root={tmp_path}") as server,
-    ):
+    async with upstream(answer) as api, serving(api, "--log-level", "debug", f"--files-root={tmp_path}") as server:
         for tool, arguments in (
             ("runway_downloadOutput", {"taskId": SUCCEEDED}),
             ("runway_uploadFile", {"path": "a.png"}),

@@ -17,11 +17,7 @@ _TASKS = {
     "pending": ("PENDING for an hour", 0, Script(LONG_QUEUE_MODEL, 25, _VIDEO, pending=3600)),
     "running": ("RUNNING, succeeds after a minute", 25, Script("gen4_turbo", 25, _VIDEO, 5, 80)),
     "running_long": ("RUNNING for an hour, to be cancelled", 1205, Script(LONG_RUN_MODEL, 320, _VIDEO, 5, 4800)),
-    "throttled": (
-        "THROTTLED until the hour-long one ends or is cancelled",
-        600,
-        Script(LONG_RUN_MODEL, 320, _VIDEO),
-    ),
+    "throttled": ("THROTTLED until the hour-long one ends or is cancelled", 600, Script(LONG_RUN_MODEL, 320, _VIDEO)),
     "succeeded_video": ("SUCCEEDED with an MP4", 900, Script("gen4.5", 60, _VIDEO)),
     "succeeded_images": ("SUCCEEDED with two PNGs", 840, Script("gen4_image", 10, _IMAGES)),
     "succeeded_audio": ("SUCCEEDED with a WAV", 780, Script("eleven_text_to_sound_v2", 2, _AUDIO)),

@@ -42,10 +42,7 @@ _UNSIGNED = ("policy", "metadata")  # the signature itself, and what Runway's SD
 _REQUEST: Schema = {
     "type": "object",
     "required": ["filename", "type"],
-    "properties": {
-        "filename": {"type": "string", "minLength": 3, "maxLength": 255},
-        "type": {"enum": ["ephemeral"]},
-    },
+    "properties": {"filename": {"type": "string", "minLength": 3, "maxLength": 255}, "type": {"enum": ["ephemeral"]}},
 }
 
 

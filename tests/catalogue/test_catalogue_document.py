@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import JsonValue
-from sandbox.sandbox_document import DOCUMENT
 from support.catalogue_script import MODELS, full_input, main
+from support.described import DOCUMENT
 from support.wrong_inputs import changed
 
 from runway_mcp.catalogue.lookup import Model, TaskType

@@ -50,6 +50,18 @@ async def test_a_connection_breaks_before_or_after_the_api_has_acted(wire: Wire,
         assert await client.status(RUNNING) == after
 
 
+@wires
+@pytest.mark.parametrize(("what", "bought"), [("drop", 0), ("lost", 1)])
+async def test_a_create_is_lost_before_or_after_it_was_bought(wire: Wire, what: str, bought: int) -> None:
+    async with wire(f"POST {what} @1") as client:
+        with pytest.raises((httpx2.TransportError, ConnectionError)):
+            await client.start()
+        usage = (await client.organization())["usage"]["models"]["gen4.5"]
+        with_samples = sum(sample.script.model == "gen4.5" for sample in SAMPLES.values())
+        assert usage["dailyGenerations"] == with_samples + bought
+        await client.create()
+
+
 @pytest.mark.parametrize("what", ["drop", "lost"])
 async def test_a_broken_connection_is_unreachable_to_our_own_client(what: str) -> None:
     app = create_app(faults=[Fault.parse(f"DELETE {what}")])

@@ -20,11 +20,7 @@ _VOICE: list[str | int] = ["voice", "presetId"]
 _MISTAKES: list[tuple[str, dict[str, object], tuple[str, list[str | int], str]]] = [
     ("text_to_video", {"promptText": 5}, ("invalid_type", ["promptText"], "expected string, received number")),
     ("text_to_video", {"promptText": None}, ("invalid_type", ["promptText"], "expected string, received null")),
-    (
-        "text_to_video",
-        {"promptText": ["rain"]},
-        ("invalid_type", ["promptText"], "expected string, received array"),
-    ),
+    ("text_to_video", {"promptText": ["rain"]}, ("invalid_type", ["promptText"], "expected string, received array")),
     ("text_to_video", {"promptText": ""}, ("too_small", ["promptText"], "expected string to have >=1 characters")),
     ("text_to_video", {"promptText": "x" * 1001}, ("too_big", ["promptText"], "to have <=1000 characters")),
     (

@@ -14,37 +14,17 @@ _URIS = (
         "https://a.b",
         "https://a.bc",
     ),
-    *(
-        "runway://1234567",
-        "data:image/png;base64,AAAA",
-        "data:video/mp4;base64,AAAA",
-        "https://[",
-        "https://" + "a" * 2050,
-    ),
+    *("runway://1234567", "data:image/png;base64,AAAA", "data:video/mp4;base64,AAAA", "https://["),
+    "https://" + "a" * 2050,
 )
 _TEXTS = (
-    "",
-    "16:9",
-    "1280:720",
-    "5s",
-    "5",
-    "true",
-    "auto",
-    "first",
-    "video",
-    "image",
-    "\N{GRINNING FACE}" * 600,
-    "a" * 1001,
+    *("", "16:9", "1280:720", "5s", "5", "true", "auto", "first", "video", "image"),
+    *("\N{GRINNING FACE}" * 600, "a" * 1001),
 )
 _NUMBERS = (-1, 0, 1, 4, 5, 5.0, 5.5, 10, 11, 2**32, 1e308, 2**53 - 1)
 
 JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.sampled_from(_NUMBERS)
-    | st.sampled_from(_URIS)
-    | st.sampled_from(_TEXTS)
-    | st.text(max_size=20),
+    st.sampled_from([None, True, False, *_NUMBERS, *_URIS, *_TEXTS]) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["uri", "type", "tag", "x"]), inner),
     max_leaves=4,
 )
