@@ -1,18 +1,15 @@
 """Sandboxes that fail on purpose, in this process and over a socket."""
 
-import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import anyio
 import httpx2
 import pytest
 import uvicorn
 from sandbox_client import HEADERS, Client, connected
 from starlette.types import ASGIApp
 from support.served import NO_TRUST
-from support.waiting import until
+from support.serving import listening
 
 from runway_mcp.sandbox import Fault, create_app
 from runway_mcp.web.deadlines import DeadlineProtocol
@@ -21,25 +18,9 @@ from runway_mcp.web.shutdown import GracefulShutdown
 Wire = Callable[..., AbstractAsyncContextManager[Client]]
 
 
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
-    config = uvicorn.Config(
-        GracefulShutdown().guard(app),
-        http=DeadlineProtocol,
-        lifespan="on",
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve([listener]))
-        try:
-            await until(lambda: server.started, "uvicorn to start")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
-        finally:
-            server.should_exit = True
-            with anyio.move_on_after(5, shield=True):
-                await task
+def serving(app: ASGIApp) -> AbstractAsyncContextManager[tuple[str, uvicorn.Server]]:
+    """Serve an app in this event loop as the package serves it."""
+    return listening(GracefulShutdown().guard(app), http=DeadlineProtocol, lifespan="on")
 
 
 @asynccontextmanager

@@ -82,18 +82,9 @@ async def test_credits_are_taken_at_creation_and_given_back_on_refund(client: Cl
     assert await _used(client) == {_TODAY: {"gen4.5": 60}}
 
 
-async def test_a_failure_that_is_not_to_blame_on_the_input_is_refunded(client: Client, clock: Clock) -> None:
-    await client.create(promptText="sandbox:fail:INTERNAL.BAD_OUTPUT.CODE01")
-    await client.create(model="veo3.1", promptText="sandbox:fail")
-    assert await _balance(client) == _OPENING - 60 - 320
-    clock.now += 22
-    assert await _balance(client) == _OPENING - 320
-    assert await _used(client) == {_TODAY: {"gen4.5": 0, "veo3.1": 320}}
-
-
 async def test_usage_counts_what_was_created_in_the_past_day(client: Client, clock: Clock) -> None:
     await client.delete(await client.create(model="veo3.1"))
-    await client.create("/v1/generate/video")
+    await client.create("/v1/generate/video")  # for which the router chooses gen4.5
     usage = (await client.organization())["usage"]["models"]
     assert (usage["veo3.1"], usage["gen4.5"]) == ({"dailyGenerations": 1}, {"dailyGenerations": 1})
     clock.now += 86_400
@@ -104,10 +95,8 @@ async def test_too_few_credits_are_a_refusal(clock: Clock) -> None:
     async with connected(create_app(clock=clock, samples=False, opening_balance=100)) as client:
         await client.create()
         answer = await client.start()
-        assert (answer.status_code, answer.json()) == (
-            400,
-            {"error": "You do not have enough credits to run this task."},
-        )
+        assert answer.status_code == 400
+        assert answer.json() == {"error": "You do not have enough credits to run this task."}
         assert await _balance(client) == 40
         assert (await client.organization())["usage"]["models"]["gen4.5"] == {"dailyGenerations": 1}
         await client.create("/v1/image_to_video", model="gen4_turbo", duration=8)

@@ -1,7 +1,5 @@
 """Tasks go through their states as the clock says, and never otherwise."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,21 +12,15 @@ _MODEL = "veo3.1"
 
 async def test_a_task_is_pending_then_runs_with_growing_progress_then_succeeds(client: Client, clock: Clock) -> None:
     task_id = await client.create()
-    assert await client.status(task_id) == "PENDING"
-    clock.now = START + 1.9
-    assert await client.status(task_id) == "PENDING"
-    seen: list[float] = []
-    for elapsed in (2, 7, 12, 21.9):
+    seen: list[tuple[str, float | None]] = []
+    for elapsed in (0, 1.9, 2, 7, 12, 21.9, 22):
         clock.now = START + elapsed
         task = await client.task(task_id)
-        assert task["status"] == "RUNNING"
-        seen.append(task["progress"])
-    assert seen == [0, 0.25, 0.5, 0.995]
-    clock.now = START + 22
-    task = await client.task(task_id)
-    assert task["status"] == "SUCCEEDED"
-    assert task["cost"] == {"credits": 60}
-    assert len(task["output"]) == 1
+        seen.append((task["status"], task.get("progress")))
+    assert seen == [
+        *(("PENDING", None), ("PENDING", None), ("RUNNING", 0), ("RUNNING", 0.25), ("RUNNING", 0.5)),
+        *(("RUNNING", 0.995), ("SUCCEEDED", None)),
+    ]
 
 
 async def test_speed_shortens_the_lifecycle_but_not_the_clock(clock: Clock) -> None:
@@ -46,6 +38,8 @@ async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Cli
     first, second = await client.create(model=_MODEL), await client.create(model=_MODEL)
     clock.now += 1
     third, fourth = await client.create(model=_MODEL), await client.create(model=_MODEL)
+    limits = (await client.organization())["tier"]["models"]
+    assert limits[_MODEL]["maxConcurrentGenerations"] == 2
     other = await client.create(model="hailuo3")
     assert [await client.status(one) for one in (first, second, third, fourth, other)] == [
         *("PENDING", "PENDING", "THROTTLED", "THROTTLED", "PENDING")
@@ -109,41 +103,24 @@ async def test_any_id_that_is_no_uuid_4_is_refused(task_id: str) -> None:
         assert answer.json()["issues"][0]["path"] == ["id"]
 
 
-async def _create(client: Client, clock: Clock, ids: list[str], _value: int) -> None:
-    clock.now += 0.5
-    ids.append(await client.create(model=_MODEL))
-
-
-async def _delete(client: Client, _clock: Clock, ids: list[str], value: int) -> None:
-    if ids:
-        await client.delete(ids[value % len(ids)])
-
-
-async def _wait(_client: Client, clock: Clock, _ids: list[str], value: int) -> None:
-    clock.now += value
-
-
-_Step = tuple[Callable[[Client, Clock, list[str], int], Awaitable[None]], int]
-_STEPS: st.SearchStrategy[list[_Step]] = st.lists(
-    st.tuples(st.sampled_from([_create, _create, _delete, _wait]), st.integers(0, 30)), max_size=25
-)
+_STEPS = st.lists(st.tuples(st.sampled_from(["create", "create", "delete", "wait"]), st.integers(0, 30)), max_size=25)
 
 
 @settings(max_examples=40, deadline=None)
 @given(_STEPS)
-async def test_slots_are_never_overbooked_nor_left_empty(steps: list[_Step]) -> None:
+async def test_slots_are_never_overbooked_nor_left_empty(steps: list[tuple[str, int]]) -> None:
     clock, ids = Clock(), list[str]()
     async with connected(create_app(clock=clock, samples=False)) as client:
         for step, value in steps:
-            await step(client, clock, ids, value)
+            if step == "create":
+                clock.now += 0.5
+                ids.append(await client.create(model=_MODEL))
+            elif step == "wait":
+                clock.now += value
+            elif ids:
+                await client.delete(ids[value % len(ids)])
             states = [await client.status(one) for one in ids]
             active = sum(state in ("PENDING", "RUNNING") for state in states)
             assert active == min(2, active + states.count("THROTTLED"))
             if "THROTTLED" in states:
                 assert "PENDING" not in states[states.index("THROTTLED") :]
-
-
-async def test_the_stated_concurrency_is_the_one_that_holds(client: Client) -> None:
-    limits = (await client.organization())["tier"]["models"]
-    states = [await client.status(await client.create(model=_MODEL)) for _ in range(3)]
-    assert states.count("PENDING") == limits[_MODEL]["maxConcurrentGenerations"]

@@ -1,4 +1,4 @@
-"""What is new in the catalogue's data the sandbox serves, checks, prices and fails without a line of code."""
+"""What is new in the catalogue's data the sandbox serves, checks and prices without a line of code."""
 
 import json
 from collections.abc import AsyncIterator
@@ -34,6 +34,7 @@ _KITES: dict[str, Any] = {
         }
     ],
 }
+_RATE = {"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1.2}
 _BODY: dict[str, Any] = _KITES["models"][0]["example"]
 
 
@@ -88,12 +89,8 @@ async def test_a_new_type_takes_an_upload_of_its_kind(kites: Client) -> None:
         ({"per": "task", "rate": 7}, {}, 7),
         ({"per": "image", "rate": 2}, {"numVariants": 3}, 6),
         ({"per": "second", "usual": 3, "rate": 0.5}, {}, 2),
-        ({"per": "task", "rate": 7, "rates": [{"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1.2}]}, {}, 2),
-        (
-            {"per": "task", "rate": 7, "rates": [{"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1}]},
-            {"length": 5},
-            7,
-        ),
+        ({"per": "task", "rate": 7, "rates": [_RATE]}, {}, 2),
+        ({"per": "task", "rate": 7, "rates": [_RATE]}, {"length": 5}, 7),
     ],
 )
 async def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
@@ -101,10 +98,3 @@ async def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict
     async with connected(create_app(**_data(**prices))) as client:
         answer = await client.http.post("/v1/image_to_kite", json=_BODY | changed)
         assert answer.json()["estimatedCost"] == {"credits": credit}
-
-
-async def test_a_new_type_fails_when_asked_to(kites: Client, clock: Clock) -> None:
-    body = _BODY | {"sky": "https://example.com/sandbox:fail:ASSET.INVALID"}
-    task_id = (await kites.http.post("/v1/image_to_kite", json=body)).json()["id"]
-    clock.now += 22
-    assert (await kites.task(task_id))["failureCode"] == "ASSET.INVALID"

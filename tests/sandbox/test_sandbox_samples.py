@@ -30,11 +30,8 @@ async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:
 
 async def test_the_long_samples_last_for_an_hour(sampled: Client, clock: Clock) -> None:
     samples = [SAMPLES[name].id for name in ("pending", "running_long", "throttled")]
-    for seconds, expected in (
-        (0, ["PENDING", "RUNNING", "THROTTLED"]),
-        (3599, ["PENDING", "RUNNING", "THROTTLED"]),
-        (1, ["RUNNING", "SUCCEEDED", "PENDING"]),
-    ):
+    for seconds, expected in ((3599, ["PENDING", "RUNNING", "THROTTLED"]), (1, ["RUNNING", "SUCCEEDED", "PENDING"])):
+        assert [await sampled.status(one) for one in samples] == ["PENDING", "RUNNING", "THROTTLED"]
         clock.now += seconds
         assert [await sampled.status(one) for one in samples] == expected
 
@@ -48,7 +45,3 @@ async def test_the_cancelled_sample_stays(sampled: Client, clock: Clock) -> None
     clock.now += 86_400
     assert await sampled.delete(SAMPLES["cancelled"].id) == 404
     assert await sampled.status(SAMPLES["cancelled"].id) == "CANCELLED"
-
-
-async def test_without_samples_there_are_none(client: Client) -> None:
-    assert [await client.status(sample.id) for sample in SAMPLES.values()] == ["gone"] * len(SAMPLES)

@@ -24,8 +24,6 @@ from starlette.types import ASGIApp
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
 from runway_mcp.sandbox.output_files import OUTPUTS
 
-_UNKNOWN = "11111111-1111-4111-8111-111111111111"
-
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,11 +56,12 @@ def sdk(url: str) -> Iterator[RunwayML]:
 @asynccontextmanager
 async def in_process(app: ASGIApp, *hooks: Callable[[httpx.Request], Awaitable[None]]) -> AsyncGenerator[AsyncRunwayML]:
     """The SDK's asynchronous client of a sandbox in this process; each request is shown to the hooks."""
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)})
     async with AsyncRunwayML(
         api_key="key",
         base_url="http://runway.test",
         max_retries=0,
-        http_client=httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)}),
+        http_client=http,
         _strict_response_validation=True,
     ) as one:
         yield one
@@ -121,12 +120,6 @@ def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
     assert details.failure_code == "SAFETY.INPUT.TEXT"
 
 
-def test_the_sdk_reads_the_organization(sdk: RunwayML) -> None:
-    organization = sdk.organization.retrieve()
-    assert organization.credit_balance > 0
-    assert organization.tier.models["veo3"].max_concurrent_generations == 1
-
-
 def test_the_sdk_raises_its_own_errors(sdk: RunwayML) -> None:
     with pytest.raises(runwayml.AuthenticationError):
         sdk.with_options(api_key="invalid").organization.retrieve()
@@ -134,10 +127,9 @@ def test_the_sdk_raises_its_own_errors(sdk: RunwayML) -> None:
         sdk.with_options(runway_version="2024-09-13").organization.retrieve()
     with pytest.raises(runwayml.BadRequestError):
         sdk.tasks.retrieve("nonsense")
-    with pytest.raises(runwayml.NotFoundError):
-        sdk.tasks.retrieve(_UNKNOWN)
-    with pytest.raises(runwayml.NotFoundError):
-        sdk.tasks.delete(_UNKNOWN)
+    for use in (sdk.tasks.retrieve, sdk.tasks.delete):
+        with pytest.raises(runwayml.NotFoundError):
+            use("11111111-1111-4111-8111-111111111111")
 
 
 def _in_snake_case(value: Any) -> Any:
@@ -186,7 +178,10 @@ async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -
             await limited.sound_effect.create(model="seed_audio", prompt_text="rain")
 
 
-async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
+async def test_the_async_sdk_reads_organization_and_usage(async_sdk: AsyncRunwayML) -> None:
+    organization = await async_sdk.organization.retrieve()
+    assert organization.credit_balance > 0
+    assert organization.tier.models["veo3"].max_concurrent_generations == 1
     await async_sdk.sound_effect.create(model="seed_audio", prompt_text="rain")
     usage = await async_sdk.organization.retrieve_usage(start_date=date(2027, 1, 15), before_date=date(2027, 1, 16))
     [day] = usage.results
