@@ -1,6 +1,5 @@
 """What the sandbox is told to do wrong it does, to a client in this process as over a socket."""
 
-import asyncio
 import json
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -12,7 +11,7 @@ from pydantic import SecretStr
 from sandbox_client import Client
 from sandbox_wires import Wire, client_of, in_process, serving, wires
 from support.process import running
-from support.served import free_port
+from support.served import connection, free_port
 from support.waiting import until
 
 from runway_mcp.api.client import open_client
@@ -76,13 +75,13 @@ async def test_a_broken_connection_is_unreachable_to_our_own_client(what: str) -
 
 
 async def test_a_dropped_connection_is_closed_and_logged_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    head = f"GET {TASK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     with anyio.fail_after(10):
-        async with serving(create_app(faults=[Fault("GET", "drop")])) as (url, _):
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-            writer.write(head)
+        async with (
+            serving(create_app(faults=[Fault("GET", "drop")])) as (url, _),
+            connection(int(url.rpartition(":")[2])) as (reader, writer),
+        ):
+            writer.write(f"GET {TASK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             said = await reader.read()
-            writer.close()
     assert said.endswith(b"\r\n\r\n")
     assert b"content-length: 1\r\n" in said
     assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR", "CRITICAL"}] == []
