@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -44,8 +44,6 @@ def create_app(
     opening_balance: int = 100_000,
     daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
-    catalogue: Mapping[str, Any] | None = None,
-    prices: Mapping[str, Any] | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -60,10 +58,8 @@ def create_app(
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
         daily_generations: How many tasks of each model may be created in 24 hours.
         faults: The first that is for a request counts, before any rule is looked at.
-        catalogue: What replaces `catalogue.json`.
-        prices: What replaces `prices.json`.
     """
-    endpoints = load_endpoints(catalogue or read_data("catalogue.json"), prices or read_data("prices.json"))
+    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.json"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )

@@ -2,12 +2,14 @@
 
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import anyio
 from asking_tools import form
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts.base import UserMessage
+from mcp.server.mcpserver.resources import BinaryResource, TextResource
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import (
     AudioContent,
@@ -15,6 +17,7 @@ from mcp_types import (
     Completion,
     CompletionArgument,
     CompletionContext,
+    ContentBlock,
     ElicitResult,
     EmbeddedResource,
     ImageContent,
@@ -40,30 +43,14 @@ def _embedded(uri: str, text: str, mime_type: str = "text/plain") -> EmbeddedRes
     return EmbeddedResource(resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text))
 
 
-async def simple_text() -> str:
-    return "This is a simple text response for testing."
+def _returning(*content: ContentBlock, is_error: bool = False) -> Callable[[], Awaitable[CallToolResult]]:
+    async def tool() -> CallToolResult:
+        return CallToolResult(content=list(content), is_error=is_error)
+
+    return tool
 
 
-async def image() -> CallToolResult:
-    return CallToolResult(content=[_IMAGE])
-
-
-async def audio() -> CallToolResult:
-    return CallToolResult(content=[AudioContent(data=WAV, mime_type="audio/wav")])
-
-
-async def embedded_resource() -> CallToolResult:
-    return CallToolResult(content=[_embedded("test://embedded-resource", "This is an embedded resource content.")])
-
-
-async def mixed() -> CallToolResult:
-    data = _embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json")
-    return CallToolResult(content=[TextContent(text="Multiple content types test:"), _IMAGE, data])
-
-
-async def fail() -> CallToolResult:
-    text = TextContent(text="This tool intentionally returns an error for testing")
-    return CallToolResult(content=[text], is_error=True)
+_SIMPLE = _returning(TextContent(text="This is a simple text response for testing."))
 
 
 async def report(ctx: Context) -> str:
@@ -101,12 +88,18 @@ async def mirrored(region: Annotated[str, Field(json_schema_extra={"x-mcp-header
 
 
 TOOLS = {
-    "test_simple_text": simple_text,
-    "test_image_content": image,
-    "test_audio_content": audio,
-    "test_embedded_resource": embedded_resource,
-    "test_multiple_content_types": mixed,
-    "test_error_handling": fail,
+    "test_simple_text": _SIMPLE,
+    "test_image_content": _returning(_IMAGE),
+    "test_audio_content": _returning(AudioContent(data=WAV, mime_type="audio/wav")),
+    "test_embedded_resource": _returning(_embedded("test://embedded-resource", "This is an embedded resource.")),
+    "test_multiple_content_types": _returning(
+        TextContent(text="Multiple content types test:"),
+        _IMAGE,
+        _embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json"),
+    ),
+    "test_error_handling": _returning(
+        TextContent(text="This tool intentionally returns an error for testing"), is_error=True
+    ),
     "test_tool_with_progress": report,
     "test_tool_with_logging": log,
     "test_logging_tool": log,
@@ -143,7 +136,8 @@ _SCHEMA: dict[str, Any] = {
 
 
 def schema_tool() -> Tool:
-    return Tool.from_function(simple_text, name="json_schema_2020_12_tool").model_copy(update={"parameters": _SCHEMA})
+    name = "json_schema_2020_12_tool"
+    return Tool.from_function(_SIMPLE, name=name, description=name).model_copy(update={"parameters": _SCHEMA})
 
 
 async def ask_context(ctx: Context) -> list[UserMessage] | InputRequiredResult:
@@ -163,23 +157,19 @@ async def complete(
 
 
 def add_resources(server: MCPServer[Any]) -> None:
-    @server.resource("test://static-text", mime_type="text/plain", description="A text.")
-    def static_text() -> str:
-        return "This is the content of the static text resource."
-
-    @server.resource("test://static-binary", mime_type="image/png", description="An image.")
-    def static_binary() -> bytes:
-        return base64.b64decode(PNG)
-
-    @server.resource("test://watched-resource", mime_type="text/plain", description="A text to subscribe to.")
-    def watched() -> str:
-        return "Watched."
+    text = "This is the content of the static text resource."
+    for resource in (
+        TextResource(uri="test://static-text", mime_type="text/plain", name="text", text=text),
+        TextResource(uri="test://watched-resource", mime_type="text/plain", name="watched", text="Watched."),
+        BinaryResource(uri="test://static-binary", mime_type="image/png", name="image", data=base64.b64decode(PNG)),
+    ):
+        server.add_resource(resource)
 
     @server.resource("test://template/{number}/data", mime_type="application/json", description="By its id.")
     def template(number: str) -> str:
         return json.dumps({"id": number, "templateTest": True, "data": f"Data for ID: {number}"})
 
-    del static_text, static_binary, watched, template
+    del template
 
 
 def add_prompts(server: MCPServer[Any]) -> None:

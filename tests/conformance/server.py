@@ -7,6 +7,7 @@ product does not: in the older revisions a server can ask its client nothing wit
 import argparse
 import asyncio
 import logging
+from itertools import count
 from typing import Any
 
 import asking_tools
@@ -14,10 +15,16 @@ import content
 import job_tools
 from mcp.server import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp_memory import MemoryMcpTasks
-from mcp_types import EmptyResult, SetLevelRequestParams, SubscribeRequestParams, UnsubscribeRequestParams
-from replay import MemoryEvents
+from mcp_types import (
+    EmptyResult,
+    JSONRPCMessage,
+    SetLevelRequestParams,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
+)
 
 from runway_mcp.mcp_server.server import LOCAL, MAX_IN_FLIGHT, InFlightLimit, RunwayServer
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension
@@ -29,6 +36,28 @@ HOST = "127.0.0.1"
 PATH = "/mcp"
 RETRY_MS = 100
 """When a client may come back to a stream that was closed."""
+
+
+class MemoryEvents(EventStore):
+    """Events kept for a client that comes back to a broken stream, which the product does not allow."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._events: dict[str, tuple[str, JSONRPCMessage | None]] = {}
+
+    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+        event_id = str(next(self._numbers))
+        self._events[event_id] = (stream_id, message)
+        return event_id
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        if last_event_id not in self._events:
+            return None
+        stream = self._events[last_event_id][0]
+        for event_id, (stream_id, message) in list(self._events.items()):
+            if stream_id == stream and int(event_id) > int(last_event_id) and message is not None:
+                await send_callback(EventMessage(message, event_id))
+        return stream
 
 
 def fixture() -> MCPServer[Any]:

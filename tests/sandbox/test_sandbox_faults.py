@@ -166,39 +166,29 @@ async def test_of_several_faults_for_a_request_the_first_counts() -> None:
         assert await statuses(client, *["GET"] * 7) == [200, 500, 501, 500, 502, 500, 502]
 
 
-async def test_the_command_line_takes_faults() -> None:
+async def test_the_command_line_takes_faults_and_a_delay_ends_when_the_server_stops() -> None:
     port = free_port()
-    faults = ("GET 503 @2", "POST drop @1", "POST lost @2")
+    faults = ("GET 503 @2", "POST drop @1", "POST lost @2", "DELETE 3600s")
     options = [word for fault in faults for word in ("--fault", fault)]
+    answers: list[int] = []
     async with running("sandbox", "--port", str(port), *options) as server:
         await server.logged("\n")
         async with client_of(f"http://127.0.0.1:{port}") as client:
-            assert await statuses(client, "GET", "GET") == [200, 503]
-            for _ in range(2):
-                with pytest.raises(httpx2.TransportError):
-                    await client.http.post("/v1/text_to_video", json={})
-            assert await statuses(client, "GET") == [200]
-        await server.stop("SIGTERM")
-        await server.ends_quietly(10)
-        assert server.stderr.count("\n") == 1, server.stderr
-
-
-async def test_a_delay_ends_when_the_server_stops() -> None:
-    port = free_port()
-    async with running("sandbox", "--port", str(port), "--fault=DELETE 3600s") as server:
-        await server.logged("\n")
-        async with client_of(f"http://127.0.0.1:{port}") as client:
-            answers: list[int] = []
 
             async def delete() -> None:
                 answers.append(await client.delete(RUNNING))
 
+            assert await statuses(client, "GET", "GET") == [200, 503]
+            for _ in range(2):
+                with pytest.raises(httpx2.TransportError):
+                    await client.http.post("/v1/text_to_video", json={})
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(delete)
                 await cancelled(client)
                 await server.stop("SIGTERM")
-            assert answers == [503]
         await server.ends_quietly(10)
+        assert answers == [503]
+        assert server.stderr.count("\n") == 1, server.stderr
 
 
 def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

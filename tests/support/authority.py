@@ -8,7 +8,7 @@ import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -16,12 +16,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from mcp.server.auth.provider import (
-    AccessToken,
     AuthorizationCode,
     AuthorizationParams,
-    OAuthAuthorizationServerProvider,
-    RefreshToken,
-    TokenError,
     construct_redirect_uri,
 )
 from mcp.server.auth.routes import build_metadata, create_auth_routes
@@ -45,8 +41,8 @@ EC = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig", "alg": "ES256"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
 
 
-class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
-    """The resource owner, who allows at once whatever is asked for, up to `allowed`."""
+class Users:
+    """The resource owner, who allows at once whatever is asked for, up to `allowed`; there are no refresh tokens."""
 
     def __init__(self, authority: "AuthorizationServer") -> None:
         self.allowed = set(SCOPES)
@@ -97,32 +93,13 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         make = self._authority.opaque if self._authority.issues_opaque else self._authority.token
         return OAuthToken(access_token=make(**claims), expires_in=300, scope=scope)
 
-    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
-        """There are none."""
-
-    async def exchange_refresh_token(
-        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
-    ) -> OAuthToken:
-        del client, refresh_token, scopes
-        raise TokenError("invalid_grant")
-
-    async def load_access_token(self, token: str) -> AccessToken | None:
-        """Nobody asks."""
-
-    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
-        """Nothing is kept that could be revoked."""
-
 
 class AuthorizationServer:
     """The server: an app that says what its state says.
 
     Attributes:
-        issuer: Its issuer URL.
-        users: Who allows what.
-        keys: What it publishes at `/jwks`, as dictionaries.
         metadata: What replaces or extends its metadata; None for a member leaves it out.
         replies: A path, and what is answered there in place of the real answer, or when that comes.
-        asked: The path of each request, in order.
         introspected: The tokens that it knows, by what it says of them.
         issues_opaque: Whether clients get tokens that only it can read.
     """
@@ -205,7 +182,7 @@ class AuthorizationServer:
             Route("/jwks", jwks),
             Route("/introspect", introspect, methods=["POST"]),
             Route("/elsewhere", elsewhere),
-            *create_auth_routes(self.users, url, client_registration_options=registration),
+            *create_auth_routes(cast("Any", self.users), url, client_registration_options=registration),
         ]
         return Starlette(routes=routes)
 

@@ -23,7 +23,6 @@ class FaultyWire(httpx2.AsyncBaseTransport):
 
     Attributes:
         now: The sandbox's clock, UNIX seconds; a test moves it.
-        methods: What was sent, in order.
         faults: For each method what the next requests meet; None lets one through.
         between: Called before each request, with its number, for what happens elsewhere meanwhile.
     """

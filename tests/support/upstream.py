@@ -57,13 +57,7 @@ def task(status: str, task_id: str = TASK_ID, **fields: JsonValue) -> dict[str, 
 
 
 class Upstream:
-    """The server. Made by `upstream`.
-
-    Attributes:
-        url: What RUNWAYML_BASE_URL is to be.
-        requests: What came, in order.
-        connections: How many are open.
-    """
+    """The server. Made by `upstream`; its `url` is what RUNWAYML_BASE_URL is to be."""
 
     def __init__(self, script: Script) -> None:
         self.url = ""
