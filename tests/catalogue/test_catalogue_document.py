@@ -1,6 +1,7 @@
 """The catalogue against the API's own document, and what it lets through; collected only where that is found."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,6 @@ from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 _PATHS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["paths"]
 _DOCUMENTED = [(kind, model) for kind, model in MODELS if model.documented]
-EVERY_MODEL = pytest.mark.parametrize(
-    ("kind", "model"), _DOCUMENTED, ids=[f"{k.name}-{m.name}" for k, m in _DOCUMENTED]
-)
 
 
 def _body(kind: TaskType) -> dict[str, Any]:
@@ -37,15 +35,13 @@ def test_the_catalogue_is_what_the_document_makes(capsys: pytest.CaptureFixture[
 
 
 def test_a_difference_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    changed_document = DOCUMENT.read_text(encoding="utf-8").replace('"maximum": 4294967295', '"maximum": 7')
-    changed_document = changed_document.replace('"maximum":4294967295', '"maximum":7')
     path = tmp_path / "openapi.json"
-    path.write_text(changed_document, encoding="utf-8")
+    path.write_text(re.sub(r'"maximum": ?4294967295', '"maximum": 7', DOCUMENT.read_text("utf-8")), "utf-8")
     assert main(["--check", str(path)]) == 1
     assert '+       "seed": {"type": "integer", "minimum": 0, "maximum": 7' in capsys.readouterr().out
 
 
-@EVERY_MODEL
+@pytest.mark.parametrize(("kind", "model"), _DOCUMENTED)
 def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None:
     for example in (dict(model.example), full_input(model)):
         assert _is_valid(kind, prepare(kind.name, example).body)

@@ -24,23 +24,12 @@ def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        *(
-            "http://example.com/a.jpg",
-            "HTTPS://example.com/a.jpg",
-            "ftp://example.com/a.jpg",
-            "/home/me/a.jpg",
-            "image.jpg",
-        ),
+        *("http://example.com/a.jpg", "HTTPS://example.com/a.jpg", "ftp://example.com/a.jpg", "/me/a.jpg", "image.jpg"),
         *("https://127.0.0.1/a.jpg", "https://127.1/a.jpg", "https://0x7f000001/a.jpg", "https://0x7f.0x1/a.jpg"),
         *("https://127.0.0.1./a.jpg", "https://localhost./a.jpg", "https://./a.jpg", "https://example.com../a.jpg"),
         *("https://[::1]/a.jpg", "https://[::1/a.jpg", "https://localhost/a.jpg", "https:///a.jpg", "https://a..com/a"),
         *("https://example.com/a b.jpg", "https://example.com\n/a.jpg", "https://-a.com/a.jpg", "https://2130706433/"),
-        *(
-            "data:text/html,AAAA",
-            "runway://a",
-            "https://example.com/" + "a" * 2029,
-            "data:image/png," + "A" * 5_242_866,
-        ),
+        *("data:text/html,AAAA", "runway://a", "https://a.com/" + "a" * 2035, "data:image/png," + "A" * 5_242_866),
     ],
 )
 def test_a_uri_that_the_api_would_refuse_is_refused(uri: str) -> None:

@@ -32,24 +32,20 @@ def test_what_is_sent_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "likely"),
+    ("kind", "end"),
     [
-        ("text-to-video", "text_to_video"),
-        ("Text To Video", "text_to_video"),
-        ("texttoimage", "text_to_image"),
-        ("product_ad", "recipes/product_ad"),
-        ("video upscaling", "video_upscale"),
+        ("text-to-video", "did you mean text_to_video?"),
+        ("Text To Video", "did you mean text_to_video?"),
+        ("texttoimage", "did you mean text_to_image?"),
+        ("product_ad", "did you mean recipes/product_ad?"),
+        ("video upscaling", "did you mean video_upscale?"),
+        ("symphony", "lip_sync, frame_interpolation."),
     ],
 )
-def test_a_task_type_in_another_spelling_is_recognised(kind: str, likely: str) -> None:
+def test_a_task_type_in_another_spelling_is_recognised(kind: str, end: str) -> None:
     (problem,) = problems(kind, {})
     assert problem.startswith(f'type: "{kind}" is not known; it must be one of text_to_video, image_to_video')
-    assert problem.endswith(f"did you mean {likely}?")
-
-
-def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
-    (problem,) = problems("symphony", {})
-    assert problem.endswith("lip_sync, frame_interpolation.")
+    assert problem.endswith(end)
 
 
 @pytest.mark.parametrize(
@@ -149,18 +145,13 @@ def test_an_unknown_model_is_sent_where_that_is_allowed() -> None:
 def test_no_input_breaks_the_check(one: tuple[TaskType, Model], data: st.DataObject, allow_unknown: bool) -> None:
     kind, model = one
     given_input = data.draw(changed(full_input(model)) | JSON)
-    refusal = None
-    prepared = None
     try:
         prepared = prepare(kind.name, given_input, allow_unknown=allow_unknown)
-    except InvalidRequestError as error:
-        refusal = error
-    if prepared:
+    except InvalidRequestError:
+        told = problems(kind.name, given_input, allow_unknown=allow_unknown)
+        assert told
+        assert all(text.isprintable() for text in told)
+    else:
         named: dict[str, Any] = {"model": prepared.model} if prepared.model else {}
         assert prepared.body == {**named, **given_input}
         assert json.loads(json.dumps(prepared.body)) == prepared.body
-    else:
-        assert refusal
-        assert refusal.problems
-        assert len(str(refusal).encode()) < 1024
-        assert all(text.isprintable() for text in refusal.problems)

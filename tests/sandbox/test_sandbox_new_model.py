@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from runway_mcp.sandbox.endpoints import count_outputs, credits_for, load_endpoints, read_data
-from runway_mcp.sandbox.output_files import Kind
 
 _KITES: dict[str, Any] = {
     "summary": "Sounds of kites from a picture",
@@ -49,9 +48,12 @@ _CATALOGUE = {**read_data("catalogue.json"), "types": {"image_to_kite": _KITES}}
 )
 def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list[str]) -> None:
     endpoint = load_endpoints(_CATALOGUE, read_data("prices.json"))["/v1/image_to_kite"]
-    uploads: dict[str, Kind] = {"runway://a-picture": "image", "runway://a-sound": "audio"}
-    assert endpoint.check(_BODY | {"sky": "runway://a-picture"}, uploads) == []
-    assert [(issue["code"], issue["path"]) for issue in endpoint.check(_BODY | changed, uploads)] == [(code, path)]
+    right, wrong = (
+        endpoint.check(_BODY | one, {"runway://a-picture": "image", "runway://a-sound": "audio"})
+        for one in ({"sky": "runway://a-picture"}, changed)
+    )
+    assert right == []
+    assert [(issue["code"], issue["path"]) for issue in wrong] == [(code, path)]
 
 
 @pytest.mark.parametrize(
