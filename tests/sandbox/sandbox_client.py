@@ -1,16 +1,36 @@
-"""A clock to move by hand and a client of a sandbox that runs in this process."""
+"""A clock to move by hand, valid bodies, and a client of a sandbox that runs in this process."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-from sandbox_bodies import body_for
 from starlette.applications import Starlette
+
+from runway_mcp.catalogue.lookup import task_types
 
 HEADERS: Mapping[str, str] = {"Authorization": "Bearer key", "X-Runway-Version": "2024-11-06"}
 START = 1_800_000_000.5
 FILE = bytes(range(256)) * 3
+
+IMAGE, VIDEO, AUDIO = (f"https://example.com/a.{suffix}" for suffix in ("png", "mp4", "mp3"))
+
+BY_PATH = {kind.endpoint: kind for kind in task_types().values()}
+
+
+def bodies(*, documented_only: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, kind in BY_PATH.items():
+        for model in kind.models.values():
+            if model.documented or not documented_only:
+                yield path, dict(model.example)
+
+
+def body_for(path: str, **changed: object) -> dict[str, Any]:
+    """A valid body for an endpoint's recommended model, or the one in `changed`, with these changes."""
+    kind = BY_PATH[path]
+    name = changed.get("model") or kind.recommended
+    model = kind.models[str(name)] if name else next(iter(kind.models.values()))
+    return {**model.example, **changed}
 
 
 class Clock:

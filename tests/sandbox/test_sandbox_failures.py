@@ -1,8 +1,7 @@
 """A generation fails when it is asked to, as each family of failures does."""
 
 import pytest
-from sandbox_bodies import VIDEO
-from sandbox_client import Client, Clock
+from sandbox_client import VIDEO, Client, Clock
 
 from runway_mcp.sandbox.failures import FAMILIES
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_bodies import AUDIO, BY_PATH, IMAGE, VIDEO, bodies, body_for
-from sandbox_client import Client, Clock, connected
+from sandbox_client import AUDIO, BY_PATH, IMAGE, VIDEO, Client, Clock, bodies, body_for, connected
 
 from runway_mcp.sandbox import create_app
 

@@ -68,7 +68,9 @@ async def test_cancelling_an_active_task_shows_for_a_minute(
     task_id = await client.create()
     clock.now += elapsed
     assert await client.status(task_id) == status
+    assert (await client.organization())["creditBalance"] == 100_000 - 60
     assert await client.delete(task_id) == 204
+    assert (await client.organization())["creditBalance"] == 100_000 - cost
     task = await client.task(task_id)
     assert (task["status"], task["cost"]) == ("CANCELLED", {"credits": cost})
     clock.now += 59

@@ -17,8 +17,7 @@ import runwayml
 import uvicorn
 from runwayml import AsyncRunwayML, RunwayML, omit
 from runwayml.lib import polling
-from sandbox_bodies import IMAGE, bodies
-from sandbox_client import Clock
+from sandbox_client import IMAGE, Clock, bodies
 from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
@@ -97,18 +96,11 @@ def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> No
         assert task.wait_for_task_output(timeout=5).status == "SUCCEEDED"
         with pytest.raises(runwayml.BadRequestError, match="upload is of kind image"):
             sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
-
-
-async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
-    async with AsyncRunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as sdk:
-        upload = await sdk.uploads.create_ephemeral(file=("voice.wav", OUTPUTS["audio"].path.read_bytes()))
-        task = await sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
-        assert (await task.wait_for_task_output(timeout=5)).status == "SUCCEEDED"
-        with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
-            await sdk.uploads.create_ephemeral(file=("a.png", b"small"))
-        assert "EntityTooSmall" in str(refusal.value.body)
-        with pytest.raises(runwayml.BadRequestError, match="extension"):
-            await sdk.uploads.create_ephemeral(file=("a.txt", bytes(600)))
+    with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
+        sdk.uploads.create_ephemeral(file=("a.png", b"small"))
+    assert "EntityTooSmall" in str(refusal.value.body)
+    with pytest.raises(runwayml.BadRequestError, match="extension"):
+        sdk.uploads.create_ephemeral(file=("a.txt", bytes(600)))
 
 
 def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
