@@ -66,11 +66,8 @@ def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: 
     assert problem.endswith(end)
 
 
-def test_a_model_must_be_named_where_none_is_recommended() -> None:
+def test_a_model_is_named_only_where_there_is_a_choice() -> None:
     assert problems("lip_sync", {}) == ("model is missing; it must be one of gen4, gen4_turbo.",)
-
-
-def test_a_type_without_models_takes_none() -> None:
     assert problems("recipes/ad_localization", {"model": "x"})[0].startswith("model is no field here; still possible: ")
     first, *_ = problems("recipes/multi_shot_video", {"mode": "auto", "model": "x"})
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
@@ -119,7 +116,7 @@ def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> N
     assert problems("text_to_video", given_input, allow_unknown=True) == (problem,)
 
 
-def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
+def test_unknown_fields_and_models_are_sent_where_that_is_allowed() -> None:
     new: JsonValue = {"a": [1]}
     given_input = {**TEXT_TO_VIDEO, "newField": new, "contentModeration": new}
     first, second = problems("text_to_video", given_input)
@@ -127,15 +124,9 @@ def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
     assert second.startswith("newField is no field here")
     prepared = prepare("text_to_video", given_input, allow_unknown=True)
     assert prepared.body == {"model": "gen4.5", **given_input}
-
-
-def test_known_fields_are_checked_even_so() -> None:
     assert problems("text_to_video", {**TEXT_TO_VIDEO, "new": 1, "duration": 1}, allow_unknown=True) == (
         "duration: 1 is not allowed; it must be a whole number from 2 to 10.",
     )
-
-
-def test_an_unknown_model_is_sent_where_that_is_allowed() -> None:
     prepared = prepare("text_to_video", {"model": "gen9", "wings": 2}, allow_unknown=True)
     assert (prepared.model, prepared.body) == ("gen9", {"model": "gen9", "wings": 2})
 

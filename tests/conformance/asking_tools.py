@@ -3,6 +3,7 @@
 In the older revisions it asks by a request of its own, in the newest by a result that wants another round.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context
@@ -88,24 +89,23 @@ async def elicit_choices(ctx: Context) -> str:
     return _said(await _ask(ctx, form("Choose.", fields), ElicitResult))
 
 
-async def ask_name(ctx: Context) -> str | InputRequiredResult:
-    answer = _answer(ctx, "user_name", ElicitResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"user_name": name_form()})
+def _asking(
+    key: str, request: InputRequest, kind: type[Asked], say: Callable[[Asked], str]
+) -> Callable[[Context], Awaitable[str | InputRequiredResult]]:
+    """A tool that asks one thing in another round."""
+
+    async def ask(ctx: Context) -> str | InputRequiredResult:
+        answer = _answer(ctx, key, kind)
+        return say(answer) if answer else InputRequiredResult(input_requests={key: request})
+
+    return ask
+
+
+def _greet(answer: ElicitResult) -> str:
     return f"Hello, {(answer.content or {}).get('name')}!"
 
 
-async def ask_model(ctx: Context) -> str | InputRequiredResult:
-    answer = _answer(ctx, "capital_question", CreateMessageResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"capital_question": sampling("What is the capital of France?")})
-    return f"The model said: {_text(answer)}"
-
-
-async def ask_roots(ctx: Context) -> str | InputRequiredResult:
-    answer = _answer(ctx, "client_roots", ListRootsResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"client_roots": ListRootsRequest()})
+def _list(answer: ListRootsResult) -> str:
     return f"Roots: {', '.join(str(root.uri) for root in answer.roots)}"
 
 
@@ -165,15 +165,18 @@ def _said(result: ElicitResult) -> str:
     return f"User response: {result.action}, content: {result.content}"
 
 
+_ask_name = _asking("user_name", name_form(), ElicitResult, _greet)
 TOOLS = {
     "test_sampling": sample,
     "test_elicitation": elicit,
     "test_elicitation_sep1034_defaults": elicit_with_defaults,
     "test_elicitation_sep1330_enums": elicit_choices,
-    "test_input_required_result_elicitation": ask_name,
-    "test_streaming_elicitation": ask_name,
-    "test_input_required_result_sampling": ask_model,
-    "test_input_required_result_list_roots": ask_roots,
+    "test_input_required_result_elicitation": _ask_name,
+    "test_streaming_elicitation": _ask_name,
+    "test_input_required_result_sampling": _asking(
+        "capital_question", sampling("What is the capital of France?"), CreateMessageResult, _text
+    ),
+    "test_input_required_result_list_roots": _asking("client_roots", ListRootsRequest(), ListRootsResult, _list),
     "test_input_required_result_request_state": ask_with_state,
     "test_input_required_result_tampered_state": ask_with_state,
     "test_input_required_result_multiple_inputs": ask_everything,

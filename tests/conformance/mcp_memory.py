@@ -49,8 +49,6 @@ class Job:
 
 
 class _Held:
-    """A job that somebody has begun."""
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.id = str(uuid.uuid4())

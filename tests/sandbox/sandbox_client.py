@@ -46,8 +46,6 @@ class Clock:
 
 
 class Client:
-    """What the tests do with a sandbox, in a few words."""
-
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
 

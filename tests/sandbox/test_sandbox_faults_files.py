@@ -4,7 +4,6 @@ from contextlib import suppress
 
 import anyio
 import httpx2
-import pytest
 from sandbox_client import Client
 from sandbox_wires import Wire, client_of, in_process, over_a_socket, serving, wires
 from support.waiting import until
@@ -26,14 +25,6 @@ async def test_the_storage_fails_once(wire: Wire) -> None:
         refused = await client.start("/v1/image_upscale", imageUri=slot["runwayUri"])
         assert refused.status_code == 400
         await client.create("/v1/image_upscale", imageUri=await client.upload())
-
-
-async def test_an_upload_may_be_there_although_its_answer_was_lost() -> None:
-    async with in_process("POST /storage lost @1") as client:
-        slot = await client.slot()
-        with pytest.raises(ConnectionError):
-            await client.store(slot)
-        await client.create("/v1/image_upscale", imageUri=slot["runwayUri"])
 
 
 async def test_a_path_stands_for_what_lies_below_it() -> None:

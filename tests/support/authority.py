@@ -64,11 +64,8 @@ class Users:
             scopes=sorted(self.allowed & set(params.scopes or SCOPES)),
             expires_at=time.time() + 60,
             client_id=client.client_id,
-            code_challenge=params.code_challenge,
-            redirect_uri=params.redirect_uri,
-            redirect_uri_provided_explicitly=params.redirect_uri_provided_explicitly,
-            resource=params.resource,
             subject=self.subject,
+            **params.model_dump(exclude={"scopes", "state"}),
         )
         self._codes[code.code] = code
         return construct_redirect_uri(str(params.redirect_uri), code=code.code, state=params.state)

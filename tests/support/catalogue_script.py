@@ -17,7 +17,6 @@ main = cast("Callable[[list[str]], int]", _SCRIPT["main"])
 """Its command line: the arguments, the exit code."""
 
 MODELS = [(kind, model) for kind in task_types().values() for model in kind.models.values()]
-"""Each model of each task type."""
 
 NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 

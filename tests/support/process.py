@@ -31,7 +31,6 @@ META = {
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR"}
 }
-"""No proxies, no keys."""
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 """What has coverage, where it runs, measure a process too: it then starts in double the time."""
 

@@ -55,8 +55,6 @@ class Script(httpx2.AsyncBaseTransport):
 
 
 class Sleeper:
-    """Sleeps without waiting, and remembers how long it should have been."""
-
     def __init__(self) -> None:
         self.slept: list[float] = []
 

@@ -34,8 +34,6 @@ async def connection(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, as
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server process that listens on a port."""
-
     server: Server
     port: int
 

@@ -19,8 +19,6 @@ from runway_mcp.web.auth import CallerToken
 
 
 class Names:
-    """Access tokens that are their callers' names."""
-
     async def verify_token(self, token: str) -> CallerToken | None:
         return CallerToken.of(Caller(token))
 

@@ -13,8 +13,6 @@ OURS = "runway_mcp"
 
 
 class Spans:
-    """The spans that have ended since the last `clear`."""
-
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
 

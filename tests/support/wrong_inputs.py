@@ -28,7 +28,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["uri", "type", "tag", "x"]), inner),
     max_leaves=4,
 )
-"""JSON of the kinds that inputs are made of."""
 
 _NAMES = ("prompt", "image", "prompt_text", "aspectRatio", "uri", "position", "model", "type", "x\n", "")
 
