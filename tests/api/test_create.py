@@ -13,7 +13,7 @@ from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_cli
 from support.upstream import HANG, RESET, Reply, upstream
 from support.upstream import reply as wire_reply
 from support.waiting import together
-from support.wrong_inputs import JSON
+from support.inputs import JSON
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import Timeouts

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from pydantic import JsonValue
 from support.scripted import KEY, Script, Sleeper, Step, reply, scripted_client
-from support.wrong_inputs import JSON
+from support.inputs import JSON
 
 from runway_mcp.api.errors import (
     AuthenticationError,

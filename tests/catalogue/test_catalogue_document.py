@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 from support.catalogue_script import MODELS, full_input, main
 from support.described import DOCUMENT
-from support.wrong_inputs import changed
+from support.inputs import changed
 
 from runway_mcp.catalogue.lookup import Model, TaskType
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare

@@ -1,5 +1,7 @@
 """The tools that the suite's `tasks-*` scenarios name: as jobs, and as what runs where no MCP task may be made."""
 
+from collections.abc import Callable
+
 import anyio
 from asking_tools import form, name_form
 from mcp.server.mcpserver import Context, require_client_extension
@@ -26,14 +28,6 @@ def _slow_compute(params: CallToolRequestParams) -> Job | None:
     return Job(lambda _: said(f"Computed for {seconds:g} s."), seconds) if seconds else None
 
 
-def _failing(_: CallToolRequestParams) -> Job:
-    return Job(lambda _: said("The job failed.", is_error=True), seconds=1)
-
-
-def _breaking(_: CallToolRequestParams) -> Job:
-    return Job(lambda _: ErrorData(code=INTERNAL_ERROR, message="The job broke."), seconds=0)
-
-
 def _confirm_delete(params: CallToolRequestParams) -> Job:
     filename = (params.arguments or {}).get("filename")
     confirm = form(f"Delete {filename}?", {"confirm": {"type": "boolean"}})
@@ -54,10 +48,10 @@ def _after_asking(params: CallToolRequestParams) -> Job | None:
     return Job(lambda _: said(f"Hello, {(answer.content or {}).get('name')}!"), seconds=0)
 
 
-JOBS = {
+JOBS: dict[str, Callable[[CallToolRequestParams], Job | None]] = {
     "slow_compute": _slow_compute,
-    "failing_job": _failing,
-    "protocol_error_job": _breaking,
+    "failing_job": lambda _: Job(lambda _: said("The job failed.", is_error=True), seconds=1),
+    "protocol_error_job": lambda _: Job(lambda _: ErrorData(code=INTERNAL_ERROR, message="The job broke."), seconds=0),
     "confirm_delete": _confirm_delete,
     "multi_input": _multi_input,
     "test_tool_with_task": _after_asking,

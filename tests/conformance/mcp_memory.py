@@ -35,13 +35,7 @@ Answers = Mapping[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a tool call comes to.
-
-    Attributes:
-        outcome: What comes of it, given the answers to its questions.
-        seconds: How long it takes, beside the time it waits for answers.
-        questions: What it asks the client, by key.
-    """
+    """A tool call's outcome by the answers to its questions, after so many seconds beside the wait for them."""
 
     outcome: Callable[[Answers], CallToolResult | ErrorData]
     seconds: float = math.inf

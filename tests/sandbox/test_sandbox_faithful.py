@@ -181,9 +181,6 @@ async def test_a_routed_create_tells_what_the_router_made_of_it(client: Client) 
     assert routing["configId"] == "my-router_2"
     assert routing["resolvedInput"] == {"duration": 8, "ratio": "1280:720", "resolution": "1080p"}
     assert routing["estimatedCost"] == {"credits": 96}
-
-
-async def test_of_a_routed_voice_the_type_is_told(client: Client) -> None:
     voice = {"type": "preset", "presetId": "Maya"}
     answer = await client.start("/v1/generate/audio", input={"type": "speech", "promptText": "rain", "voice": voice})
     assert answer.json()["routing"]["resolvedInput"] == {"type": "speech", "voice": "preset"}

@@ -1,19 +1,23 @@
-"""What the sandbox is told to do wrong it does, to a client in this process as over a socket."""
+"""A fault as a line of text, and what it does to a client in this process as over a socket."""
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sandbox_client import Client
-from sandbox_wires import Wire, client_of, in_process, serving, wires
+from sandbox_wires import Wire, client_of, in_process, over_a_socket, serving, wires
 from support.process import running
 from support.served import connection, free_port
 from support.waiting import until
 
 from runway_mcp.cli.main import main
 from runway_mcp.sandbox import SAMPLES, Fault, create_app
+from runway_mcp.sandbox.faults import Cut, Drip
 
 RUNNING = SAMPLES["running"].id
 TASK = f"/v1/tasks/{RUNNING}"
@@ -180,3 +184,102 @@ def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[s
     assert (captured.out, captured.err.count("\n")) == ("", 1)
     assert captured.err.startswith("runway-mcp: argument --fault: reads METHOD [/PATH] WHAT [@N]")
     assert "key_secret" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("GET 503 @2", Fault("GET", 503, "only", 2)),
+        ("DELETE lost", Fault("DELETE", "lost")),
+        ("POST truncated @3+", Fault("POST", "truncated", "from", 3)),
+        ("ANY 2.5s @10n", Fault("ANY", timedelta(seconds=2.5), "every", 10)),
+        ("  GET\t0.000001s\n", Fault("GET", timedelta(microseconds=1))),
+        ("POST /storage 503 @1", Fault("POST", 503, "only", 1, "/storage")),
+        ("GET /outputs 0B", Fault("GET", Cut(0), path="/outputs")),
+        ("ANY /v1/tasks 64B/s", Fault("ANY", Drip(64), path="/v1/tasks")),
+    ],
+)
+def test_the_text_form_says_what_the_fault_is(text: str, fault: Fault) -> None:
+    assert Fault.parse(text) == fault
+
+
+_REFUSED = [
+    *("", "GET", "503", "get 503", "HEAD 503", "GET 399", "GET 600", "GET 5030", "GET 503 2", "GET 503@2"),
+    *("GET 503 @0", "GET 503 @", "GET 503 @2x", "GET 503 @1000000", "GET 503 @2 drop", "GET ٤٠٤", "GET 503 @٢"),
+    *("GET 2", "GET -2s", "GET .5s", "GET 10000s", "GET nans", "GET 1e3s", "GET dropped", "GET /outputs"),
+    *("GET / 503", "GET /outputs/ 503", "GET outputs 503", "GET //x 503", "GET /a?b 503", "GET 503 /outputs"),
+    *("GET 0B/s", "GET -1B", "GET 1000000000B", "GET 1kB", "GET 1.5B/s"),
+]
+_PIECES = [
+    *("GET", "ANY", "/outputs", "/", "503", "2s", "5B", "/s", "drop", "@", "2", "n", "+", "-1", " ", "\n", "9" * 5000)
+]
+
+
+@pytest.mark.parametrize("text", _REFUSED)
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        Fault.parse(text)
+
+
+@given(st.text() | st.lists(st.sampled_from(_PIECES)).map("".join))
+def test_any_text_is_a_fault_or_refused(text: str) -> None:
+    try:
+        Fault.parse(text)
+    except ValueError as error:
+        assert str(error).startswith("a fault reads METHOD [/PATH] WHAT [@N]")  # noqa: PT017 - most texts are refused, not all
+
+
+async def _link(client: Client) -> str:
+    return str((await client.task(SAMPLES["succeeded_video"].id))["output"][0])
+
+
+@wires
+async def test_the_storage_fails_once(wire: Wire) -> None:
+    async with wire("POST /storage 503 @1") as client:
+        await client.create()
+        slot = await client.slot()
+        assert (await client.store(slot)).status_code == 503
+        refused = await client.start("/v1/image_upscale", imageUri=slot["runwayUri"])
+        assert refused.status_code == 400
+        await client.create("/v1/image_upscale", imageUri=await client.upload())
+
+
+async def test_a_path_stands_for_what_lies_below_it() -> None:
+    async with in_process("GET /v1/tasks 503 @2", "GET /v1/task 500", "ANY /v1 502 @4") as client:
+        answers = [(await client.http.get("/v1/organization")).status_code]
+        answers += [(await client.http.get(f"/v1/tasks/{SAMPLES['running'].id}")).status_code for _ in range(4)]
+        assert answers == [200, 200, 503, 502, 200]
+
+
+async def test_a_download_breaks_after_so_many_bytes() -> None:
+    async with over_a_socket("GET /outputs 1000B") as client:
+        link = await _link(client)
+        got = bytearray()
+        async with client.http.stream("GET", link) as answer:
+            assert answer.status_code == 200
+            with suppress(httpx2.RemoteProtocolError):
+                async for chunk in answer.aiter_raw():
+                    got += chunk
+        assert len(got) == 1000
+        size = int(answer.headers["Content-Length"])
+        rest = {"Range": f"bytes={size - 1000}-", "If-Range": answer.headers["ETag"]}
+        assert len((await client.http.get(link, headers=rest)).content) == 1000
+
+
+@wires
+async def test_a_slow_download_is_whole(wire: Wire) -> None:
+    async with wire("GET /outputs 1000000B/s @1") as client:
+        link = await _link(client)
+        started = anyio.current_time()
+        slow = await client.http.get(link)
+        assert anyio.current_time() - started >= len(slow.content) / 1_000_000
+        assert slow.content == (await client.http.get(link)).content
+
+
+async def test_a_slow_download_ends_when_the_client_leaves() -> None:
+    app = create_app(faults=[Fault("GET", Drip(1), path="/outputs")])
+    async with serving(app) as (url, server):
+        async with client_of(url) as client, client.http.stream("GET", await _link(client)) as answer:
+            assert answer.status_code == 200
+            assert server.server_state.tasks
+        await until(lambda: not server.server_state.tasks, "the slow answer to end", timeout=5)

@@ -1,11 +1,12 @@
-"""Tasks go through their states as the clock says, and never otherwise."""
+"""Tasks go through their states as the clock says, fail when asked to, and begin with samples of every state."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_client import START, Client, Clock, connected
+from sandbox_client import START, VIDEO, Client, Clock, connected
 
-from runway_mcp.sandbox import create_app
+from runway_mcp.sandbox import SAMPLES, create_app
+from runway_mcp.sandbox.failures import FAMILIES
 
 _MODEL = "veo3.1"
 
@@ -21,17 +22,6 @@ async def test_a_task_is_pending_then_runs_with_growing_progress_then_succeeds(c
         *(("PENDING", None), ("PENDING", None), ("RUNNING", 0), ("RUNNING", 0.25), ("RUNNING", 0.5)),
         *(("RUNNING", 0.995), ("SUCCEEDED", None)),
     ]
-
-
-async def test_speed_shortens_the_lifecycle_but_not_the_clock(clock: Clock) -> None:
-    async with connected(create_app(clock=clock, speed=10, samples=False)) as client:
-        task_id = await client.create()
-        clock.now = START + 1.2
-        task = await client.task(task_id)
-        assert (task["status"], task["progress"]) == ("RUNNING", 0.5)
-        clock.now = START + 2.2
-        task = await client.task(task_id)
-        assert (task["status"], task["createdAt"]) == ("SUCCEEDED", "2027-01-15T08:00:00.500Z")
 
 
 async def test_over_the_limit_tasks_are_throttled_and_go_on_in_order(client: Client, clock: Clock) -> None:
@@ -126,3 +116,76 @@ async def test_slots_are_never_overbooked_nor_left_empty(steps: list[tuple[str, 
             assert active == min(2, active + states.count("THROTTLED"))
             if "THROTTLED" in states:
                 assert "PENDING" not in states[states.index("THROTTLED") :]
+
+
+_COSTS = {
+    "SAFETY.INPUT.TEXT": 60,
+    "SAFETY.INPUT.IMAGE": 60,
+    "SAFETY.OUTPUT.VIDEO": 0,
+    "INPUT_PREPROCESSING.SAFETY.TEXT": 0,
+    "INPUT_PREPROCESSING.INTERNAL": 0,
+    "ASSET.INVALID": 0,
+    "INTERNAL.BAD_OUTPUT.CODE01": 0,
+    "THIRD_PARTY.UNAVAILABLE": 0,
+    "NEVER_HEARD.OF": 0,
+    "NONE": 0,
+}
+
+
+async def test_a_marked_request_fails_with_the_code_it_asks_for(client: Client, clock: Clock) -> None:
+    told: set[str] = set()
+    for code, cost in _COSTS.items():
+        task_id = await client.create(promptText=f"a storm, sandbox:fail:{code}.")
+        clock.now += 21
+        assert await client.status(task_id) == "RUNNING"
+        clock.now += 1
+        task = await client.task(task_id)
+        assert (task["status"], task["cost"]) == ("FAILED", {"credits": cost})
+        assert task.get("failureCode", "NONE") == code
+        told.add(task["failure"])
+    assert told == {family.reason for family in FAMILIES}
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("/v1/text_to_video", {"promptText": "a storm, sandbox:fail"}),
+        ("/v1/generate/video", {"input": {"promptText": "sandbox:fail"}}),
+        ("/v1/video_upscale", {"videoUri": f"{VIDEO}?sandbox:fail"}),
+    ],
+)
+async def test_the_marker_works_anywhere_in_a_request(
+    client: Client, clock: Clock, path: str, changed: dict[str, object]
+) -> None:
+    task_id = await client.create(path, **changed)
+    clock.now += 22
+    assert (await client.task(task_id))["failureCode"] == "SAFETY.INPUT.TEXT"
+
+
+async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:
+    async with connected(create_app(clock=clock, speed=10)) as client:
+        clock.now += 5000
+        await client.http.get("/v1/organization", headers={"Authorization": "Bearer invalid"})
+        clock.now += 5000
+        running = SAMPLES["running"].id
+        assert (await client.task(running))["progress"] == 0.25
+        assert (await client.task(SAMPLES["running_long"].id))["progress"] == 0.25
+        clock.now += 5.9
+        assert await client.status(running) == "RUNNING"
+        clock.now += 0.2
+        task = await client.task(running)
+        assert (task["status"], task["createdAt"]) == ("SUCCEEDED", "2027-01-15T10:46:38.000Z")
+
+
+async def test_the_long_samples_last_for_an_hour(sampled: Client, clock: Clock) -> None:
+    samples = [SAMPLES[name].id for name in ("pending", "running_long", "throttled")]
+    for seconds, expected in ((3599, ["PENDING", "RUNNING", "THROTTLED"]), (1, ["RUNNING", "SUCCEEDED", "PENDING"])):
+        assert [await sampled.status(one) for one in samples] == ["PENDING", "RUNNING", "THROTTLED"]
+        clock.now += seconds
+        assert [await sampled.status(one) for one in samples] == expected
+
+
+async def test_the_cancelled_sample_stays(sampled: Client, clock: Clock) -> None:
+    clock.now += 86_400
+    assert await sampled.delete(SAMPLES["cancelled"].id) == 404
+    assert await sampled.status(SAMPLES["cancelled"].id) == "CANCELLED"

@@ -78,9 +78,3 @@ async def test_a_token_opens_its_own_file_only(sampled: Client) -> None:
     for token in ("", "_jwt=", "_jwt=nonsense", "_jwt=%C3%A9.%00.%FF", f"{own}0", own):
         answer = await sampled.http.get(f"{first.partition('?')[0]}?{token}")
         assert (answer.status_code, set(answer.json())) == (403, {"error"})
-
-
-async def test_deleting_a_task_deletes_its_output(sampled: Client) -> None:
-    [link] = await _links(sampled)
-    await sampled.delete(SAMPLES["succeeded_video"].id)
-    assert (await sampled.http.get(link)).status_code == 404

@@ -19,12 +19,9 @@ Fault = int | Literal["lost before", "lost after"]
 
 
 class FaultyWire(httpx2.AsyncBaseTransport):
-    """Carries requests to a sandbox of its own, and fails as told, method by method.
+    """Carries requests to a sandbox of its own, and fails as told: `faults` are what the next of a method meet.
 
-    Attributes:
-        now: The sandbox's clock, UNIX seconds; a test moves it.
-        faults: For each method what the next requests meet; None lets one through.
-        between: Called before each request, with its number, for what happens elsewhere meanwhile.
+    `between` is called before each request, with its number, for what happens elsewhere meanwhile.
     """
 
     def __init__(self) -> None:

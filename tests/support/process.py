@@ -132,15 +132,7 @@ async def running(
     stderr: int | None = None,
     measured: bool = False,
 ) -> AsyncGenerator[Server]:
-    """Run `runway-mcp` with these arguments; kill it, should it still run at the end.
-
-    Args:
-        arguments: The command line.
-        env: Variables beside the few that every process needs.
-        stdout: A descriptor in place of the pipe that the test reads.
-        stderr: A descriptor in place of the file that `Server.stderr` reads.
-        measured: Whether what it runs counts for coverage; it then must end by itself, not be killed.
-    """
+    """Run `runway-mcp`; kill it, should it still run at the end, which it must not where coverage is `measured`."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         with log.open("ab") as errors:

@@ -104,7 +104,8 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         request = Request(method, path, headers, body)
         self.requests.append(request)
-        found = self._script(request) if callable(self._script) else self._in_turn(len(self.requests))
+        script = self._script
+        found = script(request) if callable(script) else script[min(len(self.requests), len(script)) - 1]
         await asyncio.sleep(found.after)
         writer.write(found.data)
         await writer.drain()
@@ -113,10 +114,6 @@ class Upstream:
         if found.then == "reset":
             writer.transport.abort()
         return found.then == "keep"
-
-    def _in_turn(self, number: int) -> Reply:
-        assert not callable(self._script)
-        return self._script[min(number, len(self._script)) - 1]
 
 
 @asynccontextmanager
