@@ -4,8 +4,8 @@ import gzip
 import json
 import os
 import traceback
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from itertools import product
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from pydantic import JsonValue, SecretStr
 from support.process import KEY, Message, Server, call, request, running, serving
-from support.spans import Spans, traced
+from support.spans import traced
 from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, task, upstream
 from support.waiting import together
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.api.models import parse_task_id
 from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import load
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.tasks.callers import Caller, CallerRegistry
+from runway_mcp.tasks.callers import CallerRegistry
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJtYXJrZWQiOiI5ZmUxMjM0NTY3ODkwIn0.5igna7ure"
 LINK = f"https://cdn.example/0.mp4?_jwt={JWT}"
@@ -214,19 +214,8 @@ async def test_a_network_that_is_set_up_wrongly_shows_no_secret() -> None:
     await together(check, WRONG_NETWORKS)
 
 
-@asynccontextmanager
-async def client_of(url: str) -> AsyncGenerator[RunwayClient]:
-    async with open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06") as client:
-        yield client
-
-
-async def _shown(client: RunwayClient, task_id: TaskId, method: str) -> list[str]:
-    """What an error, its causes and its traceback show; by now some hold the reply's very bytes."""
-    try:
-        await (client.get_task if method == "GET" else client.delete_task)(task_id)
-    except RunwayError as error:
-        return [repr(error), str(error), repr(error.__dict__), *traceback.format_exception(error)]
-    raise AssertionError(f"{method} {task_id} did not fail")
+def client_of(url: str) -> AbstractAsyncContextManager[RunwayClient]:
+    return open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06")
 
 
 async def test_no_error_shows_a_secret_in_its_repr_or_traceback(api: Upstream) -> None:
@@ -234,7 +223,10 @@ async def test_no_error_shows_a_secret_in_its_repr_or_traceback(api: Upstream) -
 
     async def fail(case: tuple[str, str]) -> None:
         method, what = case
-        if marks := marks_in(*await _shown(client, parse_task_id(IDS[what]), method)):
+        with pytest.raises(RunwayError) as caught:
+            await (client.get_task if method == "GET" else client.delete_task)(parse_task_id(IDS[what]))
+        error = caught.value  # some hold the reply's very bytes
+        if marks := marks_in(repr(error), str(error), repr(error.__dict__), *traceback.format_exception(error)):
             leaks[case] = marks
 
     async with client_of(api.url) as client:
@@ -257,44 +249,36 @@ async def test_no_repr_of_what_holds_the_key_shows_it() -> None:
 
 
 def test_no_error_about_a_setting_shows_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def check(file: Path | None = None) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load({}, file)
+        assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+
     for key in (f"{KEY}\nX: y", f"{KEY} {KEY}", f"{KEY}\u00e9", f"\t{KEY}"):
         monkeypatch.setenv("RUNWAYML_API_SECRET", key)
-        with pytest.raises(SettingsError) as caught:
-            load({})
-        assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+        check()
     monkeypatch.delenv("RUNWAYML_API_SECRET")
     file = tmp_path / "env"
     file.write_bytes(f"RUNWAYML_API_SECRET={KEY}\xff".encode("latin-1"))
-    with pytest.raises(SettingsError) as caught:
-        load({}, file)
-    assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+    check(file)
 
 
-async def test_no_span_shows_a_secret(spans: Spans, api: Upstream) -> None:
-    def opened(_: Caller) -> AbstractAsyncContextManager[RunwayClient]:
-        return open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06")
-
+async def test_no_span_shows_a_secret(api: Upstream) -> None:
     async def fail(mode: str) -> None:
         async def use(case: tuple[str, str]) -> None:
             tool, task_id = case
             await client.call_tool(tool, {"taskId": task_id})
 
-        async with Client(build_server(CallerRegistry(opened)), mode=mode) as client:
+        async with Client(build_server(CallerRegistry(lambda _: client_of(api.url))), mode=mode) as client:
             await together(use, product(TOOLS, (*IDS.values(), SUCCEEDED, KEY)))
             with pytest.raises(MCPError):
                 await client.get_prompt("none", {KEY: LINK})
 
-    spans.clear()
-    await together(fail, ("auto", "legacy"))
-    for finished in (spans.of_the_server, spans.of_our_client):
-        assert len(finished) > 2 * len(TOOLS) * len(IDS)
-        assert marks_in(*(span.to_json() for span in finished)) == []
-
-
-@pytest.fixture(scope="module")
-def spans() -> Generator[Spans]:
-    with traced() as found:
-        yield found
+    with traced() as spans:
+        await together(fail, ("auto", "legacy"))
+        for finished in (spans.of_the_server, spans.of_our_client):
+            assert len(finished) > 2 * len(TOOLS) * len(IDS)
+            assert marks_in(*(span.to_json() for span in finished)) == []
 
 
 async def test_a_stop_in_the_middle_of_failures_shows_no_secret() -> None:

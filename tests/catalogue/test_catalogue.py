@@ -42,7 +42,7 @@ def test_a_model_is_recommended_wherever_the_document_names_one() -> None:
     assert without == ["lip_sync"]
 
 
-def test_what_the_api_does_not_document_is_marked() -> None:
+def test_what_the_api_does_not_document_or_deprecates_is_marked() -> None:
     marked = {(kind.name, model.name) for kind, model in MODELS if not model.documented}
     assert marked == {
         ("image_to_video", "gen4"),
@@ -54,9 +54,6 @@ def test_what_the_api_does_not_document_is_marked() -> None:
         ("frame_interpolation", "frame_interpolation_v1"),
         ("sound_effect", "sound_effect_v1"),
     }
-
-
-def test_what_is_deprecated_is_marked() -> None:
     properties = cast("dict[str, Any]", task_types()["video_to_video"].models["aleph2"].schema["properties"])
     assert [name for name, field in properties.items() if field.get("deprecated")] == ["ratio"]
 

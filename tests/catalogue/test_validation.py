@@ -15,15 +15,12 @@ from runway_mcp.catalogue.lookup import Model, TaskType
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 
-def test_the_recommended_model_is_put_in() -> None:
+def test_the_recommended_model_is_put_into_a_copy() -> None:
     given_input = dict(TEXT_TO_VIDEO)
     prepared = prepare("text_to_video", given_input)
     assert prepared.body == {"model": "gen4.5", **TEXT_TO_VIDEO}
     assert given_input == TEXT_TO_VIDEO
     assert (prepared.type, prepared.endpoint, prepared.model) == ("text_to_video", "/v1/text_to_video", "gen4.5")
-
-
-def test_what_is_sent_is_a_copy() -> None:
     frames: list[JsonValue] = [{"uri": IMAGE, "position": "first"}]
     prepared = prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": frames})
     frames.clear()
@@ -72,23 +69,13 @@ def test_a_model_is_named_only_where_there_is_a_choice() -> None:
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
 
 
-def test_at_most_five_problems_are_told() -> None:
+def test_at_most_five_problems_are_told_in_little_room() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         prepare("text_to_video", {f"unknown{number}": number for number in range(30)})
     assert len(caught.value.problems) == 5
     assert str(caught.value).endswith("\nProblems not shown: 28.")
-
-
-def test_a_message_stays_small_whatever_was_given() -> None:
     wide: dict[str, JsonValue] = {"\N{GRINNING FACE}" * (50 + number): 1 for number in range(9)}
     assert 0 < len(problems("text_to_video", wide)) < 5
-
-
-def _nested(depth: int) -> JsonValue:
-    value: JsonValue = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(
@@ -105,7 +92,7 @@ def _nested(depth: int) -> JsonValue:
         ({1: 2}, "input holds a name or a text that is not Unicode."),
         ({"a": b"bytes"}, "a is not JSON."),
         ({"a": {1, 2}}, "a is not JSON."),
-        ({"a": _nested(33)}, "input is nested over 32 deep or holds over 1000 values."),
+        (json.loads('{"a": ' + "[" * 33 + "]" * 33 + "}"), "input is nested over 32 deep or holds over 1000 values."),
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],

@@ -75,20 +75,16 @@ def fixture() -> MCPServer[Any]:
         server.add_tool(run, name=name, description=name, structured_output=False)
     content.add_resources(server)
     content.add_prompts(server)
-    _add_older_methods(server)
-    return server
-
-
-def _add_older_methods(server: MCPServer[Any]) -> None:
-    """Add what only the older revisions have; the SDK serves it, but offers no public way to add it."""
 
     async def acknowledge(_: ServerRequestContext[Any, Any], __: object) -> EmptyResult:
         return EmptyResult()
 
+    # what only the older revisions have: the SDK serves it, but offers no public way to add it
     core = server._lowlevel_server  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see above
     core.add_request_handler("logging/setLevel", SetLevelRequestParams, acknowledge)
     core.add_request_handler("resources/subscribe", SubscribeRequestParams, acknowledge)
     core.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, acknowledge)
+    return server
 
 
 def main() -> None:

@@ -99,6 +99,14 @@ async def test_a_reply_that_can_not_be_read_comes_after_the_act(wire: Wire, what
 
 
 @wires
+async def test_a_late_answer_is_the_apis_own(wire: Wire) -> None:
+    async with wire("DELETE 0.05s") as client:
+        started = anyio.current_time()
+        assert await client.delete(RUNNING) == 204
+        assert anyio.current_time() - started >= 0.05
+
+
+@wires
 async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
     async with wire("DELETE 3600s") as client:
         with anyio.fail_after(10):

@@ -71,15 +71,6 @@ async def test_cancelling_an_active_task_shows_for_a_minute(
     assert await client.delete(task_id) == 404
 
 
-@pytest.mark.parametrize("marker", ["rain", "sandbox:fail"])
-async def test_deleting_a_finished_task_removes_it_at_once(client: Client, clock: Clock, marker: str) -> None:
-    task_id = await client.create(promptText=marker)
-    clock.now += 22
-    assert await client.delete(task_id) == 204
-    assert await client.status(task_id) == "gone"
-    assert await client.delete(task_id) == 404
-
-
 @given(
     st.one_of(
         st.uuids().filter(lambda one: one.version != 4).map(str),
@@ -146,20 +137,14 @@ async def test_a_marked_request_fails_with_the_code_it_asks_for(client: Client, 
     assert told == {family.reason for family in FAMILIES}
 
 
-@pytest.mark.parametrize(
-    ("path", "changed"),
-    [
-        ("/v1/text_to_video", {"promptText": "a storm, sandbox:fail"}),
-        ("/v1/generate/video", {"input": {"promptText": "sandbox:fail"}}),
-        ("/v1/video_upscale", {"videoUri": f"{VIDEO}?sandbox:fail"}),
-    ],
-)
-async def test_the_marker_works_anywhere_in_a_request(
-    client: Client, clock: Clock, path: str, changed: dict[str, object]
-) -> None:
-    task_id = await client.create(path, **changed)
+async def test_the_marker_works_anywhere_in_a_request(client: Client, clock: Clock) -> None:
+    ids = [
+        await client.create("/v1/text_to_video", promptText="a storm, sandbox:fail"),
+        await client.create("/v1/generate/video", input={"promptText": "sandbox:fail"}),
+        await client.create("/v1/video_upscale", videoUri=f"{VIDEO}?sandbox:fail"),
+    ]
     clock.now += 22
-    assert (await client.task(task_id))["failureCode"] == "SAFETY.INPUT.TEXT"
+    assert [(await client.task(one))["failureCode"] for one in ids] == ["SAFETY.INPUT.TEXT"] * 3
 
 
 async def test_the_samples_wait_for_the_first_look(clock: Clock) -> None:

@@ -23,6 +23,8 @@ from starlette.types import ASGIApp
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
 from runway_mcp.sandbox.output_files import OUTPUTS
 
+_STRICT: dict[str, Any] = {"api_key": "key", "max_retries": 0, "_strict_response_validation": True}
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +50,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def sdk(url: str) -> Iterator[RunwayML]:
-    with RunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as one:
+    with RunwayML(base_url=url, **_STRICT) as one:
         yield one
 
 
@@ -56,13 +58,7 @@ def sdk(url: str) -> Iterator[RunwayML]:
 async def in_process(app: ASGIApp, *hooks: Callable[[httpx.Request], Awaitable[None]]) -> AsyncGenerator[AsyncRunwayML]:
     """The SDK's asynchronous client of a sandbox in this process; each request is shown to the hooks."""
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)})
-    async with AsyncRunwayML(
-        api_key="key",
-        base_url="http://runway.test",
-        max_retries=0,
-        http_client=http,
-        _strict_response_validation=True,
-    ) as one:
+    async with AsyncRunwayML(base_url="http://runway.test", http_client=http, **_STRICT) as one:
         yield one
 
 

@@ -164,9 +164,6 @@ class AuthorizationServer:
         async def jwks(_: Request) -> Response:
             return JSONResponse({"keys": self.keys})
 
-        async def elsewhere(_: Request) -> Response:
-            return RedirectResponse("/jwks")
-
         async def introspect(request: Request) -> Response:
             kind, _, encoded = request.headers.get("authorization", "").partition(" ")
             if kind != "Basic" or b64decode(encoded) != b"runway%3Amcp:client-secret-5ecre7%2Fmarked":
@@ -178,7 +175,7 @@ class AuthorizationServer:
             Route("/.well-known/oauth-authorization-server", metadata),
             Route("/jwks", jwks),
             Route("/introspect", introspect, methods=["POST"]),
-            Route("/elsewhere", elsewhere),
+            Route("/elsewhere", RedirectResponse("/jwks")),
             *create_auth_routes(cast("Any", self.users), url, client_registration_options=registration),
         ]
         return Starlette(routes=routes)
