@@ -31,8 +31,7 @@ from pydantic import Field
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"
 WAV = base64.b64encode(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0\x80>\0\0\2\0\x10\0data\0\0\0\0").decode()
-PAUSE = 0.05
-"""Seconds that the suite wants between two reports."""
+PAUSE = 0.05  # seconds that the suite wants between two reports
 
 _IMAGE = ImageContent(data=PNG, mime_type="image/png")
 
@@ -130,7 +129,6 @@ _SCHEMA: dict[str, Any] = {
     "else": {"required": ["email"]},
     "additionalProperties": False,
 }
-"""The keywords that the suite wants to find again in a tool's schema."""
 
 
 def schema_tool() -> Tool:

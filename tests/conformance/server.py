@@ -34,8 +34,6 @@ from runway_mcp.web.serving import listen, serve_http
 
 HOST = "127.0.0.1"
 PATH = "/mcp"
-RETRY_MS = 100
-"""When a client may come back to a stream that was closed."""
 
 
 class MemoryEvents(EventStore):
@@ -95,9 +93,7 @@ def main() -> None:
     server = fixture()
     logging.getLogger().setLevel(logging.WARNING)
     app = (
-        server.streamable_http_app(
-            streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=RETRY_MS
-        )
+        server.streamable_http_app(streamable_http_path=PATH, host=HOST, event_store=MemoryEvents(), retry_interval=100)
         if options.sessions
         else build_app(server, origin_policy=OriginPolicy(), path=PATH, caller=LOCAL)
     )

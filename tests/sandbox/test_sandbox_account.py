@@ -43,7 +43,6 @@ async def test_what_was_estimated_is_charged(client: Client, clock: Clock, path:
 @pytest.mark.parametrize(
     ("path", "changed", "credit"),
     [
-        ("/v1/text_to_video", {"duration": 5}, 60),
         ("/v1/text_to_video", {"duration": 10}, 120),
         ("/v1/text_to_video", {"duration": 10, "outputFormat": "prores"}, 170),
         ("/v1/text_to_video", {"duration": 10, "outputFormat": "mp4"}, 120),

@@ -31,7 +31,6 @@ FIELDS: Mapping[str, set[str]] = {
     "invalid": {"error", "issues", "docUrl"},
     "invalid for a router or task": {"error", "issues"},
 }
-"""The fields of each kind of answer."""
 
 _TASK = "/v1/tasks/{id}"
 _UNKNOWN = "11111111-1111-4111-8111-111111111111"

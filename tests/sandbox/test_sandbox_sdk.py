@@ -36,8 +36,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A sandbox two hundred times faster than life, served on the loopback interface."""
-    config = uvicorn.Config(create_app(speed=200), log_level="error", ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(create_app(speed=200), log_level="error", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
