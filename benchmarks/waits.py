@@ -1,4 +1,4 @@
-"""A thousand tasks with ten waiters each: what they ask of the API, how late they hear, what they weigh.
+"""A thousand tasks with ten waiters each: polls of the API, delays, memory.
 
     uv run benchmarks/waits.py [TASKS] [WAITERS]
 
@@ -45,17 +45,17 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
     answers: list[float] = []
     network = Counting()
 
-    async def wait(watcher: TaskPoller, task_id: TaskId) -> None:
-        async with watcher.watch(task_id) as poll:
-            while not poll.ended:
-                await poll.next(poll.looks)
+    async def wait(poller: TaskPoller, task_id: TaskId) -> None:
+        with poller.states(task_id) as states:
+            async for _ in states:
+                pass
         delays.append(anyio.current_time() - ended[task_id])
 
-    async def end_all(upstream: httpx2.AsyncClient, watcher: TaskPoller, other: TaskId) -> None:
+    async def end_all(upstream: httpx2.AsyncClient, poller: TaskPoller, other: TaskId) -> None:
         for _ in range(INTERVALS * 10):
             await anyio.sleep(POLL_SECONDS / 10)
             asked = anyio.current_time()
-            await watcher.read(other)
+            await poller.read(other)
             answers.append(anyio.current_time() - asked)
         asked_before.update(network.asked)
         for task_id in task_ids:
@@ -74,11 +74,11 @@ async def measure(url: str, tasks: int, waiters: int) -> None:
             anyio.create_task_group() as loops,
             anyio.create_task_group() as running_waits,
         ):
-            watcher = TaskPoller(client, loops, poll_seconds=POLL_SECONDS)
+            poller = TaskPoller(client.get_task, loops, poll_seconds=POLL_SECONDS)
             for task_id in task_ids:
                 for _ in range(waiters):
-                    running_waits.start_soon(wait, watcher, task_id)
-            running_waits.start_soon(end_all, upstream, watcher, other)
+                    running_waits.start_soon(wait, poller, task_id)
+            running_waits.start_soon(end_all, upstream, poller, other)
     polls = sum(asked_before.values()) / tasks
     unit = 1 if sys.platform == "darwin" else 1024
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**2

@@ -71,7 +71,6 @@ class _Demo:
         self._broken_promises = broken_promises
 
     async def show(self) -> str:
-        """Show everything but MCP tasks; return where the first video is."""
         _say("Connected over stdio. The server's tools:")
         for tool in (await self._client.list_tools()).tools:
             kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"
@@ -112,7 +111,6 @@ class _Demo:
         await self._call("runway_waitForTask", {"taskId": SAMPLES["running"].id}, expect={"status": "SUCCEEDED"})
 
     async def _save(self, task: dict[str, JsonValue]) -> list[str]:
-        """Save a task's outputs; return where they are, after a look whether they are there as told."""
         saved = await self._call("runway_downloadOutput", task)
         paths = list[str]()
         for file in cast("list[dict[str, JsonValue]]", saved.get("files") or []):
@@ -131,7 +129,6 @@ class _Demo:
         expect: dict[str, JsonValue] | None = None,
         error: bool = False,
     ) -> dict[str, JsonValue]:
-        """Make a call, print it and return what came; and its progress on stderr."""
         words = f"> {tool}  {json.dumps(arguments)}"
         print(f"\n{_wrapped(words, indent=4)}", flush=True)
         with _shown_progress(in_bytes=tool in TRANSFERS) as progress:
@@ -249,7 +246,6 @@ class _ByteFigures(_Message):
 
 
 def _width() -> int:
-    """Return the columns of a terminal, up to a bound; the bound elsewhere."""
     return min(Console().width, MAX_WIDTH) if sys.stdout.isatty() else MAX_WIDTH
 
 

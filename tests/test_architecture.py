@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "spending": {"tasks", "history", "catalogue", "api"},
     "observability": {"tasks", "api"},
     "mcp_server": {"observability", "spending", "tasks", "history", "files", "catalogue", "api", "signals"},
-    "web": {"observability", "tasks", "api", "signals"},
+    "web": {"mcp_server", "observability", "tasks", "api", "signals"},
     "demo": {"mcp_server", "sandbox", "tasks"},
     "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "api", "config", "sandbox"},
     "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "config", "sandbox", "signals"},

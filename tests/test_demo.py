@@ -134,7 +134,6 @@ class Unkept(httpx2.AsyncBaseTransport):
     """A host that no longer has any file."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:  # noqa: ARG002 - the library's name
-        """Answer one request."""
         return httpx2.Response(404, stream=httpx2.ByteStream(b""))
 
 

@@ -1,7 +1,6 @@
-"""The one client of the Runway API: authenticated, bounded in time and size, honest in its errors.
+"""The client of the Runway API: authenticated, and bounded in time and size.
 
-A read is repeated where that can help; a DELETE is sent once, for only the caller can
-tell from the task itself whether sending it again is right.
+Reads are retried. A DELETE is sent once: only a look at the task shows whether to send it again.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -9,16 +8,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
+from typing import Literal
 
 import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
 from runway_mcp.api import retry
-from runway_mcp.api.connection import MISSING_KEY, TIMEOUTS, RunwayAuth, Timeouts, open_pool
+from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
 from runway_mcp.api.errors import (
-    AuthenticationError,
     BadRequestError,
+    MissingKeyError,
     NotFoundError,
     RunwayError,
     TransientError,
@@ -34,7 +34,7 @@ from runway_mcp.api.models import (
     parse_task,
     parse_upload_slot,
 )
-from runway_mcp.api.reply import Reply, fetch, foreign
+from runway_mcp.api.reply import Reply, fetch
 from runway_mcp.api.spans import client_span
 
 TASK = "/v1/tasks/{id}"
@@ -42,11 +42,11 @@ ORGANIZATION = "/v1/organization"
 UPLOADS = "/v1/uploads"
 
 OnApiResponse = Callable[[str, int | None, float], None]
-"""Hears of each request: its endpoint, the status that came back or None, and the seconds that it took."""
+"""Called after each request with its endpoint, the status or None, and the seconds it took."""
 
 
 class RunwayClient:
-    """The endpoints of the Runway API that a task's life needs.
+    """The endpoints of the Runway API.
 
     Made by `open_client`. Every method raises a `RunwayError` for whatever goes wrong and
     ends within the deadlines of its `Timeouts`.
@@ -60,9 +60,9 @@ class RunwayClient:
         timeouts: Timeouts = TIMEOUTS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
-        observe: OnApiResponse | None = None,
+        on_api_response: OnApiResponse | None = None,
     ) -> None:
-        self._observe = observe
+        self._on_api_response = on_api_response
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
         self._base = ""
@@ -72,7 +72,7 @@ class RunwayClient:
         self._random = random
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
-        """Return a task as it stands, by `GET /v1/tasks/{id}`.
+        """Return a task, by `GET /v1/tasks/{id}`.
 
         Args:
             task_id: The task.
@@ -86,11 +86,7 @@ class RunwayClient:
         try:
             return parse_task(parse_json(reply.body, reply.redact), task_id)
         except ValueError as error:
-            raise UnexpectedReplyError(
-                f"Runway answered {reply.status}, but not with a task: {error} ({reply.content_type}, "
-                f"{len(reply.body)} bytes). A proxy or a wrong base URL may have answered in its place.",
-                status=reply.status,
-            ) from error
+            raise reply.unexpected("malformed", str(error)) from error
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
@@ -99,47 +95,40 @@ class RunwayClient:
 
         Raises:
             NotFoundError: It is already gone.
-            RunwayError: Any other failure; its `applied` says whether the task may be changed all the same.
+            RunwayError: Any other failure; the task may be changed if `may_have_taken_effect`.
         """
         reply = await self._send("DELETE", TASK, task_id, timeout=self._timeouts.delete)
-        if not reply.is_from_the_api:
-            raise foreign(reply)
+        if reply.body and not isinstance(reply.json(), dict):
+            raise reply.unexpected("foreign", may_have_taken_effect=True)
 
     async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
         """Start a task, by `POST` to one of the API's endpoints.
 
-        Sent again only where it certainly did not arrive, or was refused for there being too many: a task
-        that was started unseen would be bought twice.
+        Sent again only if it certainly did not arrive, or was refused as one too many: otherwise a task could be
+        bought twice.
 
         Raises:
             BadRequestError: The API does not take it, or has no such endpoint.
-            RunwayError: Any other failure; its `applied` says whether a task may have been started and charged.
+            RunwayError: Any other failure; a task may exist and be charged if `may_have_taken_effect`.
         """
         try:
             reply = await self._send_with_retries(
                 "POST", endpoint, body=body, attempt=self._timeouts.create, total=self._timeouts.total, once=True
             )
         except NotFoundError:
-            raise BadRequestError(
-                f"Runway does not know {endpoint}, or something that the input names (404).",
-                status=404,
-            ) from None
+            raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
         try:
             return parse_created(parse_json(reply.body, reply.redact))
         except ValueError as error:
-            raise UnexpectedReplyError(
-                f"Runway answered {reply.status}, but not with a started task: {error} ({reply.content_type}).",
-                status=reply.status,
-                may_have_taken_effect=True,
-            ) from error
+            raise reply.unexpected("malformed", str(error), may_have_taken_effect=True) from error
 
     async def create_upload(self, filename: str) -> UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
 
-        Repeated as a read is: a place that nothing is put into costs nothing and is soon gone.
+        Retried like a read: an unused place costs nothing and soon expires.
 
         Raises:
-            RunwayError: There is none; retries are already spent, and `applied` is False.
+            RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
         try:
             reply = await self._send_with_retries(
@@ -149,14 +138,15 @@ class RunwayClient:
                 attempt=self._timeouts.attempt,
                 total=self._timeouts.total,
             )
-            return parse_upload_slot(parse_json(reply.body, reply.redact))
         except NotFoundError:
-            raise UnexpectedReplyError(f"Runway does not know {UPLOADS} (404).", status=404) from None
+            raise UnexpectedReplyError(problem="unknown_endpoint", detail=UPLOADS, status=404) from None
         except RunwayError as error:
             error.may_have_taken_effect = False
             raise
+        try:
+            return parse_upload_slot(parse_json(reply.body, reply.redact))
         except ValueError as error:
-            raise UnexpectedReplyError(f"Runway answered, but not with a place to upload to: {error}.") from None
+            raise reply.unexpected("malformed", str(error)) from None
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -167,10 +157,10 @@ class RunwayClient:
         try:
             reply = await self._read(ORGANIZATION, None, self._timeouts.total)
         except NotFoundError:
-            raise UnexpectedReplyError(f"Runway does not know {ORGANIZATION} (404).", status=404) from None
+            raise UnexpectedReplyError(problem="unknown_endpoint", detail=ORGANIZATION, status=404) from None
         found = reply.json()
         if not isinstance(found, dict):
-            raise foreign(reply)
+            raise reply.unexpected("foreign")
         return found
 
     async def aclose(self) -> None:
@@ -192,7 +182,7 @@ class RunwayClient:
         total: float,
         once: bool = False,
     ) -> Reply:
-        """Send a request, and again where that can help and the time allows.
+        """Send a request, with retries while the time allows.
 
         Args:
             method: The HTTP method.
@@ -247,10 +237,12 @@ class RunwayClient:
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
+                if method == "GET":
+                    error.may_have_taken_effect = False
                 raise
             finally:
-                if self._observe is not None:
-                    self._observe(f"{method} {endpoint}", exchange.status, monotonic() - started)
+                if self._on_api_response is not None:
+                    self._on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
 
@@ -263,8 +255,8 @@ async def open_client(
     ca_file: Path | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     timeouts: Timeouts = TIMEOUTS,
-    missing_key: str = MISSING_KEY,
-    observe: OnApiResponse | None = None,
+    missing_key: Literal["server", "caller"] = "server",
+    on_api_response: OnApiResponse | None = None,
 ) -> AsyncGenerator[RunwayClient]:
     """Open the process's one client of the Runway API, and close it at the end.
 
@@ -272,23 +264,25 @@ async def open_client(
     added to every start of a host.
 
     Args:
-        api_key: The bearer token; without one every call raises `AuthenticationError`.
+        api_key: The bearer token; without one every call raises `MissingKeyError`.
         base_url: Where the API is, without `/v1`.
         api_version: The `X-Runway-Version` of every request.
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         transport: What carries the requests instead of the network.
         timeouts: The bounds of every call.
-        missing_key: What is said of every call where there is no key.
-        observe: Hears of each request.
+        missing_key: Whose key is missing where there is none.
+        on_api_response: Called after each request.
     """
 
     def connect() -> httpx2.AsyncClient:
         if auth is None:
-            raise AuthenticationError(missing_key)
+            raise MissingKeyError(of_caller=missing_key == "caller")
         return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 
     auth = RunwayAuth(api_key, api_version) if api_key else None
-    client = RunwayClient(connect, redact=auth.redact if auth else str, timeouts=timeouts, observe=observe)
+    client = RunwayClient(
+        connect, redact=auth.redact if auth else str, timeouts=timeouts, on_api_response=on_api_response
+    )
     try:
         yield client
     finally:

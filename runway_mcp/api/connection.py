@@ -1,51 +1,42 @@
-"""How the API is connected to: with which credentials, over which pool, trusting whom."""
+"""The connection pool to the API: credentials, time-outs, proxy and trust settings."""
 
 import ssl
 from collections.abc import Generator
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from pydantic import SecretStr
 
 from runway_mcp import __version__
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.direct_transport import DirectTransport
+from runway_mcp.api.errors import NetworkSettingsError
 
 USER_AGENT = f"runway-mcp/{__version__}"
-SHORTEST_SECRET = 16
-"""Characters from which on a key is looked for in replies; a shorter one is a placeholder or a word."""
-
-MISSING_KEY = (
-    "No Runway API key is set, so nothing was sent. Set the environment variable RUNWAYML_API_SECRET "
-    "(or RUNWAY_API_KEY) in the host's configuration of this server and restart it; "
-    "keys are made at https://dev.runwayml.com/."
-)
-UNUSABLE_NETWORK = (
-    "The proxy or certificate settings of this machine can't be used, so nothing was sent. Mend HTTPS_PROXY, "
-    "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-)
+MIN_SECRET_LENGTH = 16
+"""Characters of a key that is searched for in replies; a shorter one is a placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds that each part of a call may take.
 
-    `attempt` bounds one request and its whole reply, `total` a read with all its retries:
-    below the 60 s after which common MCP hosts give up on a tool call.
+    `attempt`, `delete` and `create` bound one request and its whole reply, `total` a call with all its retries: below
+    the 60 s after which common MCP hosts give up on a tool call.
     """
 
     connect: float = 5
-    read: float = 15
-    write: float = 10
     pool: float = 5
-    attempt: float = 20
+    attempt: float = 15
     delete: float = 8
     create: float = 30
     total: float = 45
 
 
 TIMEOUTS = Timeouts()
+LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 
 class RunwayAuth(httpx2.Auth):
@@ -56,18 +47,26 @@ class RunwayAuth(httpx2.Auth):
         self._version = version
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Send `request` with its credentials."""
         request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
         request.headers["X-Runway-Version"] = self._version
         yield request
 
     def redact(self, text: str) -> str:
-        """Return `text` without the key, should somebody upstream have echoed it."""
+        """Return `text` without the key, in case upstream echoed it."""
         key = self._key.get_secret_value()
-        return text.replace(key, "[API key]") if len(key) >= SHORTEST_SECRET else text
+        return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
     def __repr__(self) -> str:
         return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
+
+
+class _Client(httpx2.AsyncClient):
+    """httpx2's client, with our transport where no proxy of the environment applies."""
+
+    def _init_transport(  # pyright: ignore[reportIncompatibleMethodOverride] - it is called by keyword, and with these alone
+        self, verify: ssl.SSLContext | str | bool = True, *, transport: Any = None, **_: object
+    ) -> httpx2.AsyncBaseTransport:
+        return transport or DirectTransport(verify if isinstance(verify, ssl.SSLContext) else None, LIMITS)
 
 
 def open_pool(
@@ -88,19 +87,17 @@ def open_pool(
         timeouts: The bounds of every call.
 
     Raises:
-        RunwayError: The machine's network settings can't be used.
+        NetworkSettingsError: The machine's network settings can't be used.
     """
     encrypted = base_url.startswith("https:")
     try:
-        return httpx2.AsyncClient(
+        return _Client(
             auth=auth,
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=httpx2.Timeout(
-                connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-            ),
-            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+            timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
+            limits=LIMITS,
             follow_redirects=False,
             # http is only for this machine (see the settings): no proxy may see the key on its way there.
             trust_env=encrypted,
@@ -108,7 +105,7 @@ def open_pool(
             transport=transport,
         )
     except (ImportError, ValueError, OSError, httpx2.InvalidURL):
-        raise RunwayError(UNUSABLE_NETWORK) from None
+        raise NetworkSettingsError from None
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -1,22 +1,25 @@
 """What can go wrong between us and the Runway API, as one small tree.
 
     RunwayError
-    ├── AuthenticationError   no key, or 401 / 403
-    ├── NotFoundError         404: never existed, cancelled, deleted, or not this key's
-    ├── BadRequestError       any other 4xx, with the API's `issues`
-    ├── TransientError        the same request may succeed a little later
-    │   ├── RateLimitedError  429, with the wait that was asked for
-    │   ├── UnavailableError  408 or 5xx: reached, but not served
-    │   └── UnreachableError  no connection, a time-out, a broken or lost reply
-    └── UnexpectedReplyError  a redirect, or a body that is not what the API promises
+    ├── AuthenticationError     401 or 403
+    │   └── MissingKeyError     no key, so nothing was sent
+    ├── NetworkSettingsError    this machine's proxy or certificate settings can't be used
+    ├── NotFoundError           404: never existed, cancelled, deleted, or not this key's
+    ├── BadRequestError         any other 4xx, with the API's `issues`
+    ├── TransientError          the same request may succeed a little later
+    │   ├── RateLimitedError    429, with the wait that was asked for
+    │   ├── UnavailableError    408 or 5xx: reached, but not served
+    │   └── UnreachableError    no connection, a time-out, a broken or lost reply
+    └── UnexpectedReplyError    a redirect, or a body that is not what the API promises
 
-Every message is a sentence of our own. Text from upstream enters only through
-`quote`, which bounds it and makes it harmless, for it is data and never ours.
+Errors carry data; `mcp_server/messages.py` words them. Upstream text enters only through `quote`, which bounds it
+and makes it harmless: it is untrusted.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 
 QUOTE_LIMIT = 200
 """Characters of upstream text that an error may carry."""
@@ -51,46 +54,78 @@ class Issue:
         return f"{self.path}: {self.message}"
 
 
+NetworkFailure = Literal[
+    "connect_timeout", "not_connected", "pool_timeout", "no_reply", "unusable_url", "connection_lost"
+]
+"""How a request failed without a whole reply. Of `connect_timeout`, `not_connected`, `pool_timeout` and `unusable_url`
+nothing was sent."""
+
+ReplyProblem = Literal["foreign", "redirect", "too_large", "undecodable", "malformed", "unknown_endpoint"]
+"""What is wrong with a reply. `foreign`: it is not the API's. `malformed`: it lacks what the API promises."""
+
+
+@dataclass(eq=False)
 class RunwayError(Exception):
     """A call to the Runway API that did not bring what was asked for.
 
     Attributes:
+        note: What happened, in a few words for developers.
         status: The HTTP status, or None where there was no whole reply.
-        applied: Whether the request may have taken effect: False when it certainly did not.
+        quoted: The API's own words, as a bounded quotation; empty where it gave none.
+        may_have_taken_effect: Whether the request may have changed something: False when it certainly did not.
         attempts: How many times it was sent.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, may_have_taken_effect: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.may_have_taken_effect = may_have_taken_effect
-        self.attempts = 1
+    note: str = ""
+    _: KW_ONLY
+    status: int | None = None
+    quoted: str = ""
+    may_have_taken_effect: bool = False
+    attempts: int = 1
 
     def __str__(self) -> str:
-        tries = f" ({self.attempts} attempts)" if self.attempts > 1 else ""
-        return super().__str__() + tries
+        status = f"status {self.status}" if self.status else ""
+        tries = f"{self.attempts} attempts" if self.attempts > 1 else ""
+        return ", ".join(filter(None, (self.note, status, self.quoted, tries))) or type(self).__name__
 
 
 class AuthenticationError(RunwayError):
-    """There is no API key, or the API does not accept it."""
+    """The API does not accept the API key."""
+
+
+@dataclass(eq=False, kw_only=True)
+class MissingKeyError(AuthenticationError):
+    """There is no API key, so nothing was sent.
+
+    Attributes:
+        of_caller: Whether it is a caller's own key that this server does not have.
+    """
+
+    of_caller: bool = False
+
+
+class NetworkSettingsError(RunwayError):
+    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
 
 
 class NotFoundError(RunwayError):
     """The API has no such task: it never existed, is gone, or belongs to another key's organization."""
 
 
+@dataclass(eq=False, kw_only=True)
 class BadRequestError(RunwayError):
     """The API refuses the request as it stands.
 
     Attributes:
         issues: What it says is wrong, field by field; often empty.
+        unknown_endpoint: The endpoint, where the API has none of this path, or lacks something that the input names.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, issues: Sequence[Issue] = ()) -> None:
-        super().__init__(message, status=status)
-        self.issues = tuple(issues)
+    issues: Sequence[Issue] = ()
+    unknown_endpoint: str = ""
 
 
+@dataclass(eq=False, kw_only=True)
 class TransientError(RunwayError):
     """The same request may succeed a little later.
 
@@ -98,16 +133,7 @@ class TransientError(RunwayError):
         retry_after: Seconds that the API asks to wait, or None where it does not say.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        may_have_taken_effect: bool = False,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message, status=status, may_have_taken_effect=may_have_taken_effect)
-        self.retry_after = retry_after
+    retry_after: float | None = None
 
 
 class RateLimitedError(TransientError):
@@ -118,9 +144,36 @@ class UnavailableError(TransientError):
     """The API, or a proxy before it, was reached but did not serve the request."""
 
 
+@dataclass(eq=False, kw_only=True)
 class UnreachableError(TransientError):
-    """There was no connection, or no whole reply came back over it."""
+    """There was no connection, or no whole reply came back over it.
+
+    Attributes:
+        failure: How it failed.
+        timeout: Seconds within which there was no whole reply; None where another limit was met first.
+    """
+
+    failure: NetworkFailure = "connection_lost"
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        self.note = self.note or self.failure
+        self.may_have_taken_effect = self.failure in {"no_reply", "connection_lost"}
 
 
+@dataclass(eq=False, kw_only=True)
 class UnexpectedReplyError(RunwayError):
-    """A reply came that is not what the API promises."""
+    """A reply came that is not what the API promises.
+
+    Attributes:
+        problem: What is wrong with it.
+        content_type: What it claims to be, as a quotation; empty where that does not matter.
+        detail: What it lacks, or the endpoint that the API does not know.
+    """
+
+    problem: ReplyProblem = "malformed"
+    content_type: str = ""
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        self.note = self.note or self.problem

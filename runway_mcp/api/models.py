@@ -1,4 +1,4 @@
-"""What the Runway API answers with, read tolerantly and passed on whole.
+"""The replies of the Runway API, read tolerantly and passed on whole.
 
 A task keeps the API's own object beside the few fields that decisions rest on, so that
 statuses and fields newer than this code still reach the caller unchanged.
@@ -19,17 +19,17 @@ TaskId = NewType("TaskId", str)
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 """The statuses that a task never leaves; every other one, known or not, counts as active."""
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """Levels of nesting that a reply may have; a task has three."""
 
-DEAREST = 1e9
-"""Credits of an estimate; more is none."""
+MAX_CREDITS = 1e9
+"""Credits of an estimate; a larger one is ignored."""
 
 MAX_STATUS = 100
-"""Characters of a status; a longer text is none."""
+"""Characters of a status."""
 
 _CAREFUL = re.compile(r"\\|NaN|Infinity|\d[eE]\+?\d{3,}\s*([,}\]]|$)")
-"""Where a text may hold an escape, behind which anything hides, or a number that JSON does not have."""
+"""An escape, which may hide anything, or a number that JSON does not have."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RUNWAY_URI = re.compile(r"runway://[!-~]{1,2000}")
 TASK_ID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
@@ -49,10 +49,7 @@ def parse_task_id(text: str) -> TaskId:
         InvalidTaskIdError: It is no UUID of version 4; the text itself is not repeated.
     """
     if _TASK_ID.fullmatch(text) is None:
-        raise InvalidTaskIdError(
-            "taskId must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, "
-            "with nothing before or after it. Nothing was sent to Runway."
-        )
+        raise InvalidTaskIdError("not a UUID of version 4")
     return TaskId(text.lower())
 
 
@@ -75,12 +72,12 @@ def parse_json(body: bytes, redact: Callable[[str], str] = str) -> JsonValue:
 
 
 def _is_plain(text: str, redact: Callable[[str], str]) -> bool:
-    """Whether nothing that has to be cleaned can be in a JSON text, as is so of nearly all."""
-    return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= DEEPEST and redact(text) == text
+    # nearly every reply is, and needs no cleaning
+    return _CAREFUL.search(text) is None and text.count("[") + text.count("{") <= MAX_DEPTH and redact(text) == text
 
 
 def _clean(value: JsonValue, redact: Callable[[str], str], depth: int) -> JsonValue:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     match value:
         case str():
@@ -170,7 +167,7 @@ def parse_created(value: JsonValue) -> Created:
 
 
 def parse_estimate(value: JsonValue) -> float | None:
-    """Return the credits that a started task is estimated at, by a reply about it; None where it tells none."""
+    """Return the estimated credits in a reply about a started task; None where it has none."""
     match value:
         case {"estimatedCost": cost} | {"routing": {"estimatedCost": cost}}:
             return _credits(cost)
@@ -179,13 +176,13 @@ def parse_estimate(value: JsonValue) -> float | None:
 
 
 def parse_cost(task: Task) -> float | None:
-    """Return the credits that a finished task did cost; None where it has not finished or tells none."""
+    """Return the credits that a finished task cost; None where it has not finished or does not say."""
     return None if task.is_active else _credits(task.data.get("cost"))
 
 
 def _credits(cost: JsonValue) -> float | None:
     match cost:
-        case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= DEAREST:
+        case {"credits": int() | float() as number} if not isinstance(number, bool) and 0 <= number <= MAX_CREDITS:
             return number
         case _:
             return None

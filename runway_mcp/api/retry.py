@@ -1,4 +1,4 @@
-"""When to ask again, and how long to wait before it: decisions only, no I/O.
+"""When to retry, and how long to wait before: decisions only, no I/O.
 
 The figures are those of Runway's official SDKs: two retries, 0.5 s doubling to at most 8 s,
 up to half of it taken off at random, and `Retry-After` honoured up to a minute.

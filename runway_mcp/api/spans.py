@@ -1,7 +1,7 @@
 """One OpenTelemetry CLIENT span for each request to Runway, within the trace of the call that asked for it.
 
-Only where a tracer provider is set up does it cost more than a look. What it tells is OpenTelemetry's
-semantic conventions for HTTP clients, less what may hold an id or a secret: the URL, and any error's text.
+Without a tracer provider it costs next to nothing. Its attributes follow OpenTelemetry's semantic conventions for HTTP
+clients, without the URL and error texts, which may hold an id or a secret.
 """
 
 from collections.abc import Generator

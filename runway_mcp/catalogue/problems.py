@@ -1,7 +1,7 @@
-"""What is wrong with a body, in sentences: the field, what was given, what is allowed, what was likely meant.
+"""Words what is wrong with an input: the field, the given value, what is allowed and what was likely meant.
 
-Of alternatives, each of which has something wrong with it, the one that was meant is picked; then each
-field gets one sentence.
+Each field gets one sentence. If every alternative is wrong, the one that was likely meant is described. These are the
+only words about inputs: what is allowed stands in the schemas, so they are made beside them.
 """
 
 import json
@@ -24,14 +24,14 @@ from runway_mcp.catalogue.json_schema import (
 )
 from runway_mcp.catalogue.suggestions import likely_choice, likely_name, likely_value
 
-SHOWN = 40
-"""Characters that a sentence shows of what was given."""
+MAX_SHOWN = 40
+"""Characters of the given value that a sentence shows."""
 
-LISTED = 100
-"""Characters that a sentence spends on listing what is allowed."""
+MAX_LISTED = 100
+"""Characters that a list of allowed values takes."""
 
 UPLOAD_FIRST = "a file on disk has to be uploaded first"
-"""What is said of a path that stands in the place of a URL."""
+"""The hint for a path in place of a URL."""
 
 _ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
@@ -66,25 +66,25 @@ _Fault = _Wrong | _Missing | _Unknown
 
 
 def describe(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> Iterator[str]:
-    """Yield what is wrong with a body, one sentence for each field.
+    """Yield one sentence for each wrong field of a body.
 
     Args:
         body: A body that holds nothing but JSON.
         schema: The model's schema, with its definitions.
-        allow_unknown: Whether fields are right that the schema does not name.
+        allow_unknown: Whether fields may be there that the schema does not name.
     """
     found = violations(body, schema, allow_unknown=allow_unknown)
     faults = [fault for violation in found for fault in _faults(violation)]
-    told: set[Place] = set()
+    named: set[Place] = set()
     # the unknown ones first: what one of them stands for is not called missing as well
     for fault in sorted(faults, key=lambda fault: not isinstance(fault, _Unknown)):
-        if fault.place in told:
+        if fault.place in named:
             continue
-        told.add(fault.place)
+        named.add(fault.place)
         path = path_of(fault.place)
         if isinstance(fault, _Unknown):
             likely = likely_name(str(fault.place[-1]), fault.absent)
-            told |= {(*fault.place[:-1], likely)} if likely else set()
+            named |= {(*fault.place[:-1], likely)} if likely else set()
             hint = f"did you mean {likely}?" if likely else f"still possible: {listed(fault.absent) or 'nothing'}."
             yield f"{path} is no field here; {hint}"
         else:
@@ -98,12 +98,12 @@ def path_of(place: Place) -> str:
 
 
 def shown(value: JsonValue) -> str:
-    """Return what was given, short and harmless."""
+    """Return the given value, short and harmless."""
     match value:
         case str():
-            length = f" ({utf16_length(value)} characters)" if len(value) > SHOWN else ""
+            length = f" ({utf16_length(value)} characters)" if len(value) > MAX_SHOWN else ""
             around = "" if value == value.strip() else " with white space around it"
-            return f"{quote(value, SHOWN)}{length}{around}"
+            return f"{quote(value, MAX_SHOWN)}{length}{around}"
         case list():
             return f"a list of {len(value)}"
         case dict():
@@ -112,15 +112,15 @@ def shown(value: JsonValue) -> str:
             return json.dumps(value)
 
 
-def listed(values: Iterable[JsonValue], *, room: int = LISTED) -> str:
-    """Return values in a row, as many as there is room for."""
+def listed(values: Iterable[JsonValue], *, room: int = MAX_LISTED) -> str:
+    """Return values in a row, cut to `room` characters."""
     texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     row = ", ".join(texts)
     return row if len(row) <= room else f"{row[:room].rpartition(', ')[0]}... ({len(texts)} in all)"
 
 
 def _name(step: str) -> str:
-    return step if _PLAIN.fullmatch(step) else quote(step, SHOWN)
+    return step if _PLAIN.fullmatch(step) else quote(step, MAX_SHOWN)
 
 
 def _faults(violation: Violation) -> Iterator[_Fault]:
@@ -139,7 +139,7 @@ def _faults(violation: Violation) -> Iterator[_Fault]:
 
 
 def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
-    """Yield what is wrong with the alternative that was meant: the first of the value's form and constants."""
+    # the alternative that was meant: the first of the value's form and constants
     depth = len(violation.place)
     tags: list[Violation] = []
     meant: list[Sequence[Violation]] = []
@@ -185,7 +185,7 @@ def _sentence(fault: _Wrong | _Missing, definitions: Schema) -> str:
 
 
 def _allowed(schema: Schema, definitions: Schema) -> str:
-    """Return what a schema accepts, to follow "it must be"."""
+    # follows "it must be"
     match schema:
         case {"$ref": reference}:
             allowed = _allowed(definitions[reference.rpartition("/")[2]], definitions)

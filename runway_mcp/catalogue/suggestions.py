@@ -1,4 +1,4 @@
-"""What was likely meant: the field, the value or the form that a wrong one comes close to."""
+"""Suggests what was meant: the known field, value or form that a wrong one is closest to."""
 
 import difflib
 import math
@@ -11,19 +11,19 @@ from runway_mcp.api.models import plain
 
 _Size = tuple[float, float]
 
-_LONGEST = 60
-"""Characters of what was given that are looked at: no name and no value is longer."""
+_MAX_LENGTH = 60
+"""Characters of an input that are compared; no known name or value is longer."""
 
-_LIKENESS = 0.6
+_MIN_SIMILARITY = 0.6
 
 _SAME_SHAPE = 0.15
-"""By how much two ratios' logarithms may differ: 1.78 and 1.67 are one shape, 1.78 and 2.33 are two."""
+"""The difference of two ratios' logarithms within one shape: 1.78 and 1.67 are one, 1.78 and 2.33 are two."""
 
 _ROUNDED = 0.03
-"""By how much they differ where pixels were rounded to multiples of 16 or 32."""
+"""The difference that comes from rounding pixels to multiples of 16 or 32."""
 
-_FEWEST_PIXELS = 100
-"""Of a size's sides; 16:9 is a shape alone."""
+_MIN_PIXELS = 100
+"""The shortest side of a size in pixels; 16:9 is a shape only."""
 
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*[:x\N{MULTIPLICATION SIGN}*/]\s*(\d{1,5}(?:\.\d{1,3})?)")
 _SHAPES = {"landscape": "16:9", "horizontal": "16:9", "portrait": "9:16", "vertical": "9:16", "square": "1:1"}
@@ -46,11 +46,11 @@ _ALIASES = {
     "count": "outputcount",
     "n": "outputcount",
 }
-"""Names that other services use for the same thing, both written as `_bare` leaves them."""
+"""Names of other services for the same field, in the form of `_bare`."""
 
 
 def likely_name(name: str, known: Iterable[str]) -> str | None:
-    """Return which of the known names another one stands for, the earlier the likelier."""
+    """Return the known name that `name` stands for; earlier ones win."""
     bare = _bare(name)
     if bare == "model":
         return None  # it is part of nothing but, by its letters, of a mode
@@ -62,23 +62,23 @@ def likely_name(name: str, known: Iterable[str]) -> str | None:
             return names[wanted]
         if parts := [one for one in names if _is_part(one, wanted)]:
             return names[parts[0]]
-    near = difflib.get_close_matches(bare, names, n=1, cutoff=_LIKENESS)
+    near = difflib.get_close_matches(bare, names, n=1, cutoff=_MIN_SIMILARITY)
     return names[near[0]] if near else None
 
 
 def likely_choice(given: str, choices: Sequence[str]) -> str | None:
-    """Return which of the values that are allowed another one stands for."""
-    given = given[:_LONGEST].strip().lower()
+    """Return the allowed value that `given` stands for."""
+    given = given[:_MAX_LENGTH].strip().lower()
     wanted = _size(_SHAPES.get(given, given))
     sizes = {choice: size for choice in choices if (size := _size(choice))}
     return _same_shape(wanted, sizes) if wanted and sizes else _alike(given, choices)
 
 
 def likely_value(given: JsonValue, fits: Callable[[JsonValue], bool]) -> str | None:
-    """Return, as it would be written, the number, switch or form that a value stands for and that fits."""
+    """Return the number, switch or form that `given` stands for and that fits, as one would write it."""
     attempts: list[tuple[JsonValue, str]] = []
     if isinstance(given, str):
-        short = given[:_LONGEST].strip().lower()
+        short = given[:_MAX_LENGTH].strip().lower()
         if number := _NUMBER.fullmatch(short):
             value = float(number[1])
             attempts.append((int(value) if value.is_integer() else value, plain(value)))
@@ -95,8 +95,8 @@ def likely_value(given: JsonValue, fits: Callable[[JsonValue], bool]) -> str | N
 
 
 def _bare(name: str) -> str:
-    """Return a name in lower case, without signs and without the ending that says that it is a URL."""
-    bare = re.sub(r"[^a-z0-9]", "", name[:_LONGEST].lower())
+    # lower case, without signs and without an ending that says "URL"
+    bare = re.sub(r"[^a-z0-9]", "", name[:_MAX_LENGTH].lower())
     return re.sub(r"(?<=.)ur[il]s?$", "", bare)
 
 
@@ -107,17 +107,15 @@ def _is_part(one: str, other: str) -> bool:
 
 def _alike(given: str, choices: Sequence[str]) -> str | None:
     by_sign = {re.sub(r"[\s_-]", "", choice.lower()): choice for choice in choices}
-    near = difflib.get_close_matches(re.sub(r"[\s_-]", "", given), by_sign, n=1, cutoff=_LIKENESS)
+    near = difflib.get_close_matches(re.sub(r"[\s_-]", "", given), by_sign, n=1, cutoff=_MIN_SIMILARITY)
     return by_sign[near[0]] if near else None
 
 
 def _same_shape(wanted: _Size, sizes: Mapping[str, _Size]) -> str | None:
-    """Return the ratio of the same shape; of several the one nearest in size, then the first."""
-
     def difference(choice: str) -> tuple[float, float]:
         (width, height), (wide, high) = sizes[choice], wanted
         shape = abs(math.log(width / height) - math.log(wide / high))
-        if min(wanted) < _FEWEST_PIXELS:
+        if min(wanted) < _MIN_PIXELS:
             return (shape, 0)
         return (shape if shape > _ROUNDED else 0, abs(math.log(width * height) - math.log(wide * high)))
 

@@ -17,14 +17,14 @@ from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
 
 MAX_PROBLEMS = 5
-LONGEST = 900
-"""Bytes that the problems of one error take together."""
+MAX_BYTES = 900
+"""Bytes of one error's problems together."""
 
-LISTED_NAMES = 500
-"""Characters that a sentence spends on listing task types or models."""
+MAX_NAMES = 500
+"""Characters that a list of task types or models takes."""
 
-DEEPEST = 32
-"""Levels of nesting that an input may have; the deepest that the API takes has six."""
+MAX_DEPTH = 32
+"""Levels of nesting of an input; the API takes six at most."""
 
 MAX_VALUES = 1_000
 MAX_TEXT = 32 * 1024**2
@@ -43,7 +43,7 @@ class InvalidRequestError(ValueError):
 
     def __init__(self, problems: list[str]) -> None:
         kept = problems[:MAX_PROBLEMS]
-        while len("\n".join(kept).encode()) > LONGEST:
+        while len("\n".join(kept).encode()) > MAX_BYTES:
             kept.pop()
         more = len(problems) - len(kept)
         self.problems = tuple(kept)
@@ -114,7 +114,7 @@ def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool
 def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is not known") -> str:
     likely = likely_choice(given, names) if isinstance(given, str) else None
     hint = f"; did you mean {likely}?" if likely else "."
-    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=LISTED_NAMES)}{hint}"
+    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=MAX_NAMES)}{hint}"
 
 
 class _Copy:
@@ -125,10 +125,9 @@ class _Copy:
         self._characters = 0
 
     def of(self, value: object, *place: str | int) -> JsonValue:
-        """Return a copy of the value at a place."""
         self._values += 1
-        if len(place) > DEEPEST or self._values > MAX_VALUES:
-            raise InvalidRequestError([f"input is nested over {DEEPEST} deep or holds over {MAX_VALUES} values."])
+        if len(place) > MAX_DEPTH or self._values > MAX_VALUES:
+            raise InvalidRequestError([f"input is nested over {MAX_DEPTH} deep or holds over {MAX_VALUES} values."])
         match value:
             case str():
                 return self._text(value, place)

@@ -1,7 +1,7 @@
 """The command line: parse, compose, run. With the demo, the only place that prints.
 
-Imports stand where a mode needs them, and the garbage collector rests until everything is
-built: collecting while the SDK's models are made costs about a fifth of the start.
+Imports stand where a mode needs them. The garbage collector is off until everything is built: it costs a fifth of the
+start.
 """
 
 import gc
@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,7 +30,7 @@ COMMANDS = {
 
 
 def run() -> NoReturn:
-    """Be the process `runway-mcp`: from its first moment, a stop signal ends it with exit code 0."""
+    """Run the process `runway-mcp`; a stop signal ends it with exit code 0 at any moment."""
     end_on_stop_signal()
     _open_standard_descriptors()
     code = main()
@@ -38,7 +39,7 @@ def run() -> NoReturn:
 
 
 def _open_standard_descriptors() -> None:
-    """Give 0, 1 and 2 to the null device where they are closed, lest something else gets their numbers."""
+    # so that no file or socket gets the number of a closed one
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -49,8 +50,8 @@ def _open_standard_descriptors() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
 
-    0: ended as it should. 1: the address could not be listened on, or the demo did not succeed.
-    2: the command line or a setting is not usable; one line on stderr says which.
+    0: ended in order. 1: the address can't be listened on, or the demo failed. 2: the command line or a setting is
+    wrong; one line on stderr says which.
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -81,20 +82,22 @@ def _serve(arguments: Sequence[str]) -> int:
     redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets, request_id=current_id)
     from runway_mcp.wiring.core import build_core, extra
 
-    finish = _nothing
-    try:
-        if settings.tracing:
-            with extra("tracing"):
-                from runway_mcp.observability.tracing import start_tracing
-            finish = start_tracing()
-        core = build_core(settings, redaction.hide)
-        if settings.transport == "stdio":
-            from runway_mcp.mcp_server.stdio import serve_stdio
+    with ExitStack() as ending:
+        try:
+            if settings.tracing:
+                with extra("tracing"):
+                    from runway_mcp.observability.tracing import start_tracing
+                ending.callback(start_tracing())
+            core = build_core(settings, redaction.hide)
+            if settings.transport == "stdio":
+                from runway_mcp.mcp_server.stdio import serve_stdio
 
-            return _run(partial(serve_stdio, core.server))
-        from runway_mcp.wiring.http import build_http
+                return _run(partial(serve_stdio, core.server))
+            from runway_mcp.wiring.http import build_http
 
-        served = build_http(settings, find_key, core)
+            served = build_http(settings, find_key, core)
+        except SettingsError as error:
+            raise UsageError(str(error)) from None
         return _serve_http(
             served.app,
             settings.host,
@@ -105,14 +108,6 @@ def _serve(arguments: Sequence[str]) -> int:
             as_json=settings.log_format == "json",
             reread=served.reread,
         )
-    except SettingsError as error:
-        raise UsageError(str(error)) from None
-    finally:
-        finish()
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _token(arguments: Sequence[str]) -> int:

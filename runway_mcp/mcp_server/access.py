@@ -1,7 +1,7 @@
-"""Who may do what: each request served as its caller's, and only within their scopes.
+"""Gives each request its caller's context, and refuses what their scopes don't allow.
 
-Which scope a request needs is read off the annotations of the tool that does the same, so that a
-tool, its MCP task and its REST route can't come to differ.
+The annotations of the tool that does the same decide which scope a request needs, so that a tool, its MCP task and its
+REST route can't differ.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,22 +31,21 @@ OPEN_METHODS = frozenset(
         "tools/list",
     }
 )
-"""What tells nothing of any task, so that it needs no scope."""
+"""Methods that show no task, so that they need no scope."""
 
 _DOES_THE_SAME = {"tasks/cancel": CANCEL_TASK}
-"""The tool that does what a method of MCP tasks does. Any method that is named nowhere here reads."""
+"""The tool that does the same as a method of MCP tasks. Any other method reads."""
 
 
 def scope_of(tool: Tool) -> str:
-    """The scope that calling a tool needs."""
+    """Return the scope that a tool needs."""
     return READ if tool.annotations.read_only_hint else WRITE
 
 
 class Access:
-    """The middleware that lets a caller do what they may, with what is theirs.
+    """The MCP middleware for callers and scopes.
 
-    A request that comes with no HTTP request around it comes from the process's own caller, whose use
-    cases are the server's lifespan context; any other has its caller's put there.
+    A request without HTTP comes from the process's own caller, whose context is the server's lifespan context.
     """
 
     def __init__(self, callers: CallerRegistry, tools: Iterable[Tool]) -> None:
@@ -54,17 +53,16 @@ class Access:
         self._tools = {tool.name: tool for tool in tools}
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Handle one message as its caller's, or refuse it."""
         if ctx.request is None:
             return await call_next(ctx)
-        call = RequestRecord.from_scope(ctx.request.scope)
+        record = RequestRecord.from_scope(ctx.request.scope)
         if ctx.request_id is not None and ctx.method not in OPEN_METHODS:
             tool = self._tools.get(_tool(ctx.method, ctx.params)) or _DOES_THE_SAME.get(ctx.method)
             needed = scope_of(tool) if tool else READ
-            if needed not in call.caller.scopes:
-                call.missing_scope = needed
+            if needed not in record.caller.scopes:
+                record.missing_scope = needed
                 raise MCPError(INVALID_REQUEST, f"This needs the scope {needed}, which the access token lacks.")
-        context = await self._callers.of(call.caller)
+        context = await self._callers.of(record.caller)
         if context is not ctx.lifespan_context:
             ctx = replace(ctx, lifespan_context=context)
         return await call_next(ctx)

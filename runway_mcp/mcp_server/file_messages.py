@@ -6,8 +6,7 @@ from http import HTTPStatus
 from runway_mcp.api.errors import quote
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
-from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.results import describe
+from runway_mcp.mcp_server.messages import describe_task, explain
 from runway_mcp.tasks.outputs import NoOutputError
 
 __all__ = ["explain"]
@@ -235,7 +234,9 @@ def _(error: NoOutputError) -> str:
     if task.status == "SUCCEEDED":
         return "Nothing was saved: the task has SUCCEEDED, but Runway names no output of it."
     advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
-    return f"Nothing was saved: the task is {describe(task)}, and only one that has SUCCEEDED has outputs. {advice}"
+    return (
+        f"Nothing was saved: the task is {describe_task(task)}, and only one that has SUCCEEDED has outputs. {advice}"
+    )
 
 
 def _reason(error: OSError) -> str:

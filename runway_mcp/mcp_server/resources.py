@@ -1,15 +1,17 @@
 """`runway://tasks/{taskId}`: a task as a resource to read, to complete and to subscribe to.
 
-While somebody subscribes to a task it is watched, and each change is told: to clients of the
-2026-07-28 revision on their `subscriptions/listen` streams, to older ones on their connection.
+A subscriber hears of each change and of the end of a task: a client of the 2026-07-28 revision on its
+`subscriptions/listen` stream, an older one on its connection.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+import anyio
 from mcp.server import ServerRequestContext
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context, MCPServer
@@ -30,13 +32,16 @@ from mcp_types import (
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain, explain_read
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import CallerLimitError
 
 PREFIX = "runway://tasks/"
 TEMPLATE = PREFIX + "{taskId}"
 MAX_COMPLETIONS = 100
 MAX_SUBSCRIPTIONS = 100
-"""Tasks that one stream, or one older connection, may have watched."""
+"""Tasks that one stream, or one older connection, may subscribe to."""
 
 
 class TaskResources:
@@ -47,8 +52,7 @@ class TaskResources:
     """
 
     def __init__(self) -> None:
-        self.bus = _BusOfEachCaller()
-        self._followed: WeakKeyDictionary[CallerContext, dict[str, _Followed]] = WeakKeyDictionary()
+        self.bus = _StreamBus()
         self._subscribed: WeakKeyDictionary[CallerContext, dict[str, Callable[[], None]]] = WeakKeyDictionary()
 
     def register(self, server: MCPServer[CallerContext]) -> None:
@@ -67,38 +71,16 @@ class TaskResources:
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Watch what a listen stream asks for, for as long as it is open; the middleware of the server."""
+        """Follow the tasks that a listen stream asks for while it is open; the middleware of the server."""
         if ctx.method != "subscriptions/listen":
             return await call_next(ctx)
         context: CallerContext = ctx.lifespan_context
         wanted = list(_wanted(ctx.params))
-        _bound(len(wanted))
-        with ExitStack() as followed:
+        _check_limit(len(wanted))
+        with ExitStack() as following, self.bus.opened() as stream:
             for uri, task_id in wanted:
-                followed.callback(self._follow(context, uri, task_id))
-            with self.bus.heard_by(context):
-                return await call_next(ctx)
-
-    def _follow(self, context: CallerContext, uri: str, task_id: TaskId) -> Callable[[], None]:
-        """Have a task's changes told on the bus, once for all streams; return what ends this stream's part."""
-        followed = self._followed.setdefault(context, {})
-        one = followed.get(uri)
-        if one is None:
-
-            async def tell() -> None:
-                await bus.publish(ResourceUpdated(uri=uri))
-
-            bus = self.bus.of(context)
-            one = followed[uri] = _Followed(context.poller.follow(task_id, tell))
-        one.streams += 1
-
-        def leave() -> None:
-            one.streams -= 1
-            if not one.streams:
-                one.stop()
-                del followed[uri]
-
-        return leave
+                following.callback(_follow(context, task_id, partial(stream.send, uri)))
+            return await call_next(ctx)
 
     async def _subscribe(
         self, ctx: ServerRequestContext[CallerContext, Any], params: SubscribeRequestParams
@@ -106,7 +88,7 @@ class TaskResources:
         if ctx.request is not None:
             raise MCPError(
                 INVALID_REQUEST,
-                "Over HTTP there is no session to tell changes on: use subscriptions/listen of the 2026-07-28 "
+                "Over HTTP no session exists that could carry changes: use subscriptions/listen of the 2026-07-28 "
                 "revision, or stdio.",
             )
         context, session, uri = ctx.lifespan_context, ctx.session, str(params.uri)
@@ -114,9 +96,15 @@ class TaskResources:
         if task_id is None:
             raise MCPError(INVALID_REQUEST, f"Only {TEMPLATE} can be subscribed to, with a task's id.")
         subscribed = self._subscribed.setdefault(context, {})
+
+        async def notify(state: TaskState) -> None:
+            if state.is_final:
+                subscribed.pop(uri, None)
+            await session.send_resource_updated(uri)
+
         if uri not in subscribed:
-            _bound(len(subscribed) + 1)
-            subscribed[uri] = context.poller.follow(task_id, lambda: session.send_resource_updated(uri))
+            _check_limit(len(subscribed) + 1)
+            subscribed[uri] = _follow(context, task_id, notify)
         return EmptyResult()
 
     async def _unsubscribe(
@@ -128,42 +116,49 @@ class TaskResources:
         return EmptyResult()
 
 
-class _BusOfEachCaller:
-    """What the SDK subscribes a stream to, which knows no callers: each stream hears its own caller's bus."""
+class _Stream:
+    """A listen stream, which can be written to once the SDK has subscribed it to the bus."""
 
     def __init__(self) -> None:
-        self._buses: WeakKeyDictionary[CallerContext, InMemorySubscriptionBus] = WeakKeyDictionary()
-        self._listening: ContextVar[CallerContext] = ContextVar("listening")
+        self.listener: Callable[[ServerEvent], None] = lambda _: None
+        self.is_open = anyio.Event()
 
-    def of(self, context: CallerContext) -> InMemorySubscriptionBus:
-        """The bus on which a caller's streams are told of changes."""
-        return self._buses.setdefault(context, InMemorySubscriptionBus())
+    async def send(self, uri: str, _: TaskState) -> None:
+        await self.is_open.wait()
+        self.listener(ResourceUpdated(uri=uri))
+
+
+class _StreamBus(InMemorySubscriptionBus):
+    """The SDK's bus, which also tells each stream apart: a task's changes go to the streams that follow it alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opening: ContextVar[_Stream] = ContextVar("opening")
 
     @contextmanager
-    def heard_by(self, context: CallerContext) -> Generator[None]:
-        """Have whoever subscribes within the context hear this caller's bus."""
-        before = self._listening.set(context)
+    def opened(self) -> Generator[_Stream]:
+        """Return the stream that the SDK subscribes within the context."""
+        stream = _Stream()
+        before = self._opening.set(stream)
         try:
-            yield
+            yield stream
         finally:
-            self._listening.reset(before)
-
-    async def publish(self, event: ServerEvent) -> None:
-        """Tell every caller's streams of what concerns them all."""
-        for bus in list(self._buses.values()):
-            await bus.publish(event)
+            self._opening.reset(before)
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Have a stream hear its caller's bus."""
-        return self.of(self._listening.get()).subscribe(listener)
+        stream = self._opening.get()
+        stream.listener = listener
+        stream.is_open.set()
+        return super().subscribe(listener)
 
 
-class _Followed:
-    """A task that is watched for listen streams: how many, and what ends it."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.streams = 0
-        self.stop = stop
+def _follow(
+    context: CallerContext, task_id: TaskId, on_change: Callable[[TaskState], Awaitable[None]]
+) -> Callable[[], None]:
+    try:
+        return context.poller.subscribe(task_id, on_change)
+    except CallerLimitError as error:
+        raise MCPError(INVALID_REQUEST, explain(error)) from error
 
 
 async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template's variable, as clients see it
@@ -171,9 +166,9 @@ async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template'
     try:
         return results.compact_json((await context.tasks.get(parse_task_id(taskId))).data)
     except (InvalidTaskIdError, NotFoundError) as error:
-        raise ResourceNotFoundError(str(error)) from error
+        raise ResourceNotFoundError(explain(error)) from error
     except RunwayError as error:
-        raise ResourceError(str(error)) from error
+        raise ResourceError(explain_read(error)) from error
 
 
 async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: CompleteRequestParams) -> CompleteResult:
@@ -186,7 +181,7 @@ async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: Compl
     return CompleteResult(completion=Completion(values=values, total=len(found), has_more=len(found) > len(values)))
 
 
-def _bound(subscriptions: int) -> None:
+def _check_limit(subscriptions: int) -> None:
     if subscriptions > MAX_SUBSCRIPTIONS:
         raise MCPError(INVALID_REQUEST, f"At most {MAX_SUBSCRIPTIONS} tasks can be subscribed to at once.")
 

@@ -1,7 +1,6 @@
-"""From what the use cases return or raise to what a model reads: the one translation.
+"""Makes tool results from what the operations return or raise.
 
-A task's JSON is passed on as it is. Whatever is said about it stands in a block of its own,
-in our words.
+A task's JSON is passed on as it is. Our sentences about it stand in blocks of their own.
 """
 
 import json
@@ -9,20 +8,20 @@ import re
 from collections.abc import Mapping
 
 from mcp_types import CallToolResult, TextContent
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from runway_mcp.api.errors import NotFoundError, RunwayError, TransientError, quote
+from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task
+from runway_mcp.mcp_server import messages
 from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
-from runway_mcp.tasks.poller import Poll
 from runway_mcp.tasks.waiting import Waited
 
 MAX_JSON = 400_000
-"""Characters of one task's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
+"""Characters of a result's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
 
 MAX_COST = 1_000
-"""Characters of a task's cost and estimate, a few dozen in truth, that a change's result passes on."""
+"""Characters of a task's cost and estimate in a change's result; usually a few dozen."""
 
 _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -30,11 +29,11 @@ _INVISIBLE = re.compile(
 
 
 def task_result(task: Task) -> CallToolResult:
-    """The API's task object as compact JSON and as structured content; advice follows where it FAILED."""
+    """Return the API's task object as compact JSON and structured content, with advice if it FAILED."""
     text = compact_json(task.data)
     if len(text) > MAX_JSON:
         return error_result(
-            f"Task {task.id} is {quote(task.status, 40)}, but its JSON has {len(text):,} characters, more than "
+            f"Task {task.id} is {messages.describe_task(task)}, but its JSON has {len(text):,} characters, more than "
             "MCP hosts accept, and is not shown. Nothing was changed."
         )
     notes = [f"Advice on this failure: {advice(task.failure_code)}"] if task.status == "FAILED" else []
@@ -42,7 +41,7 @@ def task_result(task: Task) -> CallToolResult:
 
 
 def awaited_result(task: Task) -> CallToolResult:
-    """As `task_result` has it; where it FAILED, an error too, for what was waited for did not come."""
+    """Return `task_result`, marked as an error if the task FAILED."""
     result = task_result(task)
     if task.status == "FAILED":
         result.is_error = True
@@ -50,163 +49,81 @@ def awaited_result(task: Task) -> CallToolResult:
 
 
 def wait_result(waited: Waited) -> CallToolResult:
-    """The one task waited for; where the time was up before it had finished, that is said beside it."""
-    (poll,) = waited.polls.values()
-    assert poll.task is not None  # noqa: S101 - a wait that never saw its task is an error
-    result = awaited_result(poll.task)
-    if poll.task.is_active:
-        result.content.append(TextContent(text=_still(waited, poll)))
+    """Return the one task waited for, with a note if it has not finished."""
+    (state,) = waited.states.values()
+    assert state.task is not None  # noqa: S101 - a wait that never saw its task is an error
+    result = awaited_result(state.task)
+    if state.task.is_active:
+        note = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(state.task)}. {messages.GOES_ON}"
+        if state.last_error:
+            note += f" The latest read failed: {messages.explain(state.last_error)}"
+        result.content.append(TextContent(text=note))
     return result
 
 
 def waits_result(waited: Waited) -> CallToolResult:
-    """Several tasks as a JSON list in the order asked for; an error only where every one FAILED."""
-    polls = [waited.polls[task_id] for task_id in waited.task_ids]
-    tasks: list[JsonValue] = [
-        dict(poll.task.data) if poll.task and not poll.lost else {"id": task_id, "error": str(poll.lost)}
-        for task_id, poll in zip(waited.task_ids, polls, strict=True)
-    ]
+    """Return several tasks as a JSON list in the order asked for; an error only if every one FAILED."""
+    states = [waited.states[task_id] for task_id in waited.task_ids]
+    tasks: list[JsonValue] = []
+    for task_id, state in zip(waited.task_ids, states, strict=True):
+        lost = state.unavailable
+        if state.task is None or lost is not None:
+            tasks.append({"id": task_id, "error": messages.explain(lost or TransientError())})
+        else:
+            tasks.append(dict(state.task.data))
     text = compact_json(tasks)
     if len(text) > MAX_JSON:
         return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
-    active = sum(not poll.ended for poll in polls)
-    still = (
-        f"{active} of {len(polls)} have not finished after {waited.seconds:.0f} s. They go on at Runway; calling "
-        "runway_waitForTask again goes on waiting."
-    )
-    failed = all(poll.task is not None and poll.task.status == "FAILED" for poll in polls)
+    active = sum(not state.is_final for state in states)
+    still = f"{active} of {len(states)} have not finished after {waited.seconds:.0f} s. {messages.GOES_ON}"
+    failed = all(state.task is not None and state.task.status == "FAILED" for state in states)
     return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
 
 
 def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
-    """What was done, as JSON and structured content, and a sentence that says it.
+    """Return what was done, as JSON, structured content and a sentence.
 
     Args:
         change: What was done.
         deleter: The tool that deletes a task that was left alone.
     """
     done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
-    return _changed(done, _sentence(change, deleter), change.task_id, change.before)
+    return _changed(done, messages.describe_change(change, deleter=deleter), change.task_id, change.before)
 
 
 def change_error(
     error: RunwayError | StillActiveError | UnclearOutcomeError, *, reader: str = "runway_getTask"
 ) -> CallToolResult:
-    """Why a change did not happen, or may have, and which call settles it.
-
-    Args:
-        error: What went wrong.
-        reader: The tool that shows how the task stands.
-    """
-    match error:
-        case StillActiveError(task=task):
-            return _changed(
-                "nothing",
-                f"Refused: the task is {quote(task.status, 40)}, not finished. Nothing was changed. "
-                "To stop it, call runway_cancelTask.",
-                task.id,
-                task,
-                is_error=True,
-            )
-        case UnclearOutcomeError():
-            return error_result(
-                f"The request was sent, but what it did is not known. {error} The task may be changed or not; "
-                f"nothing was bought. {reader}, which changes nothing, shows how it stands."
-            )
-        case _:
-            settles = f" {reader} shows how the task stands." if isinstance(error, TransientError) else ""
-            return error_result(f"{error} The task was not changed.{settles}")
+    """Return why a change did not happen, or may have; `reader` is the tool that reads the task."""
+    text = messages.explain_change(error, reader=reader)
+    if isinstance(error, StillActiveError):
+        return _changed("nothing", text, error.task.id, error.task, is_error=True)
+    return error_result(text)
 
 
 def read_error(error: RunwayError) -> CallToolResult:
-    """Why a task could not be read. A read changes nothing, and the error says so."""
-    match error:
-        case TransientError():
-            after = "Nothing was changed: the task goes on at Runway. Reading it again later is free."
-        case NotFoundError():
-            after = "Nothing was changed. Check the id; a removed task can't be brought back."
-        case _:
-            after = "Nothing was changed."
-    return error_result(f"{error} {after}")
-
-
-def argument_error(tool: str, error: ValidationError) -> str:
-    """What is wrong with a call's arguments, by name and without their values."""
-    wrong = "; ".join(
-        f"{quote('.'.join(map(str, entry['loc'])), 40)}: {entry['msg']}"
-        for entry in error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    )
-    return f"The arguments of {tool} are not valid: {wrong}. Nothing was sent to Runway."
+    """Return why a task could not be read."""
+    return error_result(messages.explain_read(error))
 
 
 def json_result(data: Mapping[str, JsonValue], *notes: str) -> CallToolResult:
-    """An object as compact JSON and as structured content, and what we say about it."""
+    """Return an object as compact JSON and structured content, with notes about it."""
     return _result(compact_json(data), list(notes), data)
 
 
 def error_result(text: str) -> CallToolResult:
-    """A tool error with one text block."""
+    """Return a tool error with one text block."""
     return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
 
 def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
-    """JSON without spaces, in which characters that hide or reorder text are written as escapes."""
+    """Return JSON without spaces, with characters that hide or reorder text as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text if text.isascii() and "\x7f" not in text else _INVISIBLE.sub(_escape, text)
 
 
-def _still(waited: Waited, poll: Poll) -> str:
-    assert poll.task is not None  # noqa: S101 - it is the task's state that is described
-    trouble = f" The latest look at it failed: {poll.trouble}" if poll.trouble else ""
-    return (
-        f"Not finished after {waited.seconds:.0f} s: {describe(poll.task)}. It goes on at Runway; calling "
-        f"runway_waitForTask again goes on waiting.{trouble}"
-    )
-
-
-def describe(task: Task) -> str:
-    """A task's status and, where it is known, how much of it is done: "RUNNING, 45 %"."""
-    status = task.status if task.status.isalpha() and len(task.status) < 40 else quote(task.status, 40)  # noqa: PLR2004
-    done = progress(task)
-    return status if done is None else f"{status}, {done:.0%}".replace("%", " %")
-
-
-def progress(task: Task) -> float | None:
-    """How much of a task is done, 0 to 1; None where the API does not say."""
-    done = task.data.get("progress")
-    return float(min(max(done, 0), 1)) if isinstance(done, int | float) and not isinstance(done, bool) else None
-
-
 def _escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
-
-
-def _sentence(change: Change, deleter: str) -> str:
-    before = change.before.status if change.before else None
-    match change.outcome, before:
-        case "cancelled", "PENDING" | "THROTTLED":
-            text = "Cancelled."
-        case "cancelled", _:
-            text = "Cancelled. Credits of a task that was running are not refunded."
-        case "deleted", _:
-            text = "Deleted, together with its output. Nothing is refunded."
-        case "finished", "CANCELLED":
-            text = "Nothing to do: the task was already cancelled."
-        case "gone", "CANCELLED":
-            text = "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
-        case "gone", None:
-            text = (
-                "Nothing to do: Runway has no such task. It was cancelled or deleted before, never existed, or belongs "
-                "to another key's organization."
-            )
-        case "gone", _:
-            text = "Nothing to do: somebody else removed the task in the same moment."
-        case _:
-            text = (
-                "Left alone: the task had already finished, and its output, if any, is intact. "
-                f"To delete task and output, call {deleter}."
-            )
-    return text
 
 
 def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_error: bool = False) -> CallToolResult:

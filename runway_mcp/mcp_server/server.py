@@ -1,4 +1,4 @@
-"""Builds the MCP server: its identity, its tools and the one client they share. Wiring only."""
+"""The MCP server: its identity, toolsets, middleware and instructions."""
 
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -27,6 +27,7 @@ from runway_mcp import __version__
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
@@ -48,14 +49,14 @@ OURS = (TASKS, WAITING, GENERATION, ACCOUNT, FILES)
 """The toolsets that are offered unless others are asked for."""
 TOOLSETS = {toolset.name: toolset for toolset in (*OURS, CAPABILITY)}
 LOCAL = Caller("local")
-"""Who calls where nobody has to say who they are: the host that started the process, or whoever is on its machine."""
+"""The caller where nobody authenticates: the host that started the process, or anyone on this machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/read": CacheHint(ttl_ms=5_000),
     **dict.fromkeys(("tools/list", "resources/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
 }
 """A task is fresh for as long as Runway does not update it; what the server offers, for as long as it runs."""
 MAX_IN_FLIGHT = 5_000
-"""Messages handled at once over one process; at 23 KB each that is about 115 MB."""
+"""Messages that a process handles at once; at 23 KB each that is about 115 MB."""
 
 _SUBJECT = "Runway generation tasks: video, image, audio."
 _READ_ONLY = "This server is read-only: it can't cancel or delete."
@@ -63,18 +64,15 @@ _SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged."
 
 
 class InFlightLimit:
-    """Refuses requests while too many others are under way: the SDK itself sets no bound."""
+    """Refuses requests while too many others are in flight: the SDK itself sets no bound."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._in_flight = 0
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Handle one message, or refuse it."""
-        if self._in_flight >= self._most and ctx.request_id is not None:
-            raise MCPError(
-                code=INTERNAL_ERROR, message=f"{self._most} requests are under way; this one was not handled."
-            )
+        if self._in_flight >= self._limit and ctx.request_id is not None:
+            raise MCPError(INTERNAL_ERROR, f"{self._limit} requests are in flight; this one was not handled.")
         self._in_flight += 1
         try:
             return await call_next(ctx)
@@ -83,15 +81,14 @@ class InFlightLimit:
 
 
 class RunwayServer(MCPServer[CallerContext]):
-    """The SDK's server, with errors of its own made bounded and free of the caller's values."""
+    """The SDK's server; its errors are short and repeat none of the caller's values."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool; wrong arguments become a short tool error, a wrong name a protocol error."""
         try:
             return await super().call_tool(name, arguments, context)
-        except MCPError as error:
+        except MCPError as error:  # a resolver's: the tool has not run
             if error.code == MISSING_REQUIRED_CLIENT_CAPABILITY:
                 raise
             return _no_answer(name)
@@ -99,12 +96,12 @@ class RunwayServer(MCPServer[CallerContext]):
             logger.exception("%s failed unexpectedly", name, exc_info=error.__cause__)
             return results.error_result(
                 f"{name} failed through a fault of this server; its log says more. What the call was to start or "
-                "change may have happened or not: the task, or the account, shows how it stands."
+                "change may have happened or not: read the task, or the account, to see."
             )
         except ToolError as error:
             match error.__cause__:
                 case ValidationError() as wrong:
-                    return results.error_result(results.argument_error(name, wrong))
+                    return results.error_result(explain_arguments(name, wrong))
                 case StartRefusedError() as refusal:
                     return results.error_result(str(refusal))
                 case ToolError():
@@ -116,7 +113,6 @@ class RunwayServer(MCPServer[CallerContext]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[CallerContext, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        """Get a prompt; a wrong name becomes a protocol error."""
         if name not in {prompt.name for prompt in await self.list_prompts()}:
             raise MCPError(INVALID_PARAMS, f"There is no prompt named {quote(name, 60)} here.")
         return await super().get_prompt(name, arguments, context)
@@ -129,20 +125,19 @@ def build_server(
     local: Caller = LOCAL,
     read_only: bool = False,
     sandbox: bool = False,
-    tell: Sequence[OnRequestEnd] = (),
+    on_request_end: Sequence[OnRequestEnd] = (),
     question_key: bytes | None = None,
 ) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
 
     Args:
-        callers: The use cases, which run for as long as the server does.
+        callers: The callers' contexts, which live as long as the server runs.
         toolsets: What a model can call.
-        local: Whose request it is where none says whose.
+        local: The caller of a request that comes without HTTP.
         read_only: Register only the tools that change nothing.
-        sandbox: Say in the server's name and instructions that nothing here is real.
-        tell: What hears at its end of each request that does not come over HTTP, which tells of its own.
-        question_key: The secret, 32 bytes, with which a question that a call asks is sealed until its answer comes;
-            one of this process where not given.
+        sandbox: Say in the server's name and instructions that nothing is real.
+        on_request_end: Called at the end of each request that does not come over HTTP.
+        question_key: The 32 bytes that seal an approval request until its answer comes; random by default.
     """
 
     @asynccontextmanager
@@ -151,7 +146,7 @@ def build_server(
             yield await callers.of(local)
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
-    recording = McpRequestMiddleware(local, {tool.name for tool in tools}, tell)
+    records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
     access = Access(callers, tools)
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
@@ -176,7 +171,7 @@ def build_server(
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[recording, InFlightLimit(MAX_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
+        middleware=[records, InFlightLimit(MAX_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in toolsets:
@@ -186,14 +181,10 @@ def build_server(
 
 
 def _no_answer(name: str) -> CallToolResult:
-    """What is said where a tool asked the host something, and an error came, or what can't be read."""
-    return results.error_result(
-        f"The host could not answer what {name} asked, or not so that it can be read. Nothing was done or charged."
-    )
+    return results.error_result(f"The host gave {name} no usable answer to its question. Nothing was done or charged.")
 
 
 def _who_asks(ctx: ServerRequestContext[Any, Any]) -> str | None:
-    """Whose a question is, so that nobody else can answer it."""
     return None if ctx.request is None else repr(RequestRecord.from_scope(ctx.request.scope).caller.identity)
 
 

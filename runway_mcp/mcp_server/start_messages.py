@@ -58,7 +58,7 @@ def _(_: TokenReusedError) -> str:
 
 @explain.register
 def _(error: ReplyLostError) -> str:
-    return f"{error.error} The start was sent, so the task may exist and be charged. {HOW_TO_SETTLE}"
+    return f"{explain(error.error)} The start was sent, so the task may exist and be charged. {HOW_TO_SETTLE}"
 
 
 @explain.register
@@ -181,6 +181,6 @@ def _cancelled(cancellation: Cancellation) -> str:
             return f"{task} could not be cancelled any more: it has finished or is gone, and may be charged."
         case _:
             return (
-                f"{task} was started, and may not be cancelled: {cancellation.error} Read its state with "
+                f"{task} was started, and may not be cancelled: {explain(cancellation.error)} Read its state with "
                 "runway_getTask, and cancel it if it goes on."
             )

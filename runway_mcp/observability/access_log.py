@@ -1,27 +1,24 @@
-"""The access log: one line for each request, with what an operator needs and nothing of what a caller said.
-
-No arguments, no URL query, no result; of a name that does not exist here, what the log makes of any field.
-"""
+"""The access log: one line for each request, without arguments, URL queries or results."""
 
 import logging
 
 from runway_mcp.observability.request_record import RequestRecord
 
 MAX_NAME = 1_000
-"""Characters that the log is given to look for secrets in, of which it shows fewer."""
+"""Characters of a name that are searched for secrets; the log shows fewer."""
 
 logger = logging.getLogger(__name__)
 
 
-def log_request(call: RequestRecord) -> None:
+def log_request(record: RequestRecord) -> None:
     """Log a request that has ended."""
     fields = {
-        "request": call.id,
-        "caller": call.caller.subject[:MAX_NAME],
-        "tool": call.tool,
-        "asked": call.asked[:MAX_NAME],
-        "status": call.status,
-        "ms": round(call.seconds * 1000, 1),
-        "outcome": call.outcome,
+        "request_id": record.id,
+        "caller": record.caller.subject[:MAX_NAME],
+        "tool": record.tool,
+        "requested": record.requested[:MAX_NAME],
+        "status": record.status,
+        "duration_ms": round(record.seconds * 1000, 1),
+        "outcome": record.outcome,
     }
-    logger.info("%s", call.method, extra={name: value for name, value in fields.items() if value not in {"", None}})
+    logger.info("%s", record.method, extra={name: value for name, value in fields.items() if value not in {"", None}})

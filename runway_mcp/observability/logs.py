@@ -1,4 +1,4 @@
-"""Logging that can neither block the server nor give a secret away, as plain text or as JSON lines.
+"""Logging as text or JSON lines that neither blocks the server nor shows a secret.
 
 Lines go to stderr through a bounded queue and a thread of their own: a host that never reads
 stderr costs lines, not the server. The HTTP libraries, which log whole URLs, stay silent.
@@ -25,11 +25,11 @@ MAX_WAITING = 1_000
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 _SIGNED_OR_BEARER = re.compile(r"(?i)(_jwt=|bearer |\brwmcp_)[^\s\"'&]+")
 _OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "asctime", "message", "color_message"}
-"""Attributes that are no fields of the record's own; the last one is what uvicorn adds for terminals."""
+"""The standard attributes of a record; uvicorn adds the last one for terminals."""
 
 
 class Redaction:
-    """Takes secrets out of texts: those it was told of, bearer tokens, and the signatures of output URLs."""
+    """Takes secrets out of texts: known ones, bearer tokens, and the signatures of output URLs."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: tuple[str, ...] = ()
@@ -56,17 +56,14 @@ class TextLines(logging.Formatter):
         self._request_id = request_id
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         return _cut(self._redact(super().format(record)), MAX_RECORD)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """Return the line's first part, which nothing in the message can break."""
         fields = _fields(record, self._request_id, self._redact)
         words = "".join(f" {name}={_word(str(value))}" for name, value in fields.items())
         return _printable(super().formatMessage(record)) + words
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - the library's name
-        """Return the traceback, none of whose lines can be taken for a record's."""
         return "\n".join(f"  {_printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
@@ -79,7 +76,6 @@ class JsonLines(logging.Formatter):
         self._request_id = request_id
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the object, whose texts are shortened until it is no longer than a line may be."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         whole: dict[str, object] = {
             "time": time,
@@ -121,7 +117,6 @@ class StderrHandler(logging.Handler):
         return not self._lines.empty()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue one record; never waits, never raises."""
         try:
             self._lines.put_nowait(self.format(record))
         except queue.Full:
@@ -130,7 +125,7 @@ class StderrHandler(logging.Handler):
             self._dropped += 1
 
     def close(self) -> None:
-        """Give the queue half a second to empty; what stderr does not take by then is lost."""
+        # half a second for the queue to empty; what stderr does not take by then is lost
         try:
             self._lines.put_nowait(None)
         except queue.Full:
@@ -166,7 +161,7 @@ def configure(
         level: The least severe records that are written.
         form: How they are written.
         secrets: What no record may show.
-        request_id: Returns the id of the request under way, for the field `request`; empty where there is none.
+        request_id: Returns the id of the current request, for the field `request_id`; empty without one.
 
     Returns:
         What keeps secrets out, for those that are known only later.
@@ -185,7 +180,7 @@ def configure(
 
 
 def announce(message: str) -> None:
-    """Log what an operator waits for, whatever the level."""
+    """Log `message` whatever the level."""
     logging.getLogger().handle(_record(logging.INFO, message))
 
 
@@ -196,32 +191,26 @@ def _record(level: int, message: str) -> logging.LogRecord:
 def _fields(
     record: logging.LogRecord, request_id: Callable[[], str], redact: Callable[[str], str]
 ) -> dict[str, object]:
-    """What the record tells beside its message: the fields given as `extra`, and the request under way.
-
-    Only what is redacted is cut, lest a piece of a secret be left.
-    """
+    # redacted before it is cut, lest a piece of a secret be left
     fields = {name: _plain(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
     for name, value in fields.items():
         if isinstance(value, str):
             fields[name] = _printable(_cut(redact(value), MAX_FIELD))
-    if "request" not in fields and (request := request_id()):
-        fields["request"] = request
+    if "request_id" not in fields and (current := request_id()):
+        fields["request_id"] = current
     return fields
 
 
 def _plain(value: object) -> object:
-    """A value that JSON has, or a text."""
     is_number = isinstance(value, float) and math.isfinite(value)
     return value if value is None or is_number or isinstance(value, int | str) else str(value)
 
 
 def _word(text: str) -> str:
-    """A printable text as one word, or as a quotation where it is none."""
     return text if text and not set(text) & set(' "=') else json.dumps(text, ensure_ascii=False)
 
 
 def _printable(text: str) -> str:
-    """The text with what is not printable, a line's end among it, shown as an escape."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,6 +1,6 @@
-"""`GET /metrics`: what the process does and has done, for Prometheus.
+"""`GET /metrics` for Prometheus.
 
-No label tells callers apart, and none takes a word of a client's: its values are few.
+Labels have few values: none names a caller or holds a client's words.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import CallerRegistry
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-"""Upper bounds of the buckets; a wait takes minutes, anything else less than one."""
+"""Upper bounds of the buckets; waits take minutes, everything else less than one."""
 API_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 
 
@@ -51,8 +51,8 @@ class Metrics:
             buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
-        self._under_way = Gauge(
-            "runway_mcp_requests_in_progress", "Requests over HTTP under way.", registry=self._registry
+        self._in_progress = Gauge(
+            "runway_mcp_requests_in_progress", "Requests over HTTP in progress.", registry=self._registry
         )
         self._api_requests = Counter(
             "runway_mcp_api_requests",
@@ -69,26 +69,26 @@ class Metrics:
         )
 
     def follow(self, callers: CallerRegistry) -> None:
-        """Show what the use cases have done, too."""
-        self._registry.register(_UseCases(callers))
+        """Add the counters of `callers`."""
+        self._registry.register(_CallerCounters(callers))
 
-    def tell(self, call: RequestRecord) -> None:
+    def on_request_end(self, record: RequestRecord) -> None:
         """Count a request that has ended."""
-        status = f"{call.status // 100}xx" if call.status else "none"
-        self._requests.labels(call.method, call.tool, status, call.outcome).inc()
-        self._seconds.labels(call.method, call.tool).observe(call.seconds)
+        status = f"{record.status // 100}xx" if record.status else "none"
+        self._requests.labels(record.method, record.tool, status, record.outcome).inc()
+        self._seconds.labels(record.method, record.tool).observe(record.seconds)
 
-    def observe(self, endpoint: str, status: int | None, seconds: float) -> None:
+    def on_api_response(self, endpoint: str, status: int | None, seconds: float) -> None:
         """Count a request to the Runway API."""
         self._api_requests.labels(endpoint, str(status or "none")).inc()
         self._api_seconds.labels(endpoint).observe(seconds)
 
     def counted(self, app: ASGIApp) -> ASGIApp:
-        """`app`, whose requests under way are counted."""
+        """Return `app` with its requests in progress counted."""
 
         async def count(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                with self._under_way.track_inprogress():
+                with self._in_progress.track_inprogress():
                     await app(scope, receive, send)
             else:
                 await app(scope, receive, send)
@@ -96,25 +96,23 @@ class Metrics:
         return count
 
     def page(self) -> Response:
-        """What Prometheus reads."""
+        """Return the page that Prometheus reads."""
         return Response(
             generate_latest(self._registry),
             headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4, "Cache-Control": "no-store"},
         )
 
 
-class _UseCases(Collector):
-    """What the use cases count themselves, read when it is asked for."""
-
+class _CallerCounters(Collector):
     def __init__(self, callers: CallerRegistry) -> None:
         self._callers = callers
 
     def collect(self) -> Iterator[Metric]:
-        usage = self._callers.counters
-        yield CounterMetricFamily("runway_mcp_polls", "Tasks read from Runway.", usage.polls)
+        counters = self._callers.counters
+        yield CounterMetricFamily("runway_mcp_polls", "Tasks read from Runway.", counters.polls)
         yield CounterMetricFamily(
             "runway_mcp_cache_hits",
             "Reads answered from a state less than a poll interval old.",
-            usage.shared_reads,
+            counters.shared_reads,
         )
-        yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits under way.", self._callers.waits_in_progress)
+        yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits in progress.", self._callers.waits_in_progress)

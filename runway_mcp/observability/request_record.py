@@ -1,7 +1,7 @@
-"""What is known of one request while it is handled, by whichever way it came in.
+"""The record of one request, over whichever transport it comes.
 
-HTTP makes the record and puts it into the request's scope, the MCP server finds it there and
-adds what it alone knows; at the end the access log and the metrics tell it.
+HTTP makes the record and puts it into the request's scope. The MCP server adds the method, tool and outcome. At the
+end the access log and the metrics get it.
 """
 
 from collections.abc import Callable, Generator, MutableMapping, Sequence
@@ -13,9 +13,9 @@ from typing import Any
 
 from runway_mcp.tasks.callers import Caller
 
-SCOPE_KEY = "runway.call"
+SCOPE_KEY = "runway.record"
 OTHER = "other"
-"""What stands in a record for a name that nothing here bears, so that no client can think up new ones."""
+"""Replaces a name that does not exist here, so that clients can't make up metric labels."""
 
 
 @dataclass(slots=True)
@@ -27,10 +27,10 @@ class RequestRecord:
         caller: Who asks.
         method: What is asked: an MCP method, or an HTTP method and route; one of few.
         tool: The tool that is called, where one is; one of few.
-        asked: What was asked for in the client's own words, where nothing here bears that name.
-        missing_scope: The scope for want of which it was refused.
+        requested: The client's own name for it, where nothing here has that name.
+        missing_scope: The scope that the request lacked.
         status: The HTTP status of the answer, or None where there was none.
-        outcome: How it ended where no status tells: `tool error`, `error -32602`, `failed`, `cancelled`.
+        outcome: How it ended where no status tells: `tool_error`, `error -32602`, `failed`, `cancelled`.
         seconds: How long it took; known at its end.
     """
 
@@ -38,7 +38,7 @@ class RequestRecord:
     caller: Caller
     method: str = ""
     tool: str = ""
-    asked: str = ""
+    requested: str = ""
     missing_scope: str | None = None
     status: int | None = None
     outcome: str = ""
@@ -46,33 +46,33 @@ class RequestRecord:
 
     @classmethod
     def from_scope(cls, scope: MutableMapping[str, Any]) -> "RequestRecord":
-        """Return the record that stands in an ASGI scope; without one, nobody has said who asks: `KeyError`."""
-        call = scope[SCOPE_KEY]
-        assert isinstance(call, cls)  # noqa: S101 - nothing else is put there
-        return call
+        """Return the record in an ASGI scope; without one the request has no caller: `KeyError`."""
+        record = scope[SCOPE_KEY]
+        assert isinstance(record, cls)  # noqa: S101 - nothing else is put there
+        return record
 
 
 OnRequestEnd = Callable[[RequestRecord], None]
-"""Hears of a request at its end."""
+"""Called at a request's end."""
 
-_UNDER_WAY: ContextVar[RequestRecord | None] = ContextVar("call", default=None)
+_CURRENT: ContextVar[RequestRecord | None] = ContextVar("record", default=None)
 
 
 @contextmanager
-def under_way(call: RequestRecord, tell: Sequence[OnRequestEnd]) -> Generator[None]:
-    """Have the context be the handling of `call`, of which `tell` hears at the end."""
-    before = _UNDER_WAY.set(call)
+def in_flight(record: RequestRecord, on_request_end: Sequence[OnRequestEnd]) -> Generator[None]:
+    """Make `record` the current one while the request is handled; report it at the end."""
+    before = _CURRENT.set(record)
     started = perf_counter()
     try:
         yield
     finally:
-        call.seconds = perf_counter() - started
-        for hear in tell:
-            hear(call)
-        _UNDER_WAY.reset(before)
+        record.seconds = perf_counter() - started
+        for report in on_request_end:
+            report(record)
+        _CURRENT.reset(before)
 
 
 def current_id() -> str:
-    """Return the id of the request that is handled here, or that began what is done here; empty where none did."""
-    call = _UNDER_WAY.get()
-    return call.id if call else ""
+    """Return the id of the current request, or of the one that started this background task; empty without one."""
+    record = _CURRENT.get()
+    return record.id if record else ""

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces sent to a collector over OTLP/HTTP, as the standard OTEL_* variables say.
+"""Sends OpenTelemetry traces to a collector over OTLP/HTTP, as the standard OTEL_* variables say.
 
-The SDK of MCP and our client make spans in any case; only with what stands here do they go
-anywhere. A thread of its own sends them: a collector that is slow or away costs spans, not calls.
+The MCP SDK and our client make spans in any case. A thread of its own sends them: a slow collector costs spans, not
+calls.
 """
 
 import logging
@@ -20,13 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runway_mcp import __version__
 
 FLUSH_SECONDS = 1.5
-"""How long the process's end may wait for the last spans to be taken."""
+"""How long the end of the process waits for the last spans to be sent."""
 
 logger = logging.getLogger(__name__)
 
 
 def start_tracing() -> Callable[[], None]:
-    """Send spans from now on; return what sends the last ones, within `FLUSH_SECONDS`."""
+    """Send spans from now on. Return a function that sends the last ones, within `FLUSH_SECONDS`."""
     known = {"service.name": "runway-mcp", "service.version": __version__}
     resource = Resource.create({**known, **OTELResourceDetector().detect().attributes})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -47,7 +47,7 @@ def start_tracing() -> Callable[[], None]:
 
 
 class Reporting(SpanExporter):
-    """Logs that a collector does not take spans, once, and that it takes them again.
+    """Logs once when a collector stops taking spans, and once when it takes them again.
 
     The exporter itself would log each failure, with what the collector said.
     """
@@ -57,7 +57,6 @@ class Reporting(SpanExporter):
         self._is_failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans."""
         try:
             result = self._exporter.export(spans)
         except Exception:  # noqa: BLE001 - whatever a wrong setting or a broken reply makes of it
@@ -66,7 +65,7 @@ class Reporting(SpanExporter):
         return result
 
     def note(self, result: SpanExportResult) -> None:
-        """Log the result of sending spans, where it is another than the last time."""
+        """Log the result of sending spans if it differs from the last one."""
         is_failing = result is not SpanExportResult.SUCCESS
         if is_failing and not self._is_failing:
             logger.warning(
@@ -78,12 +77,11 @@ class Reporting(SpanExporter):
         self._is_failing = is_failing
 
     def shutdown(self) -> None:
-        """Give up what is still being sent."""
         self._exporter.shutdown()
 
 
 def continued(app: ASGIApp) -> ASGIApp:
-    """`app`, whose requests continue the trace that their headers name (W3C Trace Context)."""
+    """Return `app` with each request in the trace that its headers name (W3C Trace Context)."""
 
     async def continue_trace(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,7 +1,6 @@
-"""Changes that run to their end even when the caller who asked for them has gone.
+"""Background tasks: work that runs to its end even when the caller who asked for it has gone.
 
-A DELETE that is on its way can't be called back. Were it dropped with a cancelled call or
-a closing connection, nobody would know what became of the task.
+A DELETE in flight can't be called back. If a cancelled call dropped it, nobody would learn its outcome.
 """
 
 import logging
@@ -16,11 +15,23 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 8.0
-"""How long a closing process waits for the changes under way."""
+"""How long a closing process waits for its background tasks."""
+
+
+class AbortedByShutdownError(Exception):
+    """The process closed before a background task had ended; its outcome is unknown.
+
+    Attributes:
+        name: What the task did.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The process closed before {name} had ended.")
+        self.name = name
 
 
 class BackgroundTasks:
-    """The changes under way in this process. Made by `open_changes`."""
+    """The background tasks of this process. Made by `open_background_tasks`."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
@@ -31,47 +42,52 @@ class BackgroundTasks:
         """How many there are."""
         return len(self._running)
 
-    async def run(self, change: Callable[[], Awaitable[T]], *, name: str) -> T:
-        """Return what `change` returns; cancelling this call leaves the change running.
+    async def run(self, work: Callable[[], Awaitable[T]], *, name: str) -> T:
+        """Return what `work` returns; cancelling this call leaves the work running.
 
         Args:
-            change: The work. It must bound its own duration.
-            name: What it does and to which task, for the log where the caller has gone.
+            work: The work. It must bound its own duration.
+            name: What it does and to which task, for the log if the caller has gone.
 
         Raises:
-            TimeoutError: The process closed before the change had ended.
+            AbortedByShutdownError: The process closed before the work had ended.
         """
         done = anyio.Event()
         values: list[T] = []
         errors: list[Exception] = []
+        is_abandoned = False
 
-        async def work() -> None:
+        def log_outcome() -> None:
+            logger.warning("The caller left before %s had ended. Outcome: %s", name, *values, *errors)
+
+        async def run() -> None:
             with anyio.CancelScope(shield=True) as scope:
                 self._running[scope] = done
                 try:
-                    values.append(await change())
+                    values.append(await work())
                 except Exception as error:  # noqa: BLE001 - handed to the caller, or logged where there is none
                     errors.append(error)
             if scope.cancelled_caught:
-                errors.append(TimeoutError("the process closed before its outcome was known"))
+                errors.append(AbortedByShutdownError(name))
             del self._running[scope]
             done.set()
-            if left:
-                logger.warning("The caller left before %s had ended. Outcome: %s", name, *values, *errors)
+            if is_abandoned:
+                log_outcome()
 
-        left = False
-        self._tasks.start_soon(work)
+        self._tasks.start_soon(run)
         try:
             await done.wait()
         except anyio.get_cancelled_exc_class():
-            left = True
+            is_abandoned = True
+            if done.is_set():
+                log_outcome()
             raise
         for error in errors:
             raise error
         return values[0]
 
     async def finish(self, timeout: float) -> None:
-        """Wait until no change is under way; after `timeout` seconds give up those that still are."""
+        """Wait until no background task is running; after `timeout` seconds cancel the rest."""
         with anyio.move_on_after(timeout, shield=True):
             for done in list(self._running.values()):
                 await done.wait()
@@ -81,10 +97,10 @@ class BackgroundTasks:
 
 @asynccontextmanager
 async def open_background_tasks(shutdown_seconds: float = SHUTDOWN_SECONDS) -> AsyncGenerator[BackgroundTasks]:
-    """Open the place where changes run; closing it waits for them, for a bounded time."""
+    """Open the place where background tasks run; closing it waits for them, for a bounded time."""
     async with anyio.create_task_group() as tasks:
-        changes = BackgroundTasks(tasks)
+        background = BackgroundTasks(tasks)
         try:
-            yield changes
+            yield background
         finally:
-            await changes.finish(shutdown_seconds)
+            await background.finish(shutdown_seconds)

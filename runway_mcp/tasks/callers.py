@@ -1,6 +1,7 @@
 """Callers, and everything that belongs to each: their tasks, polls, ledger and files.
 
-Callers share nothing, even where two use one Runway key. An idle caller's context is dropped by itself.
+Callers share nothing but the connections of a Runway key that several use. An idle caller's context is dropped by
+itself.
 """
 
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
 from runway_mcp.tasks.counters import Counters
 from runway_mcp.tasks.operations import TaskOperations
-from runway_mcp.tasks.poller import POLL_SECONDS, TaskPoller
+from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, TaskPoller
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -35,7 +36,7 @@ WRITE = "runway:write"
 SCOPES = (READ, WRITE)
 """What a caller may be allowed: to read tasks, and to change them."""
 MAX_IDLE_CALLERS = 1_000
-"""Callers whose state is kept though nothing of theirs is under way, the latest ones."""
+"""Idle callers whose state is kept, the latest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class CallerRegistry:
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
         self._latest: OrderedDict[Hashable, CallerContext] = OrderedDict()
-        self._clients: dict[SecretStr | None, RunwayClient] = {}
+        self._clients: dict[SecretStr | None, tuple[RunwayClient, anyio.Semaphore]] = {}
         self._open: _Open | None = None
 
     @asynccontextmanager
@@ -186,10 +187,17 @@ class CallerRegistry:
     async def _make(self, caller: Caller) -> CallerContext:
         if self._open is None:
             raise RuntimeError("callers are served only while `running`")
-        client = self._clients.get(caller.key)
-        if client is None:
-            client = self._clients[caller.key] = await self._open.resources.enter_async_context(self._connect(caller))
-        poller = TaskPoller(client, self._open.loops, poll_seconds=self.poll_seconds, counters=self.counters)
+        if caller.key not in self._clients:
+            client = await self._open.resources.enter_async_context(self._connect(caller))
+            self._clients[caller.key] = client, anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
+        client, requests = self._clients[caller.key]
+        poller = TaskPoller(
+            client.get_task,
+            self._open.loops,
+            requests=requests,
+            poll_seconds=self.poll_seconds,
+            counters=self.counters,
+        )
         key = caller.key.get_secret_value() if caller.key else ""
         open_files = self._open.files
         kept: list[CallerFiles] = []

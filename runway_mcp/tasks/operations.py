@@ -1,8 +1,8 @@
 """Get, wait, cancel and delete: the use cases of a task that tools, REST and the command line share.
 
 The API has one DELETE, which cancels an active task and destroys a finished one with its
-output. Here they are two: both look first, and after a reply that was lost or failed they look
-again before anything is sent a second time.
+output. Here they are two: both read the task first, and after a reply that was lost or failed they
+read it again before anything is sent a second time.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,13 +25,15 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.tasks.background_tasks import BackgroundTasks
-from runway_mcp.tasks.poller import TaskPoller
+from runway_mcp.tasks.poller import CallerLimitError, TaskPoller
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
 
-LOOK_SECONDS = 15.0
-"""How long a look before a change may take, its retries included."""
+READ_SECONDS = 15.0
+"""How long the read before a change may take, its retries included."""
+QUEUE_SECONDS = 10.0
+"""How long a change may wait for an earlier one of the same task."""
 CHANGE_SECONDS = 30.0
-"""How long a change may take from its first DELETE on; with the look, below a host's 60 s."""
+"""How long a change may take from its first DELETE on; with the two above, below a host's 60 s."""
 
 Outcome = Literal["cancelled", "deleted", "finished", "gone"]
 """What a change came to. `finished`: the task had ended by itself and was left alone. `gone`: somebody
@@ -69,19 +71,39 @@ class StillActiveError(Exception):
 
 
 class UnclearOutcomeError(Exception):
-    """A DELETE was sent, but neither its reply nor a later look tells what it did.
+    """A DELETE was sent, but neither its reply nor a later read tells what it did.
 
     Attributes:
         before: The task as it was last seen before.
+        error: Why the DELETE failed; None where no clear answer came within `seconds`.
+        second: Why the read after it failed; None where it showed the task unchanged.
+        seconds: How long the change may take.
     """
 
-    def __init__(self, before: Task, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(
+        self, before: Task, error: RunwayError | None = None, second: RunwayError | None = None, *, seconds: float = 0
+    ) -> None:
+        super().__init__(f"{before.id}: {error or 'time-out'}, then {second or 'unchanged'}")
         self.before = before
+        self.error = error
+        self.second = second
+        self.seconds = seconds
 
 
-class TooManyWaitsError(Exception):
-    """The caller has as many waits under way as one may have."""
+class ChangeInProgressError(TransientError):
+    """An earlier change of the same task has not ended; nothing was sent for this one.
+
+    Attributes:
+        task_id: The task.
+    """
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(f"An earlier change of task {task_id} has not ended.")
+        self.task_id = task_id
+
+
+class TooManyWaitsError(CallerLimitError):
+    """The caller has as many waits in progress as one caller may."""
 
 
 class TaskOperations:
@@ -94,7 +116,6 @@ class TaskOperations:
         poller: TaskPoller,
         *,
         max_waits: int | None = None,
-        change_seconds: float = CHANGE_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
@@ -104,7 +125,6 @@ class TaskOperations:
         self._waits: set[anyio.CancelScope] = set()
         self._max_waits = max_waits
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
-        self._change_seconds = change_seconds
         self._sleep = sleep
         self._random = random
 
@@ -120,21 +140,19 @@ class TaskOperations:
         """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
 
         Raises:
-            TooManyWaitsError: The caller has too many waits under way already.
+            CallerLimitError: The caller has too many waits in progress, or follows too many tasks.
         """
         if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
-            raise TooManyWaitsError(
-                f"{self.waits_in_progress} waits of yours are under way, as many as one caller may have."
-            )
-        return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, under_way=self._waits)
+            raise TooManyWaitsError(self._max_waits)
+        return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 
     @property
     def waits_in_progress(self) -> int:
-        """How many waits are under way."""
+        """How many waits are in progress."""
         return len(self._waits)
 
     def end_waits(self) -> None:
-        """Have every wait under way return now, with its tasks as they stand."""
+        """Have every wait in progress return now, with its tasks as they stand."""
         for scope in self._waits:
             scope.cancel()
 
@@ -175,16 +193,19 @@ class TaskOperations:
         return await self._change(task_id, lambda before: "cancelled" if before.is_active else "deleted")
 
     async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
-        """Look at a task, and do what is then chosen for it, or nothing.
+        """Read a task, and do what is then chosen for it, or nothing.
 
         Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as
         the change itself, which outlives a caller who leaves.
         """
         turn = self._turns.setdefault(task_id, anyio.Semaphore(1))
-        await turn.acquire()
+        with anyio.move_on_after(QUEUE_SECONDS) as queue:
+            await turn.acquire()
+        if queue.cancelled_caught:
+            raise ChangeInProgressError(task_id)
         is_passed_on = False
         try:
-            before = await self._look(task_id)
+            before = await self._read(task_id)
             if before is None:
                 return Change(task_id, "gone", None)
             wanted = choose(before)
@@ -197,14 +218,14 @@ class TaskOperations:
             if not is_passed_on:
                 turn.release()
 
-    async def _look(self, task_id: TaskId) -> Task | None:
+    async def _read(self, task_id: TaskId) -> Task | None:
         try:
-            return await self._client.get_task(task_id, timeout=LOOK_SECONDS)
+            return await self._client.get_task(task_id, timeout=READ_SECONDS)
         except NotFoundError:
             return None
 
     async def _remove(self, before: Task, wanted: Outcome, turn: anyio.Semaphore) -> Change:
-        """Send DELETE until the task is seen to be gone, looking again before each repetition."""
+        """Send DELETE until the task is seen to be gone, reading the task before each repetition."""
         try:
             return await self._try_to_remove(before, wanted)
         finally:
@@ -213,7 +234,7 @@ class TaskOperations:
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
         may_have_applied = False
-        with anyio.move_on_after(self._change_seconds):
+        with anyio.move_on_after(CHANGE_SECONDS):
             attempt = 0
             while True:
                 attempt += 1
@@ -225,7 +246,7 @@ class TaskOperations:
                     raise
                 except RunwayError as error:
                     may_have_applied |= error.may_have_taken_effect
-                    now = await self._look_again(before, error, may_have_applied=may_have_applied)
+                    now = await self._read_again(before, error, may_have_applied=may_have_applied)
                     outcome = _outcome(before, now, wanted)
                     if outcome is not None:
                         return Change(before.id, outcome, now if outcome == "finished" else before)
@@ -233,21 +254,19 @@ class TaskOperations:
                     if attempt > retry.RETRIES or wait > retry.MAX_DELAY:
                         error.attempts = attempt
                         if may_have_applied:
-                            raise UnclearOutcomeError(
-                                before, f"{error} The last look still showed it unchanged."
-                            ) from None
+                            raise UnclearOutcomeError(before, error) from None
                         raise
                     await self._sleep(wait)
                 else:
                     return Change(before.id, wanted, before)
-        raise UnclearOutcomeError(before, f"No clear answer came within {self._change_seconds:.0f} s.")
+        raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
 
-    async def _look_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
+    async def _read_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
         try:
-            return await self._look(before.id)
+            return await self._read(before.id)
         except RunwayError as second:
             if may_have_applied:
-                raise UnclearOutcomeError(before, f"{error} Looking again failed too: {second}") from None
+                raise UnclearOutcomeError(before, error, second) from None
             raise error from None
 
     def _wait(self, error: RunwayError, attempt: int) -> float:
@@ -257,7 +276,7 @@ class TaskOperations:
 
 
 def _outcome(before: Task, now: Task | None, wanted: Outcome) -> Outcome | None:
-    """What a look after a failed DELETE proves, or None where the DELETE may be sent again."""
+    """What a read after a failed DELETE proves, or None where the DELETE may be sent again."""
     if now is None:
         return wanted
     if now.status == "CANCELLED" and before.status != "CANCELLED":

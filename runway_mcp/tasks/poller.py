@@ -1,125 +1,48 @@
-"""One poll loop per task, shared by all who wait for it, and reads that join in.
+"""One poll loop per task, shared by everyone who follows it, and reads that share its polls.
 
-Runway updates a task at most every five seconds, so asking oftener only costs. However many
-tools, waiters and subscriptions look at a task, the API is asked once per interval; the loop
-begins with the first of them and ends with the last.
+Runway updates a task at most every five seconds. Each task is polled at most once per interval, no matter how
+many tools, waits and subscriptions follow it. The loop begins with its first follower and ends with its last.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import ExitStack, contextmanager
 from random import random as system_random
-from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
 
-from runway_mcp.api.client import RunwayClient
-from runway_mcp.api.errors import RunwayError, TransientError, UnexpectedReplyError
+from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.tasks.counters import Counters
+from runway_mcp.tasks.poll_loop import PASSING, FollowedStates, PollLoop, PollResult, TaskState, interval
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """How often Runway updates a task at most."""
 MAX_REQUESTS = 50
-"""Looks under way at once; the client's pool has room for twice as many."""
+"""Concurrent reads with one Runway key; one caller gets half. The client's pool has room for twice as many."""
+MAX_FOLLOWED = 1_000
+"""Tasks that one caller may follow at once."""
 MAX_REMEMBERED = 1_000
-"""States kept for reads that come soon after."""
-
-_JITTER = 0.1
-_SLOWER = ((120, 3.0), (24, 2.0))
-"""After so many intervals, ten minutes and two at five seconds each, a long wait polls that much slower."""
-_PASSING = (TransientError, UnexpectedReplyError)
-"""What a wait rides out; any other error ends it."""
+"""Results kept for reads that come soon after."""
 
 
-def interval(
-    poll_seconds: float, *, waited: float, throttled: bool, failures: int, random: Callable[[], float]
-) -> float:
-    """Return the seconds until the next look: longer, up to three times, where nothing hurries.
-
-    Args:
-        poll_seconds: The shortest interval.
-        waited: Seconds since the first look.
-        throttled: Whether the task waits for others to end.
-        failures: How many looks in a row have failed.
-        random: Returns a number from 0 to 1, for the jitter.
-    """
-    factor = next((factor for polls, factor in _SLOWER if waited >= polls * poll_seconds), 1.0)
-    factor = max(factor, 2.0 if throttled else 1.0, min(1.0 + failures, 3.0))
-    return poll_seconds * factor * (1 + _JITTER * random())
-
-
-class Poll:
-    """What is known of one watched task. Waiters read it and wait for `looked`.
+class CallerLimitError(Exception):
+    """The caller has as much in progress as one caller may have.
 
     Attributes:
-        task: Its latest state, or None before the first.
-        trouble: Why the last look failed, or None where it did not.
-        looks: How many looks there have been.
-        ended: Whether there will be no further look: the task is final, or `trouble` can't pass.
+        limit: How much that is.
     """
 
-    def __init__(self) -> None:
-        self.task: Task | None = None
-        self.trouble: RunwayError | None = None
-        self.looks = 0
-        self.ended = False
-        self._looked = anyio.Event()
-
-    @property
-    def lost(self) -> RunwayError | None:
-        """Why there is no telling how the task stands: it is gone, or it was never seen; None where there is."""
-        if self.task is None:
-            return self.trouble or TransientError("Runway has not answered yet.")
-        return self.trouble if self.ended else None
-
-    async def next(self, seen: int) -> int:
-        """Return the number of looks once it exceeds `seen`, or at once where no more will come."""
-        while self.looks <= seen and not self.ended:
-            await self._looked.wait()
-        return self.looks
-
-    def note(self, task: Task | None, trouble: RunwayError | None) -> None:
-        """Take in what a look brought, and tell the waiters."""
-        self.task = task or self.task
-        self.trouble = trouble
-        self.looks += 1
-        self.ended = (task is not None and not task.is_active) or (
-            trouble is not None and not isinstance(trouble, _PASSING)
-        )
-        self._looked.set()
-        self._looked = anyio.Event()
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The caller's limit is {limit}.")
+        self.limit = limit
 
 
-class _Look:
-    """A look under way, and what it brought to those who wait for the same."""
-
-    def __init__(self) -> None:
-        self.ended: anyio.Event | None = None
-        self.task: Task | None = None
-        self.error: RunwayError | None = None
-
-    async def result(self) -> Task | None:
-        """Return what it has brought, once it has ended; None where whoever looked was called away."""
-        if self.ended is None:
-            self.ended = anyio.Event()
-        await self.ended.wait()
-        if self.error is not None:
-            raise self.error.with_traceback(None)
-        return self.task
-
-
-class _Loop:
-    """A poll under way: how many hold it, what ends it, and what makes it look at once."""
-
-    def __init__(self) -> None:
-        self.poll = Poll()
-        self.holders = 0
-        self.scope = anyio.CancelScope()
-        self.hurry = anyio.Event()
+class TooManyFollowedTasksError(CallerLimitError):
+    """The caller follows as many tasks as one caller may."""
 
 
 class TaskPoller:
@@ -127,162 +50,189 @@ class TaskPoller:
 
     def __init__(
         self,
-        client: RunwayClient,
+        get_task: Callable[[TaskId], Awaitable[Task]],
         loops: TaskGroup,
         *,
+        requests: anyio.Semaphore | None = None,
         poll_seconds: float = POLL_SECONDS,
         counters: Counters | None = None,
         random: Callable[[], float] = system_random,
     ) -> None:
-        """Take the client, and the task group in which the poll loops are to run.
+        """Take what reads a task, and the task group in which the poll loops run.
 
         Args:
-            client: What reads the tasks.
+            get_task: Reads a task.
             loops: Where the loops run; cancelling it ends them.
+            requests: Bounds the reads with one Runway key; its own where not given.
             poll_seconds: How often a task is read, at most.
             counters: Where reads are counted.
             random: Returns a number from 0 to 1, for the jitter.
         """
-        self._counters = counters or Counters()
-        self._client = client
-        self._tasks = loops
+        self._get_task = get_task
+        self._group = loops
+        self._requests = requests or anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
+        self._share = anyio.Semaphore(MAX_REQUESTS // 2, fast_acquire=True)
         self._poll_seconds = poll_seconds
+        self._counters = counters or Counters()
         self._random = random
-        self._loops: dict[TaskId, _Loop] = {}
-        self._states: dict[TaskId, tuple[float, Task]] = {}
-        self._looks: dict[TaskId, _Look] = {}
-        self._changes = 0
-        self._requests = anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
+        self._loops: dict[TaskId, PollLoop] = {}
+        self._known: dict[TaskId, PollResult] = {}
+        self._in_flight: dict[TaskId, _Request] = {}
 
     async def read(self, task_id: TaskId) -> Task:
         """Return the task as it stands, or stood less than a poll interval ago.
 
-        Readers at the same moment share one request.
+        Readers at the same moment share one request. Before the end of a `Retry-After` nothing is sent.
 
         Raises:
             RunwayError: It could not be read.
         """
-        known = self._recent(task_id)
-        if known is not None:
+        if (known := self._recent(task_id)) is not None:
             self._counters.shared_reads += 1
-            return known
-        task = await self._look(task_id)
-        self._hurry(task_id)
-        return task
+            return known.task_or_raise()
+        result = await self._fetch(task_id)
+        if self._recent(task_id) is not None:
+            self._poll_now(task_id)
+        return result.task_or_raise()
 
-    @asynccontextmanager
-    async def watch(self, task_id: TaskId) -> AsyncGenerator[Poll]:
-        """Hold a poll loop of the task while the context lasts."""
+    @contextmanager
+    def states(self, task_id: TaskId) -> Generator[AsyncIterator[TaskState]]:
+        """Follow a task: iterate over its present state, each poll's, and the final one.
+
+        Every follower gets the final state once, whenever it joined. Whoever is slow gets the latest state only.
+        A cancelled `anext` loses nothing.
+
+        Raises:
+            TooManyFollowedTasksError: The caller follows too many other tasks.
+        """
         loop = self._loops.get(task_id)
         if loop is None:
-            loop = self._loops[task_id] = _Loop()
-            self._tasks.start_soon(self._run, task_id, loop)
-        loop.holders += 1
+            if len(self._loops) >= MAX_FOLLOWED:
+                raise TooManyFollowedTasksError(MAX_FOLLOWED)
+            loop = self._loops[task_id] = PollLoop()
+            self._group.start_soon(self._run, task_id, loop)
+        loop.followers += 1
         try:
-            yield loop.poll
+            yield FollowedStates(loop)
         finally:
-            loop.holders -= 1
-            if loop.holders == 0:
+            loop.followers -= 1
+            if not loop.followers:
                 loop.scope.cancel()
                 self._drop(task_id, loop)
 
-    def follow(self, task_id: TaskId, tell: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-        """Call `tell` after each change of the task, until it is final or what is returned is called."""
+    def subscribe(self, task_id: TaskId, on_change: Callable[[TaskState], Awaitable[None]]) -> Callable[[], None]:
+        """Call `on_change` after each change of a task, and with its final state; return what ends it.
+
+        Raises:
+            TooManyFollowedTasksError: The caller follows too many other tasks.
+        """
         scope = anyio.CancelScope()
+        stack = ExitStack()
+        states = stack.enter_context(self.states(task_id))
 
         async def run() -> None:
-            with scope:
-                before: object = None
-                async with self.watch(task_id) as poll:
-                    while not poll.ended:
-                        await poll.next(poll.looks)
-                        now = poll.task.data if poll.task else None
-                        if now != before and before is not None:
-                            await tell()
-                        before = now
+            with scope, stack:
+                previous: Task | None = None
+                async for state in states:
+                    if state.is_final or (previous is not None and state.task != previous):
+                        await on_change(state)
+                    previous = state.task
 
-        self._tasks.start_soon(run)
+        self._group.start_soon(run)
         return scope.cancel
 
     @property
     def remembered(self) -> list[TaskId]:
         """The tasks that were read, the latest first."""
-        return list(reversed(self._states))
+        return [task_id for task_id, result in reversed(self._known.items()) if result.task is not None]
 
     def changed(self, task_id: TaskId) -> None:
-        """Forget what is known of the task and look at once: something was done to it."""
-        self._changes += 1
-        self._states.pop(task_id, None)
-        self._looks.pop(task_id, None)
-        self._hurry(task_id)
+        """Forget what is known of the task and poll at once, or when a `Retry-After` allows it."""
+        self._in_flight.pop(task_id, None)
+        known = self._known.get(task_id)
+        if known is not None and not known.is_retry_after:
+            del self._known[task_id]
+        self._poll_now(task_id)
 
-    async def _run(self, task_id: TaskId, loop: _Loop) -> None:
+    async def _run(self, task_id: TaskId, loop: PollLoop) -> None:
+        started, failures = anyio.current_time(), 0
         with loop.scope:
-            started = monotonic()
-            failures = 0
-            while not loop.poll.ended:
-                loop.hurry = anyio.Event()
-                try:
-                    loop.poll.note(await self._look(task_id), None)
-                    failures = 0
-                except RunwayError as error:
-                    failures += 1
-                    loop.poll.note(None, error)
+            while True:
+                loop.poll_now = anyio.Event()
+                result = await self._fetch(task_id)
+                loop.publish(result)
+                if loop.state.is_final:
+                    break
+                failures = failures + 1 if result.error else 0
                 pause = interval(
                     self._poll_seconds,
-                    waited=monotonic() - started,
-                    throttled=loop.poll.task is not None and loop.poll.task.status == "THROTTLED",
+                    waited=anyio.current_time() - started,
+                    throttled=result.task is not None and result.task.status == "THROTTLED",
                     failures=failures,
                     random=self._random,
                 )
-                with anyio.move_on_after(0 if loop.poll.ended else pause):
-                    await loop.hurry.wait()
+                with anyio.move_on_after(max(pause, result.until - anyio.current_time())):
+                    await loop.poll_now.wait()
         self._drop(task_id, loop)
 
-    async def _look(self, task_id: TaskId) -> Task:
-        known = self._recent(task_id)
-        while known is None and (under_way := self._looks.get(task_id)) is not None:
-            known = await under_way.result()
-        if known is not None:
-            return known
-        look = self._looks[task_id] = _Look()
+    async def _fetch(self, task_id: TaskId) -> PollResult:
+        while True:
+            if (known := self._recent(task_id)) is not None:
+                return known
+            if (other := self._in_flight.get(task_id)) is None:
+                break
+            await other.done.wait()
+            if other.result is not None:  # else its sender was cancelled
+                return other.result
+        request = self._in_flight[task_id] = _Request()
         try:
-            look.task = await self._ask(task_id)
-        except RunwayError as error:
-            look.error = error
-            raise
-        except Exception:
-            logger.exception("A look at a task failed unexpectedly")
-            look.error = RunwayError("The task could not be read through a fault of this server.")
-            raise look.error from None
+            request.result = result = await self._send(task_id)
+            is_current = self._in_flight.get(task_id) is request  # else the task was changed meanwhile
+            if result.is_retry_after or (is_current and result.until):
+                self._remember(task_id, result)
+            return result
         finally:
-            if self._looks.get(task_id) is look:
-                del self._looks[task_id]
-            if look.ended is not None:
-                look.ended.set()
-        return look.task
+            if self._in_flight.get(task_id) is request:
+                del self._in_flight[task_id]
+            request.done.set()
 
-    async def _ask(self, task_id: TaskId) -> Task:
-        async with self._requests:
-            asked, changes = monotonic(), self._changes
+    async def _send(self, task_id: TaskId) -> PollResult:
+        async with self._share, self._requests:
+            until = anyio.current_time() + self._poll_seconds
             self._counters.polls += 1
-            task = await self._client.get_task(task_id)
-        if changes == self._changes:
-            self._states.pop(task_id, None)
-            self._states[task_id] = (asked, task)
-            while len(self._states) > MAX_REMEMBERED:
-                del self._states[next(iter(self._states))]
-        return task
+            try:
+                return PollResult(await self._get_task(task_id), None, until)
+            except TransientError as error:
+                asked = error.retry_after
+                return PollResult(None, error, 0.0 if asked is None else anyio.current_time() + asked)
+            except RunwayError as error:
+                return PollResult(None, error, 0.0 if isinstance(error, PASSING) else until)
+            except Exception:
+                logger.exception("A poll failed unexpectedly")
+                return PollResult(None, RunwayError("a poll failed unexpectedly"), 0.0)
 
-    def _recent(self, task_id: TaskId) -> Task | None:
-        asked, task = self._states.get(task_id, (0.0, None))
-        return task if task is not None and monotonic() - asked < self._poll_seconds else None
+    def _remember(self, task_id: TaskId, result: PollResult) -> None:
+        self._known.pop(task_id, None)
+        self._known[task_id] = result
+        if len(self._known) > MAX_REMEMBERED:
+            del self._known[next(iter(self._known))]
 
-    def _hurry(self, task_id: TaskId) -> None:
-        loop = self._loops.get(task_id)
-        if loop is not None:
-            loop.hurry.set()
+    def _recent(self, task_id: TaskId) -> PollResult | None:
+        known = self._known.get(task_id)
+        return known if known is not None and anyio.current_time() < known.until else None
 
-    def _drop(self, task_id: TaskId, loop: _Loop) -> None:
+    def _poll_now(self, task_id: TaskId) -> None:
+        if (loop := self._loops.get(task_id)) is not None:
+            loop.poll_now.set()
+
+    def _drop(self, task_id: TaskId, loop: PollLoop) -> None:
         if self._loops.get(task_id) is loop:
             del self._loops[task_id]
+
+
+class _Request:
+    """A request in flight."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.result: PollResult | None = None

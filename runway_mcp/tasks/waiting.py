@@ -1,7 +1,7 @@
-"""Waiting for tasks to finish: with a deadline, for one or for many, and telling how it goes."""
+"""Waiting for tasks to finish: with a deadline, for one or for many, with reports of progress."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,10 +9,11 @@ import anyio
 
 from runway_mcp.api.errors import AuthenticationError
 from runway_mcp.api.models import TaskId
-from runway_mcp.tasks.poller import Poll, TaskPoller
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import TaskPoller
 
 REPORT_SECONDS = 9.0
-"""Seconds after which a wait reports even where nothing was looked at: hosts extend on progress."""
+"""Seconds after which a wait reports even without a poll: hosts extend their deadline on progress."""
 
 Until = Literal["all", "any"]
 Report = Callable[["Waited"], Awaitable[None]]
@@ -25,87 +26,83 @@ class Waited:
     Attributes:
         task_ids: The tasks, in the order asked for.
         seconds: How long it has lasted.
-        polls: What is known of each task.
+        states: What is known of each task.
     """
 
     task_ids: Sequence[TaskId]
     seconds: float = 0.0
-    polls: Mapping[TaskId, Poll] = field(default_factory=dict[TaskId, Poll])
+    states: dict[TaskId, TaskState] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.states = dict.fromkeys(self.task_ids, TaskState())
 
     def is_over(self, until: Until) -> bool:
         """Whether what was waited for has come."""
-        ended = [poll.ended for poll in self.polls.values()]
-        return any(ended) if until == "any" else all(ended)
+        return (any if until == "any" else all)(state.is_final for state in self.states.values())
 
 
 async def wait(
-    watcher: TaskPoller,
+    poller: TaskPoller,
     task_ids: Sequence[TaskId],
     *,
     seconds: float,
     until: Until,
     report: Report,
     report_seconds: float = REPORT_SECONDS,
-    under_way: set[anyio.CancelScope] | None = None,
+    in_progress: set[anyio.CancelScope] | None = None,
 ) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
     Args:
-        watcher: Where the tasks are watched; the wait shares its poll loops.
+        poller: What polls the tasks; the wait shares its loops.
         task_ids: The tasks.
         seconds: How long to wait at most.
         until: What ends the wait before: all tasks final, or the first of them.
-        report: Called after each look, and at least every `report_seconds`.
-        report_seconds: How long no look may go without a report.
-        under_way: Where the wait is found while it lasts; cancelling it there ends it as if its time were up.
+        report: Called after each poll, and at least every `report_seconds`.
+        report_seconds: The longest time between two reports on a task.
+        in_progress: Holds the wait's scope while it lasts; cancelling it ends the wait as if its time were up.
 
     Returns:
-        What is known at the end; a task among several that is gone, or was never seen, has only a trouble.
+        What is known at the end; a task among several that is gone, or was never seen, is `unavailable`.
 
     Raises:
         AuthenticationError: The API key is not accepted, or there is none.
-        RunwayError: None of the tasks could be looked at, up to the end, or all are gone.
+        RunwayError: None of the tasks could be read up to the end, or all are gone.
+        TooManyFollowedTasksError: The caller follows too many other tasks.
     """
     started = anyio.current_time()
     waited = Waited(task_ids)
-    scopes = set[anyio.CancelScope]() if under_way is None else under_way
+    scopes = set[anyio.CancelScope]() if in_progress is None else in_progress
 
-    async def follow(poll: Poll) -> None:
-        seen = 0
-        while True:
+    async def follow(task_id: TaskId, states: AsyncIterator[TaskState]) -> None:
+        while not waited.states[task_id].is_final:
             with anyio.move_on_after(report_seconds):
-                seen = await poll.next(seen)
+                waited.states[task_id] = await anext(states)
             waited.seconds = anyio.current_time() - started
-            if isinstance(poll.trouble, AuthenticationError) or waited.is_over(until):
+            if waited.is_over(until) or isinstance(waited.states[task_id].last_error, AuthenticationError):
                 followers.cancel_scope.cancel()
                 return
             await report(waited)
-            if poll.ended:
-                return
 
-    async with _watching(watcher, waited):
-        with anyio.move_on_after(seconds) as lasting:
-            scopes.add(lasting)
+    with ExitStack() as stack:
+        followed = {task_id: stack.enter_context(poller.states(task_id)) for task_id in waited.states}
+        with anyio.move_on_after(seconds) as scope:
+            scopes.add(scope)
             try:
                 async with anyio.create_task_group() as followers:
-                    for poll in waited.polls.values():
-                        followers.start_soon(follow, poll)
+                    for task_id, states in followed.items():
+                        followers.start_soon(follow, task_id, states)
             finally:
-                scopes.discard(lasting)
+                scopes.discard(scope)
     waited.seconds = anyio.current_time() - started
-    polls = list(waited.polls.values())
-    for poll in polls:
-        if isinstance(poll.trouble, AuthenticationError):
-            raise poll.trouble.with_traceback(None)
-    lost = [poll.lost for poll in polls if poll.lost]
-    if len(lost) == len(polls):
-        raise lost[0].with_traceback(None)
+    _raise_failure(list(waited.states.values()))
     return waited
 
 
-@asynccontextmanager
-async def _watching(watcher: TaskPoller, waited: Waited) -> AsyncGenerator[None]:
-    """Hold the poll loop of each of the tasks."""
-    async with AsyncExitStack() as stack:
-        waited.polls = {task_id: await stack.enter_async_context(watcher.watch(task_id)) for task_id in waited.task_ids}
-        yield
+def _raise_failure(states: Sequence[TaskState]) -> None:
+    for state in states:
+        if isinstance(state.last_error, AuthenticationError):
+            raise state.last_error.with_traceback(None)
+    errors = [state.unavailable for state in states]
+    if errors[0] is not None and None not in errors:
+        raise errors[0].with_traceback(None)

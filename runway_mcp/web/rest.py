@@ -28,6 +28,7 @@ from runway_mcp.api.errors import (
 )
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.api.retry import MAX_RETRY_AFTER
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import CallerContext, CallerRegistry
 from runway_mcp.tasks.operations import UnclearOutcomeError
@@ -42,7 +43,7 @@ ANSWERING_SECONDS = 1
 _INVALID_ID = Issue(
     code="invalid_format", path=["id"], message="Not a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f."
 )
-_CHECK = "GET of the task, which changes nothing, shows how it stands."
+_CHECK = "GET of the task, which changes nothing, shows its state."
 
 
 def task_route(
@@ -113,7 +114,7 @@ class _TaskEndpoint:
         except InvalidTaskIdError:
             return error_response(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError as error:
-            return error_response(504, f"The request was sent, but what it did is not known. {error} {_CHECK}")
+            return error_response(504, f"{explain(error)} {_CHECK}")
         except RunwayError as error:
             return _failed(error, is_change=is_change)
         except Exception:
@@ -172,7 +173,7 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
     after = "The task was not changed." if is_change else "Nothing was changed."
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     retry = not is_change and isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
-    return error_response(status, f"{error} {after}", issues=issues, retry_after=retry_after, retry=retry)
+    return error_response(status, f"{explain(error)} {after}", issues=issues, retry_after=retry_after, retry=retry)
 
 
 def _stopping(*, is_change: bool) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What every transport serves: the use cases, and the MCP server over them."""
+"""Builds what every transport serves: the callers' contexts and the MCP server."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
-from runway_mcp.api.connection import MISSING_KEY
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
@@ -29,31 +28,26 @@ Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
 APPROVALS_KEY = "approvals.key"
-NO_KEY_OF_THEIRS = (
-    "This server has no Runway API key for whoever shows this access token, so nothing was sent. Its operator has "
-    "to name one in the tokens or tenants file (runway_key_env), or to let callers use the server's "
-    "(--allow-shared-key)."
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What runs, whatever it is served over.
+    """What runs, over any transport.
 
     Attributes:
-        callers: The use cases of each caller.
+        callers: Each caller's context.
         server: The MCP server.
-        local: Whose a request is that shows no access token.
-        tell: What hears of each request at its end.
-        observe: What hears of each request to Runway.
-        metrics: What is counted for Prometheus, where it is asked for.
+        local: The caller of requests without an access token.
+        on_request_end: Called at each request's end.
+        on_api_response: Called after each request to Runway.
+        metrics: The counters for Prometheus, with `--metrics`.
     """
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
     local: Caller
-    tell: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
-    observe: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
+    on_request_end: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
+    on_api_response: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
     metrics: "Metrics | None" = None
 
 
@@ -63,21 +57,21 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     Raises:
         SettingsError: A toolset or an extra that is asked for is not there.
     """
-    tell: list[OnRequestEnd] = []
-    observe: list[OnApiResponse] = []
+    on_request_end: list[OnRequestEnd] = []
+    on_api_response: list[OnApiResponse] = []
     metrics = None
     if settings.metrics:
         with extra("metrics"):
             from runway_mcp.observability.metrics import Metrics
         metrics = Metrics()
-        tell.append(metrics.tell)
-        observe.append(metrics.observe)
+        on_request_end.append(metrics.on_request_end)
+        on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
         from runway_mcp.observability.access_log import log_request
 
-        tell.append(log_request)
+        on_request_end.append(log_request)
     sandbox = _sandbox(settings)
-    connect = _connect(settings, sandbox, hide, observe)
+    connect = _connect(settings, sandbox, hide, on_api_response)
     callers = CallerRegistry(
         connect,
         poll_seconds=settings.poll_seconds,
@@ -94,14 +88,13 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         local=local,
         read_only=settings.read_only,
         sandbox=settings.sandbox,
-        tell=tell,
+        on_request_end=on_request_end,
         question_key=_approvals_key(settings),
     )
-    return Core(callers, server, local, tell, observe, metrics)
+    return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
 
 def _history_file(settings: Settings) -> Path | None:
-    """Where what is started is written down; what the sandbox in this process starts is gone with it."""
     return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
@@ -128,7 +121,7 @@ def _state_dir(settings: Settings) -> Path:
 
 @contextmanager
 def extra(name: str) -> Generator[None]:
-    """Say what to install where what an option imports is not there; the extra bears the option's name."""
+    """Say what to install if the imports of an option fail; the extra has the option's name."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -139,7 +132,6 @@ def extra(name: str) -> Generator[None]:
 
 
 def _toolsets(names: str) -> list[Toolset]:
-    """The toolsets that are named, each once and in that order."""
     wanted = list(dict.fromkeys(filter(None, (name.strip() for name in names.split(",")))))
     if not wanted or not TOOLSETS.keys() >= set(wanted):
         raise SettingsError(
@@ -149,7 +141,6 @@ def _toolsets(names: str) -> list[Toolset]:
 
 
 def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
-    """What carries requests to the sandbox inside this process, where it is asked for."""
     if not settings.sandbox:
         return None
     import httpx2
@@ -163,16 +154,16 @@ def _connect(
     settings: Settings,
     sandbox: "httpx2.AsyncBaseTransport | None",
     hide: Callable[[str], None],
-    observe: Sequence[OnApiResponse],
+    on_api_response: Sequence[OnApiResponse],
 ) -> Connect:
-    """What opens a caller's client, as `settings` ask: to Runway, or to the sandbox inside this process.
+    """Return what opens a caller's client: to Runway, or to the sandbox inside this process.
 
-    The log is told to `hide` each key, and `observe` hears of each request.
+    `hide` keeps each key out of the log.
     """
 
-    def hear(endpoint: str, status: int | None, seconds: float) -> None:
-        for one in observe:
-            one(endpoint, status, seconds)
+    def notify(endpoint: str, status: int | None, seconds: float) -> None:
+        for call in on_api_response:
+            call(endpoint, status, seconds)
 
     def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
         if caller.key is not None:
@@ -182,8 +173,8 @@ def _connect(
             base_url=settings.base_url,
             api_version=settings.api_version,
             ca_file=settings.ca_file,
-            missing_key=MISSING_KEY if settings.auth == "none" else NO_KEY_OF_THEIRS,
-            observe=hear if observe else None,
+            missing_key="server" if settings.auth == "none" else "caller",
+            on_api_response=notify if on_api_response else None,
         )
 
     if sandbox is None:
@@ -193,5 +184,5 @@ def _connect(
         base_url=SANDBOX_URL,
         api_version=settings.api_version,
         transport=sandbox,
-        observe=hear if observe else None,
+        on_api_response=notify if on_api_response else None,
     )

@@ -45,7 +45,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     core.callers.shutdown_seconds = LAST_SECONDS
     stop = GracefulShutdown(end=core.callers.end_waits, changes=lambda: core.callers.background_tasks)
     health = _health(settings, stop)
-    core.observe.append(health.observe)
+    core.on_api_response.append(health.observe)
     authentication = authentication_of(settings, find_key)
     routes = _rest(settings, core.callers, authentication)
     if core.metrics is not None:
@@ -62,7 +62,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         health=health.routes(),
         max_concurrent_requests=settings.max_concurrent_requests,
         stop=stop,
-        on_request_end=core.tell,
+        on_request_end=core.on_request_end,
     )
     if core.metrics is not None:
         app = core.metrics.counted(app)

@@ -1,19 +1,14 @@
 """What the client reads beside tasks: the account behind the key, and whether the API answers at all."""
 
-import httpx2
 import pytest
 from support.scripted import Script, Sleeper, Step, reply, scripted_client
 
 from runway_mcp.api.errors import (
     AuthenticationError,
-    BadRequestError,
-    RateLimitedError,
     RunwayError,
     UnavailableError,
     UnexpectedReplyError,
-    UnreachableError,
 )
-from runway_mcp.api.reply import MAX_BODY
 
 
 async def test_the_account_is_the_apis_own_object() -> None:
@@ -31,17 +26,10 @@ async def test_the_account_is_the_apis_own_object() -> None:
     ("step", "kind", "requests"),
     [
         (reply(200), UnexpectedReplyError, 1),
-        (reply(200, b"<html>hello</html>", Content_Type="text/html"), UnexpectedReplyError, 1),
-        (reply(200, b'{"creditBalance": Infinity}'), UnexpectedReplyError, 1),
         (reply(200, [1]), UnexpectedReplyError, 1),
-        (reply(200, b" " * (MAX_BODY + 1)), UnexpectedReplyError, 1),
-        (reply(302, Location="/login"), UnexpectedReplyError, 1),
-        (reply(400, {"error": "version"}), BadRequestError, 1),
         (reply(401, {"error": "bad key"}), AuthenticationError, 1),
         (reply(404, {"error": "not here"}), UnexpectedReplyError, 1),
-        (reply(429), RateLimitedError, 3),
         (reply(502), UnavailableError, 3),
-        (httpx2.ReadError("reset"), UnreachableError, 3),
     ],
 )
 async def test_an_account_that_can_not_be_read_is_a_typed_error(

@@ -120,7 +120,7 @@ async def test_a_lost_reply_is_never_followed_by_a_second_create(lower: Exceptio
 
 
 @pytest.mark.parametrize("retry_after", [{}, {"Retry_After": "1"}])
-@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("status", [408, 500, 529])
 async def test_a_failing_server_may_have_started_the_task(status: int, retry_after: dict[str, str]) -> None:
     """Sent once, even where it asks to be tried again; told that the task may exist."""
     script, sleeper, error = await create(reply(status, {"error": "busy"}, **retry_after), OK)
@@ -129,8 +129,8 @@ async def test_a_failing_server_may_have_started_the_task(status: int, retry_aft
     assert error.status == status
     assert len(script.requests) == 1
     assert sleeper.slept == []
-    assert "busy" in str(error)
-    assert "wait" not in str(error)
+    assert error.quoted == '"busy"'
+    assert error.retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -202,31 +202,22 @@ async def test_what_never_left_is_sent_again(lower: Exception) -> None:
 
 async def test_too_many_requests_is_sent_again_twice_at_most() -> None:
     """The API took none of them, so nothing was started."""
-    script, sleeper, created = await create(reply(429), reply(429, b"<html>"), OK)
+    script, sleeper, created = await create(reply(429, Retry_After="7"), reply(429, b"<html>"), OK)
     assert created == Created(ID, 25.0)
-    assert sleeper.slept == [0.5, 1.0]
+    assert sleeper.slept == [7.0, 1.0]
     script, sleeper, error = await create(reply(429, {"error": "daily quota"}))
     assert isinstance(error, RateLimitedError)
     assert not error.may_have_taken_effect
     assert error.attempts == len(script.requests) == 3
-    assert "daily quota" in str(error)
-    assert str(error).endswith("(3 attempts)")
+    assert error.quoted == '"daily quota"'
 
 
-async def test_the_wait_that_a_429_asks_for_is_made() -> None:
-    """Retry-After replaces our own delay, as often as it comes."""
-    _, sleeper, created = await create(reply(429, Retry_After="7"), reply(429), OK)
-    assert isinstance(created, Created)
-    assert sleeper.slept == [7.0, 1.0]
-
-
-@pytest.mark.parametrize("seconds", [46, 61, 3600])
+@pytest.mark.parametrize("seconds", [46, 61])
 async def test_a_wait_beyond_the_deadline_is_told_instead(seconds: int) -> None:
     """Over what the call may take in all, or over a minute, it is not made."""
     script, sleeper, error = await create(reply(429, Retry_After=str(seconds)), OK)
     assert isinstance(error, RateLimitedError)
     assert error.retry_after == seconds
-    assert f"{seconds} s" in str(error)
     assert len(script.requests) == 1
     assert sleeper.slept == []
 
@@ -271,11 +262,14 @@ async def test_a_refusal_names_what_is_wrong() -> None:
     assert len(script.requests) == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-async def test_a_key_that_is_not_accepted_starts_nothing(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, AuthenticationError), (403, AuthenticationError), (405, BadRequestError), (422, BadRequestError)],
+)
+async def test_a_refusal_starts_nothing(status: int, kind: type[RunwayError]) -> None:
     """Sent once."""
-    script, _, error = await create(reply(status, {"error": "bad key"}), OK)
-    assert isinstance(error, AuthenticationError)
+    script, _, error = await create(reply(status, {"error": "no"}), OK)
+    assert isinstance(error, kind)
     assert not error.may_have_taken_effect
     assert len(script.requests) == 1
 
@@ -285,35 +279,8 @@ async def test_a_404_starts_nothing(body: JsonValue) -> None:
     """It is not about a task, for there is none yet; sent once."""
     script, _, error = await create(reply(404, body), OK)
     assert isinstance(error, BadRequestError)
-    assert str(error) == f"Runway does not know {ENDPOINT}, or something that the input names (404)."
+    assert error.unknown_endpoint == ENDPOINT
     assert (error.status, error.may_have_taken_effect, error.__cause__) == (404, False, None)
-    assert len(script.requests) == 1
-
-
-@pytest.mark.parametrize("status", [405, 409, 413, 422])
-async def test_any_other_refusal_starts_nothing(status: int) -> None:
-    """Sent once."""
-    script, _, error = await create(reply(status, {"error": "no"}), OK)
-    assert isinstance(error, BadRequestError)
-    assert not error.may_have_taken_effect
-    assert len(script.requests) == 1
-
-
-async def test_a_reply_that_drips_is_cut_off() -> None:
-    """Each byte resets a read time-out; the create's own bound still ends it, and the task may exist."""
-
-    class Drip(httpx2.AsyncByteStream):
-        async def __aiter__(self):  # noqa: ANN204 - an async generator
-            while True:
-                await anyio.sleep(0.01)
-                yield b" "
-
-    with anyio.fail_after(5):
-        script, _, error = await create(
-            lambda _: httpx2.Response(200, stream=Drip()), OK, timeouts=Timeouts(create=0.05)
-        )
-    assert isinstance(error, UnreachableError)
-    assert error.may_have_taken_effect
     assert len(script.requests) == 1
 
 
@@ -364,7 +331,7 @@ async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() 
 
 async def test_a_slow_reply_is_waited_for() -> None:
     """For as long as a create may take, which is more than a read has: it can't be sent again."""
-    timeouts = Timeouts(read=0.05, write=0.05, create=20)
+    timeouts = Timeouts(attempt=0.05, create=20)
     async with (
         upstream([wire_reply(200, STARTED, after=0.3)]) as api,
         open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06", timeouts=timeouts) as client,
@@ -380,21 +347,9 @@ async def test_each_request_is_observed() -> None:
         base_url="https://api.example",
         api_version="2024-11-06",
         transport=Script(OK, httpx2.ReadError("reset")),
-        observe=lambda endpoint, status, seconds: seen.append((endpoint, status)) if seconds >= 0 else None,
+        on_api_response=lambda endpoint, status, seconds: seen.append((endpoint, status)) if seconds >= 0 else None,
     ) as client:
         await client.create_task(ENDPOINT, BODY)
         with pytest.raises(UnreachableError):
             await client.create_task(ENDPOINT, BODY)
     assert seen == [(f"POST {ENDPOINT}", 200), (f"POST {ENDPOINT}", None)]
-
-
-async def test_without_a_key_nothing_is_sent() -> None:
-    """It is told which variable to set."""
-    script = Script(OK)
-    async with open_client(
-        api_key=None, base_url="https://api.example", api_version="2024-11-06", transport=script
-    ) as client:
-        with pytest.raises(AuthenticationError, match="RUNWAYML_API_SECRET") as caught:
-            await client.create_task(ENDPOINT, BODY)
-    assert not caught.value.may_have_taken_effect
-    assert script.requests == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runway_mcp.api import errors
-from runway_mcp.api.errors import QUOTE_LIMIT, RunwayError, quote
+from runway_mcp.api.errors import QUOTE_LIMIT, RateLimitedError, RunwayError, quote
 
 
 def test_the_tree_drawn_in_the_docstring_is_the_tree_there_is() -> None:
@@ -51,9 +51,9 @@ def test_what_opens_a_url_is_hidden(query: str) -> None:
     assert shown.endswith(' <b>for you</b>"')
 
 
-def test_an_error_says_how_often_it_was_tried() -> None:
-    """More than one attempt is part of the message; a single one is not."""
-    error = RunwayError("No.")
-    assert str(error) == "No."
+def test_the_text_of_an_error_is_its_data() -> None:
+    """Short, for a log; the words for callers are made elsewhere."""
+    error = RateLimitedError(status=429, quoted='"slow down"')
     error.attempts = 3
-    assert str(error) == "No. (3 attempts)"
+    assert str(error) == 'status 429, "slow down", 3 attempts'
+    assert str(RunwayError()) == "RunwayError"

@@ -16,12 +16,12 @@ from support.waiting import together
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import Timeouts
-from runway_mcp.api.errors import NotFoundError, UnavailableError, UnreachableError
+from runway_mcp.api.errors import NotFoundError, UnexpectedReplyError, UnreachableError
 from runway_mcp.sandbox import create_app
 from runway_mcp.web.serving import listen
 
 RUNNING = reply(200, task("RUNNING", ID))
-QUICK = Timeouts(connect=5, read=0.6, write=5, pool=5, attempt=2, delete=2, total=20)
+QUICK = Timeouts(attempt=0.6, delete=0.6, total=20)
 
 
 @asynccontextmanager
@@ -74,21 +74,19 @@ async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
     await together(check, BROKEN)
 
 
-async def test_a_refused_connection_changed_nothing() -> None:
-    """Nobody listens: told as such, with what the system says, and certainly not applied."""
+async def test_a_connection_that_is_not_made_changed_nothing() -> None:
+    """Nobody listens, or the name resolves to nothing."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
     async with client_of(f"http://127.0.0.1:{port}") as client:
-        with pytest.raises(UnreachableError, match="could not be reached") as caught:
+        with pytest.raises(UnreachableError) as caught:
             await client.delete_task(ID)
+    assert caught.value.failure == "not_connected"
     assert not caught.value.may_have_taken_effect
-
-
-async def test_a_host_that_does_not_exist_is_told() -> None:
-    """A name that resolves to nothing is unreachable, not a crash."""
     async with client_of("https://runway.invalid") as client:
-        with pytest.raises(UnreachableError, match="could not be reached"):
+        with pytest.raises(UnreachableError) as caught:
             await client.delete_task(ID)
+    assert caught.value.failure == "not_connected"
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -97,8 +95,9 @@ async def test_a_redirect_is_not_followed() -> None:
         moved = reply(307, Location=f"{elsewhere.url}/v1/tasks/{ID}")
         async with upstream([moved]) as api, client_of(api.url) as client:
             for call in (client.get_task, client.delete_task):
-                with pytest.raises(Exception, match="Redirects are not followed"):
+                with pytest.raises(UnexpectedReplyError) as caught:
                     await call(ID)
+                assert caught.value.problem == "redirect"
         assert elsewhere.requests == []
 
 
@@ -175,15 +174,7 @@ async def test_a_compression_bomb_is_not_unpacked() -> None:
 
     bomb = gzip.compress(b"[" + b"0," * 20_000_000 + b"0]")
     async with upstream([reply(200, bomb, Content_Encoding="gzip")]) as api, client_of(api.url) as client:
-        with pytest.raises(Exception, match="over 4 MiB"):
+        with pytest.raises(UnexpectedReplyError) as caught:
             await client.get_task(ID)
+        assert caught.value.problem == "too_large"
         assert api.count("GET") == 1
-
-
-async def test_every_5xx_page_of_a_proxy_is_unavailable() -> None:
-    """An HTML page with status 502 is read three times and told in one line."""
-    page = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
-    async with upstream([reply(502, page, Content_Type="text/html")]) as api, client_of(api.url) as client:
-        with pytest.raises(UnavailableError, match=r"^Runway is unavailable \(502\)\. \(3 attempts\)$"):
-            await client.get_task(ID)
-        assert api.count("GET") == 3

@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 PASSED = {"SUCCESS", "INFO", "SKIPPED"}
 
@@ -25,9 +26,10 @@ def main() -> int:
     scenarios = sorted(ran.glob("*/checks.json"))
     for path in scenarios:
         for check in json.loads(path.read_text("utf-8")):
+            details: dict[str, Any] = check.get("details") or {}
             passed = check["status"] in PASSED
             # the suite says so where it could not check for want of a tool of its own, or it only warns
-            unchecked = check["status"] == "WARNING" or (check.get("details") or {}).get("untestable") is True
+            unchecked = check["status"] == "WARNING" or details.get("untestable") is True
             excused = not passed and options.without_fixture_tools and unchecked
             count["not applicable" if excused else check["status"].lower()] += 1
             if not passed:

@@ -106,7 +106,7 @@ async def test_a_prompt_names_only_tools_that_are_there(toolsets: list[Toolset])
             if "runway_startTask" in named:
                 order = ["runway_listTaskTypes", "runway_startTask", "runway_waitForTask"]
                 assert [tool for tool in named if tool in order] == order
-                assert written.index("wait for their yes") < written.index("runway_startTask")
+                assert written.index("Start nothing before they agree") < written.index("runway_startTask")
 
 
 async def test_files_are_spoken_of_where_there_are_tools_for_them() -> None:
@@ -159,7 +159,7 @@ async def test_a_prompt_is_offered_where_its_tools_are(
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("make_video", {}, "idea is missing: What the video is to show"),
+        ("make_video", {}, "idea is missing: What the video should show"),
         ("make_video", {"idea": " \n"}, "idea is missing"),
         ("make_video", {"idea": "x" * 2001}, "idea has 2001 characters; it may have 2000"),
         ("animate_image", {"motion": "x" * 5000}, "image is missing.* motion has 5000 characters"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import anyio
@@ -13,36 +13,51 @@ from mcp.server.subscriptions import ResourceUpdated, ServerEvent, ToolsListChan
 from mcp_types import (
     ResourceTemplateReference,
     ResourceUpdatedNotification,
+    TextContent,
     TextResourceContents,
 )
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, context_of, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.virtual_time import VIRTUAL_TIME
 from support.waiting import until
 
 from runway_mcp.mcp_server.resources import MAX_SUBSCRIPTIONS, TaskResources
 from runway_mcp.mcp_server.server import LOCAL, build_server
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerRegistry
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import MAX_FOLLOWED
 from runway_mcp.web.app import build_app
 from runway_mcp.web.origin_policy import OriginPolicy
 
 URI = f"runway://tasks/{ID}"
 RUNNING = [reply(200, task("RUNNING", progress=tenth / 10)) for tenth in range(10)]
 DONE = reply(200, task("SUCCEEDED"))
+GONE = reply(404, {"error": "gone"})
+
+
+Mode = Literal["auto", "legacy"]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds pass at once."""
+    return VIRTUAL_TIME
 
 
 @asynccontextmanager
 async def connected(
-    *steps: Step, mode: Literal["auto", "legacy"] = "auto", **options: Any
+    *steps: Step, mode: Mode = "auto", poll_seconds: float = 0.02, **options: Any
 ) -> AsyncGenerator[tuple[Script, Client]]:
-    """A client in memory, of a server over a script that polls without pause."""
+    """A client in memory, of a server over a script."""
     script = Script(*steps)
     with anyio.fail_after(20):
-        server = build_server(CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.02))
+        server = build_server(CallerRegistry(lambda _: scripted_client(script), poll_seconds=poll_seconds))
         async with Client(server, mode=mode, **options) as client:
             yield script, client
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the SDK renders a resource in a thread
 async def test_a_task_can_be_read_as_a_resource() -> None:
     """The template is listed; its text is the API's own JSON, fresh for the five seconds of a task."""
     async with connected(RUNNING[5]) as (_, client):
@@ -68,7 +83,7 @@ async def test_what_the_server_offers_may_be_kept_for_an_hour() -> None:
     [
         ("runway://tasks/nonsense", DONE, "UUID"),
         ("runway://tasks/%2e%2e%2forganization", DONE, "runway://tasks"),
-        (URI, reply(404, {"error": "gone"}), "no such task"),
+        (URI, GONE, "no such task"),
         (URI, reply(401, {"error": "no"}), "does not accept the API key"),
     ],
 )
@@ -101,7 +116,7 @@ async def test_an_id_is_completed_from_those_that_were_read() -> None:
 
 
 async def test_a_listen_stream_hears_of_each_change_until_the_end() -> None:
-    """One loop serves two streams, and ends with them."""
+    """One loop serves two streams, and ends with the task."""
     async with connected(*RUNNING, DONE) as (script, client):
         async with (
             client.listen(resource_subscriptions=[URI, "other://x", "runway://tasks/x"]) as one,
@@ -109,65 +124,138 @@ async def test_a_listen_stream_hears_of_each_change_until_the_end() -> None:
         ):
             for stream in (one, other):
                 assert await anext(aiter(stream)) == ResourceUpdated(uri=URI)
-            await until(lambda: len(script.requests) == len(RUNNING) + 1, "the last look")
-        asked = len(script.requests)
-        await anyio.sleep(0.1)
-        assert len(script.requests) == asked
+            await until(lambda: len(script.requests) == len(RUNNING) + 1, "the last poll")
+        assert await polls_after(script) == 0
 
 
-async def test_closing_the_stream_ends_the_watch() -> None:
-    """Nobody listens, nothing is asked."""
+async def test_closing_the_stream_ends_the_polls() -> None:
     async with connected(*RUNNING * 1000) as (script, client):
         async with client.listen(resource_subscriptions=[URI]) as stream:
             await anext(aiter(stream))
-        await anyio.wait_all_tasks_blocked()
-        asked = len(script.requests)
-        await anyio.sleep(0.1)
-        assert len(script.requests) <= asked + 1
+        assert await polls_after(script) <= 1
+
+
+async def polls_after(script: Script) -> int:
+    """Count the polls of several intervals that begin when nothing is left to do."""
+    await anyio.wait_all_tasks_blocked()
+    before = len(script.requests)
+    await anyio.sleep(0.1)
+    return len(script.requests) - before
+
+
+class OlderClient:
+    """Hears of changes on its connection; subscribing is deprecated in the SDK, but what older clients do."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def on_message(self, message: Any) -> None:
+        """Note which task changed."""
+        if isinstance(message, ResourceUpdatedNotification):
+            self.heard.append(str(message.params.uri))
+
+    @asynccontextmanager
+    async def connected(self, *steps: Step, **options: Any) -> AsyncGenerator[tuple[Script, Client]]:
+        """Connect to a server over a script."""
+        async with connected(*steps, mode="legacy", message_handler=self.on_message, **options) as connection:
+            yield connection
+
+    @staticmethod
+    async def subscribe(client: Client, uri: str = URI) -> None:
+        """Subscribe to a task."""
+        await client.session.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
 
 
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_an_older_client_is_told_on_its_connection() -> None:
     """Subscribing twice is once; unsubscribing ends it."""
-    heard: list[str] = []
-
-    async def on_message(message: Any) -> None:
-        if isinstance(message, ResourceUpdatedNotification):
-            heard.append(str(message.params.uri))
-
-    async with connected(*RUNNING * 1000, mode="legacy", message_handler=on_message) as (script, client):
-        # What the SDK deprecates for the present revision is what older ones have.
-        subscribe = client.session.subscribe_resource  # pyright: ignore[reportDeprecated]
+    older = OlderClient()
+    async with older.connected(*RUNNING * 1000) as (script, client):
         unsubscribe = client.session.unsubscribe_resource  # pyright: ignore[reportDeprecated]
-        await subscribe(URI)
-        await subscribe(URI)
-        await until(lambda: len(heard) > 3, "changes")
-        assert set(heard) == {URI}
+        await older.subscribe(client)
+        await older.subscribe(client)
+        await until(lambda: len(older.heard) > 3, "changes")
+        assert set(older.heard) == {URI}
         await unsubscribe(URI)
         await unsubscribe(URI)
-        await anyio.wait_all_tasks_blocked()
-        asked = len(script.requests)
-        await anyio.sleep(0.1)
-        assert len(script.requests) <= asked + 1
+        assert await polls_after(script) <= 1
         with pytest.raises(MCPError, match="can be subscribed to"):
-            await subscribe("runway://tasks/x")
+            await older.subscribe(client, "runway://tasks/x")
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("end", [reply(200, task("CANCELLED")), GONE], ids=["cancelled", "gone"])
+async def test_who_subscribes_beside_a_wait_hears_of_the_end(end: Step, mode: Mode) -> None:
+    """Also where a cancelled task can't be read any more."""
+    older = OlderClient()
+    is_over = False
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        nonlocal is_over
+        is_over |= request.method == "DELETE"
+        step = reply(204) if request.method == "DELETE" else end if is_over else RUNNING[0]
+        assert callable(step)
+        return step(request)
+
+    options: dict[str, Any] = {"message_handler": older.on_message, "poll_seconds": 30, "mode": mode}
+    async with connected(answer, **options) as (script, client), anyio.create_task_group() as calls:
+        calls.start_soon(client.call_tool, "runway_waitForTask", {"taskId": ID})
+        await until(lambda: script.requests, "a poll")
+        await anyio.wait_all_tasks_blocked()
+        if mode == "legacy":
+            await older.subscribe(client)
+            await client.call_tool("runway_cancelTask", {"taskId": ID})
+            await until(lambda: older.heard, "the end")
+        else:
+            async with client.listen(resource_subscriptions=[URI]) as stream:
+                await client.call_tool("runway_cancelTask", {"taskId": ID})
+                assert await anext(aiter(stream)) == ResourceUpdated(uri=URI)
+            async with client.listen(resource_subscriptions=[URI]) as late:
+                assert await anext(aiter(late)) == ResourceUpdated(uri=URI)
+
+
+def numbered(number: int) -> str:
+    """The URI of one of many tasks."""
+    return f"runway://tasks/00000000-0000-4000-8000-{number:012}"
 
 
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_subscriptions_are_bounded() -> None:
-    """Neither a stream nor an older connection can have any number of tasks watched."""
-    uris = [f"runway://tasks/00000000-0000-4000-8000-{number:012}" for number in range(MAX_SUBSCRIPTIONS + 1)]
+    """Of a stream, of an older connection, and of one caller's streams and waits together."""
+    uris = [numbered(number) for number in range(MAX_SUBSCRIPTIONS + 1)]
     async with connected(DONE) as (script, client):
         with pytest.raises(MCPError, match="At most 100 tasks"):
             async with client.listen(resource_subscriptions=uris):
                 pass
         assert script.requests == []
-    async with connected(DONE, mode="legacy") as (_, client):
-        subscribe = client.session.subscribe_resource  # pyright: ignore[reportDeprecated]
+    async with OlderClient().connected(reply(503), poll_seconds=30) as (_, client):
         for uri in uris[:-1]:
-            await subscribe(uri)
+            await OlderClient.subscribe(client, uri)
         with pytest.raises(MCPError, match="At most 100 tasks"):
-            await subscribe(uris[-1])
+            await OlderClient.subscribe(client, uris[-1])
+    async with connected(reply(503), poll_seconds=30) as (script, client), AsyncExitStack() as streams:
+        for first in range(0, MAX_FOLLOWED, MAX_SUBSCRIPTIONS):
+            uris = [numbered(first + number) for number in range(MAX_SUBSCRIPTIONS)]
+            await streams.enter_async_context(client.listen(resource_subscriptions=uris))
+        with pytest.raises(MCPError, match="You follow 1000 tasks"):
+            async with client.listen(resource_subscriptions=[URI]):
+                pass
+        (block,) = (await client.call_tool("runway_waitForTask", {"taskId": ID})).content
+        assert isinstance(block, TextContent)
+        assert "You follow 1000 tasks" in block.text
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_a_subscription_that_has_ended_can_be_renewed_and_does_not_count() -> None:
+    """A task is gone or a key refused: an older client hears of it, and may subscribe to any number of others."""
+    older = OlderClient()
+    refused = reply(401, {"error": "no"})
+    async with older.connected(*[GONE, refused] * MAX_SUBSCRIPTIONS) as (_, client):
+        for number in [*range(MAX_SUBSCRIPTIONS + 1), 0]:
+            older.heard.clear()
+            await older.subscribe(client, numbered(number))
+            await until(lambda: older.heard, "the end")
 
 
 async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
@@ -194,18 +282,17 @@ async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
     assert '"error"' in answer
 
 
-async def test_what_concerns_everyone_is_heard_by_each_callers_streams() -> None:
-    """A list that changed; a task's change goes to its own caller alone."""
+async def test_what_concerns_everyone_is_heard_by_every_stream() -> None:
+    """A list that changed; a task's change goes to the stream that follows it alone."""
     bus = TaskResources().bus
     heard: list[str] = []
 
     def listener(name: str) -> Callable[[ServerEvent], None]:
         return lambda _: heard.append(name)
 
-    async with scripted_client(Script(DONE)) as client, context_of(client) as one, context_of(client) as other:
-        for name, context in (("one", one), ("other", other)):
-            with bus.heard_by(context):
-                bus.subscribe(listener(name))
-        await bus.publish(ToolsListChanged())
-        await bus.of(other).publish(ResourceUpdated(uri=URI))
+    for name in ("one", "other"):
+        with bus.opened() as stream:
+            bus.subscribe(listener(name))
+    await bus.publish(ToolsListChanged())
+    await stream.send(URI, TaskState())
     assert heard == ["one", "other", "other"]

@@ -4,21 +4,24 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
-from mcp_types import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult, TextContent
+from mcp.server.mcpserver import Context
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult, TextContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 
 import runway_mcp
 from runway_mcp.mcp_server.server import InFlightLimit, build_server
+from runway_mcp.mcp_server.tools.tasks import TaskOutput
+from runway_mcp.mcp_server.tools.toolset import REMOVES, Tool, Toolset
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.callers import CallerRegistry
+from runway_mcp.tasks.callers import CallerContext, CallerRegistry
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
 READING = ("runway_getTask", "runway_waitForTask", "runway_listTaskTypes", "runway_getAccount")
@@ -195,8 +198,8 @@ async def test_no_arguments_break_the_server(arguments: dict[str, Any]) -> None:
         (reply(400, {"error": "bad", "issues": [{"code": "c", "path": ["id"], "message": "m"}]}), '"id": "m"'),
         (reply(429, Retry_After="3600"), "wait 3600 s"),
         (reply(503), "unavailable"),
-        (reply(200, b"<html>"), "not with a task"),
-        (reply(302, Location="/x"), "Redirects are not followed"),
+        (reply(200, b"<html>"), "it is not JSON"),
+        (reply(302, Location="/x"), "redirects are not followed"),
         (OSError("broken"), "connection broke"),
     ],
 )
@@ -259,11 +262,32 @@ async def test_requests_over_the_limit_are_refused_and_the_rest_go_on() -> None:
             for _ in range(2):
                 calls.start_soon(lambda: call(client, "runway_getTask", taskId=SAMPLES["pending"].id))
             await anyio.wait_all_tasks_blocked()
-            with pytest.raises(MCPError, match="2 requests are under way"):
+            with pytest.raises(MCPError, match="2 requests are in flight"):
                 await call(client, "runway_getTask", taskId=SAMPLES["pending"].id)
             gate.set()
         async with Client(server) as client:
             assert not (await call(client, "runway_getTask", taskId=SAMPLES["pending"].id)).is_error
+
+
+async def buy_and_fail(ctx: Context[CallerContext]) -> Annotated[CallToolResult, TaskOutput]:
+    """A tool that starts a task, and then meets a protocol error."""
+    await ctx.request_context.lifespan_context.api.create_task("/v1/sound_effect", {})
+    raise MCPError(INTERNAL_ERROR, "The host is gone.")
+
+
+async def test_a_protocol_error_after_a_start_was_sent_does_not_claim_that_nothing_was_done() -> None:
+    """Only before the tool itself ran is it certain that nothing was done or charged."""
+    script = Script(reply(200, {"id": ID}))
+    tool = Tool(name="buy", title="Buy", description="Buy.", annotations=REMOVES, run=buy_and_fail)
+    server = build_server(
+        CallerRegistry(lambda _: scripted_client(script)), toolsets=[Toolset(name="x", tools=(tool,), guide="")]
+    )
+    with anyio.fail_after(20):
+        async with Client(server) as client:
+            result = await call(client, "buy")
+    assert script.methods == ["POST"]
+    assert result.is_error
+    assert "may have happened or not" in texts(result)[0]
 
 
 async def test_a_capability_that_a_tool_wants_of_the_client_is_named_as_the_protocol_has_it() -> None:

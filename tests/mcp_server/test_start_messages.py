@@ -71,11 +71,13 @@ MESSAGES: list[tuple[Exception, str]] = [
     (StartCancelledError(PriceUnknownError(), Cancellation(TASK, "charged", 6)), "but Runway charged 6 credits"),
     (StartCancelledError(PriceUnknownError(), Cancellation(TASK, "finished")), "could not be cancelled any more"),
     (
-        StartCancelledError(PriceUnknownError(), Cancellation(TASK, "failed", error=UnreachableError("No line."))),
-        f"Task {TASK} was started, and may not be cancelled: No line. Read its state with runway_getTask",
+        StartCancelledError(
+            PriceUnknownError(), Cancellation(TASK, "failed", error=UnreachableError(failure="pool_timeout"))
+        ),
+        "too many others are in flight. Read its state with runway_getTask",
     ),
     (TokenReusedError(), "another type or input. Nothing was sent; take another token"),
-    (ReplyLostError(UnreachableError("Broken.")), "Broken. The start was sent, so the task may exist and be charged."),
+    (ReplyLostError(UnreachableError()), "reply arrived. The start was sent, so the task may exist and be charged."),
     (EarlierReplyLostError(), "the task may exist and be charged. This call sent nothing. Starting it again may buy a"),
     (EarlierPendingError(), "still waits for Runway's answer. This call sent nothing; you can repeat it."),
     (EarlierFailedError(), "bought nothing: it was refused or cancelled. This call sent nothing; you can repeat it."),

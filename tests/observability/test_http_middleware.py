@@ -40,7 +40,19 @@ TOKENS = {
     "token-of-eve": Caller("eve\n2026-11-21 INFO forged", scopes=frozenset({READ})),
 }
 ID = SAMPLES["succeeded_images"].id
-LINE = {"time", "level", "logger", "message", "request", "caller", "tool", "asked", "status", "ms", "outcome"}
+LINE = {
+    "time",
+    "level",
+    "logger",
+    "message",
+    "request_id",
+    "caller",
+    "tool",
+    "requested",
+    "status",
+    "duration_ms",
+    "outcome",
+}
 """All that an access line may hold."""
 
 
@@ -129,11 +141,11 @@ async def test_a_call_is_told_of_with_caller_tool_status_and_outcome(mode: str, 
     refused = 400 if mode == "auto" else 200
     assert found == [
         ("ann", "tools/call", "runway_getTask", 200, ""),
-        ("ann", "tools/call", "runway_getTask", 200, "tool error"),
+        ("ann", "tools/call", "runway_getTask", 200, "tool_error"),
         ("ann", "tools/call", "other", refused, "error -32602"),
         ("ann", "prompts/get", "", 200, "failed"),
     ]
-    assert [one.asked for one in calls if one.tool == "other"] == ["no_such_tool"]
+    assert [one.requested for one in calls if one.tool == "other"] == ["no_such_tool"]
     assert all(0 < one.seconds < 10 for one in calls)
 
 
@@ -158,7 +170,7 @@ async def test_a_request_that_mcp_never_sees_is_told_of_too(what: str, url: str,
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.request(method, path, headers=headers)
     one = await last(told, answer.headers["X-Request-Id"])
-    assert (one.caller.subject, one.method, one.asked, one.status) == expected
+    assert (one.caller.subject, one.method, one.requested, one.status) == expected
 
 
 async def test_want_of_a_scope_is_told_of_as_403(url: str, told: Told) -> None:
@@ -178,8 +190,8 @@ async def test_methods_that_nobody_knows_become_one(url: str, told: Told) -> Non
         for body in (request(1, "made/up"), request(2, "tools/call", name={"no": "name"}, arguments={})):
             named = {"MCP-Protocol-Version": "2025-11-25"}
             await http.post("/mcp", json=body, headers=named)
-    await until(lambda: told.of(tool="other", asked=""), "the record")
-    (one,) = told.of(asked="made/up")
+    await until(lambda: told.of(tool="other", requested=""), "the record")
+    (one,) = told.of(requested="made/up")
     assert (one.method, one.outcome) == ("other", "error -32601")
 
 
@@ -217,25 +229,25 @@ def lines(caplog: pytest.LogCaptureFixture) -> Generator[pytest.LogCaptureFixtur
 def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCaptureFixture) -> None:
     """No empty fields; long names are bounded even before the log looks for secrets in them."""
     log_request(
-        RequestRecord("ab12", Caller("ann"), "tools/call", "other", asked="x" * 5_000, status=200, seconds=0.01234)
+        RequestRecord("ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234)
     )
     log_request(RequestRecord("cd34", Caller("ann"), "ping"))
     first, second = (vars(record) for record in lines.records)
-    assert {name: first[name] for name in ("request", "caller", "tool", "asked", "status", "ms")} == {
-        "request": "ab12",
+    assert {name: first[name] for name in ("request_id", "caller", "tool", "requested", "status", "duration_ms")} == {
+        "request_id": "ab12",
         "caller": "ann",
         "tool": "other",
-        "asked": "x" * MAX_NAME,
+        "requested": "x" * MAX_NAME,
         "status": 200,
-        "ms": 12.3,
+        "duration_ms": 12.3,
     }
-    assert not {"tool", "asked", "status", "outcome"} & second.keys()
+    assert not {"tool", "requested", "status", "outcome"} & second.keys()
 
 
 @asynccontextmanager
 async def connected(told: Told, wire: FaultyWire) -> AsyncGenerator[Client]:
     """A client in memory, of a server that tells of what does not come over HTTP."""
-    server = build_server(CallerRegistry(lambda _: faulty_client(wire)), tell=[told.append])
+    server = build_server(CallerRegistry(lambda _: faulty_client(wire)), on_request_end=[told.append])
     with anyio.fail_after(20):
         async with Client(server) as client:
             told.clear()
@@ -287,13 +299,13 @@ async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> N
     *told, last_told = [line for line in lines if line["logger"] == "runway_mcp.observability.access_log"]
     assert [(line["caller"], line["message"], line["tool"], line.get("outcome")) for line in told] == [
         ("local", "tools/call", "runway_getTask", None),
-        ("local", "tools/call", "runway_getTask", "tool error"),
+        ("local", "tools/call", "runway_getTask", "tool_error"),
         ("local", "tools/call", "other", "error -32602"),
     ]
     assert all(set(line) <= LINE for line in told)
-    assert len({line["request"] for line in told}) == 3
+    assert len({line["request_id"] for line in told}) == 3
     (change,) = [line for line in lines if line["logger"] == "runway_mcp.tasks.background_tasks"]
-    assert (last_told["outcome"], last_told["request"]) == ("cancelled", change["request"])
+    assert (last_told["outcome"], last_told["request_id"]) == ("cancelled", change["request_id"])
 
 
 async def test_a_process_over_http_tells_everything_and_shows_no_callers_key(tmp_path: Path) -> None:
@@ -330,5 +342,5 @@ async def test_a_process_over_http_tells_everything_and_shows_no_callers_key(tmp
     told = [line for line in lines if line["logger"] == "runway_mcp.observability.access_log"]
     assert {line["caller"] for line in told} == {"ann"}
     (called,) = [line for line in told if line.get("tool") == "runway_getTask"]
-    assert called["request"] in [answer.headers["X-Request-Id"] for answer in answers]
-    assert [line["asked"] for line in told if line.get("tool") == "other"] == ["[hidden]"]
+    assert called["request_id"] in [answer.headers["X-Request-Id"] for answer in answers]
+    assert [line["requested"] for line in told if line.get("tool") == "other"] == ["[hidden]"]

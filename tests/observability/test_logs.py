@@ -82,15 +82,17 @@ def test_records_are_written_as_lines() -> None:
 
 def test_a_text_line_tells_level_logger_message_and_fields() -> None:
     """A field's text is one word, or quoted; the request under way comes last."""
-    one = record("tools/call", tool="runway_getTask", ms=1.5, outcome="tool error", empty="", color_message="x")
+    one = record(
+        "tools/call", tool="runway_getTask", duration_ms=1.5, outcome="tool_error", empty="", color_message="x"
+    )
     line = text_of(one, request="ab12")
-    fields = 'tool=runway_getTask ms=1.5 outcome="tool error" empty="" request=ab12'
+    fields = 'tool=runway_getTask duration_ms=1.5 outcome=tool_error empty="" request_id=ab12'
     assert line == f"WARNING runway_mcp: tools/call {fields}"
 
 
 def test_a_json_line_tells_the_same_as_one_object() -> None:
     """With the time in UTC as ISO 8601, numbers as numbers, and an exception inside."""
-    said = json_of(record("tools/call", status=200, ms=1.5, none=None, odd=math.nan, path={1}), request="ab12")
+    said = json_of(record("tools/call", status=200, duration_ms=1.5, none=None, odd=math.nan, path={1}), request="ab12")
     moment = datetime.fromisoformat(said.pop("time"))
     assert moment.tzinfo == UTC
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
@@ -99,21 +101,21 @@ def test_a_json_line_tells_the_same_as_one_object() -> None:
         "logger": "runway_mcp",
         "message": "tools/call",
         "status": 200,
-        "ms": 1.5,
+        "duration_ms": 1.5,
         "none": None,
         "odd": "nan",
         "path": "{1}",
-        "request": "ab12",
+        "request_id": "ab12",
     }
     said = json_of(failed("no\nwonder"))
     assert said["exception"].endswith("RuntimeError: no\nwonder")
-    assert "request" not in said
+    assert "request_id" not in said
 
 
 @pytest.mark.parametrize("of", [text_of, json_of])
 def test_a_record_that_names_its_request_keeps_it(of: Callable[..., object]) -> None:
-    """The one under way does not replace it."""
-    shown = str(of(record("done", request="its own"), request="another"))
+    """The current one does not replace it."""
+    shown = str(of(record("done", request_id="its own"), request="another"))
     assert "its own" in shown
     assert "another" not in shown
 

@@ -47,7 +47,7 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
     async with upstream(script) as api:
         callers = CallerRegistry(
             lambda _: open_client(
-                api_key=LOCAL.key, base_url=api.url, api_version="2024-11-06", observe=metrics.observe
+                api_key=LOCAL.key, base_url=api.url, api_version="2024-11-06", on_api_response=metrics.on_api_response
             )
         )
         local = ANONYMOUS if authentication else LOCAL
@@ -58,7 +58,7 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
             caller=local,
             authentication=authentication,
             routes=[metrics_route(metrics.page, authentication)],
-            on_request_end=[metrics.tell],
+            on_request_end=[metrics.on_request_end],
         )
         metrics.follow(callers)
         async with served(metrics.counted(app)) as url:
@@ -100,7 +100,7 @@ async def test_what_is_asked_and_done_is_counted() -> None:
     api = {"endpoint": "GET /v1/tasks/{id}"}
     expected = {
         sample("requests_total", **called, outcome=""): 2,
-        sample("requests_total", **called, outcome="tool error"): 1,
+        sample("requests_total", **called, outcome="tool_error"): 1,
         sample("requests_total", method="tools/call", tool="other", status="4xx", outcome="error -32602"): 1,
         sample("requests_total", method="GET", tool="", status="4xx", outcome=""): 3,
         sample("request_duration_seconds_count", method="tools/call", tool="runway_getTask"): 3,

@@ -91,9 +91,9 @@ async def scripted_client(
 
 @asynccontextmanager
 async def poller_of(client: RunwayClient, *, poll_seconds: float = 5) -> AsyncGenerator[TaskPoller]:
-    """A watcher over a client, without jitter."""
+    """A poller over a client, without jitter."""
     async with anyio.create_task_group() as loops:
-        yield TaskPoller(client, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
+        yield TaskPoller(client.get_task, loops, poll_seconds=poll_seconds, random=lambda: 0.0)
         loops.cancel_scope.cancel()
 
 
@@ -102,7 +102,6 @@ async def context_of(
     client: RunwayClient,
     *,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-    change_seconds: float = 30,
     history: Path | None = None,
     limits: Limits = NO_LIMITS,
 ) -> AsyncGenerator[CallerContext]:
@@ -122,7 +121,5 @@ async def context_of(
             return CallerFiles(lambda: Folders(()), files, Downloads(files, downloads), takes_roots=False)
 
         ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
-        tasks = TaskOperations(
-            client, background, poller, change_seconds=change_seconds, sleep=sleep, random=lambda: 0.0
-        )
+        tasks = TaskOperations(client, background, poller, sleep=sleep, random=lambda: 0.0)
         yield CallerContext(client, tasks, poller, background, ledger, no_files)

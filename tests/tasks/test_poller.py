@@ -1,275 +1,87 @@
-"""One poll loop per task, however many look."""
+"""The poller's figures and limits. What holds for any interleaving is in test_poller_machine.py."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import anyio
-import httpx2
+import anyio.lowlevel
 import pytest
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, poller_of, reply, scripted_client, task
+from support.scripted import ID
+from support.virtual_time import VIRTUAL_TIME
 
-from runway_mcp.api.errors import AuthenticationError, NotFoundError, RunwayError, UnavailableError
-from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.api.errors import NotFoundError, RateLimitedError, RunwayError, UnavailableError
+from runway_mcp.api.models import Task, TaskId, parse_task_id
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.poller import MAX_REMEMBERED, Poll, TaskPoller, interval
+from runway_mcp.tasks.poll_loop import interval
+from runway_mcp.tasks.poller import (
+    MAX_FOLLOWED,
+    MAX_REMEMBERED,
+    MAX_REQUESTS,
+    POLL_SECONDS,
+    TaskPoller,
+    TooManyFollowedTasksError,
+)
 
-POLL = 0.05
-RUNNING = reply(200, task("RUNNING", progress=0.5))
-DONE = reply(200, task("SUCCEEDED"))
+RUNNING, THROTTLED, DONE = (Task(ID, status, {"status": status}) for status in ("RUNNING", "THROTTLED", "SUCCEEDED"))
+GONE = NotFoundError("gone", status=404)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Minutes pass at once."""
+    return VIRTUAL_TIME
+
+
+class Api:
+    """Answers each poll with the next outcome, after some seconds; the last one stays."""
+
+    def __init__(self, *outcomes: Task | Exception, seconds: float = 0.0) -> None:
+        self.outcomes: list[Task | Exception] = list(outcomes)
+        self.seconds = seconds
+        self.asked: list[float] = []
+        self.in_flight = 0
+
+    async def get_task(self, task_id: TaskId) -> Task:
+        """Return a task, or fail."""
+        self.asked.append(anyio.current_time())
+        outcome = self.outcomes[min(len(self.asked), len(self.outcomes)) - 1]
+        self.in_flight += 1
+        try:
+            await anyio.sleep(self.seconds)
+        finally:
+            self.in_flight -= 1
+        if isinstance(outcome, Exception):
+            raise outcome
+        return Task(task_id, outcome.status, outcome.data)
 
 
 @asynccontextmanager
-async def watching(*steps: Step, poll: float = POLL) -> AsyncGenerator[tuple[Script, TaskPoller]]:
-    """A watcher over a script, without jitter."""
-    script = Script(*steps)
-    with anyio.fail_after(10):
-        async with (
-            scripted_client(script) as client,
-            poller_of(client, poll_seconds=poll) as watcher,
-        ):
-            yield script, watcher
+async def polling(api: Api, requests: anyio.Semaphore | None = None) -> AsyncGenerator[TaskPoller]:
+    """A poller over `api`, without jitter."""
+    async with anyio.create_task_group() as loops:
+        yield TaskPoller(api.get_task, loops, requests=requests, random=lambda: 0.0)
+        loops.cancel_scope.cancel()
 
 
-async def end_of(watcher: TaskPoller, task_id: TaskId = ID) -> str:
-    """Wait for a task's end; return its status."""
-    async with watcher.watch(task_id) as poll:
-        while not poll.ended:
-            await poll.next(poll.looks)
-        assert poll.task is not None
-        return poll.task.status
+async def statuses(poller: TaskPoller, task_id: TaskId = ID) -> list[str]:
+    """Follow a task to its end; return the status, or the error's, of each state."""
+    with poller.states(task_id) as states:
+        return [str(state.last_error or (state.task and state.task.status)) async for state in states]
 
 
-async def test_the_first_look_is_at_once_and_the_next_after_the_interval() -> None:
-    """Two intervals, three looks, and the end is seen with the look that brings it."""
-    async with watching(RUNNING, RUNNING, DONE) as (script, watcher):
-        started = anyio.current_time()
-        assert await end_of(watcher) == "SUCCEEDED"
-        assert 2 * POLL <= anyio.current_time() - started < 2 * POLL + 1
-        assert len(script.requests) == 3
+def numbered(number: int) -> TaskId:
+    """The id of one of many tasks."""
+    return parse_task_id(f"00000000-0000-4000-8000-{number:012x}")
 
 
-async def test_any_number_of_waiters_share_one_loop() -> None:
-    """A hundred who wait cost as much as one."""
-    async with watching(RUNNING, RUNNING, DONE) as (script, watcher):
-        async with anyio.create_task_group() as waiters:
-            for _ in range(100):
-                waiters.start_soon(end_of, watcher)
-        assert len(script.requests) == 3
-
-
-async def test_a_loop_ends_with_its_last_waiter() -> None:
-    """Who leaves first does not end it; when the last has left nothing is asked any more."""
-    async with watching(RUNNING) as (script, watcher):
-        async with watcher.watch(ID) as first:
-            async with watcher.watch(ID) as second:
-                assert first is second
-            await first.next(1)
-        asked = len(script.requests)
-        await anyio.sleep(3 * POLL)
-        assert len(script.requests) == asked
-
-
-async def test_a_waiter_that_is_cancelled_leaves_nothing_running() -> None:
-    """Its request on the way is dropped with it."""
-    reached = anyio.Event()
-    dropped = anyio.Event()
-
-    class Stuck(Script):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            reached.set()
-            try:
-                await anyio.sleep_forever()
-            finally:
-                dropped.set()
-            return await super().handle_async_request(request)
-
-    with anyio.fail_after(10):
-        async with scripted_client(Stuck(RUNNING)) as client, poller_of(client) as watcher:
-            async with anyio.create_task_group() as waiters:
-                waiters.start_soon(end_of, watcher)
-                await reached.wait()
-                waiters.cancel_scope.cancel()
-            await dropped.wait()
-            assert watcher.remembered == []
-
-
-async def test_closing_the_watcher_ends_every_loop() -> None:
-    """Loops that are still held end with the process."""
-    async with watching(RUNNING) as (script, watcher):
-        held = watcher.watch(ID)
-        poll = await held.__aenter__()
-        await poll.next(0)
-    asked = len(script.requests)
-    await anyio.sleep(2 * POLL)
-    assert len(script.requests) == asked
-
-
-async def test_a_state_just_read_is_not_read_again() -> None:
-    """Reads within the interval cost one request; after it another."""
-    async with watching(RUNNING, DONE) as (script, watcher):
-        states = [(await watcher.read(ID)).status for _ in range(10)]
-        assert states == ["RUNNING"] * 10
-        assert len(script.requests) == 1
-        await anyio.sleep(POLL)
-        assert (await watcher.read(ID)).status == "SUCCEEDED"
-
-
-async def test_reads_at_the_same_moment_share_one_request() -> None:
-    """None of them waits for a turn of its own."""
-    async with watching(RUNNING) as (script, watcher):
-        async with anyio.create_task_group() as readers:
-            for _ in range(20):
-                readers.start_soon(watcher.read, ID)
-        assert len(script.requests) == 1
-
-
-async def test_reads_that_share_a_request_share_its_failure() -> None:
-    """Each is told of it, and none asks again."""
-    failed: list[str] = []
-
-    async def read(watcher: TaskPoller) -> None:
-        with pytest.raises(NotFoundError) as caught:
-            await watcher.read(ID)
-        failed.append(str(caught.value))
-
-    class Slow(Script):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            answer = await super().handle_async_request(request)
-            await anyio.wait_all_tasks_blocked()
-            return answer
-
-    script = Slow(reply(404, {"error": "gone"}))
-    with anyio.fail_after(10):
-        async with (
-            scripted_client(script) as client,
-            poller_of(client) as watcher,
-            anyio.create_task_group() as readers,
-        ):
-            for _ in range(3):
-                readers.start_soon(read, watcher)
-    assert len(script.requests) == 1
-    assert len(failed) == 3
-
-
-async def test_who_joined_a_read_that_was_called_off_reads_alone() -> None:
-    """A caller who goes away takes nobody else's answer along."""
-    found: list[str] = []
-
-    class FirstHangs(Script):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            answer = await super().handle_async_request(request)
-            if len(self.requests) == 1:
-                await anyio.sleep_forever()
-            return answer
-
-    with anyio.fail_after(10):
-        async with scripted_client(FirstHangs(DONE)) as client, poller_of(client) as watcher:
-
-            async def join() -> None:
-                found.append((await watcher.read(ID)).status)
-
-            async with anyio.create_task_group() as others, anyio.create_task_group() as first:
-                first.start_soon(watcher.read, ID)
-                await anyio.wait_all_tasks_blocked()
-                others.start_soon(join)
-                await anyio.wait_all_tasks_blocked()
-                first.cancel_scope.cancel()
-    assert found == ["SUCCEEDED"]
-
-
-async def test_a_change_made_here_is_seen_at_once() -> None:
-    """What was known is forgotten, and whoever waits is looked for at once."""
-    async with watching(RUNNING, DONE, poll=5) as (script, watcher):
-        assert (await watcher.read(ID)).status == "RUNNING"
-        watcher.changed(ID)
-        assert (await watcher.read(ID)).status == "SUCCEEDED"
-        assert len(script.requests) == 2
-    async with watching(RUNNING, DONE, poll=5) as (script, watcher), watcher.watch(ID) as poll:
-        await poll.next(0)
-        watcher.changed(ID)
-        await poll.next(1)
-        assert poll.ended
-
-
-async def test_a_read_that_began_before_a_change_is_not_remembered() -> None:
-    """Its answer may be older than the change."""
-    gate, reached = anyio.Event(), anyio.Event()
-
-    class Slow(Script):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            if not self.requests:
-                reached.set()
-                await gate.wait()
-            return await super().handle_async_request(request)
-
-    script = Slow(RUNNING, DONE)
-    with anyio.fail_after(10):
-        async with scripted_client(script) as client, poller_of(client) as watcher:
-            async with anyio.create_task_group() as readers:
-                readers.start_soon(watcher.read, ID)
-                await reached.wait()
-                watcher.changed(ID)
-                gate.set()
-            assert (await watcher.read(ID)).status == "SUCCEEDED"
-
-
-async def test_a_read_beside_a_slow_loop_looks_for_itself() -> None:
-    """A loop that polls rarely does not make a read old."""
-    slow = reply(200, task("THROTTLED"))
-    async with watching(slow, DONE, poll=0.3) as (script, watcher), watcher.watch(ID) as poll:
-        await poll.next(0)
-        await anyio.sleep(0.35)
-        assert len(script.requests) == 1
-        assert (await watcher.read(ID)).status == "SUCCEEDED"
-
-
-async def test_passing_failures_are_ridden_out() -> None:
-    """A page of a proxy and a 503 are troubles that go by; the wait goes on, less often."""
-    odd = reply(200, b"<html>")
-    async with watching(RUNNING, odd, *[reply(503)] * 3, DONE) as (script, watcher):
-        async with watcher.watch(ID) as poll:
-            await poll.next(1)
-            assert isinstance(poll.trouble, RunwayError)
-            assert poll.task is not None
-            while not poll.ended:
-                await poll.next(poll.looks)
-            assert poll.trouble is None
-            assert poll.task.status == "SUCCEEDED"
-        assert len(script.requests) == 6
-
-
-@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (404, NotFoundError)])
-async def test_a_failure_that_cannot_pass_ends_the_wait(status: int, kind: type[RunwayError]) -> None:
-    """A refused key and a task that is gone are the end, at once."""
-    async with watching(RUNNING, reply(status, {"error": "no"})) as (script, watcher):
-        async with watcher.watch(ID) as poll:
-            await poll.next(1)
-            assert poll.ended
-            assert isinstance(poll.trouble, kind)
-        with pytest.raises(kind):
-            await watcher.read(ID)
-        assert len(script.requests) >= 2
-
-
-async def test_a_read_that_fails_raises_what_happened() -> None:
-    """Also a failure that a wait would ride out."""
-    async with watching(reply(503)) as (_, watcher):
-        with pytest.raises(UnavailableError, match="3 attempts"):
-            await watcher.read(ID)
-
-
-async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, and told to who waits; other tasks are not touched."""
-
-    def bug(_: httpx2.Request) -> httpx2.Response:
-        raise LookupError("a bug")
-
-    async with watching(bug, DONE) as (_, watcher):
-        with pytest.raises(RunwayError, match="a fault of this server"):
-            await watcher.read(ID)
-        assert "a bug" in caplog.text
-        assert (await watcher.read(ID)).status == "SUCCEEDED"
+async def test_the_first_poll_is_at_once_and_the_next_after_the_interval() -> None:
+    """A wait that fails for the moment goes on, less often."""
+    api = Api(RUNNING, RUNNING, UnavailableError("down"), UnavailableError("down"), RUNNING, DONE)
+    async with polling(api) as poller:
+        assert await statuses(poller) == ["RUNNING", "RUNNING", "down", "down", "RUNNING", "SUCCEEDED"]
+    assert api.asked == [0, 5, 10, 20, 35, 40]
 
 
 @pytest.mark.parametrize(
@@ -286,73 +98,188 @@ async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCa
         (0, True, 9, 15),
     ],
 )
-def test_what_does_not_hurry_is_polled_less_often(
-    waited: float,
-    throttled: bool,
-    failures: int,
-    seconds: float,
-) -> None:
+def test_a_slow_task_is_polled_less_often(*, waited: float, throttled: bool, failures: int, seconds: float) -> None:
     """THROTTLED, after two minutes, after ten, and after failures: up to 15 s, with a tenth of jitter at most."""
     for random, expected in ((0.0, seconds), (1.0, seconds * 1.1)):
         found = interval(5, waited=waited, throttled=throttled, failures=failures, random=lambda: random)  # noqa: B023
         assert found == pytest.approx(expected)
 
 
+async def test_no_poll_comes_before_the_end_of_a_retry_after() -> None:
+    """Neither the loop's, nor a read's, nor one after a change; each is told why."""
+    limited = RateLimitedError("slow down", retry_after=60.0)
+    api = Api(RUNNING, limited, DONE)
+    async with polling(api) as poller, anyio.create_task_group() as followers:
+        followers.start_soon(statuses, poller)
+        await anyio.sleep(30)
+        with pytest.raises(RateLimitedError):
+            await poller.read(ID)
+        poller.changed(ID)
+        with pytest.raises(RateLimitedError):
+            await poller.read(ID)
+    assert api.asked == [0, 5, 65]
+
+
+async def test_a_change_is_polled_at_once() -> None:
+    """Its followers do not wait for the interval."""
+    api = Api(RUNNING, DONE)
+    async with polling(api) as poller, anyio.create_task_group() as followers:
+        followers.start_soon(statuses, poller)
+        await anyio.sleep(1)
+        poller.changed(ID)
+    assert api.asked == [0, 1]
+
+
+@pytest.mark.parametrize(("outcome", "end"), [(DONE, "SUCCEEDED"), (GONE, "gone, status 404")])
+async def test_what_a_read_finds_reaches_the_followers_of_a_slow_loop(outcome: Task | Exception, end: str) -> None:
+    """A loop that polls rarely does not make a read old, and learns from it without a poll of its own."""
+    api = Api(THROTTLED, outcome)
+    async with polling(api) as poller, anyio.create_task_group() as readers:
+
+        async def read() -> None:
+            await anyio.sleep(7)
+            with suppress(NotFoundError):
+                await poller.read(ID)
+
+        readers.start_soon(read)
+        assert await statuses(poller) == ["THROTTLED", end]
+    assert api.asked == [0, 7]
+
+
+async def test_a_follower_that_is_cancelled_leaves_nothing_in_flight() -> None:
+    """Its request is dropped with it."""
+    api = Api(RUNNING, seconds=3600)
+    async with polling(api) as poller:
+        with anyio.move_on_after(1):
+            await statuses(poller)
+        await anyio.sleep(1)
+        assert (len(api.asked), api.in_flight, poller.remembered) == (1, 0, [])
+
+
+async def test_closing_the_poller_ends_every_loop() -> None:
+    """Also those that are still followed."""
+    api = Api(RUNNING)
+    async with AsyncExitStack() as stack:
+        poller = await stack.enter_async_context(polling(api))
+        following = poller.states(ID)
+        await anext(following.__enter__())
+        await stack.aclose()
+        await anyio.sleep(60)
+        following.__exit__(None, None, None)
+    assert api.asked == [0]
+
+
+async def test_reads_that_share_a_request_share_its_failure() -> None:
+    """Each is told of it, and none asks again."""
+    failed: list[str] = []
+    api = Api(UnavailableError("down"), seconds=1)
+
+    async def read() -> None:
+        with pytest.raises(UnavailableError) as caught:
+            await poller.read(ID)
+        failed.append(str(caught.value))
+
+    async with polling(api) as poller, anyio.create_task_group() as readers:
+        for _ in range(3):
+            readers.start_soon(read)
+    assert (failed, api.asked) == (["down"] * 3, [0])
+
+
+async def test_who_joined_a_read_that_was_cancelled_reads_alone() -> None:
+    """A caller who goes away takes nobody else's answer along."""
+    api = Api(DONE, seconds=2)
+    async with polling(api) as poller, anyio.create_task_group() as others:
+
+        async def join() -> None:
+            assert (await poller.read(ID)).status == "SUCCEEDED"
+
+        with anyio.move_on_after(1):
+            others.start_soon(join)
+            others.start_soon(join)
+            await poller.read(ID)
+    assert api.asked == [0, 1]
+
+
+async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and told to whoever follows the task."""
+    api = Api(LookupError("a bug"), LookupError("a bug"), DONE)
+    async with polling(api) as poller:
+        with pytest.raises(RunwayError, match="a poll failed unexpectedly"):
+            await poller.read(ID)
+        assert "a bug" in caplog.text
+        assert "a poll failed unexpectedly" in (await statuses(poller))[0]
+        assert (await poller.read(ID)).status == "SUCCEEDED"
+
+
 async def test_what_is_remembered_is_bounded() -> None:
-    """A read of the thousand-and-first task forgets the first."""
+    """A read of the thousand-and-first task forgets the first; one that is gone is no task."""
+    api = Api(RUNNING)
+    async with polling(api) as poller:
+        for number in range(MAX_REMEMBERED + 1):
+            await poller.read(numbered(number))
+        assert poller.remembered[0] == numbered(MAX_REMEMBERED)
+        await poller.read(numbered(0))
+        assert len(api.asked) == MAX_REMEMBERED + 2
+        api.outcomes = [GONE]
+        poller.changed(numbered(0))
+        with pytest.raises(NotFoundError):
+            await poller.read(numbered(0))
+        assert numbered(0) not in poller.remembered
 
-    def task_of(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json={"id": request.url.path.rpartition("/")[2], "status": "RUNNING"})
 
-    async with watching(task_of, poll=60) as (script, watcher):
-        await watcher.read(ID)
-        for number in range(MAX_REMEMBERED):
-            await watcher.read(parse_task_id(f"00000000-0000-4000-8000-{number:012x}"))
-        await watcher.read(ID)
-        assert len(script.requests) == MAX_REMEMBERED + 2
+async def test_followers_share_polls_and_a_caller_may_follow_so_many_tasks() -> None:
+    """Ten thousand followers of a thousand tasks cost one poll each; another task is refused, a followed one is not."""
+    api = Api(RUNNING)
+    async with polling(api) as poller:
+        with ExitStack() as stack:
+            for number in range(MAX_FOLLOWED):
+                states, *_ = [stack.enter_context(poller.states(numbered(number))) for _ in range(10)]
+                assert not (await anext(states)).is_final
+            with pytest.raises(TooManyFollowedTasksError, match="1000"), poller.states(ID):
+                pass
+            with pytest.raises(TooManyFollowedTasksError):
+                poller.subscribe(ID, lambda _: anyio.lowlevel.checkpoint())
+            with poller.states(numbered(0)) as states:
+                assert (await anext(states)).task is not None
+        assert len(api.asked) == MAX_FOLLOWED
+        with poller.states(ID) as states:
+            assert (await anext(states)).task is not None
 
 
-async def test_ten_thousand_waiters_of_a_thousand_tasks_cost_a_thousand_looks() -> None:
-    """One look each per interval, and another call is answered meanwhile."""
-
-    def task_of(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json={"id": request.url.path.rpartition("/")[2], "status": "RUNNING"})
-
-    async with watching(task_of, poll=5) as (script, watcher):
-        polls: list[Poll] = []
-        async with AsyncExitStack() as waiters:
-            for number in range(1_000):
-                task_id = parse_task_id(f"00000000-0000-4000-8000-{number:012x}")
-                polls += [await waiters.enter_async_context(watcher.watch(task_id)) for _ in range(10)]
-            with anyio.fail_after(4):
-                assert (await watcher.read(ID)).status == "RUNNING"
-                for poll in polls:
-                    await poll.next(0)
-            assert len(script.requests) == 1_001
-            assert len(set(polls)) == 1_000
+async def test_callers_who_share_a_key_share_its_requests_fairly() -> None:
+    """However much one asks for, half of the key's requests are left for the others."""
+    slow, quick = Api(RUNNING, seconds=3600), Api(DONE, seconds=1)
+    requests = anyio.Semaphore(MAX_REQUESTS)
+    async with (
+        polling(slow, requests) as busy,
+        polling(quick, requests) as other,
+        anyio.create_task_group() as readers,
+    ):
+        for number in range(2 * MAX_REQUESTS):
+            readers.start_soon(busy.read, numbered(number))
+        await anyio.sleep(10)
+        assert slow.in_flight == MAX_REQUESTS // 2
+        with anyio.fail_after(POLL_SECONDS):
+            assert (await other.read(ID)).status == "SUCCEEDED"
+        readers.cancel_scope.cancel()
 
 
 async def test_a_sandbox_task_is_followed_to_its_end() -> None:
-    """Progress grows from look to look until the task has succeeded."""
+    """Progress grows from poll to poll until the task has succeeded."""
     wire = FaultyWire()
+    began = wire.now
+    tasks: list[Task] = []
 
-    def pass_time(_: int) -> None:
-        wire.now += 15
+    def keep_time(_: int) -> None:
+        wire.now = began + anyio.current_time()
 
-    wire.between = pass_time
-    seen: list[float] = []
-    with anyio.fail_after(10):
-        async with (
-            faulty_client(wire) as client,
-            poller_of(client, poll_seconds=0.01) as watcher,
-            watcher.watch(parse_task_id(SAMPLES["running"].id)) as poll,
-        ):
-            while not poll.ended:
-                await poll.next(poll.looks)
-                assert poll.task is not None
-                if isinstance(done := poll.task.data.get("progress"), float):
-                    seen.append(done)
-            assert poll.task is not None
-            assert poll.task.status == "SUCCEEDED"
+    wire.between = keep_time
+    async with faulty_client(wire) as client, anyio.create_task_group() as loops:
+        poller = TaskPoller(client.get_task, loops)
+        with poller.states(parse_task_id(SAMPLES["running"].id)) as states:
+            tasks += [state.task async for state in states if state.task is not None]
+        loops.cancel_scope.cancel()
+    seen = [done for one in tasks if isinstance(done := one.data.get("progress"), float)]
     assert len(seen) >= 3
     assert seen == sorted(seen)
+    assert tasks[-1].status == "SUCCEEDED"

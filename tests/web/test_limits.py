@@ -112,7 +112,7 @@ async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Ups
             await api.asked("GET", times=before + 2)
     result: dict[str, Any] = answer.json()["result"]
     assert result["isError"]
-    assert f"{MAX_WAITS} waits of yours are under way" in result["content"][0]["text"]
+    assert f"You have {MAX_WAITS} waits in progress" in result["content"][0]["text"]
 
 
 async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) -> None:

@@ -210,7 +210,7 @@ async def test_a_stranger_to_runway_is_not_served_with_anybodys_key(world: World
     """Bob's token is good, but there is no Runway key for him here."""
     answer = await ask(world, "runway_getTask", world.authority.token(aud=world.served.url, sub="bob"))
     assert answer.status_code == 200
-    assert "no Runway API key for whoever shows this access token" in answer.text
+    assert "no Runway API key for the caller of this access token" in answer.text
     assert world.api.requests == []
 
 

@@ -143,7 +143,7 @@ async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Re
     first, second = results
     assert (first.structured_content or {})["status"] in {"PENDING", "RUNNING"}
     assert not first.is_error
-    assert "calling runway_waitForTask again goes on waiting" in str(first.content)
+    assert "call runway_waitForTask again to keep waiting" in str(first.content)
     assert (second.structured_content or {})["status"] == "SUCCEEDED"
 
 

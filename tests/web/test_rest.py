@@ -21,7 +21,7 @@ from support.serving import authorized, served
 from support.waiting import until
 
 from runway_mcp.api.client import RunwayClient, open_client
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import NetworkSettingsError
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
@@ -219,9 +219,9 @@ READS: dict[str, Case] = {
     "limited for the day": (reply(429, Retry_After="3600"), 429, "wait 3600 s", False),
     "unavailable": (reply(500), 503, "unavailable", True),
     "unreachable": (OSError("broken"), 504, "connection broke", True),
-    "a page": (reply(200, b"<html>"), 502, "not with a task", False),
-    "our network": (RunwayError("The proxy setting can't be used."), 500, "can't be used", False),
-    "a redirect": (reply(302, Location="/x"), 502, "Redirects are not followed", False),
+    "a page": (reply(200, b"<html>"), 502, "it is not JSON", False),
+    "our network": (NetworkSettingsError(), 500, "can't be used", False),
+    "a redirect": (reply(302, Location="/x"), 502, "redirects are not followed", False),
 }
 
 
@@ -246,7 +246,7 @@ CHANGES: dict[str, tuple[tuple[Step, ...], int, str]] = {
     "gone before": ((reply(404),), 404, "no such task"),
     "gone meanwhile": ((TASK_RUNS, reply(404)), 404, "no such task"),
     "finished meanwhile": ((TASK_RUNS, reply(503), reply(200, task("SUCCEEDED"))), 409, "Left alone"),
-    "unclear": ((TASK_RUNS, OSError("broken")), 504, "what it did is not known"),
+    "unclear": ((TASK_RUNS, OSError("broken")), 504, "its outcome is unknown"),
     "not looked at": ((reply(503, Retry_After="3600"),), 503, "The task was not changed"),
     "our key": ((TASK_RUNS, reply(401, {"error": "bad"})), 502, "The task was not changed"),
     "a bug": ((LookupError("x"),), 500, "a fault of this server"),

@@ -348,7 +348,7 @@ async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) ->
         result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
     assert result.is_error
     said = " ".join(getattr(block, "text", "") for block in result.content)
-    assert "no Runway API key for whoever shows this access token" in said
+    assert "no Runway API key for the caller of this access token" in said
     assert "nothing was sent" in said
     assert "--allow-shared-key" in said
     assert "RUNWAYML_API_SECRET" not in said

@@ -5,25 +5,26 @@ any replica can answer for it, and a restart loses nothing.
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, CallToolRequestParams, CallToolResult, TextContent
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, Task, parse_task, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import describe_task, explain, explain_change, explain_read
 from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
 from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
-from runway_mcp.tasks.poller import POLL_SECONDS
+from runway_mcp.tasks.poller import POLL_SECONDS, CallerLimitError
 
 
 class RunwayMcpTasks:
@@ -84,15 +85,13 @@ class RunwayMcpTasks:
             return None
         said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
         known = self._mcp_task(task)
-        return known.model_copy(update={"status_message": ". ".join([results.describe(task), *said])})
+        return known.model_copy(update={"status_message": ". ".join([describe_task(task), *said])})
 
     async def get(self, task_id: str) -> McpTask:
-        """Return a Runway task as an MCP task."""
         with _translated():
             return self._mcp_task(await self._context.tasks.get(parse_task_id(task_id)))
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
-        """Ignore the answers: a Runway task has no questions."""
         await self.get(task_id)
 
     async def cancel(self, task_id: str) -> None:
@@ -110,25 +109,14 @@ class RunwayMcpTasks:
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
         """Yield the task as it stands and each change of it; transient failures of the API are ridden out."""
-        with _translated():
-            async with aclosing(self._states(parse_task_id(task_id))) as states:
-                async for task in states:
-                    yield self._mcp_task(task)
-
-    async def _states(self, task_id: TaskId) -> AsyncGenerator[Task]:
-        task = await self._context.tasks.get(task_id)
-        yield task
-        if not task.is_active:
-            return
-        async with self._context.poller.watch(task_id) as poll:
-            seen = 0
-            while not poll.ended:
-                seen = await poll.next(seen)
-                if poll.task is not None and poll.task.data != task.data:
-                    task = poll.task
-                    yield task
-        if poll.trouble is not None:
-            raise poll.trouble.with_traceback(None)
+        shown: Task | None = None
+        with _translated(), self._context.poller.states(parse_task_id(task_id)) as states:
+            async for state in states:
+                if state.unavailable is not None:
+                    raise state.unavailable.with_traceback(None)
+                if state.task is not None and state.task != shown:
+                    shown = state.task
+                    yield self._mcp_task(shown)
 
     def _mcp_task(self, task: Task) -> McpTask:
         now = self._now()
@@ -144,7 +132,7 @@ class RunwayMcpTasks:
             case "CANCELLED":
                 return CancelledMcpTask(**known, status_message=task.status)
             case _:
-                return WorkingMcpTask(**known, status_message=results.describe(task))
+                return WorkingMcpTask(**known, status_message=describe_task(task))
 
 
 def _result(task: Task) -> dict[str, JsonValue]:
@@ -168,10 +156,10 @@ def _translated() -> Generator[None]:
     try:
         yield
     except (InvalidTaskIdError, NotFoundError) as error:
-        raise UnknownMcpTaskError(str(error)) from error
+        raise UnknownMcpTaskError(explain(error)) from error
     except RunwayError as error:
-        raise MCPError(INTERNAL_ERROR, str(error)) from error
+        raise MCPError(INTERNAL_ERROR, explain_read(error)) from error
     except UnclearOutcomeError as error:
-        raise MCPError(
-            INTERNAL_ERROR, f"The task may be cancelled or not. {error} tasks/get shows how it stands."
-        ) from error
+        raise MCPError(INTERNAL_ERROR, explain_change(error, reader="tasks/get")) from error
+    except CallerLimitError as error:
+        raise MCPError(INVALID_REQUEST, explain(error)) from error

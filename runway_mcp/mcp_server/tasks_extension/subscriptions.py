@@ -8,7 +8,7 @@ for as long as the stream is open.
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import anyio
@@ -59,22 +59,21 @@ class McpTaskSubscriptions:
         return await _Stream(ctx, call_next, self._tasks_of(ctx), task_ids).serve()
 
 
+@dataclass
 class _Stream:
     """One open stream. An id that is unknown at first is left out of the acknowledgement.
 
-    What goes wrong later ends the stream with its error: a client that would go on listening in
-    vain learns that it has to ask.
+    A later error ends the stream: a client that would go on listening in vain learns that it has to ask.
     """
 
-    def __init__(
-        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext, tasks: McpTasks, task_ids: Sequence[str]
-    ) -> None:
-        self._ctx = ctx
-        self._call_next = call_next
-        self._tasks = tasks
-        self._task_ids = task_ids
+    ctx: ServerRequestContext[Any, Any]
+    call_next: CallNext
+    tasks: McpTasks
+    task_ids: Sequence[str]
+
+    def __post_init__(self) -> None:
         self._known: set[str] = set()
-        self._unseen = set(task_ids)
+        self._unseen = set(self.task_ids)
         self._all_seen = anyio.Event()
         self._acknowledged = anyio.Event()
         self._result: HandlerResult = None
@@ -83,13 +82,13 @@ class _Stream:
     async def serve(self) -> HandlerResult:
         """Serve it until it is closed, from either side."""
         async with anyio.create_task_group() as group:
-            for task_id in self._task_ids:
+            for task_id in self.task_ids:
                 group.start_soon(self._follow, task_id, group.cancel_scope)
             await self._all_seen.wait()
-            agreed = [task_id for task_id in self._task_ids if task_id in self._known]
-            session = _AcknowledgingSession(self._ctx.session, agreed, self._acknowledged)
+            agreed = [task_id for task_id in self.task_ids if task_id in self._known]
+            session = _AcknowledgingSession(self.ctx.session, agreed, self._acknowledged)
             try:
-                self._result = await self._call_next(replace(self._ctx, session=session))
+                self._result = await self.call_next(replace(self.ctx, session=session))
             except (MCPError, ValidationError) as error:
                 self._error = error
             group.cancel_scope.cancel()
@@ -99,7 +98,7 @@ class _Stream:
 
     async def _follow(self, task_id: str, stream: anyio.CancelScope) -> None:
         try:
-            async with aclosing(self._tasks.watch(task_id)) as states:
+            async with aclosing(self.tasks.watch(task_id)) as states:
                 async for state in states:
                     self._note(task_id, known=True)
                     await self._acknowledged.wait()
@@ -121,10 +120,10 @@ class _Stream:
             self._all_seen.set()
 
     async def _notify(self, state: wire.McpTask) -> None:
-        subscription = self._ctx.request_id
+        subscription = self.ctx.request_id
         changed = _Changed(params=wire.notification_params(state, {SUBSCRIPTION_ID_META_KEY: subscription}))
         # The SDK's union of notifications has none of an extension's; it only writes what it is given.
-        await self._ctx.session.send_notification(cast("ServerNotification", changed), subscription)
+        await self.ctx.session.send_notification(cast("ServerNotification", changed), subscription)
 
 
 class _AcknowledgingSession(ServerSession):

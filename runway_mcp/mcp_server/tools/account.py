@@ -33,7 +33,7 @@ async def get_account(ctx: Context[CallerContext]) -> Annotated[CallToolResult, 
         account = dict(await context.api.get_organization())
     except RunwayError as error:
         later = " Reading it again later is free." if isinstance(error, TransientError) else ""
-        return results.error_result(f"{error} The account was not changed.{later}")
+        return results.error_result(f"{explain(error)} The account was not changed.{later}")
     if (size := len(results.compact_json(account))) > results.MAX_JSON:
         return results.error_result(
             f"The account's JSON has {size:,} characters, more than MCP hosts accept, and is not shown. "

@@ -1,7 +1,7 @@
 """The two tools of the published capability "Runway Video Generation API — Tasks", by its names.
 
-In place of ours for who ran that capability and switches over. They have the API's own meaning: its one
-DELETE cancels a task that has not finished, and destroys one that has.
+They replace ours for hosts that used that capability. Like the API's one DELETE, `cancel-delete-task` cancels an
+active task and destroys a finished one.
 """
 
 from typing import Annotated
@@ -12,15 +12,11 @@ from mcp_types import CallToolResult
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain_id
 from runway_mcp.mcp_server.tools.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
-
-INVALID_ID = (
-    "id must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, with nothing before or "
-    "after it. Nothing was sent to Runway."
-)
 
 
 async def retrieve(
@@ -31,7 +27,7 @@ async def retrieve(
     try:
         return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id)))
     except InvalidTaskIdError:
-        return results.error_result(INVALID_ID)
+        return results.error_result(explain_id("id"))
     except RunwayError as error:
         return results.read_error(error)
 
@@ -44,7 +40,7 @@ async def cancel_delete(
     try:
         change = await ctx.request_context.lifespan_context.tasks.remove(parse_task_id(id))
     except InvalidTaskIdError:
-        return results.error_result(INVALID_ID)
+        return results.error_result(explain_id("id"))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error, reader=RETRIEVE.name)
     return results.change_result(change, deleter=CANCEL_DELETE.name)
@@ -54,10 +50,9 @@ RETRIEVE = Tool(
     name="retrieve-task-status-and-output",
     title="Retrieve task status and output",
     description=(
-        "Read a Runway generation task: status, progress, output URLs, failure and cost. Changes nothing, costs "
-        "nothing. Returns the API's task JSON. Only SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task "
-        "at most every 5 seconds; output URLs expire within 24-48 h. Advice on the failureCode of a FAILED task "
-        "follows the JSON."
+        "Read a Runway task: status, progress, output URLs, failure and cost. Read-only and free. Returns the API's "
+        "task JSON. Only SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task at most every 5 seconds; "
+        "output URLs expire within 24-48 h. Advice on the failureCode of a FAILED task follows the JSON."
     ),
     annotations=READS,
     run=retrieve,
@@ -66,8 +61,8 @@ CANCEL_DELETE = Tool(
     name="cancel-delete-task",
     title="Cancel or delete a task",
     description=(
-        "Cancel a Runway task that has not finished, or permanently delete one that has, together with its output "
-        "files. Can't be undone: save outputs you need first; credits of a RUNNING task are not refunded. A task that "
+        "Cancel a Runway task that has not finished, or permanently delete a finished one and its output files. "
+        "Irreversible: save outputs you need first; credits of a RUNNING task are not refunded. A task that "
         "finishes while it is being cancelled is left alone, and a task already gone is no error. Returns what was "
         "done (cancelled, deleted or nothing), the status before, and the cost or estimate."
     ),
@@ -79,8 +74,8 @@ CAPABILITY = Toolset(
     name="capability",
     guide=f"{RETRIEVE.name} reads one: status, progress, output URLs, failure, cost.",
     guide_to_changes=(
-        f"{CANCEL_DELETE.name} cancels a task that has not finished, and destroys a finished one with its output. "
-        "Neither can be undone: use it only when the user asked for it."
+        f"{CANCEL_DELETE.name} cancels a task that has not finished, and destroys a finished one and its output. "
+        "Neither can be undone: call it only when the user asked."
     ),
     tools=(RETRIEVE, CANCEL_DELETE),
 )

@@ -39,7 +39,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     except FilesError as error:
         return results.error_result(explain(error))
     except RunwayError as error:
-        return results.error_result(f"{error} Nothing was uploaded, and nothing is charged.")
+        return results.error_result(f"{explain(error)} Nothing was uploaded, and nothing is charged.")
     return results.json_result(
         {"uri": uploaded.uri, "size": uploaded.size, "contentType": uploaded.content_type},
         "Valid for 24 hours, in an input of runway_startTask in place of a URL.",
@@ -58,9 +58,7 @@ async def download_to(
         destination = await to_thread.run_sync(folders.destination, directory)
         outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
         shown, unshown = await to_thread.run_sync(_images, destination, outputs) if inline else ([], [])
-    except InvalidTaskIdError as error:
-        return results.error_result(str(error))
-    except (FilesError, NoOutputError) as error:
+    except (InvalidTaskIdError, FilesError, NoOutputError) as error:
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)

@@ -28,7 +28,7 @@ from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import TooManyWaitsError
+from runway_mcp.tasks.poller import CallerLimitError
 
 if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
@@ -124,18 +124,18 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     except HistoryError as error:
         return results.error_result(f"{explain(error)} {NOT_RECORDED}")
     except RunwayError as error:
-        return results.error_result(f"{error} Nothing was started, and nothing is charged.")
+        return results.error_result(f"{explain(error)} Nothing was started, and nothing is charged.")
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
     try:
         result = await _started_result(ctx, started.task_id, wait=wait, until=until)
-    except (RunwayError, TooManyWaitsError, TimeoutError) as error:
+    except (RunwayError, CallerLimitError, TimeoutError) as error:
         if repeated and isinstance(error, NotFoundError):
             return results.error_result(
-                f"{error} {repeated}, and it was cancelled or deleted since. Nothing was sent; another clientToken "
-                "starts another task."
+                f"{explain(error)} {repeated}, and it was cancelled or deleted since. Nothing was sent; another "
+                "clientToken starts another task."
             )
-        result = _unread_result(started, str(error) or LATE)
+        result = _unread_result(started, LATE if isinstance(error, TimeoutError) else explain(error))
     if repeated:
         result.content.append(TextContent(text=f"{repeated}: nothing new was bought."))
     if started.unrecorded:

@@ -1,4 +1,4 @@
-"""The tools of a Runway task: read it, cancel it, delete it."""
+"""The tools that read, cancel and delete a Runway task."""
 
 from typing import Annotated, Literal, cast
 
@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import StillActiveError, UnclearOutcomeError
@@ -25,14 +26,14 @@ TaskIdArgument = Annotated[
 
 
 def _plain(schema: dict[str, JsonValue]) -> None:
-    """Drop from a schema what pydantic adds and no reader needs: titles, and nulls as defaults."""
+    # titles and nulls as defaults, which pydantic adds, tell a reader nothing
     for part in (schema, *cast("dict[str, dict[str, JsonValue]]", schema["properties"]).values()):
         part.pop("title", None)
         part.pop("default", None)
 
 
 class Output(BaseModel):
-    """Shape of a structured result. Only what every reply holds has a type: the API may grow."""
+    """The shape of a structured result. Only what every reply holds has a type: the API may grow."""
 
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, json_schema_extra=_plain)
 
@@ -50,8 +51,8 @@ class TaskOutput(Output):
     output: object = Field(None, description="URLs of the results, when SUCCEEDED; they expire within 24-48 h.")
     failure: object = Field(None, description="Why it FAILED, for people.")
     failure_code: object = Field(None, description="Why it FAILED, for programs: dotted, e.g. SAFETY.INPUT.IMAGE.")
-    estimated_cost: object = Field(None, description="{credits} it may cost, until it has finished.")
-    cost: object = Field(None, description="{credits} it did cost, once it has finished.")
+    estimated_cost: object = Field(None, description="{credits} it may cost, until it finishes.")
+    cost: object = Field(None, description="{credits} it cost, once finished.")
 
 
 class ChangeOutput(Output):
@@ -69,7 +70,7 @@ async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annot
     try:
         return results.task_result(await _context(ctx).tasks.get(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
 
@@ -79,7 +80,7 @@ async def cancel_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> An
     try:
         return results.change_result(await _context(ctx).tasks.cancel(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error)
 
@@ -89,7 +90,7 @@ async def delete_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> An
     try:
         return results.change_result(await _context(ctx).tasks.delete(parse_task_id(taskId)))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
+        return results.error_result(explain(error))
     except (RunwayError, StillActiveError, UnclearOutcomeError) as error:
         return results.change_error(error)
 
@@ -102,11 +103,11 @@ GET_TASK = Tool(
     name="runway_getTask",
     title="Get a Runway task",
     description=(
-        "Read a Runway generation task: status, progress, output URLs, failure and cost. Changes nothing, "
-        "costs nothing. Returns the API's task JSON. PENDING, THROTTLED (queued) and RUNNING go on by "
-        "themselves; SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task at most every 5 "
-        "seconds. Output URLs expire within 24-48 h; reading again gives fresh ones. A FAILED task is a "
-        "successful read; advice on its failureCode follows the JSON."
+        "Read a Runway task: status, progress, output URLs, failure and cost. Read-only and free. Returns the API's "
+        "task JSON. SUCCEEDED, FAILED and CANCELLED are final; PENDING, THROTTLED (queued) and RUNNING go on by "
+        "themselves. Runway updates a task at most every 5 seconds. Output URLs expire within 24-48 h; reading "
+        "again returns fresh ones. A FAILED task is a successful read, with advice on its failureCode after the "
+        "JSON."
     ),
     annotations=READS,
     run=get_task,
@@ -115,11 +116,10 @@ CANCEL_TASK = Tool(
     name="runway_cancelTask",
     title="Cancel a Runway task",
     description=(
-        "Stop a Runway task that has not finished. Can't be undone; its output is lost, and credits of a "
-        "RUNNING task are not refunded. Looks first: a finished task and its output are left alone (use "
-        "runway_deleteTask to remove those), and a task already gone is no error; only a task that finishes "
-        "in the very same moment may go with its output. Returns what was done (cancelled or nothing), the "
-        "status before, and the cost or estimate."
+        "Stop a Runway task that has not finished. Irreversible: its output is lost, and credits of a RUNNING task "
+        "are not refunded. A finished task and its output are left alone (runway_deleteTask removes them), and a "
+        "task already gone is no error. Only a task that finishes at that very moment may go with its output. "
+        "Returns what was done (cancelled or nothing), the status before, and the cost or estimate."
     ),
     annotations=REMOVES,
     run=cancel_task,
@@ -128,10 +128,9 @@ DELETE_TASK = Tool(
     name="runway_deleteTask",
     title="Delete a Runway task",
     description=(
-        "Permanently delete a finished Runway task together with its output files. Can't be undone, and "
-        "refunds nothing: save outputs you need first. Looks first: a task that has not finished is refused "
-        "(use runway_cancelTask to stop it), and a task already gone is no error. Returns what was done "
-        "(deleted or nothing), the status before, and the cost."
+        "Permanently delete a finished Runway task and its output files. Irreversible, and refunds nothing: save "
+        "outputs you need first. A task that has not finished is refused (runway_cancelTask stops it), and a task "
+        "already gone is no error. Returns what was done (deleted or nothing), the status before, and the cost."
     ),
     annotations=REMOVES,
     run=delete_task,
@@ -141,8 +140,8 @@ TASKS = Toolset(
     name="tasks",
     guide="runway_getTask reads one: status, progress, output URLs, failure, cost.",
     guide_to_changes=(
-        "runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one with its "
-        "output. Neither does the other's work and neither can be undone: use them only when the user asked for it."
+        "runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one and its "
+        "output. Neither does the other's work, and neither can be undone: call them only when the user asked."
     ),
     tools=(GET_TASK, CANCEL_TASK, DELETE_TASK),
 )

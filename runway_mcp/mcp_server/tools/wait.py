@@ -9,10 +9,12 @@ from pydantic import BeforeValidator, Field
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.messages import describe_task, explain, progress
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import TooManyWaitsError
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import CallerLimitError
 from runway_mcp.tasks.waiting import Report, Waited
 
 MAX_TASKS = 50
@@ -23,11 +25,11 @@ class WaitOutput(TaskOutput):
 
     id: object = Field(None, description="The task's id.")  # type: ignore[assignment] - absent with several ids
     status: object = Field(None, description="Its status.")  # type: ignore[assignment] - absent with several ids
-    tasks: object = Field(None, description="With several ids: each task, or its id and why it could not be read.")
+    tasks: object = Field(None, description="With several ids: each task, or its id and why it can't be read.")
 
 
 def _as_sent(given: object) -> object:
-    """Return as a text what the SDK has read of a text as JSON; but lists, which some hosts send as text."""
+    # undoes that the SDK reads a text as JSON; some hosts send a list as text
     return cast("object", given) if isinstance(given, list) else str(given)
 
 
@@ -58,9 +60,9 @@ async def wait_for_task(
         task_ids = _parse(taskId)
         waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
     except InvalidTaskIdError as error:
-        return results.error_result(str(error))
-    except TooManyWaitsError as error:
-        return results.error_result(f"{error} Nothing was sent to Runway. Call again when one of them has ended.")
+        return results.error_result(explain(error))
+    except CallerLimitError as error:
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
     return results.wait_result(waited) if isinstance(taskId, str) else results.waits_result(waited)
@@ -79,27 +81,31 @@ def reporter(ctx: Context[CallerContext]) -> Report:
 
     async def report(waited: Waited) -> None:
         nonlocal last
-        polls = list(waited.polls.values())
-        shares = [1.0 if poll.ended else (results.progress(poll.task) or 0.0 if poll.task else 0.0) for poll in polls]
+        states = list(waited.states.values())
+        shares = [1.0 if state.is_final else _progress(state) for state in states]
         last = max(100 * sum(shares) / len(shares), last + 0.001)
-        if len(polls) == 1:
-            state = results.describe(polls[0].task) if polls[0].task else "not reached yet"
+        if len(states) == 1:
+            text = describe_task(states[0].task) if states[0].task else "not reached yet"
         else:
-            state = f"{sum(poll.ended for poll in polls)} of {len(polls)} finished"
-        await ctx.report_progress(last, 100, f"{state}, {waited.seconds:.0f} s")
+            text = f"{sum(state.is_final for state in states)} of {len(states)} finished"
+        await ctx.report_progress(last, 100, f"{text}, {waited.seconds:.0f} s")
 
     return report
+
+
+def _progress(state: TaskState) -> float:
+    return (progress(state.task) if state.task else None) or 0.0
 
 
 WAIT_FOR_TASK = Tool(
     name="runway_waitForTask",
     title="Wait for Runway tasks",
     description=(
-        "Wait until a Runway task has finished, then return it as runway_getTask does; use this instead of "
-        "reading it again and again. Changes nothing, costs nothing; cancelling the call stops the wait, never "
-        "the task. When timeoutSeconds are over it returns the task as it stands: call again to go on waiting. "
-        "A FAILED task comes back marked as an error, with advice. With a list of ids it waits for all, or for "
-        'the first with until "any", and returns a list in the same order.'
+        "Wait until a Runway task finishes, then return it as runway_getTask does. Use this instead of reading it "
+        "repeatedly. Read-only and free; cancelling the call ends the wait, never the task. After timeoutSeconds it "
+        "returns the task as it is: call again to keep waiting. A FAILED task is returned as an error, with advice. "
+        'A list of ids waits for all of them, or with until "any" for the first, and returns a list in the same '
+        "order."
     ),
     annotations=READS,
     run=wait_for_task,
@@ -107,6 +113,6 @@ WAIT_FOR_TASK = Tool(
 
 WAITING = Toolset(
     name="waiting",
-    guide="runway_waitForTask waits until one or several have finished: prefer it to repeated reads.",
+    guide="runway_waitForTask waits until one or several finish: prefer it to repeated reads.",
     tools=(WAIT_FOR_TASK,),
 )

@@ -1,7 +1,7 @@
 """Runway tasks as MCP tasks: what each state becomes, and what is sent upstream for it."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,11 @@ from mcp.server.context import HandlerResult
 from mcp_types import INTERNAL_ERROR, CallToolRequestParams, CallToolResult, TextContent
 from support.scripted import ID, Script, Step, context_of, reply, scripted_client, task
 
+from runway_mcp.api.models import parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tasks_extension import RunwayMcpTasks, UnknownMcpTaskError, wire
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.poller import MAX_FOLLOWED
 
 NOW = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
 RUNNING = reply(200, task("RUNNING", progress=0.45))
@@ -132,7 +134,7 @@ async def test_a_failure_of_the_api_is_an_internal_error_in_our_words(method: st
 
 
 async def test_cancelling_stops_an_active_task() -> None:
-    """It is looked at first."""
+    """It is read first."""
     async with mcp_tasks(RUNNING, reply(204)) as (tasks, script, _):
         await tasks.cancel(ID)
         assert script.methods == ["GET", "DELETE"]
@@ -160,7 +162,7 @@ async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
     """The task may be cancelled or not."""
     lost = httpx2.ReadError("lost")
     async with mcp_tasks(RUNNING, lost, DENIED) as (tasks, _, _):
-        with pytest.raises(MCPError, match="may be cancelled or not") as raised:
+        with pytest.raises(MCPError, match="its outcome is unknown") as raised:
             await tasks.cancel(ID)
     assert raised.value.code == INTERNAL_ERROR
 
@@ -201,7 +203,7 @@ async def test_any_other_call_is_left_to_its_tool(step: Step, params: CallToolRe
 
 
 async def test_a_watch_yields_each_change_until_the_end() -> None:
-    """A look that brings nothing new yields nothing; one that fails for the moment is ridden out."""
+    """A poll that brings nothing new yields nothing, nor does one that fails for the moment."""
     later = reply(200, task("RUNNING", progress=0.9))
     async with mcp_tasks(RUNNING, RUNNING, reply(500), later, SUCCEEDED) as (tasks, _, _):
         assert await states(tasks) == ["working: RUNNING, 45 %", "working: RUNNING, 90 %", "completed: SUCCEEDED"]
@@ -220,3 +222,13 @@ async def test_a_watch_ends_with_what_can_not_pass(step: Step, kind: type[Except
     async with mcp_tasks(RUNNING, step) as (tasks, _, _):
         with pytest.raises(kind):
             await states(tasks)
+
+
+async def test_a_caller_who_follows_too_many_tasks_is_told_so() -> None:
+    """A request that could not be met later either, until one of them ends."""
+    async with mcp_tasks(RUNNING) as (tasks, _, context):
+        with ExitStack() as followed:
+            for number in range(MAX_FOLLOWED):
+                followed.enter_context(context.poller.states(parse_task_id(f"00000000-0000-4000-8000-{number:012}")))
+            with pytest.raises(MCPError, match="You follow 1000 tasks"):
+                await states(tasks)

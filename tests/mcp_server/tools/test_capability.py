@@ -87,7 +87,11 @@ async def test_cancel_delete_cancels_what_runs_and_deletes_what_has_finished() -
 
 FAILURES: dict[str, tuple[str, tuple[Step, ...], str]] = {
     "read": (RETRIEVE.name, (reply(404),), "no such task"),
-    "not changed": (CANCEL_DELETE.name, (reply(503, Retry_After="3600"),), "retrieve-task-status-and-output shows how"),
+    "not changed": (
+        CANCEL_DELETE.name,
+        (reply(503, Retry_After="3600"),),
+        "status-and-output shows its state",
+    ),
     "unclear": (CANCEL_DELETE.name, (RUNS, OSError("x")), "retrieve-task-status-and-output, which changes nothing"),
 }
 
@@ -108,7 +112,7 @@ async def test_a_task_that_finishes_meanwhile_is_left_alone() -> None:
     async with connected(Script(RUNS, reply(503), reply(200, task("SUCCEEDED")))) as client:
         result = await call(client, CANCEL_DELETE.name)
     assert not result.is_error
-    assert texts(result)[1].endswith("To delete task and output, call cancel-delete-task.")
+    assert texts(result)[1].endswith("To delete the task and its output, call cancel-delete-task.")
 
 
 @pytest.mark.parametrize("tool", [RETRIEVE.name, CANCEL_DELETE.name])

@@ -129,7 +129,7 @@ async def test_an_answer_that_can_not_be_read_is_no_yes(mode: str, content: Mapp
     async with connected(wire, person, mode=mode) as client:
         result = await start(client)
     assert result.is_error
-    assert "or not so that it can be read. Nothing was done or charged." in text(result)
+    assert "no usable answer to its question. Nothing was done or charged." in text(result)
     assert wire.methods == []
 
 
@@ -144,7 +144,7 @@ async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool(
     async with Client(build_server(callers), mode="legacy", elicitation_callback=fail) as client:
         result = await start(client)
     assert result.is_error
-    assert "The host could not answer what runway_startTask asked" in text(result)
+    assert "The host gave runway_startTask no usable answer" in text(result)
     assert wire.methods == []
 
 

@@ -1,7 +1,7 @@
 """The tool that waits: for one task and for many, to the end, to the deadline and beyond."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,8 @@ from mcp import Client
 from mcp_types import CallToolResult, TextContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
-from support.waiting import together, until
+from support.virtual_time import VIRTUAL_TIME
+from support.waiting import until
 
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.wait import MAX_TASKS
@@ -23,6 +24,12 @@ from runway_mcp.tasks.callers import CallerRegistry
 OTHER = "17f20503-6c24-4c16-946b-35dbbce2af2f"
 RUNNING = reply(200, task("RUNNING", progress=0.45))
 DONE = reply(200, task("SUCCEEDED", output=["https://x.example/1.mp4"]))
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Seconds pass at once."""
+    return VIRTUAL_TIME
 
 
 @asynccontextmanager
@@ -55,7 +62,7 @@ async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
     assert len(script.requests) <= 4
 
 
-async def test_a_failed_task_comes_back_marked_as_an_error() -> None:
+async def test_a_failed_task_comes_back_marked_as_an_error_and_a_cancelled_one_does_not() -> None:
     """What was waited for did not come; JSON, structured content and advice are there all the same."""
     async with connected(RUNNING, reply(200, task("FAILED", failureCode="SAFETY.INPUT.TEXT"))) as (_, client):
         result = await wait(client)
@@ -63,45 +70,38 @@ async def test_a_failed_task_comes_back_marked_as_an_error() -> None:
     assert result.structured_content == task("FAILED", failureCode="SAFETY.INPUT.TEXT")
     assert json.loads(texts(result)[0]) == result.structured_content
     assert "Moderation refused an input" in texts(result)[1]
-
-
-async def test_a_cancelled_task_ends_the_wait_without_an_error() -> None:
-    """It is final, and somebody wanted it so."""
     async with connected(reply(200, task("CANCELLED"))) as (_, client):
         assert not (await wait(client)).is_error
 
 
-async def still_running() -> None:
-    """No error: the JSON, and a second block that says how it stands and that waiting can go on."""
+async def test_when_the_time_is_up_the_task_is_returned_as_it_stands() -> None:
+    """No error: the JSON, a second block that says that waiting can go on, and no more polls."""
     async with connected(RUNNING) as (script, client):
         result = await wait(client, timeoutSeconds=5)
         assert not result.is_error
         assert json.loads(texts(result)[0]) == task("RUNNING", progress=0.45)
-        assert texts(result)[1].startswith("Not finished after 5 s: RUNNING, 45 %. It goes on at Runway;")
+        assert texts(result)[1].startswith("Not finished after 5 s: RUNNING, 45 %. Runway keeps working;")
         assert "runway_waitForTask again" in texts(result)[1]
         asked = len(script.requests)
         await anyio.sleep(0.1)
         assert len(script.requests) == asked
 
 
-async def seen_once() -> None:
-    """A trouble that outlasts the deadline is told beside the last state."""
+async def test_an_error_that_outlasts_the_deadline_is_told_beside_the_last_state() -> None:
     async with connected(RUNNING, reply(503)) as (_, client):
         result = await wait(client, timeoutSeconds=5)
     assert not result.is_error
-    assert "The latest look at it failed: Runway is unavailable (503)" in texts(result)[1]
+    assert "The latest read failed: Runway is unavailable (503, 3 attempts)" in texts(result)[1]
 
 
-async def never_seen() -> None:
-    """Without any state the trouble is the error that it is."""
+async def test_a_task_that_was_never_seen_is_an_error() -> None:
     async with connected(reply(503)) as (_, client):
         result = await wait(client, timeoutSeconds=5)
     assert result.is_error
-    assert "Runway is unavailable (503)" in texts(result)[0]
+    assert "Runway is unavailable (503, 3 attempts)" in texts(result)[0]
 
 
-async def one_of_two_finished() -> None:
-    """Several tasks tell how many have finished, in one line of progress for all."""
+async def test_progress_of_several_tasks_tells_how_many_have_finished() -> None:
     told: list[str | None] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
@@ -113,15 +113,6 @@ async def one_of_two_finished() -> None:
         result = await client.call_tool("runway_waitForTask", arguments, progress_callback=on_progress)
     assert (told[-1] or "").startswith("1 of 2 finished, ")
     assert texts(result)[1].startswith("1 of 2 have not finished after 5 s.")
-
-
-async def test_when_the_time_is_up_the_tasks_are_returned_as_they_stand() -> None:
-    """Whatever is known by then is told, and nothing is asked any more."""
-
-    async def check(case: Callable[[], Awaitable[None]]) -> None:
-        await case()
-
-    await together(check, [still_running, seen_once, never_seen, one_of_two_finished])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +127,7 @@ async def test_a_failure_that_cannot_pass_ends_the_wait_at_once(status: int, wor
         assert words in texts(result)[0]
 
 
-async def test_progress_is_told_at_every_look_and_grows() -> None:
+async def test_progress_is_told_at_every_poll_and_grows() -> None:
     """Percent of 100 with status and seconds; strictly growing, as the protocol demands."""
     told: list[tuple[float, float | None, str | None]] = []
 
@@ -171,26 +162,18 @@ def several(**statuses: str) -> Step:
 
 
 async def test_several_tasks_come_back_as_a_list_in_the_order_asked() -> None:
-    """Text and structured content hold the same list; it is no error while one has not FAILED."""
+    """Text and structured content hold the same list; it is an error only where every one FAILED."""
     async with connected(several(one="SUCCEEDED", other="FAILED")) as (_, client):
         result = await wait(client, [OTHER, ID, OTHER])
+        as_text = await wait(client, json.dumps([OTHER, ID, OTHER]))  # as some hosts send it
+        failed = await wait(client, [OTHER, OTHER])
     found = json.loads(texts(result)[0])
     assert [entry["id"] for entry in found] == [OTHER, ID, OTHER]
     assert result.structured_content == {"tasks": found}
     assert not result.is_error
+    assert as_text.content == result.content
     assert len(result.content) == 1
-
-
-async def test_a_list_may_come_as_text() -> None:
-    """As some hosts send it."""
-    async with connected(DONE) as (_, client):
-        assert texts(await wait(client, json.dumps([ID]))) == texts(await wait(client, [ID]))
-
-
-async def test_several_tasks_are_an_error_only_where_every_one_failed() -> None:
-    """Then nothing came of what was waited for."""
-    async with connected(several(one="FAILED", other="FAILED")) as (_, client):
-        assert (await wait(client, [ID, OTHER])).is_error
+    assert failed.is_error
 
 
 async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
@@ -275,7 +258,7 @@ async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=0.02))) as client:
             async with anyio.create_task_group() as calls:
                 calls.start_soon(wait, client, SAMPLES["running_long"].id)
-                await until(lambda: len(wire.methods) > 2, "three looks")
+                await until(lambda: len(wire.methods) > 2, "three polls")
                 calls.cancel_scope.cancel()
             await anyio.wait_all_tasks_blocked()
             asked = len(wire.methods)
@@ -285,7 +268,7 @@ async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
 
 
 async def test_a_cancel_made_here_ends_a_wait_at_once() -> None:
-    """The waiter does not have to wait for its next look."""
+    """The waiter does not have to wait for its next poll."""
     wire = FaultyWire()
     with anyio.fail_after(4):
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=30))) as client:
@@ -296,7 +279,7 @@ async def test_a_cancel_made_here_ends_a_wait_at_once() -> None:
 
             async with anyio.create_task_group() as calls:
                 calls.start_soon(waiting)
-                await until(lambda: wire.methods, "a look")
+                await until(lambda: wire.methods, "a poll")
                 await client.call_tool("runway_cancelTask", {"taskId": SAMPLES["running_long"].id})
     assert found[0].structured_content is not None
     assert found[0].structured_content["status"] == "CANCELLED"
