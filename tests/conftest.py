@@ -7,7 +7,7 @@ _BY_THE_DOCUMENT = ["catalogue/test_catalogue_document.py", "sandbox/test_sandbo
 collect_ignore = [] if DOCUMENT.is_file() else _BY_THE_DOCUMENT
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, which uvicorn and the SDK's transports need."""
     return "asyncio"

@@ -80,7 +80,6 @@ def test_the_example_files_are_usable(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_document_can_be_started(tmp_path: Path) -> None:
-    """Each that serves makes whole settings."""
     commands = [command for block in blocks("sh") for command in block.replace("\\\n", "").splitlines()]
     split = [shlex.split(command, comments=True) for command in commands]
     served = [words for words in split if {"runway-mcp", "--transport"} <= {*words}]

@@ -45,13 +45,11 @@ def test_the_settings_page_is_the_settings() -> None:
 
 
 def test_the_settings_of_the_readme_exist() -> None:
-    """Each is a flag, or the variable of one without."""
     known = {flag(name) or variables(name)[0] for name in Settings.model_fields}
     assert {re.findall(r"`([^`]+)`", row[0])[0] for row in table(README, "Settings")} <= known
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
-    """Each page is reached from the README, and no link is dead."""
     pages = {"README.md": README, **{f"docs/{name}.md": text for name, text in DOCS.items()}}
     pages["SECURITY.md"] = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     linked = {
@@ -76,7 +74,6 @@ async def test_the_tools_table_is_the_tools() -> None:
 
 
 async def test_the_prompts_table_is_the_prompts() -> None:
-    """Each prompt in order, and what `--read-only` leaves of them."""
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
     offered = dict[bool, list[str]]()
     with anyio.fail_after(10):
@@ -120,7 +117,6 @@ def test_each_host_configuration_starts_our_command(
 
 
 def test_the_faults_in_the_readme_can_be_asked_for() -> None:
-    """Each is of the form that the sandbox reads."""
     faults = re.findall(r'--fault "([^"]+)"', DOCS["sandbox"])
     assert all(Fault.parse(fault) for fault in faults)
     assert len(faults) > 2

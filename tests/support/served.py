@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 
 import anyio
 import httpx2
@@ -15,6 +16,7 @@ from support.process import KEY, Message, Server, call, running
 from support.upstream import Upstream
 
 from runway_mcp.sandbox import SAMPLES
+from runway_mcp.tasks.callers import SCOPES
 
 NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What clients are made with that speak plain HTTP: loading a trust store for each takes 20 ms."""
@@ -91,6 +93,22 @@ def headers_of(content: object) -> dict[str, str]:
             return headers | {"Mcp-Method": method}
         case _:
             return headers | {"Mcp-Method": "tools/call", "Mcp-Name": "runway_getTask"}
+
+
+def token_entry(token: str, name: str, *scopes: str, key: str = "") -> str:
+    """An entry of a tokens file."""
+    digest = sha256(token.encode()).hexdigest()
+    listed = ", ".join(f'"{scope}"' for scope in scopes or SCOPES)
+    own = f'runway_key_env = "{key}"\n' if key else ""
+    return f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = [{listed}]\n{own}'
+
+
+async def start_task(api: str, key: str = KEY) -> str:
+    """Have the simulated API at this URL start a task; return its id."""
+    body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
+    headers = {"Authorization": f"Bearer {key}", "X-Runway-Version": "2024-11-06"}
+    async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
+        return str((await http.post(f"{api}/v1/text_to_video", json=body)).json()["id"])
 
 
 def free_port() -> int:
