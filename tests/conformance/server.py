@@ -31,6 +31,7 @@ from runway_mcp.mcp_server.tasks_extension import McpTasksExtension
 from runway_mcp.web.app import build_app
 from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.serving import listen, serve_http
+from runway_mcp.web.shutdown import GracefulShutdown
 
 HOST = "127.0.0.1"
 PATH = "/mcp"
@@ -97,7 +98,7 @@ def main() -> None:
         if options.sessions
         else build_app(server, origin_policy=OriginPolicy(), path=PATH, caller=LOCAL)
     )
-    asyncio.run(serve_http(app, listen(HOST, options.port)))
+    asyncio.run(serve_http(app, listen(HOST, options.port), GracefulShutdown()))
 
 
 if __name__ == "__main__":

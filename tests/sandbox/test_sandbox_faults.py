@@ -166,7 +166,7 @@ async def test_the_command_line_takes_faults_and_a_delay_ends_when_the_server_st
     faults = ("GET 503 @2", "POST drop @1", "POST lost @2", "DELETE 3600s")
     options = [word for fault in faults for word in ("--fault", fault)]
     answers: list[int] = []
-    async with running("sandbox", "--port", str(port), *options) as server:
+    async with running("sandbox", "--port", str(port), *options, measured=True) as server:
         await server.logged("\n")
         async with client_of(f"http://127.0.0.1:{port}") as client:
 
