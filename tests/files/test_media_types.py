@@ -81,7 +81,7 @@ def test_each_type_has_an_extension_of_its_own() -> None:
 def test_what_the_sandbox_gives_is_known(kind: Kind) -> None:
     found = detect(OUTPUTS[kind].path.read_bytes())
     assert found
-    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].suffix)
+    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].path.suffix)
 
 
 @pytest.mark.parametrize("head", NOT_MEDIA, ids=repr)

@@ -25,7 +25,6 @@ ERAS = ("2026-07-28", "2025-11-25")
 
 @asynccontextmanager
 async def connection(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A bare connection to a port of this machine."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
@@ -37,18 +36,14 @@ async def connection(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, as
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server process that listens on a port."""
-
     server: Server
     port: int
 
     @property
     def url(self) -> str:
-        """The endpoint."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     async def ask(self, method: str, path: str, *headers: tuple[str, str]) -> httpx2.Response:
-        """Send one request that has no body."""
         async with httpx2.AsyncClient(trust_env=False, timeout=10, verify=NO_TRUST) as http:
             return await http.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
@@ -80,14 +75,12 @@ class Served:
             yield
 
     async def assert_alive(self) -> None:
-        """Check that the next request is answered, and that nothing was raised before."""
         answer = await self.post(call("alive", "runway_getTask", SAMPLES["failed_moderation"].id))
         assert answer.json()["result"]["structuredContent"]["status"] == "FAILED"
         assert "Traceback" not in self.server.stderr
 
 
 def headers_of(content: object) -> dict[str, str]:
-    """What the newest protocol revision wants in the headers of a request."""
     headers = {
         "Accept": "application/json, text/event-stream",
         "Content-Type": "application/json",
@@ -130,7 +123,6 @@ def free_port() -> int:
 async def serving_http(
     api: Upstream | None = None, *arguments: str, key: str = KEY, measured: bool = True
 ) -> AsyncGenerator[Served]:
-    """A server that listens already, and calls `api`, or the sandbox where there is none."""
     port = free_port()
     env = {"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": key} if api else {"RUNWAY_MCP_SANDBOX": "true"}
     http = ("--transport", "streamable-http", "--port", str(port))

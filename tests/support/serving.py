@@ -34,20 +34,25 @@ class Names:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, **options: Any) -> AsyncGenerator[str]:
-    """Serve an app on a free port of 127.0.0.1, with uvicorn's `options`; yield its URL without a path."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1, **options)
-    )
+async def listening(app: ASGIApp, **options: Any) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
+    """Serve an app on a free port of 127.0.0.1, with uvicorn's `options`; yield its URL and the server."""
+    config = uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1, **options)
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
         try:
             await until(lambda: server.started, "uvicorn to start")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
         finally:
             server.should_exit = True
             with anyio.move_on_after(5, shield=True):
                 await serving
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, **options: Any) -> AsyncGenerator[str]:
+    async with listening(app, **options) as (url, _):
+        yield url
 
 
 @asynccontextmanager
