@@ -5,11 +5,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from pydantic import SecretStr
 
 from runway_mcp import __version__
+from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.api.errors import NetworkSettingsError
 
 USER_AGENT = f"runway-mcp/{__version__}"
@@ -34,6 +36,7 @@ class Timeouts:
 
 
 TIMEOUTS = Timeouts()
+LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 
 class RunwayAuth(httpx2.Auth):
@@ -54,6 +57,15 @@ class RunwayAuth(httpx2.Auth):
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
 
+class _Client(httpx2.AsyncClient):
+    """httpx2's client, with our transport where no proxy of the environment applies."""
+
+    def _init_transport(  # pyright: ignore[reportIncompatibleMethodOverride] - it is called by keyword, and with these alone
+        self, verify: ssl.SSLContext | str | bool = True, *, transport: Any = None, **_: object
+    ) -> httpx2.AsyncBaseTransport:
+        return transport or DirectTransport(verify if isinstance(verify, ssl.SSLContext) else None, LIMITS)
+
+
 def open_pool(
     auth: RunwayAuth,
     base_url: str,
@@ -69,13 +81,13 @@ def open_pool(
     """
     encrypted = base_url.startswith("https:")
     try:
-        return httpx2.AsyncClient(
+        return _Client(
             auth=auth,
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
-            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+            limits=LIMITS,
             follow_redirects=False,
             # http is only for this machine (see the settings): no proxy may see the key on its way there.
             trust_env=encrypted,

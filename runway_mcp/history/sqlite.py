@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -88,11 +89,10 @@ _INSERT = """
 INSERT INTO starts (begun, account, caller, client_token, fingerprint, price_key, type, state, credits)
 VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?)
 """
-_LAST = 2**63 - 1
 
 
-class SqliteHistory:
-    """The history over one connection. Made by `open_history`."""
+class History:
+    """What was started, by every process that shares the file. Each method may raise a `HistoryError`."""
 
     def __init__(
         self,
@@ -102,49 +102,50 @@ class SqliteHistory:
         elapsed: Callable[[], float],
         busy_seconds: float,
     ) -> None:
-        self._connection = connection
-        self._file = file
-        self._clock = clock
-        self._elapsed = elapsed
+        self._connection, self._file, self._busy_seconds = connection, file, busy_seconds
+        self._clock, self._elapsed = clock, elapsed
         self._opened = clock() - elapsed()
-        self._busy_seconds = busy_seconds
         self._turn = anyio.Lock()
 
     async def look(self, start: StartRequest) -> Snapshot:
+        """Return what is known about a start, without recording it."""
         return await self._run(lambda _: self._look(start))
 
     async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+        """Record a start, or return the one that its client token already stands for, in one transaction.
+
+        `allow` is called within the transaction for a new start. If it raises, nothing is recorded.
+        """
         return await self._run(lambda connection: self._begin(connection, start, allow))
 
     async def find(self, number: int) -> StartRecord | None:
         return await self._run(lambda _: self._one("number = ?", number))
 
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
+        """Record a start's task or, without an id, its unknown outcome. No cost leaves the expected one in place."""
         state: State = "started" if task_id else "unknown"
         change = "UPDATE starts SET state = ?, task_id = ?, credits = coalesce(?, credits), price = ? WHERE number = ?"
         await self._execute(change, state, task_id, cost, cost, number)
 
     async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
+        """Record that a task was cancelled at once. Its token is free again; its price is remembered.
+
+        No cost leaves the estimate in place.
+        """
         change = "UPDATE starts SET state = 'cancelled', client_token = NULL, credits = coalesce(?, credits) "
         await self._execute(f"{change} WHERE number = ?", cost, number)
 
     async def forget(self, number: int) -> None:
+        """Delete a start that certainly bought nothing. Its token and its credits are free again."""
         await self._execute("DELETE FROM starts WHERE number = ?", number)
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
+        """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
         return await self._run(lambda _: self._spent(account, up_to))
 
     def _look(self, start: StartRequest) -> Snapshot:
         now = self._clock()
-        values = {
-            "account": start.account,
-            "caller": start.caller,
-            "fingerprint": start.fingerprint,
-            "price_key": start.price_key,
-            "now": now,
-            "sending": SENDING_SECONDS,
-            "since": now - PRICE_SECONDS,
-        }
+        values = asdict(start) | {"now": now, "sending": SENDING_SECONDS, "since": now - PRICE_SECONDS}
         in_flight, same, similar = self._connection.execute(_SNAPSHOT, values).fetchone()
         return Snapshot(self._spent(start.account), in_flight, same, similar, self._earlier(start))
 
@@ -182,7 +183,7 @@ class SqliteHistory:
         if up_to is not None:
             row = self._connection.execute("SELECT begun FROM starts WHERE number = ?", (up_to,)).fetchone()
             now = row[0] if row else now
-        return Spend(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or _LAST)).fetchone())
+        return Spend(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or 2**63 - 1)).fetchone())
 
     async def _execute(self, statement: str, *values: object) -> None:
         await self._run(lambda connection: connection.execute(statement, values))
@@ -212,7 +213,7 @@ async def open_history(
     clock: Callable[[], float] = system_time,
     elapsed: Callable[[], float] = monotonic,
     busy_seconds: float = BUSY_SECONDS,
-) -> AsyncGenerator[SqliteHistory]:
+) -> AsyncGenerator[History]:
     """Open the history, and close it at the end.
 
     Args:
@@ -226,7 +227,7 @@ async def open_history(
     """
     connection = await anyio.to_thread.run_sync(partial(_connect, file, busy_seconds))
     with closing(connection):
-        yield SqliteHistory(connection, file, clock, elapsed, busy_seconds)
+        yield History(connection, file, clock, elapsed, busy_seconds)
 
 
 def _connect(file: Path | None, busy_seconds: float) -> sqlite3.Connection:
@@ -252,7 +253,7 @@ def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.create_function("digest_token", 1, _digest_or_none)
+    connection.create_function("digest_token", 1, digest_token)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -262,10 +263,6 @@ def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
             for statement in filter(str.strip, migration.split(";")):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-def _digest_or_none(client_token: str | None) -> str | None:
-    return None if client_token is None else digest_token(client_token)
 
 
 @contextmanager

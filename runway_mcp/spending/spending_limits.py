@@ -18,7 +18,7 @@ class ApprovalRequest:
     """What a person is asked before a start.
 
     Attributes:
-        credits: The credits that it is likely to cost; None where nothing like it was started before.
+        credits: Its likely cost; None where nothing like it was started before.
         is_same: Whether the caller has started the very same before.
         limit: Credits above which a person is asked.
     """
@@ -46,11 +46,7 @@ def approval_request(limits: Limits, snapshot: Snapshot) -> ApprovalRequest | No
 
 
 def check_before(limits: Limits, snapshot: Snapshot, approved_credits: float) -> None:
-    """Check a start by what is known before it is sent.
-
-    Raises:
-        LimitError: It must not be sent.
-    """
+    """Raise a LimitError where a start must not be sent, by what is known before."""
     same, spent = snapshot.same, snapshot.spent
     if same is not None:
         _check_task(limits, same)
@@ -66,16 +62,9 @@ def check_before(limits: Limits, snapshot: Snapshot, approved_credits: float) ->
 
 
 def check_after(limits: Limits, price: float | None, day_credits: float, approved_credits: float) -> None:
-    """Check a task that was started by its price.
+    """Raise a LimitError where a task that was started must be cancelled, by its price.
 
-    Args:
-        limits: The limits.
-        price: Runway's estimate of the task; None where it tells none.
-        day_credits: Credits of the day's starts up to this one, included.
-        approved_credits: Credits that a person has approved.
-
-    Raises:
-        LimitError: It must be cancelled.
+    `day_credits` are those of the day's starts up to this one, included.
     """
     if price is None:
         is_approved = limits.confirm_over is None or approved_credits == math.inf

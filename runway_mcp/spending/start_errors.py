@@ -1,20 +1,4 @@
-"""Why a start brought no task, or one that may not stand.
-
-StartError
-├── LimitError                 nothing was sent, where it is raised by itself
-│   ├── OverTaskLimitError
-│   ├── OverDayLimitError
-│   ├── ApprovalNeededError
-│   ├── PriceUnknownError
-│   └── StartsInFlightError
-├── StartCancelledError        sent, and cancelled at once for the reason that it carries
-├── TokenReusedError           nothing was sent
-└── UnclearStartError
-    ├── ReplyLostError         sent; a task may exist
-    ├── EarlierReplyLostError  sent by an earlier call; a task may exist
-    ├── EarlierPendingError    being sent by an earlier call
-    └── EarlierFailedError     an earlier call bought nothing; this one sent nothing
-"""
+"""Why a start brought no task, or one that may not stand."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +16,7 @@ class StartError(Exception):
 
 
 class LimitError(StartError):
-    """A start that the operator's limits don't allow."""
+    """The operator's limits don't allow the start. Nothing was sent where this is raised by itself."""
 
 
 @dataclass(eq=False)
@@ -48,7 +32,6 @@ class OverDayLimitError(LimitError):
     """The day's credits are over their limit, or nobody can tell.
 
     Attributes:
-        limit: Credits that may be spent a day.
         spent: Credits of the other starts of this day.
         unknown: How many starts of this day have an unknown cost.
         credits: The estimate of this start; None where the others alone are too much.
@@ -81,11 +64,10 @@ class Cancellation:
     """What became of a task that was cancelled at once.
 
     Attributes:
-        task_id: The task.
         outcome: `free`: cancelled, and Runway charges nothing. `waiting`: cancelled while it waited; Runway does not
             tell the cost yet. `running`: cancelled while it ran. `charged`: cancelled, and charged. `finished`: it had
             finished, or was gone. `failed`: it may not be cancelled, for the `error`.
-        charged: Credits, where it was charged.
+        charged: Credits.
         error: Why the cancel failed.
     """
 
@@ -104,7 +86,7 @@ class StartCancelledError(StartError):
 
 
 class TokenReusedError(StartError):
-    """The client token stands for a start of something else."""
+    """The client token stands for a start of something else. Nothing was sent."""
 
 
 class UnclearStartError(StartError):
@@ -113,13 +95,13 @@ class UnclearStartError(StartError):
 
 @dataclass(eq=False)
 class ReplyLostError(UnclearStartError):
-    """The start was sent, and its reply was lost as the `error` says."""
+    """The start was sent, and its reply was lost as the `error` says. A task may exist."""
 
     error: RunwayError
 
 
 class EarlierReplyLostError(UnclearStartError):
-    """An earlier call with the same client token sent the start, and its reply was lost."""
+    """An earlier call with the same client token sent the start, and its reply was lost. A task may exist."""
 
 
 class EarlierPendingError(UnclearStartError):
@@ -127,4 +109,4 @@ class EarlierPendingError(UnclearStartError):
 
 
 class EarlierFailedError(UnclearStartError):
-    """The earlier call with the same client token, which this one waited for, bought nothing."""
+    """The earlier call with the same client token, which this one waited for, bought nothing. Nothing was sent."""

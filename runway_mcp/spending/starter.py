@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.records import SENDING_SECONDS, HistoryError, Snapshot, Spend, StartRecord, StartRequest
+from runway_mcp.history.records import SENDING_SECONDS, HistoryError, Spend, StartRecord, StartRequest
 from runway_mcp.spending import spending_limits
 from runway_mcp.spending.fingerprint import fingerprint, price_key
 from runway_mcp.spending.spending_limits import ApprovalRequest
@@ -54,10 +54,9 @@ class Started:
     """A task that was started.
 
     Attributes:
-        task_id: The task.
         credits: Its estimated cost, where Runway tells it.
         is_repeated: Whether an earlier call with the same client token started it.
-        unrecorded: Why its result could not be recorded, if it could not.
+        unrecorded: Why its result could not be recorded.
     """
 
     task_id: TaskId
@@ -79,15 +78,10 @@ class Starter:
         self._context = context
         self._ledger = context.ledger
         self._limits = context.ledger.limits
-        self._answer_seconds = answer_seconds
-        self._queue_seconds = queue_seconds
+        self._answer_seconds, self._queue_seconds = answer_seconds, queue_seconds
 
     async def approval_request(self, prepared: Prepared, *, client_token: str | None = None) -> ApprovalRequest | None:
-        """Return what a person has to be asked before a start, or None where nobody is asked.
-
-        Raises:
-            HistoryError: The history can't be read.
-        """
+        """Return what a person has to be asked before a start, or None where nobody is asked."""
         if self._limits.confirm_over is None:
             return None
         history = await self._ledger.history()
@@ -114,7 +108,12 @@ class Starter:
             if record.fingerprint != request.fingerprint:
                 raise TokenReusedError
             return await self._repeated(record)
-        await self._forget_if_cancelled(record.number)
+        try:
+            await checkpoint()  # a cancellation that came while the start was being recorded: it must not be sent
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await _record((await self._ledger.history()).forget(record.number))
+            raise
         send = partial(self._send, prepared, record.number, approved_credits)
         return await self._context.background.run(send, name=f"start of {prepared.type}")
 
@@ -134,10 +133,7 @@ class Starter:
 
     async def _begin(self, request: StartRequest, approved_credits: float) -> StartRecord:
         """Record a start, unless its token has one already or a limit forbids it."""
-
-        def allow(snapshot: Snapshot) -> None:
-            spending_limits.check_before(self._limits, snapshot, approved_credits)
-
+        allow = partial(spending_limits.check_before, self._limits, approved_credits=approved_credits)
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
         while True:
@@ -147,15 +143,6 @@ class Starter:
                 if anyio.current_time() >= deadline:
                     raise
             await anyio.sleep(LOOK_SECONDS)
-
-    async def _forget_if_cancelled(self, number: int) -> None:
-        """Let a cancellation through that came while the start was being recorded: it must not be sent."""
-        try:
-            await checkpoint()
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                await _record((await self._ledger.history()).forget(number))
-            raise
 
     async def _repeated(self, record: StartRecord) -> Started:
         """Return the task of an earlier start with the same token, once it has its answer."""
@@ -185,7 +172,8 @@ class Starter:
             raise ReplyLostError(error) from error
         price = created.credits
         unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
-        if price is None and (price := await self._estimate(created.id)) is not None:
+        if price is None and (found := await self._read(created.id)) is not None:
+            price = parse_estimate(dict(found.data))
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
             spending_limits.check_after(
@@ -202,11 +190,6 @@ class Starter:
         if unrecorded is not None:
             raise unrecorded
         return (await (await self._ledger.history()).spent(self._ledger.account, up_to=number)).credits
-
-    async def _estimate(self, task_id: TaskId) -> float | None:
-        """The price of a task whose start was answered without one."""
-        task = await self._read(task_id)
-        return None if task is None else parse_estimate(dict(task.data))
 
     async def _read(self, task_id: TaskId) -> Task | None:
         with anyio.move_on_after(PRICE_SECONDS), suppress(RunwayError):

@@ -19,11 +19,7 @@ SHUTDOWN_SECONDS = 8.0
 
 
 class AbortedByShutdownError(Exception):
-    """The process closed before a background task had ended; its outcome is unknown.
-
-    Attributes:
-        name: What the task did.
-    """
+    """The process closed before the background task `name` had ended; its outcome is unknown."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The process closed before {name} had ended.")
@@ -39,14 +35,13 @@ class BackgroundTasks:
 
     @property
     def running(self) -> int:
-        """How many there are."""
         return len(self._running)
 
     async def run(self, work: Callable[[], Awaitable[T]], *, name: str) -> T:
         """Return what `work` returns; cancelling this call leaves the work running.
 
         Args:
-            work: The work. It must bound its own duration.
+            work: It must bound its own duration.
             name: What it does and to which task, for the log if the caller has gone.
 
         Raises:

@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
-from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
+from runway_mcp.history.records import NO_LIMITS, Limits
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
-from runway_mcp.tasks.counters import Counters
 from runway_mcp.tasks.operations import TaskOperations
-from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, TaskPoller
+from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, Counters, TaskPoller
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.files.caller_files import CallerFiles
+    from runway_mcp.history.sqlite import History
 
 T = TypeVar("T")
 
@@ -46,42 +46,47 @@ class Caller:
     Attributes:
         subject: The name that `issuer` knows them by.
         issuer: Who says who they are: an OAuth issuer's URL, or empty for the operator of this server.
-        scopes: What they may do.
-        key: The Runway key that is used for them, or None where nobody has provided one.
-        identity: What tells callers apart. A caller whose Runway key was replaced starts afresh.
+        key: The Runway key that is used for them.
     """
 
     subject: str
     issuer: str = ""
     scopes: frozenset[str] = frozenset(SCOPES)
     key: SecretStr | None = field(default=None, repr=False)
-    identity: Hashable = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        digest = sha256(self.key.get_secret_value().encode()).hexdigest() if self.key else ""
-        object.__setattr__(self, "identity", (self.issuer, self.subject, digest))
+    @property
+    def identity(self) -> Hashable:
+        """What tells callers apart. A caller whose Runway key was replaced starts afresh."""
+        return self.issuer, self.subject, _digest(self.key.get_secret_value() if self.key else "")
 
 
 ANONYMOUS = Caller("nobody", scopes=frozenset())
 """Whose a request is before anyone has said whose."""
 
-
 OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller], "CallerFiles"]]]
 """Opens what knows which files a caller may use; downloads run in the task group."""
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class CallerContext:
-    """Everything that belongs to one caller.
+@dataclass(frozen=True, slots=True)
+class CallerLedger:
+    """One caller's part of the history.
 
     Attributes:
-        api: The client that calls Runway with the caller's key.
-        tasks: What can be done with a task.
-        poller: The states of the caller's tasks.
-        background: Runs what must outlive the call that asked for it.
-        ledger: What the caller has started, and may spend.
-        files: Opens the files that the caller may use.
+        history: Opens it.
+        account: Whose credits a start costs: a digest of the Runway key.
+        caller: Who asks: a digest of their identity.
+        limits: What may be spent.
     """
+
+    history: "Callable[[], Awaitable[History]]"
+    account: str
+    caller: str
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class CallerContext:
+    """Everything that belongs to one caller."""
 
     api: RunwayClient
     tasks: TaskOperations
@@ -95,7 +100,6 @@ class CallerRegistry:
     """The context of each caller, over one API client for each Runway key.
 
     Attributes:
-        counters: What was done so far, for all callers together.
         shutdown_seconds: How long the end of `running` waits for background tasks.
     """
 
@@ -115,19 +119,16 @@ class CallerRegistry:
         Args:
             connect: Opens the client that calls Runway for a caller; called once for each Runway key.
             poll_seconds: The shortest time between two reads of a task.
-            max_waits: Concurrent waits of one caller; None for no bound.
+            max_waits: Concurrent waits of one caller.
             history: The file of the history; in memory where not given.
             limits: What starts may cost.
-            files: Opens what knows which files a caller may use; none where not given.
+            files: Opens what knows which files a caller may use.
             api: The API's base URL: a key at another place is another account.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds
         self.shutdown_seconds = SHUTDOWN_SECONDS
-        self._connect = connect
-        self._max_waits = max_waits
-        self._limits = limits
-        self._api = api
+        self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
         self._open_history = partial(_history, history)
         self._open_files = files or _no_files
         self._connecting = anyio.Lock()
@@ -146,8 +147,8 @@ class CallerRegistry:
                         resources,
                         loops,
                         background,
-                        history=_OpenedOnce(resources, self._open_history),
-                        files=_OpenedOnce(resources, partial(self._open_files, loops)),
+                        history=_opened_once(resources, self._open_history),
+                        files=_opened_once(resources, partial(self._open_files, loops)),
                     )
                     yield
             finally:
@@ -157,7 +158,6 @@ class CallerRegistry:
                 loops.cancel_scope.cancel()
 
     async def of(self, caller: Caller) -> CallerContext:
-        """Return the context of a caller."""
         context = self._latest.get(caller.identity)
         if context is None:
             async with self._connecting:
@@ -176,12 +176,10 @@ class CallerRegistry:
 
     @property
     def waits_in_progress(self) -> int:
-        """How many waits are in progress."""
         return sum(context.tasks.waits_in_progress for context in self._contexts.values())
 
     @property
     def background_tasks(self) -> int:
-        """How many background tasks are running."""
         return self._open.background.running if self._open else 0
 
     async def _make(self, caller: Caller) -> CallerContext:
@@ -192,11 +190,7 @@ class CallerRegistry:
             self._clients[caller.key] = client, anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
         client, requests = self._clients[caller.key]
         poller = TaskPoller(
-            client.get_task,
-            self._open.loops,
-            requests=requests,
-            poll_seconds=self.poll_seconds,
-            counters=self.counters,
+            client.get_task, self._open.loops, requests=requests, poll_seconds=self.poll_seconds, counters=self.counters
         )
         key = caller.key.get_secret_value() if caller.key else ""
         open_files = self._open.files
@@ -204,7 +198,7 @@ class CallerRegistry:
 
         async def files() -> "CallerFiles":
             if not kept:
-                kept.append((await open_files.get())(caller))
+                kept.append((await open_files())(caller))
             return kept[0]
 
         context = self._contexts[caller.identity] = CallerContext(
@@ -213,7 +207,7 @@ class CallerRegistry:
             poller,
             self._open.background,
             CallerLedger(
-                self._open.history.get,
+                self._open.history,
                 account=_digest(f"{self._api} {key}"),
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,
@@ -223,34 +217,32 @@ class CallerRegistry:
         return context
 
 
-class _OpenedOnce(Generic[T]):
-    """A resource that is opened when it is first asked for, and closed with the others."""
+def _opened_once(
+    resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]
+) -> Callable[[], Awaitable[T]]:
+    """Return what opens a resource when it is first asked for; it is closed with the others."""
+    opening = anyio.Lock()
+    opened: list[T] = []
 
-    def __init__(self, resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
-        self._resources = resources
-        self._open = open_
-        self._opening = anyio.Lock()
-        self._opened: list[T] = []
+    async def get() -> T:
+        async with opening:
+            if not opened:
+                opened.append(await resources.enter_async_context(open_()))
+        return opened[0]
 
-    async def get(self) -> T:
-        async with self._opening:
-            if not self._opened:
-                self._opened.append(await self._resources.enter_async_context(self._open()))
-        return self._opened[0]
+    return get
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """What is open while callers are served."""
-
     resources: AsyncExitStack
     loops: "TaskGroup"
     background: BackgroundTasks
-    history: _OpenedOnce[History]
-    files: "_OpenedOnce[Callable[[Caller], CallerFiles]]"
+    history: "Callable[[], Awaitable[History]]"
+    files: "Callable[[], Awaitable[Callable[[Caller], CallerFiles]]]"
 
 
-def _history(file: Path | None) -> AbstractAsyncContextManager[History]:
+def _history(file: Path | None) -> "AbstractAsyncContextManager[History]":
     from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
 
     return open_history(file)

@@ -45,8 +45,6 @@ class Change:
     """What was asked of a task, and what came of it.
 
     Attributes:
-        task_id: The task.
-        outcome: What was done, or found.
         before: The task as it was last seen before, or None where it was already gone.
     """
 
@@ -59,11 +57,7 @@ class Change:
 
 
 class StillActiveError(Exception):
-    """A task that has not finished is not deleted.
-
-    Attributes:
-        task: The task as it was seen.
-    """
+    """A task that has not finished is not deleted."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(f"Task {task.id} has not finished and was not deleted.")
@@ -91,11 +85,7 @@ class UnclearOutcomeError(Exception):
 
 
 class ChangeInProgressError(TransientError):
-    """An earlier change of the same task has not ended; nothing was sent for this one.
-
-    Attributes:
-        task_id: The task.
-    """
+    """An earlier change of the same task has not ended; nothing was sent for this one."""
 
     def __init__(self, task_id: TaskId) -> None:
         super().__init__(f"An earlier change of task {task_id} has not ended.")
@@ -107,7 +97,10 @@ class TooManyWaitsError(CallerLimitError):
 
 
 class TaskOperations:
-    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds."""
+    """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
+
+    After a RunwayError from a change nothing was changed; after an UnclearOutcomeError it may have been.
+    """
 
     def __init__(
         self,
@@ -119,14 +112,11 @@ class TaskOperations:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
-        self._client = client
-        self._background = background
-        self._poller = poller
-        self._waits: set[anyio.CancelScope] = set()
+        self._client, self._background, self._poller = client, background, poller
         self._max_waits = max_waits
+        self._sleep, self._random = sleep, random
+        self._waits: set[anyio.CancelScope] = set()
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
-        self._sleep = sleep
-        self._random = random
 
     async def get(self, task_id: TaskId) -> Task:
         """Return the task as it stands, or stood less than a poll interval ago.
@@ -157,22 +147,11 @@ class TaskOperations:
             scope.cancel()
 
     async def cancel(self, task_id: TaskId) -> Change:
-        """Stop a task that has not finished; leave a finished one, and its output, alone.
-
-        Raises:
-            RunwayError: Nothing was changed.
-            UnclearOutcomeError: It may or may not be cancelled.
-        """
+        """Stop a task that has not finished; leave a finished one, and its output, alone."""
         return await self._change(task_id, lambda before: "cancelled" if before.is_active else None)
 
     async def delete(self, task_id: TaskId) -> Change:
-        """Delete a finished task together with its output.
-
-        Raises:
-            StillActiveError: It has not finished; nothing was changed.
-            RunwayError: Nothing was changed.
-            UnclearOutcomeError: It may or may not be deleted.
-        """
+        """Delete a finished task together with its output; raise StillActiveError for another."""
 
         def wanted(before: Task) -> Outcome:
             if before.is_active:
@@ -185,10 +164,6 @@ class TaskOperations:
         """Do what the API's own DELETE means: cancel a task that has not finished, delete a finished one.
 
         One that finishes while it is being cancelled is left alone, as by `cancel`.
-
-        Raises:
-            RunwayError: Nothing was changed.
-            UnclearOutcomeError: It may or may not be removed.
         """
         return await self._change(task_id, lambda before: "cancelled" if before.is_active else "deleted")
 
@@ -225,62 +200,48 @@ class TaskOperations:
             return None
 
     async def _remove(self, before: Task, wanted: Outcome, turn: anyio.Semaphore) -> Change:
-        """Send DELETE until the task is seen to be gone, reading the task before each repetition."""
         try:
-            return await self._try_to_remove(before, wanted)
+            with anyio.move_on_after(CHANGE_SECONDS):
+                return await self._try_to_remove(before, wanted)
+            raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
         finally:
             self._poller.changed(before.id)
             turn.release()
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
+        """Send DELETE until the task is seen to be gone, reading the task before each repetition."""
         may_have_applied = False
-        with anyio.move_on_after(CHANGE_SECONDS):
-            attempt = 0
-            while True:
-                attempt += 1
-                try:
-                    await self._client.delete_task(before.id)
-                except NotFoundError:
-                    return Change(before.id, wanted if may_have_applied else "gone", before)
-                except (AuthenticationError, BadRequestError):
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._client.delete_task(before.id)
+            except NotFoundError:
+                return Change(before.id, wanted if may_have_applied else "gone", before)
+            except RunwayError as error:
+                is_refused = isinstance(error, (AuthenticationError, BadRequestError))
+                may_have_applied |= error.may_have_taken_effect
+                if is_refused and not may_have_applied:
                     raise
-                except RunwayError as error:
-                    may_have_applied |= error.may_have_taken_effect
-                    now = await self._read_again(before, error, may_have_applied=may_have_applied)
-                    outcome = _outcome(before, now, wanted)
-                    if outcome is not None:
-                        return Change(before.id, outcome, now if outcome == "finished" else before)
-                    wait = self._wait(error, attempt)
-                    if attempt > retry.RETRIES or wait > retry.MAX_DELAY:
-                        error.attempts = attempt
-                        if may_have_applied:
-                            raise UnclearOutcomeError(before, error) from None
-                        raise
-                    await self._sleep(wait)
-                else:
-                    return Change(before.id, wanted, before)
-        raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
-
-    async def _read_again(self, before: Task, error: RunwayError, *, may_have_applied: bool) -> Task | None:
-        try:
-            return await self._read(before.id)
-        except RunwayError as second:
-            if may_have_applied:
-                raise UnclearOutcomeError(before, error, second) from None
-            raise error from None
-
-    def _wait(self, error: RunwayError, attempt: int) -> float:
-        if isinstance(error, TransientError) and error.retry_after is not None:
-            return error.retry_after
-        return retry.delay(attempt, self._random)
+                try:
+                    now = await self._read(before.id)
+                except RunwayError as second:
+                    raise (UnclearOutcomeError(before, error, second) if may_have_applied else error) from None
+                outcome = _outcome(before, now, wanted)
+                if outcome is not None:
+                    return Change(before.id, outcome, now if outcome == "finished" else before)
+                asked = error.retry_after if isinstance(error, TransientError) else None
+                wait = retry.delay(attempt, self._random) if asked is None else asked
+                if is_refused or attempt > retry.RETRIES or wait > retry.MAX_DELAY:
+                    error.attempts = attempt
+                    raise (UnclearOutcomeError(before, error) if may_have_applied else error) from None
+                await self._sleep(wait)
+            else:
+                return Change(before.id, wanted, before)
 
 
 def _outcome(before: Task, now: Task | None, wanted: Outcome) -> Outcome | None:
     """What a read after a failed DELETE proves, or None where the DELETE may be sent again."""
-    if now is None:
+    if now is None or (now.status == "CANCELLED" and before.status != "CANCELLED"):
         return wanted
-    if now.status == "CANCELLED" and before.status != "CANCELLED":
-        return wanted
-    if wanted == "cancelled" and not now.is_active:
-        return "finished"
-    return None
+    return "finished" if wanted == "cancelled" and not now.is_active else None

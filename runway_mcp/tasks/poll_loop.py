@@ -20,12 +20,7 @@ def interval(
 ) -> float:
     """Return the seconds until the next poll: up to three intervals where a task is slow or can't be read.
 
-    Args:
-        poll_seconds: The shortest interval.
-        waited: Seconds since the first poll.
-        throttled: Whether the task waits for others to end.
-        failures: How many polls in a row have failed.
-        random: Returns a number from 0 to 1, for the jitter.
+    A task has been polled for `waited` seconds; its last `failures` polls have failed.
     """
     factor = next((factor for polls, factor in _SLOWER if waited >= polls * poll_seconds), 1.0)
     factor = max(factor, 2.0 if throttled else 1.0, min(1.0 + failures, 3.0))
@@ -37,8 +32,8 @@ class TaskState:
     """What the polls of a task have brought so far.
 
     Attributes:
-        task: The task as it was last seen, or None where it never was.
-        last_error: Why the last poll failed, or None where it did not.
+        task: The task as it was last seen.
+        last_error: Why the last poll failed.
         is_final: Whether no poll follows: the task is terminal, or the error can't pass.
     """
 
@@ -94,11 +89,11 @@ class PollLoop:
 
 
 class FollowedStates(AsyncIterator[TaskState]):
-    """One follower's way through the states of a loop."""
+    """One follower's way through the states of a loop. A cancelled `anext` loses nothing."""
 
     def __init__(self, loop: PollLoop) -> None:
         self._loop = loop
-        self._seen: int = 0
+        self._seen = 0
 
     async def __anext__(self) -> TaskState:
         while self._loop.version == self._seen:

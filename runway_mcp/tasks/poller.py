@@ -7,6 +7,7 @@ many tools, waits and subscriptions follow it. The loop begins with its first fo
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from random import random as system_random
 
 import anyio
@@ -14,7 +15,6 @@ from anyio.abc import TaskGroup
 
 from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task, TaskId
-from runway_mcp.tasks.counters import Counters
 from runway_mcp.tasks.poll_loop import PASSING, FollowedStates, PollLoop, PollResult, TaskState, interval
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,21 @@ MAX_REMEMBERED = 1_000
 """Results kept for reads that come soon after."""
 
 
-class CallerLimitError(Exception):
-    """The caller has as much in progress as one caller may have.
+@dataclass(slots=True)
+class Counters:
+    """What was done since the start.
 
     Attributes:
-        limit: How much that is.
+        polls: Tasks read from Runway.
+        shared_reads: Reads that were answered from a state less than a poll interval old.
     """
+
+    polls: int = 0
+    shared_reads: int = 0
+
+
+class CallerLimitError(Exception):
+    """The caller has `limit` things in progress, as many as one caller may."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The caller's limit is {limit}.")
@@ -58,23 +67,20 @@ class TaskPoller:
         counters: Counters | None = None,
         random: Callable[[], float] = system_random,
     ) -> None:
-        """Take what reads a task, and the task group in which the poll loops run.
+        """Take what reads a task.
 
         Args:
             get_task: Reads a task.
-            loops: Where the loops run; cancelling it ends them.
+            loops: Where the poll loops run; cancelling it ends them.
             requests: Bounds the reads with one Runway key; its own where not given.
-            poll_seconds: How often a task is read, at most.
+            poll_seconds: The shortest time between two reads of a task.
             counters: Where reads are counted.
             random: Returns a number from 0 to 1, for the jitter.
         """
-        self._get_task = get_task
-        self._group = loops
+        self._get_task, self._group, self._poll_seconds, self._random = get_task, loops, poll_seconds, random
         self._requests = requests or anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
         self._share = anyio.Semaphore(MAX_REQUESTS // 2, fast_acquire=True)
-        self._poll_seconds = poll_seconds
         self._counters = counters or Counters()
-        self._random = random
         self._loops: dict[TaskId, PollLoop] = {}
         self._known: dict[TaskId, PollResult] = {}
         self._in_flight: dict[TaskId, _Request] = {}
@@ -83,9 +89,6 @@ class TaskPoller:
         """Return the task as it stands, or stood less than a poll interval ago.
 
         Readers at the same moment share one request. Before the end of a `Retry-After` nothing is sent.
-
-        Raises:
-            RunwayError: It could not be read.
         """
         if (known := self._recent(task_id)) is not None:
             self._counters.shared_reads += 1
@@ -189,7 +192,10 @@ class TaskPoller:
             request.result = result = await self._send(task_id)
             is_current = self._in_flight.get(task_id) is request  # else the task was changed meanwhile
             if result.is_retry_after or (is_current and result.until):
-                self._remember(task_id, result)
+                self._known.pop(task_id, None)
+                self._known[task_id] = result
+                if len(self._known) > MAX_REMEMBERED:
+                    del self._known[next(iter(self._known))]
             return result
         finally:
             if self._in_flight.get(task_id) is request:
@@ -211,12 +217,6 @@ class TaskPoller:
                 logger.exception("A poll failed unexpectedly")
                 return PollResult(None, RunwayError("a poll failed unexpectedly"), 0.0)
 
-    def _remember(self, task_id: TaskId, result: PollResult) -> None:
-        self._known.pop(task_id, None)
-        self._known[task_id] = result
-        if len(self._known) > MAX_REMEMBERED:
-            del self._known[next(iter(self._known))]
-
     def _recent(self, task_id: TaskId) -> PollResult | None:
         known = self._known.get(task_id)
         return known if known is not None and anyio.current_time() < known.until else None
@@ -231,8 +231,6 @@ class TaskPoller:
 
 
 class _Request:
-    """A request in flight."""
-
     def __init__(self) -> None:
         self.done = anyio.Event()
         self.result: PollResult | None = None

@@ -26,7 +26,6 @@ class Waited:
     Attributes:
         task_ids: The tasks, in the order asked for.
         seconds: How long it has lasted.
-        states: What is known of each task.
     """
 
     task_ids: Sequence[TaskId]
@@ -57,7 +56,7 @@ async def wait(
         poller: What polls the tasks; the wait shares its loops.
         task_ids: The tasks.
         seconds: How long to wait at most.
-        until: What ends the wait before: all tasks final, or the first of them.
+        until: What ends the wait before.
         report: Called after each poll, and at least every `report_seconds`.
         report_seconds: The longest time between two reports on a task.
         in_progress: Holds the wait's scope while it lasts; cancelling it ends the wait as if its time were up.
@@ -68,7 +67,6 @@ async def wait(
     Raises:
         AuthenticationError: The API key is not accepted, or there is none.
         RunwayError: None of the tasks could be read up to the end, or all are gone.
-        TooManyFollowedTasksError: The caller follows too many other tasks.
     """
     started = anyio.current_time()
     waited = Waited(task_ids)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
+from support.inputs import JSON
 from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_client
-from support.wrong_inputs import JSON
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import Timeouts

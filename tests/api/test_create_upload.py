@@ -6,8 +6,8 @@ import httpx2
 import pytest
 from hypothesis import given
 from pydantic import JsonValue
+from support.inputs import JSON
 from support.scripted import KEY, Script, Sleeper, Step, reply, scripted_client
-from support.wrong_inputs import JSON
 
 from runway_mcp.api.errors import (
     RateLimitedError,

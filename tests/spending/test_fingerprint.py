@@ -12,18 +12,15 @@ TEXTS = {"promptText", "negativePrompt", "text", "prompt", "productInfo", "userC
 
 
 def video(**changes: JsonValue) -> Prepared:
-    """A request for a video."""
     return prepare("text_to_video", INPUT | changes)
 
 
 def pictures(*names: str) -> Prepared:
-    """A request with reference pictures."""
     references: list[JsonValue] = [{"uri": f"https://pictures.example/{name}.png"} for name in names]
     return Prepared("text_to_image", "/v1/text_to_image", "gen4_image", {"referenceImages": references})
 
 
 def reworded(value: JsonValue) -> JsonValue:
-    """A body with one word for each of its texts."""
     if isinstance(value, dict):
         return {name: "word" if name in TEXTS else reworded(part) for name, part in value.items()}
     return [reworded(part) for part in value] if isinstance(value, list) else value
@@ -54,14 +51,12 @@ def test_a_price_goes_by_numbers_and_choices(other: Prepared, is_similar: bool) 
 
 
 def test_a_price_goes_by_how_many_media_there_are() -> None:
-    """Not by what they are."""
     assert price_key(pictures("a")) == price_key(pictures("b"))
     assert price_key(pictures("a")) != price_key(pictures("a", "b"))
 
 
 @pytest.mark.parametrize("kind", list(task_types()))
 def test_no_models_price_goes_by_a_text(kind: str) -> None:
-    """Whatever its fields are called."""
     for name, model in task_types()[kind].models.items():
         body = dict(model.example)
         other = reworded(body)

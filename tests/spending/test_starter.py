@@ -25,6 +25,7 @@ from runway_mcp.spending.start_errors import (
     StartCancelledError,
     StartsInFlightError,
     TokenReusedError,
+    UnclearStartError,
 )
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
@@ -40,7 +41,6 @@ GONE = reply(404, {"error": "gone"})
 
 
 def wanted(prompt: str = "a cat") -> Prepared:
-    """A start that the catalogue allows."""
     return prepare("text_to_video", {"promptText": prompt, "ratio": "1280:720", "duration": 5})
 
 
@@ -48,7 +48,6 @@ def wanted(prompt: str = "a cat") -> Prepared:
 async def starting(
     *steps: Step, script: Script | None = None, limits: Limits = NO_LIMITS, history: Path | None = None
 ) -> AsyncGenerator[tuple[Script, CallerContext]]:
-    """The context of a caller whose requests meet the steps, or a script."""
     script = script or Script(*steps)
     with anyio.fail_after(20):
         async with (
@@ -59,18 +58,11 @@ async def starting(
 
 
 class Held(Script):
-    """Answers a request of one method only when it is told to.
-
-    Attributes:
-        asked: Whether such a request has come.
-        answer: Lets it be answered.
-    """
+    """Answers a request of one method only when it is told to."""
 
     def __init__(self, method: str, *steps: Step) -> None:
         super().__init__(*steps)
-        self.asked = anyio.Event()
-        self.answer = anyio.Event()
-        self._method = method
+        self.asked, self.answer, self._method = anyio.Event(), anyio.Event(), method
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == self._method:
@@ -80,7 +72,6 @@ class Held(Script):
 
 
 async def test_a_start_is_sent_once_and_brings_its_task() -> None:
-    """The id, the estimate, and what it adds to the day."""
     async with starting(CREATED) as (script, context):
         started = await Starter(context).start(wanted())
         assert (started.task_id, started.credits, started.is_repeated) == (ID, 60, False)
@@ -89,7 +80,6 @@ async def test_a_start_is_sent_once_and_brings_its_task() -> None:
 
 
 async def test_a_token_brings_its_task_after_a_restart_whatever_the_limits_are_now(tmp_path: Path) -> None:
-    """Nothing new is bought, so nobody is asked. With another input it is refused."""
     file = tmp_path / "history.sqlite3"
     async with starting(CREATED, history=file) as (_, context):
         await Starter(context).start(wanted(), client_token="mine")
@@ -121,7 +111,6 @@ async def test_a_call_that_is_cancelled_while_its_start_is_recorded_buys_nothing
 
 
 async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_its_end() -> None:
-    """The task is recorded, and the token brings it."""
     script = Held("POST", CREATED)
     async with starting(script=script) as (_, context):
         async with anyio.create_task_group() as calls:
@@ -134,46 +123,40 @@ async def test_a_call_that_is_cancelled_after_its_request_was_sent_is_seen_to_it
 
 
 @pytest.mark.parametrize(
-    ("step", "error"), [(CREATED, None), (REFUSED, EarlierFailedError), (LOST, EarlierReplyLostError)]
+    ("step", "first", "second"),
+    [
+        (CREATED, False, True),
+        (REFUSED, BadRequestError, EarlierFailedError),
+        (LOST, ReplyLostError, EarlierReplyLostError),
+    ],
 )
 async def test_the_same_start_at_once_waits_for_the_answer_of_the_first(
-    step: Step, error: type[Exception] | None
+    step: Step, first: type | bool, second: type | bool
 ) -> None:
-    """It brings the same task, or says what became of it, and sends nothing."""
     script = Held("POST", step)
     async with starting(script=script) as (_, context):
         one = Starter(context)
-        ended: list[str] = []
+        ended: list[type | bool] = []
 
-        async def first() -> None:
+        async def start() -> None:
             try:
-                await one.start(wanted(), client_token="mine")
-            except (BadRequestError, ReplyLostError) as failed:
-                ended.append(type(failed).__name__)
+                ended.append((await one.start(wanted(), client_token="mine")).is_repeated)
+            except (BadRequestError, UnclearStartError) as failed:
+                ended.append(type(failed))
 
         async with anyio.create_task_group() as calls:
-            calls.start_soon(first)
+            calls.start_soon(start)
             await script.asked.wait()
             with pytest.raises(EarlierPendingError):
                 await Starter(context, answer_seconds=0).start(wanted(), client_token="mine")
-            calls.start_soon(release, script.answer)
-            if error is None:
-                assert (await one.start(wanted(), client_token="mine")).is_repeated
-            else:
-                with pytest.raises(error):
-                    await one.start(wanted(), client_token="mine")
-        assert len(ended) == (error is not None)
+            calls.start_soon(start)
+            await anyio.wait_all_tasks_blocked()
+            script.answer.set()
+        assert ended == [first, second]
         assert script.methods == ["POST"]
 
 
-async def release(event: anyio.Event) -> None:
-    """Set an event once everybody waits."""
-    await anyio.wait_all_tasks_blocked()
-    event.set()
-
-
 async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
-    """A bad request can be mended and sent with the same token."""
     async with starting(REFUSED, CREATED) as (script, context):
         with pytest.raises(BadRequestError):
             await Starter(context).start(wanted(), client_token="mine")
@@ -197,7 +180,6 @@ async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
 async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
     steps: list[Step], cancellation: Cancellation | str, spent: float
 ) -> None:
-    """It counts as Runway charges it. The next of its kind is refused by its price, unsent."""
     async with starting(CREATED, *steps, limits=Limits(task=50)) as (script, context):
         with pytest.raises(StartCancelledError) as caught:
             await Starter(context).start(wanted())
@@ -219,7 +201,6 @@ async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
     ],
 )
 async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue) -> None:
-    """In the reply, in what it says of the routing, or only in the task itself."""
     async with starting(reply(200, created), PENDING, limits=Limits(task=60, day=60)) as (_, context):
         assert (await Starter(context).start(wanted())).credits == 60
         assert await Starter(context).spent() == Spend(60, 0)
@@ -227,7 +208,6 @@ async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue)
 
 @pytest.mark.parametrize("step", [reply(200, task("PENDING")), reply(401, {"error": "no"})])
 async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step: Step) -> None:
-    """No limit can be kept."""
     created = reply(200, {"id": ID, "estimatedCost": {"credits": "60"}})
     async with starting(created, step) as (_, context):
         assert (await Starter(context).start(wanted())).credits is None
@@ -239,7 +219,6 @@ async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step:
 
 
 async def test_within_a_days_limit_starts_go_one_after_another() -> None:
-    """The second waits until the first one's price is known, for a bounded time."""
     script = Held("POST", CREATED)
     async with starting(script=script, limits=Limits(day=120)) as (_, context):
         async with anyio.create_task_group() as calls:
@@ -294,7 +273,6 @@ def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Respon
 async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
     step: Step, limits: Limits, error: type[Exception] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The task's id, the refusal, the doubt and the limits all come through."""
     file = tmp_path / "history.sqlite3"
     steps = breaking(file, step), PENDING, DELETED, FREE
     async with starting(*steps, limits=limits, history=file) as (script, context):

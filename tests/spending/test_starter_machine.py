@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.from_thread
 import httpx2
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,12 +22,12 @@ from support.scripted import Sleeper, poller_of, reply, scripted_client, task
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
 from runway_mcp.files.caller_files import CallerFiles
-from runway_mcp.history.records import CallerLedger, History, HistoryError, HistoryLockedError, Limits
-from runway_mcp.history.sqlite import DAY, SqliteHistory, open_history
+from runway_mcp.history.records import HistoryError, HistoryLockedError, Limits
+from runway_mcp.history.sqlite import DAY, History, open_history
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.background_tasks import open_background_tasks
-from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.callers import CallerContext, CallerLedger
 from runway_mcp.tasks.operations import TaskOperations
 
 T = TypeVar("T")
@@ -50,11 +51,7 @@ class Purchase:
     """A task that Runway made.
 
     Attributes:
-        token: The client token of the call that bought it.
-        price: Its credits.
-        day: When, in days.
         is_blind: Whether its reply was lost, and nothing like it had told a price before.
-        is_cancelled: Whether it was cancelled, which is free.
     """
 
     token: str | None
@@ -65,16 +62,7 @@ class Purchase:
 
 
 class Runway(httpx2.AsyncBaseTransport):
-    """The API: makes a task of each POST, unless it is told to fail.
-
-    Attributes:
-        now: The time, UNIX seconds.
-        answer: What the next POSTs meet.
-        token: The client token of the call that is going on.
-        posts: How many POSTs came.
-        purchases: The tasks, in order; the place is part of their ids.
-        priced: The prices that were told.
-    """
+    """The API: makes a task of each POST, unless it is told to fail. A task's place is part of its id."""
 
     def __init__(self) -> None:
         self.now = 20_000.5 * DAY
@@ -85,7 +73,6 @@ class Runway(httpx2.AsyncBaseTransport):
         self.priced: set[int] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         if request.method == "POST":
             return self._create(request)
         number = int(request.url.path.rpartition("-")[2])
@@ -119,23 +106,20 @@ class Runway(httpx2.AsyncBaseTransport):
 
 
 def task_id(number: int) -> str:
-    """The id of the task of a number."""
     return f"00000000-0000-4000-8000-{number:012}"
 
 
 @asynccontextmanager
 async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> AsyncGenerator[CallerContext]:
-    """A process that opens the history when it first needs it, and tries again where it could not."""
-    opened: list[SqliteHistory] = []
+    opened: list[History] = []
+
+    def clock() -> float:
+        return runway.now
 
     async def history() -> History:
         if not opened:
-            clock = lambda: runway.now  # noqa: E731 - one for both
-            opened.append(
-                await stack.enter_async_context(
-                    open_history(file, clock=clock, elapsed=clock, busy_seconds=busy_seconds)
-                )
-            )
+            opening = open_history(file, clock=clock, elapsed=clock, busy_seconds=busy_seconds)
+            opened.append(await stack.enter_async_context(opening))
         return opened[0]
 
     async def no_files() -> CallerFiles:
@@ -148,13 +132,11 @@ async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> As
         open_background_tasks() as background,
     ):
         tasks = TaskOperations(client, background, poller, sleep=Sleeper(), random=lambda: 0.0)
-        yield CallerContext(
-            client, tasks, poller, background, CallerLedger(history, "account", "caller", LIMITS), no_files
-        )
+        ledger = CallerLedger(history, "account", "caller", LIMITS)
+        yield CallerContext(client, tasks, poller, background, ledger, no_files)
 
 
 def wanted(duration: int) -> Prepared:
-    """A start whose price goes by its duration."""
     return prepare("text_to_video", {"promptText": "a cat", "ratio": "1280:720", "duration": duration})
 
 
@@ -163,8 +145,7 @@ class StarterMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runway = Runway()
-        self.hours = 0
+        self.runway, self.hours = Runway(), 0
         self.backup: bytes | None = None
         self.away: Path | None = None
         self.resources = ExitStack()
@@ -174,20 +155,17 @@ class StarterMachine(RuleBasedStateMachine):
         self.processes: list[tuple[AbstractContextManager[CallerContext], CallerContext]] = []
 
     def teardown(self) -> None:
-        """Close what is open."""
         for context, _ in self.processes:
             context.__exit__(None, None, None)
         self.resources.close()
 
     @initialize()
     def begin(self) -> None:
-        """Start both processes; one of them makes the file."""
         self.processes = [self._opened(), self._opened()]
         self._run(Starter(self.processes[0][1]).spent())
 
     @property
     def is_usable(self) -> bool:
-        """Whether the history is what it was."""
         return self.backup is None and self.away is None
 
     @rule(number=PROCESSES, token=TOKENS, duration=DURATIONS, answer=REPLIES, approves=st.booleans())
@@ -205,8 +183,6 @@ class StarterMachine(RuleBasedStateMachine):
 
     @rule(token=TOKENS, duration=DURATIONS)
     def start_in_both_at_once(self, token: str | None, duration: int) -> None:
-        """Call both processes with one token."""
-
         async def both() -> None:
             async with anyio.create_task_group() as calls:
                 for _, context in self.processes:
@@ -218,7 +194,6 @@ class StarterMachine(RuleBasedStateMachine):
 
     @rule(number=PROCESSES, token=TOKENS, duration=DURATIONS)
     def cancel_a_call_while_its_start_is_recorded(self, number: int, token: str | None, duration: int) -> None:
-        """Another process holds the file; meanwhile the call is cancelled."""
         context = self.processes[number][1]
 
         async def cancelled() -> None:
@@ -241,18 +216,13 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_usable)
     @rule(token=TOKENS, duration=DURATIONS)
     def find_the_file_locked(self, token: str | None, duration: int) -> None:
-        """Another process holds it for longer than anyone waits."""
-
         async def refused() -> None:
             async with process(self.file, self.runway, busy_seconds=0.01) as context:
                 await context.ledger.history()
                 with closing(sqlite3.connect(self.file, isolation_level=None)) as other:
                     other.execute("BEGIN IMMEDIATE")
-                    try:
+                    with pytest.raises(HistoryLockedError):
                         await Starter(context).start(wanted(duration), client_token=token)
-                    except HistoryLockedError:
-                        return
-            raise AssertionError
 
         before = self.runway.posts
         self._run(refused())
@@ -261,21 +231,18 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.away is None)
     @rule(number=PROCESSES)
     def restart(self, number: int) -> None:
-        """Stop a process and start it anew."""
         self.processes[number][0].__exit__(None, None, None)
         self.processes[number] = self._opened()
 
     @precondition(lambda self: self.is_usable)
     @rule(is_garbage=st.booleans())
     def damage(self, is_garbage: bool) -> None:
-        """Overwrite the file, or cut it off in the middle."""
         self.backup = self.file.read_bytes()
         self.file.write_bytes(b"no database at all" * 2_000 if is_garbage else self.backup[: len(self.backup) // 2])
 
     @precondition(lambda self: self.backup is not None)
     @rule()
     def restore(self) -> None:
-        """Restore the backup and restart both processes, as the error says."""
         assert self.backup is not None
         self.file.write_bytes(self.backup)
         self.backup = None
@@ -286,8 +253,8 @@ class StarterMachine(RuleBasedStateMachine):
     @rule(is_replaced=st.booleans())
     def move_away(self, is_replaced: bool) -> None:
         """Move the file away under the running processes, or put an empty one in its place. Windows forbids both."""
-        self._run(Starter(self.processes[0][1]).spent())
-        self._run(Starter(self.processes[1][1]).spent())
+        for _, context in self.processes:
+            self._run(Starter(context).spent())
         self.away = self.file.rename(self.file.with_name("away"))
         if is_replaced:
             self.file.touch()
@@ -295,7 +262,6 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.away is not None)
     @rule()
     def move_back(self) -> None:
-        """Undo that."""
         assert self.away is not None
         self.away.replace(self.file)
         self.away = None
@@ -303,14 +269,12 @@ class StarterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.hours < LONGEST_HOURS)
     @rule(hours=st.sampled_from(HOURS))
     def pass_time(self, hours: int) -> None:
-        """Let hours pass."""
         hours = min(hours, LONGEST_HOURS - self.hours)
         self.hours += hours
         self.runway.now += hours * 3600
 
     @invariant()
     def no_token_buys_twice(self) -> None:
-        """Not even where its reply was lost."""
         tokens = [bought.token for bought in self.runway.purchases if bought.token and not bought.is_cancelled]
         assert len(tokens) == len(set(tokens))
 

@@ -17,10 +17,10 @@ from runway_mcp.files.caller_files import CallerFiles
 from runway_mcp.files.downloads import Downloads
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
-from runway_mcp.history.records import NO_LIMITS, CallerLedger, History, Limits
-from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.records import NO_LIMITS, Limits
+from runway_mcp.history.sqlite import History, open_history
 from runway_mcp.tasks.background_tasks import open_background_tasks
-from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.callers import CallerContext, CallerLedger
 from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import TaskPoller
 
@@ -40,16 +40,13 @@ class Script(httpx2.AsyncBaseTransport):
 
     @property
     def calls(self) -> list[str]:
-        """The method and path of each request, in order."""
         return [f"{request.method} {request.url.path}" for request in self.requests]
 
     @property
     def methods(self) -> list[str]:
-        """The method of each request, in order."""
         return [request.method for request in self.requests]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         self.requests.append(request)
         step = next(self._steps)
         if isinstance(step, Exception):
@@ -58,13 +55,10 @@ class Script(httpx2.AsyncBaseTransport):
 
 
 class Sleeper:
-    """Sleeps without waiting, and remembers how long it should have been."""
-
     def __init__(self) -> None:
         self.slept: list[float] = []
 
     async def __call__(self, seconds: float) -> None:
-        """Note `seconds`."""
         self.slept.append(seconds)
 
 
@@ -76,7 +70,6 @@ def reply(status: int, body: object = None, **headers: str) -> Callable[[httpx2.
 
 
 def task(status: str, **fields: JsonValue) -> dict[str, JsonValue]:
-    """A task object of the API's, by its status."""
     return {"id": ID, "status": status, "createdAt": "2026-11-21T10:00:00.000Z", **fields}
 
 

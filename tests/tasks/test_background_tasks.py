@@ -11,7 +11,6 @@ from runway_mcp.tasks.background_tasks import AbortedByShutdownError, open_backg
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Seconds pass at once."""
     return VIRTUAL_TIME
 
 
@@ -46,7 +45,6 @@ async def test_an_outcome_that_nobody_takes_is_logged(seconds: float, caplog: py
 
 
 async def test_closing_waits_for_the_work_even_when_cancelled() -> None:
-    """A process that is told to stop still learns what became of a change."""
     ended: list[str] = []
 
     async def work() -> None:
@@ -61,7 +59,6 @@ async def test_closing_waits_for_the_work_even_when_cancelled() -> None:
 
 
 async def test_closing_aborts_work_that_does_not_end() -> None:
-    """After the bounded wait its caller is told."""
     aborted: list[str] = []
     async with anyio.create_task_group() as callers, open_background_tasks() as background:
 

@@ -30,7 +30,6 @@ from runway_mcp.tasks.failure_advice import advice
     ],
 )
 def test_advice_goes_by_the_longest_known_prefix(code: str | None, words: str) -> None:
-    """Whole dotted parts decide; what follows a known prefix is only a diagnosis."""
     assert words in advice(code)
 
 
@@ -38,5 +37,4 @@ def test_advice_goes_by_the_longest_known_prefix(code: str | None, words: str) -
     "code", ["SAFETY.OUTPUT", "SAFETY", "ASSET.INVALID", "INTERNAL.BAD_OUTPUT", "THIRD_PARTY.UNAVAILABLE", "NEW", None]
 )
 def test_where_a_retry_may_help_its_price_is_told(code: str | None) -> None:
-    """No advice leads to a second purchase unsaid."""
     assert "a new task with its own price" in advice(code)

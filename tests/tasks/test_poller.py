@@ -1,4 +1,4 @@
-"""The poller's figures and limits. What holds for any interleaving is in test_poller_machine.py."""
+"""The figures and limits of the poller and of waits. What holds for any interleaving is in test_poller_machine.py."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
@@ -7,13 +7,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID
 from support.virtual_time import VIRTUAL_TIME
 
 from runway_mcp.api.errors import NotFoundError, RateLimitedError, RunwayError, UnavailableError
 from runway_mcp.api.models import Task, TaskId, parse_task_id
-from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.poll_loop import interval
 from runway_mcp.tasks.poller import (
     MAX_FOLLOWED,
@@ -23,6 +21,7 @@ from runway_mcp.tasks.poller import (
     TaskPoller,
     TooManyFollowedTasksError,
 )
+from runway_mcp.tasks.waiting import Waited, wait
 
 RUNNING, THROTTLED, DONE = (Task(ID, status, {"status": status}) for status in ("RUNNING", "THROTTLED", "SUCCEEDED"))
 GONE = NotFoundError("gone", status=404)
@@ -30,7 +29,6 @@ GONE = NotFoundError("gone", status=404)
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
-    """Minutes pass at once."""
     return VIRTUAL_TIME
 
 
@@ -44,7 +42,6 @@ class Api:
         self.in_flight = 0
 
     async def get_task(self, task_id: TaskId) -> Task:
-        """Return a task, or fail."""
         self.asked.append(anyio.current_time())
         outcome = self.outcomes[min(len(self.asked), len(self.outcomes)) - 1]
         self.in_flight += 1
@@ -59,25 +56,21 @@ class Api:
 
 @asynccontextmanager
 async def polling(api: Api, requests: anyio.Semaphore | None = None) -> AsyncGenerator[TaskPoller]:
-    """A poller over `api`, without jitter."""
     async with anyio.create_task_group() as loops:
         yield TaskPoller(api.get_task, loops, requests=requests, random=lambda: 0.0)
         loops.cancel_scope.cancel()
 
 
 async def statuses(poller: TaskPoller, task_id: TaskId = ID) -> list[str]:
-    """Follow a task to its end; return the status, or the error's, of each state."""
     with poller.states(task_id) as states:
         return [str(state.last_error or (state.task and state.task.status)) async for state in states]
 
 
 def numbered(number: int) -> TaskId:
-    """The id of one of many tasks."""
     return parse_task_id(f"00000000-0000-4000-8000-{number:012x}")
 
 
 async def test_the_first_poll_is_at_once_and_the_next_after_the_interval() -> None:
-    """A wait that fails for the moment goes on, less often."""
     api = Api(RUNNING, RUNNING, UnavailableError("down"), UnavailableError("down"), RUNNING, DONE)
     async with polling(api) as poller:
         assert await statuses(poller) == ["RUNNING", "RUNNING", "down", "down", "RUNNING", "SUCCEEDED"]
@@ -106,7 +99,6 @@ def test_a_slow_task_is_polled_less_often(*, waited: float, throttled: bool, fai
 
 
 async def test_no_poll_comes_before_the_end_of_a_retry_after() -> None:
-    """Neither the loop's, nor a read's, nor one after a change; each is told why."""
     limited = RateLimitedError("slow down", retry_after=60.0)
     api = Api(RUNNING, limited, DONE)
     async with polling(api) as poller, anyio.create_task_group() as followers:
@@ -121,7 +113,6 @@ async def test_no_poll_comes_before_the_end_of_a_retry_after() -> None:
 
 
 async def test_a_change_is_polled_at_once() -> None:
-    """Its followers do not wait for the interval."""
     api = Api(RUNNING, DONE)
     async with polling(api) as poller, anyio.create_task_group() as followers:
         followers.start_soon(statuses, poller)
@@ -147,7 +138,6 @@ async def test_what_a_read_finds_reaches_the_followers_of_a_slow_loop(outcome: T
 
 
 async def test_a_follower_that_is_cancelled_leaves_nothing_in_flight() -> None:
-    """Its request is dropped with it."""
     api = Api(RUNNING, seconds=3600)
     async with polling(api) as poller:
         with anyio.move_on_after(1):
@@ -170,7 +160,6 @@ async def test_closing_the_poller_ends_every_loop() -> None:
 
 
 async def test_reads_that_share_a_request_share_its_failure() -> None:
-    """Each is told of it, and none asks again."""
     failed: list[str] = []
     api = Api(UnavailableError("down"), seconds=1)
 
@@ -186,7 +175,6 @@ async def test_reads_that_share_a_request_share_its_failure() -> None:
 
 
 async def test_who_joined_a_read_that_was_cancelled_reads_alone() -> None:
-    """A caller who goes away takes nobody else's answer along."""
     api = Api(DONE, seconds=2)
     async with polling(api) as poller, anyio.create_task_group() as others:
 
@@ -201,7 +189,6 @@ async def test_who_joined_a_read_that_was_cancelled_reads_alone() -> None:
 
 
 async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, and told to whoever follows the task."""
     api = Api(LookupError("a bug"), LookupError("a bug"), DONE)
     async with polling(api) as poller:
         with pytest.raises(RunwayError, match="a poll failed unexpectedly"):
@@ -212,7 +199,6 @@ async def test_a_bug_below_ends_the_wait_and_not_the_server(caplog: pytest.LogCa
 
 
 async def test_what_is_remembered_is_bounded() -> None:
-    """A read of the thousand-and-first task forgets the first; one that is gone is no task."""
     api = Api(RUNNING)
     async with polling(api) as poller:
         for number in range(MAX_REMEMBERED + 1):
@@ -228,7 +214,6 @@ async def test_what_is_remembered_is_bounded() -> None:
 
 
 async def test_followers_share_polls_and_a_caller_may_follow_so_many_tasks() -> None:
-    """Ten thousand followers of a thousand tasks cost one poll each; another task is refused, a followed one is not."""
     api = Api(RUNNING)
     async with polling(api) as poller:
         with ExitStack() as stack:
@@ -247,7 +232,6 @@ async def test_followers_share_polls_and_a_caller_may_follow_so_many_tasks() -> 
 
 
 async def test_callers_who_share_a_key_share_its_requests_fairly() -> None:
-    """However much one asks for, half of the key's requests are left for the others."""
     slow, quick = Api(RUNNING, seconds=3600), Api(DONE, seconds=1)
     requests = anyio.Semaphore(MAX_REQUESTS)
     async with (
@@ -264,22 +248,17 @@ async def test_callers_who_share_a_key_share_its_requests_fairly() -> None:
         readers.cancel_scope.cancel()
 
 
-async def test_a_sandbox_task_is_followed_to_its_end() -> None:
-    """Progress grows from poll to poll until the task has succeeded."""
-    wire = FaultyWire()
-    began = wire.now
-    tasks: list[Task] = []
+async def test_a_wait_reports_even_between_two_polls() -> None:
+    """A host hears that the wait goes on before it gives the call up."""
+    reports: list[float] = []
+    api = Api(RUNNING)
 
-    def keep_time(_: int) -> None:
-        wire.now = began + anyio.current_time()
+    async def report(waited: Waited) -> None:
+        reports.append(waited.seconds)
 
-    wire.between = keep_time
-    async with faulty_client(wire) as client, anyio.create_task_group() as loops:
-        poller = TaskPoller(client.get_task, loops)
-        with poller.states(parse_task_id(SAMPLES["running"].id)) as states:
-            tasks += [state.task async for state in states if state.task is not None]
+    async with anyio.create_task_group() as loops:
+        poller = TaskPoller(api.get_task, loops, poll_seconds=60)
+        assert (await wait(poller, [ID], seconds=40, until="all", report=report)).seconds == 40
         loops.cancel_scope.cancel()
-    seen = [done for one in tasks if isinstance(done := one.data.get("progress"), float)]
-    assert len(seen) >= 3
-    assert seen == sorted(seen)
-    assert tasks[-1].status == "SUCCEEDED"
+    assert reports == [0, 9, 18, 27, 36]
+    assert api.asked == [0]

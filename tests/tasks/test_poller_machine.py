@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -29,7 +29,6 @@ from runway_mcp.tasks.background_tasks import open_background_tasks
 from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import POLL_SECONDS, TaskPoller
-from runway_mcp.tasks.waiting import Waited
 
 LATENCY = 0.25
 LONG_ENOUGH = 300.0
@@ -42,8 +41,6 @@ class Simulated:
 
     Attributes:
         generation: How often it was changed through this server.
-        not_before: The earliest moment of the next poll.
-        retry_at: Until when Runway asked not to be asked.
         in_flight: Polls in flight, by the generation in which they began.
         interested: Followers and readers that poll for a reason.
     """
@@ -60,6 +57,18 @@ class Simulated:
     @property
     def is_over(self) -> bool:
         return self.status != "RUNNING"
+
+    def answered(self, generation: int, asked: float) -> None:
+        if generation == self.generation:
+            self.retry_at, self.not_before = 0.0, asked + POLL_SECONDS
+
+    @contextmanager
+    def interest(self) -> Generator[None]:
+        self.interested += 1
+        try:
+            yield
+        finally:
+            self.interested -= 1
 
 
 class Runway(RunwayClient):
@@ -89,11 +98,11 @@ class Runway(RunwayClient):
             one.retry_at = one.not_before = anyio.current_time() + (error.retry_after or 0)
             raise
         except NotFoundError:
-            self._answered(one, generation, now)
+            one.answered(generation, now)
             raise
         finally:
             one.in_flight[generation] -= 1
-        self._answered(one, generation, now)
+        one.answered(generation, now)
         return task
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:  # noqa: ARG002 - as the client has it
@@ -115,17 +124,6 @@ class Runway(RunwayClient):
             raise NotFoundError("gone", status=404)
         return Task(task_id, status, data)
 
-    def changed(self, task_id: TaskId) -> None:
-        """Allow a poll at once, though not before the end of a Retry-After."""
-        one = self.tasks[task_id]
-        one.generation += 1
-        one.not_before = one.retry_at
-
-    @staticmethod
-    def _answered(one: Simulated, generation: int, asked: float) -> None:
-        if generation == one.generation:
-            one.retry_at, one.not_before = 0.0, asked + POLL_SECONDS
-
 
 class ObservedPoller(TaskPoller):
     """Tells the simulated Runway of a change before the poller knows it."""
@@ -135,7 +133,9 @@ class ObservedPoller(TaskPoller):
         self._runway = runway
 
     def changed(self, task_id: TaskId) -> None:
-        self._runway.changed(task_id)
+        one = self._runway.tasks[task_id]
+        one.generation += 1
+        one.not_before = one.retry_at  # a poll is allowed at once, though not before the end of a Retry-After
         super().changed(task_id)
 
 
@@ -151,10 +151,6 @@ class Follower:
     @property
     def is_active(self) -> bool:
         return not self.has_left and not any(state.is_final for state in self.heard)
-
-
-async def quiet(_: Waited) -> None:
-    pass
 
 
 PAUSE = st.sampled_from([0, LATENCY / 2, LATENCY, 5.0, 11.0, 40.0])
@@ -177,8 +173,8 @@ class PollerMachine(RuleBasedStateMachine):
         self.calls: list[asyncio.Task[None]] = []
         self.serving = self.loop.create_task(self._serve())
         self.run(self.opened.wait())
-        self._start()
-        self._start()
+        self.start()
+        self.start()
 
     async def _serve(self) -> None:
         async with anyio.create_task_group() as loops, open_background_tasks() as background:
@@ -210,9 +206,6 @@ class PollerMachine(RuleBasedStateMachine):
     @precondition(lambda self: all(self.runway.tasks[task_id].is_over for task_id in self.ids[-2:]))
     @rule()
     def start(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
         self.ids.append(parse_task_id(f"00000000-0000-4000-8000-{next(self.numbers):012x}"))
         self.runway.tasks[self.ids[-1]] = Simulated()
 
@@ -251,15 +244,10 @@ class PollerMachine(RuleBasedStateMachine):
         async def read() -> None:
             one, began = self.runway.tasks[task_id], anyio.current_time()
             generation = one.generation
-            one.interested += 1
-            try:
+            with one.interest(), suppress(RunwayError):
                 data: dict[str, Any] = dict((await self.poller.read(task_id)).data)
                 assert data["generation"] >= generation, "a read shows the task as it was before a change"
                 assert data["at"] > began - POLL_SECONDS, "a read is older than the interval"
-            except RunwayError:
-                pass
-            finally:
-                one.interested -= 1
 
         async def read_repeatedly() -> None:
             for pause in pauses:
@@ -274,14 +262,9 @@ class PollerMachine(RuleBasedStateMachine):
         others = [other for other in self.streams if other.task_id == follower.task_id and other.is_active]
 
         async def follow() -> None:
-            one = self.runway.tasks[follower.task_id]
-            one.interested += 1
-            try:
-                with self.poller.states(follower.task_id) as states:
-                    async for state in states:
-                        follower.heard.append(state)
-            finally:
-                one.interested -= 1
+            with self.runway.tasks[follower.task_id].interest(), self.poller.states(follower.task_id) as states:
+                async for state in states:
+                    follower.heard.append(state)
 
         follower.stop = self.call(follow()).cancel
         self.streams.append(follower)
@@ -309,18 +292,14 @@ class PollerMachine(RuleBasedStateMachine):
     def wait(self, seconds: float, both: bool) -> None:
         async def wait() -> None:
             began = anyio.current_time()
-            watched = [self.runway.tasks[task_id] for task_id in ids]
-            for one in watched:
-                one.interested += 1
-            try:
-                waited = await self.operations.wait(ids, seconds=seconds, until="all", report=quiet)
+            with ExitStack() as interests, suppress(RunwayError):
+                for task_id in ids:
+                    interests.enter_context(self.runway.tasks[task_id].interest())
+                waited = await self.operations.wait(
+                    ids, seconds=seconds, until="all", report=lambda _: anyio.lowlevel.checkpoint()
+                )
                 took = anyio.current_time() - began
                 assert waited.is_over("all") or took >= seconds, "a wait ends with its tasks or its time"
-            except RunwayError:
-                pass
-            finally:
-                for one in watched:
-                    one.interested -= 1
 
         ids = self.ids[-2:] if both else self.ids[-1:]
         self.call(wait())
