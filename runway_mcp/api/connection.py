@@ -56,9 +56,6 @@ class RunwayAuth(httpx2.Auth):
         key = self._key.get_secret_value()
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
-    def __repr__(self) -> str:
-        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
-
 
 class _Client(httpx2.AsyncClient):
     """httpx2's client, with our transport where no proxy of the environment applies."""
@@ -70,7 +67,7 @@ class _Client(httpx2.AsyncClient):
 
 
 def open_pool(
-    auth: RunwayAuth | None,
+    auth: RunwayAuth,
     base_url: str,
     *,
     ca_file: Path | None,
@@ -78,13 +75,6 @@ def open_pool(
     timeouts: Timeouts,
 ) -> httpx2.AsyncClient:
     """Return the connections to the API at `base_url`, none of which is made yet.
-
-    Args:
-        auth: What is put on every request.
-        base_url: Where the API is, without `/v1`.
-        ca_file: Certificates in PEM form that are trusted beside the operating system's.
-        transport: What carries the requests instead of the network.
-        timeouts: The bounds of every call.
 
     Raises:
         NetworkSettingsError: The machine's network settings can't be used.

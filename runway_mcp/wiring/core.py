@@ -14,7 +14,7 @@ from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, Setti
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
-from runway_mcp.observability.request_record import OnRequestEnd
+from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
 from runway_mcp.wiring.file_access import open_files
 from runway_mcp.wiring.shared_secret import shared_secret
@@ -60,8 +60,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         on_request_end.append(metrics.on_request_end)
         on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
-        from runway_mcp.observability.access_log import log_request
-
         on_request_end.append(log_request)
     sandbox = None
     if settings.sandbox:

@@ -89,14 +89,11 @@ def test_at_most_five_problems_are_told_in_little_room() -> None:
         ({"a": 2.0**53}, "a is a number that JSON or the API can't hold."),
         ({"a": "\ud800"}, "a holds a name or a text that is not Unicode."),
         ({"\udfff": 1}, "input holds a name or a text that is not Unicode."),
-        ({1: 2}, "input holds a name or a text that is not Unicode."),
-        ({"a": b"bytes"}, "a is not JSON."),
-        ({"a": {1, 2}}, "a is not JSON."),
         (json.loads('{"a": ' + "[" * 33 + "]" * 33 + "}"), "input is nested over 32 deep or holds over 1000 values."),
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],
-    ids=range(14),
+    ids=range(11),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
     assert problems("text_to_video", given_input, allow_unknown=True) == (problem,)
