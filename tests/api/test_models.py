@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
+from support.inputs import JSON
 from support.scripted import ID, task
-from support.wrong_inputs import JSON
 
 from runway_mcp.api.models import InvalidTaskIdError, parse_json, parse_task, parse_task_id, plain
 
