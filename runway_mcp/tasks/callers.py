@@ -41,12 +41,10 @@ MAX_IDLE_CALLERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """Who asks, by the name that their issuer knows, and the Runway key used for them.
 
     Attributes:
-        subject: The name that `issuer` knows them by.
-        issuer: Who says who they are: an OAuth issuer's URL, or empty for the operator of this server.
-        key: The Runway key that is used for them.
+        issuer: An OAuth issuer's URL, or empty for the operator of this server.
     """
 
     subject: str
@@ -69,14 +67,7 @@ OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller
 
 @dataclass(frozen=True, slots=True)
 class CallerLedger:
-    """One caller's part of the history.
-
-    Attributes:
-        history: Opens it.
-        account: Whose credits a start costs: a digest of the Runway key.
-        caller: Who asks: a digest of their identity.
-        limits: What may be spent.
-    """
+    """One caller's part of the history. `account` and `caller` are digests, of the Runway key and of who asks."""
 
     history: "Callable[[], Awaitable[History]]"
     account: str

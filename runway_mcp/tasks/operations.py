@@ -42,11 +42,7 @@ else had already removed it."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was asked of a task, and what came of it.
-
-    Attributes:
-        before: The task as it was last seen before, or None where it was already gone.
-    """
+    """What came of a change, and the task as it was last seen before, or None where it was already gone."""
 
     task_id: TaskId
     outcome: Outcome
@@ -68,10 +64,8 @@ class UnclearOutcomeError(Exception):
     """A DELETE was sent, but neither its reply nor a later read tells what it did.
 
     Attributes:
-        before: The task as it was last seen before.
         error: Why the DELETE failed; None where no clear answer came within `seconds`.
         second: Why the read after it failed; None where it showed the task unchanged.
-        seconds: How long the change may take.
     """
 
     def __init__(
@@ -119,11 +113,7 @@ class TaskOperations:
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
 
     async def get(self, task_id: TaskId) -> Task:
-        """Return the task as it stands, or stood less than a poll interval ago.
-
-        Raises:
-            RunwayError: It could not be read; `NotFoundError` where it is gone.
-        """
+        """Return the task as it stands, or stood less than a poll interval ago."""
         return await self._poller.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
