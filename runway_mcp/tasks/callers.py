@@ -107,14 +107,8 @@ class CallerRegistry:
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
-        Args:
-            connect: Opens the client that calls Runway for a caller; called once for each Runway key.
-            poll_seconds: The shortest time between two reads of a task.
-            max_waits: Concurrent waits of one caller.
-            history: The file of the history; in memory where not given.
-            limits: What starts may cost.
-            files: Opens what knows which files a caller may use.
-            api: The API's base URL: a key at another place is another account.
+        `connect` is called once for each Runway key. The history is in memory where it has no file. `api` is the base
+        URL: a key at another place is another account.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds

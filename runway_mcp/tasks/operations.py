@@ -117,18 +117,13 @@ class TaskOperations:
         return await self._poller.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
-        """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
-
-        Raises:
-            CallerLimitError: The caller has too many waits in progress, or follows too many tasks.
-        """
+        """Wait as `waiting.wait` does; raise a CallerLimitError over the limit of waits, or of followed tasks."""
         if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
             raise TooManyWaitsError(self._max_waits)
         return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 
     @property
     def waits_in_progress(self) -> int:
-        """How many waits are in progress."""
         return len(self._waits)
 
     def end_waits(self) -> None:
@@ -160,8 +155,8 @@ class TaskOperations:
     async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
         """Read a task, and do what is then chosen for it, or nothing.
 
-        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as
-        the change itself, which outlives a caller who leaves.
+        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as the change
+        itself, which outlives a caller who leaves.
         """
         turn = self._turns.setdefault(task_id, anyio.Semaphore(1))
         with anyio.move_on_after(QUEUE_SECONDS) as queue:

@@ -46,9 +46,9 @@ async def wait(
 ) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
-    A `report` follows each poll, and comes at least every `REPORT_SECONDS`. While the wait lasts `in_progress` holds its
-    scope: cancelling that ends the wait as if its time were up. A task among several that is gone, or was never seen,
-    is `unavailable` in what is returned.
+    A report follows each poll, and comes at least every `REPORT_SECONDS`. `in_progress` holds the wait's scope while it
+    lasts: cancelling it ends the wait as if its time were up. A task among several that is gone, or was never seen, is
+    `unavailable` in what is returned.
 
     Raises:
         AuthenticationError: The API key is not accepted, or there is none.
@@ -78,14 +78,10 @@ async def wait(
             finally:
                 in_progress.discard(scope)
     waited.seconds = anyio.current_time() - started
-    _raise_failure(list(waited.states.values()))
-    return waited
-
-
-def _raise_failure(states: Sequence[TaskState]) -> None:
-    for state in states:
+    for state in waited.states.values():
         if isinstance(state.last_error, AuthenticationError):
             raise state.last_error.with_traceback(None)
-    errors = [state.unavailable for state in states]
+    errors = [state.unavailable for state in waited.states.values()]
     if errors[0] is not None and None not in errors:
         raise errors[0].with_traceback(None)
+    return waited
