@@ -11,13 +11,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from hashlib import sha256
 from tempfile import mkdtemp
-from typing import Literal, cast
+from typing import cast
 
 import anyio
 from mcp import Client, StdioServerParameters
-from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.server.mcpserver import MCPServer
-from mcp_types import CallToolResult, Request, Result, TextContent
+from mcp_types import TextContent
 from pydantic import JsonValue
 from rich.console import Console, RenderableType
 from rich.filesize import decimal
@@ -25,7 +24,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerContext
 
@@ -48,8 +46,6 @@ async def run_demo(server: MCPServer[CallerContext] | None = None) -> int:
     shown = server or _process(mkdtemp(prefix="runway-mcp-demo-"))
     async with Client(shown) as client:
         video = await _Demo(client, broken_promises).show()
-    async with Client(shown, extensions=[_McpTaskClient()]) as client:
-        await _Demo(client, broken_promises).show_mcp_task()
     if broken_promises:
         print(f"\nNot as promised: {', '.join(broken_promises)}", file=sys.stderr)
         return 1
@@ -71,7 +67,6 @@ class _Demo:
         self._broken_promises = broken_promises
 
     async def show(self) -> str:
-        """Show everything but MCP tasks; return where the first video is."""
         _say("Connected over stdio. The server's tools:")
         for tool in (await self._client.list_tools()).tools:
             kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "changes"
@@ -107,12 +102,7 @@ class _Demo:
         await self._call("runway_getTask", task, error=True)
         return video
 
-    async def show_mcp_task(self) -> None:
-        _say("A client that understands MCP tasks gets a wait as one, and asks for it when it likes")
-        await self._call("runway_waitForTask", {"taskId": SAMPLES["running"].id}, expect={"status": "SUCCEEDED"})
-
     async def _save(self, task: dict[str, JsonValue]) -> list[str]:
-        """Save a task's outputs; return where they are, after a look whether they are there as told."""
         saved = await self._call("runway_downloadOutput", task)
         paths = list[str]()
         for file in cast("list[dict[str, JsonValue]]", saved.get("files") or []):
@@ -131,7 +121,6 @@ class _Demo:
         expect: dict[str, JsonValue] | None = None,
         error: bool = False,
     ) -> dict[str, JsonValue]:
-        """Make a call, print it and return what came; and its progress on stderr."""
         words = f"> {tool}  {json.dumps(arguments)}"
         print(f"\n{_wrapped(words, indent=4)}", flush=True)
         with _shown_progress(in_bytes=tool in TRANSFERS) as progress:
@@ -142,46 +131,6 @@ class _Demo:
         if result.is_error != error or any(found.get(name) != value for name, value in (expect or {}).items()):
             self._broken_promises.append(tool)
         return found
-
-
-class _McpTask(Result):
-    """An MCP task, as far as the demo looks at it."""
-
-    result_type: Literal["task"] = "task"
-    task_id: str
-    status: str
-    status_message: str = ""
-    poll_interval_ms: int = 1000
-
-
-class _McpTaskState(_McpTask):
-    result_type: Literal["complete"] = "complete"  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride] - the answer to tasks/get is itself complete
-    result: CallToolResult | None = None
-
-
-class _GetMcpTask(Request[dict[str, str], Literal["tasks/get"]]):
-    name_param = "taskId"
-    method: Literal["tasks/get"] = "tasks/get"
-    params: dict[str, str]
-
-
-class _McpTaskClient(ClientExtension):
-    """The client's side of the tasks extension: what becomes an MCP task is asked for until it is done."""
-
-    identifier = EXTENSION_ID
-
-    def claims(self) -> list[ResultClaim[_McpTask]]:
-        return [ResultClaim(result_type="task", model=_McpTask, resolve=self._follow)]
-
-    async def _follow(self, created: _McpTask, context: ClaimContext) -> CallToolResult:
-        _print_block(f"The call became an MCP task of the same id, {created.status}. Then, with tasks/get:")
-        request = _GetMcpTask(params={"taskId": created.task_id})
-        while True:
-            state = await context.session.send_request(request, _McpTaskState)
-            print(f"  {state.status:<10} {state.status_message}"[: _width()], file=sys.stderr, flush=True)
-            if state.status != "working":
-                return state.result or CallToolResult(content=[], is_error=True)
-            await anyio.sleep(state.poll_interval_ms / 1000)
 
 
 class _Progress:
@@ -249,7 +198,6 @@ class _ByteFigures(_Message):
 
 
 def _width() -> int:
-    """Return the columns of a terminal, up to a bound; the bound elsewhere."""
     return min(Console().width, MAX_WIDTH) if sys.stdout.isatty() else MAX_WIDTH
 
 

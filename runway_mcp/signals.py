@@ -3,54 +3,44 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 HANGUP = (signal.SIGHUP,) if sys.platform != "win32" else ()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGBREAK,) if sys.platform == "win32" else ()))
 
 
-@contextmanager
-def on_stop_signal(stop: Callable[[], object]) -> Generator[None]:
+def on_stop_signal(stop: Callable[[], object]) -> AbstractContextManager[None]:
     """Have the event loop call `stop` at the first stop signal; further ones must not disturb the end."""
+    return _acting(STOP_SIGNALS, stop, once=True)
+
+
+def on_hangup(act: Callable[[], object]) -> AbstractContextManager[None]:
+    """Have the event loop call `act` at each SIGHUP, which otherwise ends a process."""
+    return _acting(HANGUP, act, once=False)
+
+
+@contextmanager
+def _acting(signals: Sequence[signal.Signals], act: Callable[[], object], *, once: bool) -> Generator[None]:
     import asyncio  # noqa: PLC0415 - starting up needs this module, but not yet an event loop
 
     loop = asyncio.get_running_loop()
-
-    is_stopping = False
+    is_over = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        nonlocal is_stopping
-        if not is_stopping:
-            is_stopping = True
-            loop.call_soon_threadsafe(stop)
+        nonlocal is_over
+        if not is_over:
+            is_over = once
+            loop.call_soon_threadsafe(act)
 
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, handle) for number in signals}
     try:
         yield
     finally:
-        if not is_stopping:
+        if not is_over:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-@contextmanager
-def on_hangup(act: Callable[[], object]) -> Generator[None]:
-    """Have the event loop call `act` at each SIGHUP, which otherwise ends a process."""
-    import asyncio  # noqa: PLC0415 - as above
-
-    loop = asyncio.get_running_loop()
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(act)
-
-    before = {number: signal.signal(number, handle) for number in HANGUP}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def end_on_stop_signal() -> None:
@@ -60,7 +50,7 @@ def end_on_stop_signal() -> None:
     import or the making of the loop, comes out as a traceback.
     """
     for number in STOP_SIGNALS:
-        signal.signal(number, _end)
+        signal.signal(number, lambda _number, _frame: os._exit(0))
 
 
 def ignore_stop_signals() -> None:
@@ -72,7 +62,3 @@ def ignore_stop_signals() -> None:
     sys.unraisablehook = lambda _: None
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    os._exit(0)

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "observability": {"tasks", "api"},
     "mcp_server": {"observability", "spending", "tasks", "history", "files", "catalogue", "api", "signals"},
     "web": {"mcp_server", "observability", "tasks", "api", "signals"},
-    "demo": {"mcp_server", "sandbox", "tasks"},
+    "demo": {"sandbox", "tasks"},
     "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "api", "config", "sandbox"},
     "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "config", "sandbox", "signals"},
     "__main__": {"cli"},

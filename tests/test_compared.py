@@ -45,54 +45,39 @@ class Sandbox(FaultyWire):
         self.now += 30 if self.waits else 1
 
 
-class Reader:
-    """Someone who makes the calls of the page, one after the other.
-
-    Attributes:
-        started: The id of each task that was started, in order.
-    """
-
-    def __init__(self, client: Client, sandbox: Sandbox) -> None:
-        self.started: list[str] = []
-        self._client = client
-        self._sandbox = sandbox
-
-    async def make(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Make one call, with the ids filled in; return its result, which is no error."""
-        ids = {"<task id>": self.started[-1], "<finished task id>": self.started[0]} if self.started else {}
-        self._sandbox.waits = arguments.get("wait", False)
-        filled = {name: ids[value] if name == "taskId" else value for name, value in arguments.items()}
-        result = await self._client.call_tool(tool, filled)
-        assert not result.is_error, result.content
-        found: dict[str, Any] = result.structured_content or {}
-        if tool == "runway_startTask":
-            self.started.append(found["id"])
-        return found
-
-
 async def test_every_call_of_the_page_does_what_its_row_says() -> None:
-    """Each tool of theirs has its row; what is started is real, fresh URLs are fresh, and nothing is mistaken."""
     assert list(ROWS) == THEIRS
     sandbox = Sandbox()
     server = build_server(CallerRegistry(lambda _: faulty_client(sandbox), poll_seconds=0.01))
+    started: list[str] = []
     results: dict[str, list[dict[str, Any]]] = {}
+
+    async def make(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        ids = {"<task id>": started[-1], "<finished task id>": started[0]} if started else {}
+        sandbox.waits = arguments.get("wait", False)
+        filled = {name: ids[value] if name == "taskId" else value for name, value in arguments.items()}
+        result = await client.call_tool(tool, filled)
+        assert not result.is_error, result.content
+        found: dict[str, Any] = result.structured_content or {}
+        if tool == "runway_startTask":
+            started.append(found["id"])
+        return found
+
     with anyio.fail_after(20):
         async with Client(server) as client:
-            reader = Reader(client, sandbox)
             for theirs, calls in ROWS.items():
-                results[theirs] = [await reader.make(tool, arguments) for tool, arguments in calls]
+                results[theirs] = [await make(client, tool, arguments) for tool, arguments in calls]
     ((image,), (got,), (refreshed,)) = (results[name] for name in (THEIRS[1], THEIRS[6], THEIRS[7]))
     assert "text_to_image" in results["runway_listModels"][0]
-    assert len(set(reader.started)) == len(THEIRS[1:6])
+    assert len(set(started)) == len(THEIRS[1:6])
     assert (image["status"], refreshed["status"], refreshed["id"]) == ("SUCCEEDED", "SUCCEEDED", image["id"])
     assert set(refreshed["output"]).isdisjoint(image["output"])
-    assert got["id"] == reader.started[-1]
+    assert got["id"] == started[-1]
     assert [change["done"] for change in results["runway_cancelTask"]] == ["cancelled", "deleted"]
     assert "creditBalance" in results["runway_getOrg"][0]
 
 
 def test_the_configuration_of_the_page_starts_our_command() -> None:
-    """It is JSON, and names the key by the variable that both servers read."""
     (block,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert json.loads(block)["mcpServers"]["runway"] == {
         "command": "runway-mcp",

@@ -79,7 +79,6 @@ async def test_what_is_made_is_saved_and_opens_elsewhere(
 
 
 async def test_nothing_outside_is_read_or_written(client: Client, folder: Path) -> None:
-    """Whatever a model names."""
     before = sorted(folder.parent.rglob("*"))
     for tool, arguments in (
         ("runway_uploadFile", {"path": "../../../etc/passwd"}),

@@ -4,8 +4,8 @@ import gzip
 import json
 import os
 import traceback
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from itertools import product
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from pydantic import JsonValue, SecretStr
 from support.process import KEY, Message, Server, call, request, running, serving
-from support.spans import Spans, traced
+from support.spans import traced
 from support.upstream import HANG, RESET, Reply, Request, Upstream, reply, task, upstream
 from support.waiting import together
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import RunwayAuth
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import TaskId, parse_task_id
+from runway_mcp.api.models import parse_task_id
 from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import load
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.tasks.callers import Caller, CallerRegistry
+from runway_mcp.tasks.callers import CallerRegistry
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJtYXJrZWQiOiI5ZmUxMjM0NTY3ODkwIn0.5igna7ure"
 LINK = f"https://cdn.example/0.mp4?_jwt={JWT}"
@@ -74,7 +74,6 @@ TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask")
 
 
 def script(asked: Request) -> Reply:
-    """The reply that a request's path stands for."""
     task_id = asked.path.rpartition("/")[2]
     if asked.path in _BY_PATH:
         return _BY_PATH[asked.path]
@@ -97,14 +96,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def api() -> AsyncGenerator[Upstream]:
-    """An API that fails in every way."""
     async with upstream(script) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 async def server(api: Upstream) -> AsyncGenerator[Server]:
-    """A server at log level debug that calls this API."""
     async with serving(api, "--log-level", "debug") as one:
         yield one
 
@@ -114,8 +111,6 @@ LINKED = ("401 with the key", "a redirect", "a redirect nowhere", "404 of a prox
 
 
 async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
-    """Downloads and uploads: neither result, log nor file has a mark in it, and the key goes to Runway only."""
-
     def answer(asked: Request) -> Reply:
         where = asked.headers["host"]
         match asked.path.partition("?")[0].split("/"):
@@ -131,10 +126,7 @@ async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
                 return reply(200, task("SUCCEEDED", SUCCEEDED, output=links))
 
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(1000))
-    async with (
-        upstream(answer) as api,
-        serving(api, "--log-level", "debug", f"--files-root={tmp_path}") as server,
-    ):
+    async with upstream(answer) as api, serving(api, "--log-level", "debug", f"--files-root={tmp_path}") as server:
         for tool, arguments in (
             ("runway_downloadOutput", {"taskId": SUCCEEDED}),
             ("runway_uploadFile", {"path": "a.png"}),
@@ -151,7 +143,6 @@ async def test_no_failure_of_a_file_shows_a_secret(tmp_path: Path) -> None:
 
 
 async def test_no_failure_shows_a_secret(server: Server) -> None:
-    """Whatever the API answers, and whichever tool meets it: neither the result nor the log has a mark in it."""
     calls = {f"{tool}: {what}": call(f"{tool}: {what}", tool, IDS[what]) for tool in TOOLS for what in FAILURES}
     await server.send(*calls.values())
     answers = {name: await server.answer(name) for name in calls}
@@ -161,7 +152,6 @@ async def test_no_failure_shows_a_secret(server: Server) -> None:
 
 
 async def test_an_output_token_is_in_the_task_and_nowhere_else(server: Server) -> None:
-    """A read passes it on whole; deleting the task, in vain or not, shows it neither in the result nor in the log."""
     read = await server.ask(call("read", "runway_getTask", SUCCEEDED))
     assert json.loads(read["content"][0]["text"])["output"] == [LINK]
     for tool, task_id in ((TOOLS[0], TOO_LONG), (TOOLS[1], SUCCEEDED), (TOOLS[2], SUCCEEDED)):
@@ -173,7 +163,6 @@ async def test_an_output_token_is_in_the_task_and_nowhere_else(server: Server) -
 async def test_what_became_of_a_delete_without_a_caller_is_logged_without_secrets(
     api: Upstream, server: Server
 ) -> None:
-    """The line that stands in for the answer names the task and the outcome, and no link to its output."""
     before = api.count("DELETE")
     await server.send(call("left", "runway_deleteTask", REMOVED_SLOWLY))
     await api.asked("DELETE", times=before + 1)
@@ -184,7 +173,6 @@ async def test_what_became_of_a_delete_without_a_caller_is_logged_without_secret
 
 
 async def test_hostile_messages_that_hold_a_secret_do_not_bring_it_into_the_log(server: Server) -> None:
-    """A host that sends the key or a link where it does not belong finds neither again on stderr."""
     for number, message in enumerate(_messages_with_secrets()):
         await server.send(message)
         if message.get("id"):
@@ -215,8 +203,6 @@ WRONG_NETWORKS = {
 
 
 async def test_a_network_that_is_set_up_wrongly_shows_no_secret() -> None:
-    """The server starts, each call is a tool error, and it quotes neither the key nor a proxy's password."""
-
     async def check(what: str) -> None:
         async with running("--log-level", "debug", env={"RUNWAYML_API_SECRET": KEY, **WRONG_NETWORKS[what]}) as server:
             result = await server.ask(call(1, "runway_getTask", SUCCEEDED))
@@ -228,29 +214,19 @@ async def test_a_network_that_is_set_up_wrongly_shows_no_secret() -> None:
     await together(check, WRONG_NETWORKS)
 
 
-@asynccontextmanager
-async def client_of(url: str) -> AsyncGenerator[RunwayClient]:
-    """The client as the server opens it."""
-    async with open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06") as client:
-        yield client
-
-
-async def _shown(client: RunwayClient, task_id: TaskId, method: str) -> list[str]:
-    """What an error, its causes and its traceback show; by now some hold the reply's very bytes."""
-    try:
-        await (client.get_task if method == "GET" else client.delete_task)(task_id)
-    except RunwayError as error:
-        return [repr(error), str(error), repr(error.__dict__), *traceback.format_exception(error)]
-    raise AssertionError(f"{method} {task_id} did not fail")
+def client_of(url: str) -> AbstractAsyncContextManager[RunwayClient]:
+    return open_client(api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06")
 
 
 async def test_no_error_shows_a_secret_in_its_repr_or_traceback(api: Upstream) -> None:
-    """An error may be logged by whoever catches it, with all its causes."""
     leaks: dict[tuple[str, str], list[str]] = {}
 
     async def fail(case: tuple[str, str]) -> None:
         method, what = case
-        if marks := marks_in(*await _shown(client, parse_task_id(IDS[what]), method)):
+        with pytest.raises(RunwayError) as caught:
+            await (client.get_task if method == "GET" else client.delete_task)(parse_task_id(IDS[what]))
+        error = caught.value  # some hold the reply's very bytes
+        if marks := marks_in(repr(error), str(error), repr(error.__dict__), *traceback.format_exception(error)):
             leaks[case] = marks
 
     async with client_of(api.url) as client:
@@ -261,7 +237,6 @@ async def test_no_error_shows_a_secret_in_its_repr_or_traceback(api: Upstream) -
 
 
 async def test_no_repr_of_what_holds_the_key_shows_it() -> None:
-    """Settings, credentials and client can be printed, pickled into a log or left in a traceback's locals."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNWAYML_API_SECRET", KEY)
         settings = load({})
@@ -274,52 +249,39 @@ async def test_no_repr_of_what_holds_the_key_shows_it() -> None:
 
 
 def test_no_error_about_a_setting_shows_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Not the error, and nothing in its chain, whatever is wrong with the key and wherever it stands."""
+    def check(file: Path | None = None) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load({}, file)
+        assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+
     for key in (f"{KEY}\nX: y", f"{KEY} {KEY}", f"{KEY}\u00e9", f"\t{KEY}"):
         monkeypatch.setenv("RUNWAYML_API_SECRET", key)
-        with pytest.raises(SettingsError) as caught:
-            load({})
-        assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+        check()
     monkeypatch.delenv("RUNWAYML_API_SECRET")
     file = tmp_path / "env"
     file.write_bytes(f"RUNWAYML_API_SECRET={KEY}\xff".encode("latin-1"))
-    with pytest.raises(SettingsError) as caught:
-        load({}, file)
-    assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
+    check(file)
 
 
-async def test_no_span_shows_a_secret(spans: Spans, api: Upstream) -> None:
-    """The SDK traces each message, our client each request: what they note of failures and exceptions holds no mark."""
-
-    def opened(_: Caller) -> AbstractAsyncContextManager[RunwayClient]:
-        return open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06")
-
+async def test_no_span_shows_a_secret(api: Upstream) -> None:
     async def fail(mode: str) -> None:
         async def use(case: tuple[str, str]) -> None:
             tool, task_id = case
             await client.call_tool(tool, {"taskId": task_id})
 
-        async with Client(build_server(CallerRegistry(opened)), mode=mode) as client:
+        async with Client(build_server(CallerRegistry(lambda _: client_of(api.url))), mode=mode) as client:
             await together(use, product(TOOLS, (*IDS.values(), SUCCEEDED, KEY)))
             with pytest.raises(MCPError):
                 await client.get_prompt("none", {KEY: LINK})
 
-    spans.clear()
-    await together(fail, ("auto", "legacy"))
-    for finished in (spans.of_the_server, spans.of_our_client):
-        assert len(finished) > 2 * len(TOOLS) * len(IDS)
-        assert marks_in(*(span.to_json() for span in finished)) == []
-
-
-@pytest.fixture(scope="module")
-def spans() -> Generator[Spans]:
-    """What has been traced in this process."""
-    with traced() as found:
-        yield found
+    with traced() as spans:
+        await together(fail, ("auto", "legacy"))
+        for finished in (spans.of_the_server, spans.of_our_client):
+            assert len(finished) > 2 * len(TOOLS) * len(IDS)
+            assert marks_in(*(span.to_json() for span in finished)) == []
 
 
 async def test_a_stop_in_the_middle_of_failures_shows_no_secret() -> None:
-    """Calls that are cut off by the end of the process leave no traceback, and no mark."""
     async with upstream([reply(500, _HTML), HANG]) as api, serving(api, "--log-level", "debug") as server:
         ids = (f"00000000-0000-4000-8000-{number:012}" for number in range(30))
         await server.send(*(call(task_id, TOOLS[number % 3], task_id) for number, task_id in enumerate(ids)))

@@ -12,7 +12,6 @@ from runway_mcp.signals import HANGUP, STOP_SIGNALS, on_hangup, on_stop_signal
 
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Generator[None]:
-    """The test process's own handlers come back afterwards."""
     before = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, *HANGUP)}
     yield
     for number, handler in before.items():
@@ -20,7 +19,7 @@ def _own_handlers() -> Generator[None]:
 
 
 async def test_the_first_signal_stops_and_further_ones_do_nothing() -> None:
-    """However many come, the loop is asked once; what waits for them stays, for the process is ending."""
+    """The handlers that wait for them stay: the process is ending."""
     stops: list[str] = []
     with on_stop_signal(lambda: stops.append("stop")):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
@@ -33,7 +32,6 @@ async def test_the_first_signal_stops_and_further_ones_do_nothing() -> None:
 
 
 async def test_without_a_signal_the_former_handlers_come_back() -> None:
-    """What ended by itself leaves nothing behind."""
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with on_stop_signal(lambda: None):
         assert signal.getsignal(signal.SIGTERM) not in before
@@ -41,7 +39,6 @@ async def test_without_a_signal_the_former_handlers_come_back() -> None:
 
 
 async def test_each_hangup_is_acted_on_while_it_is_wanted() -> None:
-    """Afterwards the former handler is back."""
     before = [signal.getsignal(number) for number in HANGUP]
     acts: list[str] = []
     with on_hangup(lambda: acts.append("act")):

@@ -14,23 +14,15 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp.api import retry
+from runway_mcp.api import errors, retry
 from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
-from runway_mcp.api.errors import (
-    BadRequestError,
-    MissingKeyError,
-    NotFoundError,
-    RunwayError,
-    TransientError,
-    UnexpectedReplyError,
-)
+from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import (
     Created,
     Task,
     TaskId,
     UploadSlot,
     parse_created,
-    parse_json,
     parse_task,
     parse_upload_slot,
 )
@@ -65,7 +57,6 @@ class RunwayClient:
         self._on_api_response = on_api_response
         self._connect = connect
         self._pool: httpx2.AsyncClient | None = None
-        self._base = ""
         self._redact = redact
         self._timeouts = timeouts
         self._sleep = sleep
@@ -82,11 +73,8 @@ class RunwayClient:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
-        reply = await self._read(TASK, task_id, timeout or self._timeouts.total)
-        try:
-            return parse_task(parse_json(reply.body, reply.redact), task_id)
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error)) from error
+        reply = await self._send_with_retries("GET", TASK, task_id, total=timeout)
+        return reply.parse(lambda value: parse_task(value, task_id))
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
@@ -112,15 +100,10 @@ class RunwayClient:
             RunwayError: Any other failure; a task may exist and be charged if `may_have_taken_effect`.
         """
         try:
-            reply = await self._send_with_retries(
-                "POST", endpoint, body=body, attempt=self._timeouts.create, total=self._timeouts.total, once=True
-            )
-        except NotFoundError:
-            raise BadRequestError(status=404, unknown_endpoint=endpoint) from None
-        try:
-            return parse_created(parse_json(reply.body, reply.redact))
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error), may_have_taken_effect=True) from error
+            reply = await self._send_with_retries("POST", endpoint, body=body, once=True)
+        except errors.NotFoundError:
+            raise errors.BadRequestError(status=404, unknown_endpoint=endpoint) from None
+        return reply.parse(parse_created, may_have_taken_effect=True)
 
     async def create_upload(self, filename: str) -> UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
@@ -130,23 +113,8 @@ class RunwayClient:
         Raises:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
-        try:
-            reply = await self._send_with_retries(
-                "POST",
-                UPLOADS,
-                body={"filename": filename, "type": "ephemeral"},
-                attempt=self._timeouts.attempt,
-                total=self._timeouts.total,
-            )
-        except NotFoundError:
-            raise UnexpectedReplyError(problem="unknown_endpoint", detail=UPLOADS, status=404) from None
-        except RunwayError as error:
-            error.may_have_taken_effect = False
-            raise
-        try:
-            return parse_upload_slot(parse_json(reply.body, reply.redact))
-        except ValueError as error:
-            raise reply.unexpected("malformed", str(error)) from None
+        reply = await self._send_with_retries("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
+        return reply.parse(parse_upload_slot)
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -154,10 +122,7 @@ class RunwayClient:
         Raises:
             RunwayError: It could not be read; retries are already spent.
         """
-        try:
-            reply = await self._read(ORGANIZATION, None, self._timeouts.total)
-        except NotFoundError:
-            raise UnexpectedReplyError(problem="unknown_endpoint", detail=ORGANIZATION, status=404) from None
+        reply = await self._send_with_retries("GET", ORGANIZATION)
         found = reply.json()
         if not isinstance(found, dict):
             raise reply.unexpected("foreign")
@@ -168,9 +133,6 @@ class RunwayClient:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _read(self, endpoint: str, task_id: TaskId | None, timeout: float) -> Reply:
-        return await self._send_with_retries("GET", endpoint, task_id, attempt=self._timeouts.attempt, total=timeout)
-
     async def _send_with_retries(
         self,
         method: str,
@@ -178,43 +140,30 @@ class RunwayClient:
         task_id: TaskId | None = None,
         *,
         body: Mapping[str, JsonValue] | None = None,
-        attempt: float,
-        total: float,
+        total: float | None = None,
         once: bool = False,
     ) -> Reply:
-        """Send a request, with retries while the time allows.
-
-        Args:
-            method: The HTTP method.
-            endpoint: Its path.
-            task_id: The task in its path.
-            body: What is sent as JSON.
-            attempt: Seconds for one request and its whole reply.
-            total: Seconds for all of them.
-            once: Whether it is never sent again after it may have arrived, nor without the time of a whole attempt.
-        """
-        deadline = monotonic() + total
+        # with `once` it is never sent again after it may have arrived, nor without the time of a whole attempt
+        attempt = self._timeouts.create if once else self._timeouts.attempt
+        deadline = monotonic() + (total or self._timeouts.total)
         sent = 0
         while True:
             timeout = min(attempt, deadline - monotonic())
             try:
                 return await self._send(method, endpoint, task_id, timeout=timeout, body=body, resends=sent)
-            except TransientError as error:
-                sent += 1
-                error.attempts = sent
-                wait = self._wait_before_retry(error, sent)
-                if wait is None or (once and error.may_have_taken_effect):
+            except RunwayError as error:
+                error.attempts = sent = sent + 1
+                error.may_have_taken_effect &= once
+                if isinstance(error, errors.NotFoundError) and task_id is None and not once:
+                    raise errors.UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
+                if not isinstance(error, errors.TransientError):
+                    raise
+                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
+                if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or error.may_have_taken_effect:
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
             await self._sleep(wait)
-
-    def _wait_before_retry(self, error: TransientError, attempt: int) -> float | None:
-        if attempt > retry.RETRIES:
-            return None
-        if error.retry_after is None:
-            return retry.delay(attempt, self._random)
-        return error.retry_after if error.retry_after <= retry.MAX_RETRY_AFTER else None
 
     async def _send(
         self,
@@ -228,17 +177,14 @@ class RunwayClient:
     ) -> Reply:
         if self._pool is None:
             self._pool = self._connect()
-            self._base = str(self._pool.base_url).rstrip("/")
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
-                url = self._base + endpoint.format(id=task_id)
-                reply = await fetch(self._pool, method, url, body, timeout=timeout, redact=self._redact)
+                path = endpoint.format(id=task_id)
+                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self._redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
-                if method == "GET":
-                    error.may_have_taken_effect = False
                 raise
             finally:
                 if self._on_api_response is not None:
@@ -263,20 +209,13 @@ async def open_client(
     Its connection pool is made with the first request: loading the trust store takes time that would be
     added to every start of a host.
 
-    Args:
-        api_key: The bearer token; without one every call raises `MissingKeyError`.
-        base_url: Where the API is, without `/v1`.
-        api_version: The `X-Runway-Version` of every request.
-        ca_file: Certificates in PEM form that are trusted beside the operating system's.
-        transport: What carries the requests instead of the network.
-        timeouts: The bounds of every call.
-        missing_key: Whose key is missing where there is none.
-        on_api_response: Called after each request.
+    Without `api_key` every call raises `MissingKeyError`; `missing_key` says whose it is. `base_url` ends before `/v1`.
+    The certificates of `ca_file` (PEM) are trusted beside the operating system's. `transport` replaces the network.
     """
 
     def connect() -> httpx2.AsyncClient:
         if auth is None:
-            raise MissingKeyError(of_caller=missing_key == "caller")
+            raise errors.MissingKeyError(of_caller=missing_key == "caller")
         return open_pool(auth, base_url, ca_file=ca_file, transport=transport, timeouts=timeouts)
 
     auth = RunwayAuth(api_key, api_version) if api_key else None

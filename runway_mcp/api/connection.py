@@ -5,11 +5,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from pydantic import SecretStr
 
 from runway_mcp import __version__
+from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.api.errors import NetworkSettingsError
 
 USER_AGENT = f"runway-mcp/{__version__}"
@@ -34,6 +36,7 @@ class Timeouts:
 
 
 TIMEOUTS = Timeouts()
+LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 
 class RunwayAuth(httpx2.Auth):
@@ -53,12 +56,18 @@ class RunwayAuth(httpx2.Auth):
         key = self._key.get_secret_value()
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
-    def __repr__(self) -> str:
-        return f"RunwayAuth(key={self._key!r}, version={self._version!r})"
+
+class _Client(httpx2.AsyncClient):
+    """httpx2's client, with our transport where no proxy of the environment applies."""
+
+    def _init_transport(  # pyright: ignore[reportIncompatibleMethodOverride] - it is called by keyword, and with these alone
+        self, verify: ssl.SSLContext | str | bool = True, *, transport: Any = None, **_: object
+    ) -> httpx2.AsyncBaseTransport:
+        return transport or DirectTransport(verify if isinstance(verify, ssl.SSLContext) else None, LIMITS)
 
 
 def open_pool(
-    auth: RunwayAuth | None,
+    auth: RunwayAuth,
     base_url: str,
     *,
     ca_file: Path | None,
@@ -67,25 +76,18 @@ def open_pool(
 ) -> httpx2.AsyncClient:
     """Return the connections to the API at `base_url`, none of which is made yet.
 
-    Args:
-        auth: What is put on every request.
-        base_url: Where the API is, without `/v1`.
-        ca_file: Certificates in PEM form that are trusted beside the operating system's.
-        transport: What carries the requests instead of the network.
-        timeouts: The bounds of every call.
-
     Raises:
         NetworkSettingsError: The machine's network settings can't be used.
     """
     encrypted = base_url.startswith("https:")
     try:
-        return httpx2.AsyncClient(
+        return _Client(
             auth=auth,
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
-            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30),
+            limits=LIMITS,
             follow_redirects=False,
             # http is only for this machine (see the settings): no proxy may see the key on its way there.
             trust_env=encrypted,

@@ -95,11 +95,7 @@ class AuthenticationError(RunwayError):
 
 @dataclass(eq=False, kw_only=True)
 class MissingKeyError(AuthenticationError):
-    """There is no API key, so nothing was sent.
-
-    Attributes:
-        of_caller: Whether it is a caller's own key that this server does not have.
-    """
+    """There is no API key, so nothing was sent; with `of_caller` it is a caller's own that this server lacks."""
 
     of_caller: bool = False
 
@@ -127,11 +123,7 @@ class BadRequestError(RunwayError):
 
 @dataclass(eq=False, kw_only=True)
 class TransientError(RunwayError):
-    """The same request may succeed a little later.
-
-    Attributes:
-        retry_after: Seconds that the API asks to wait, or None where it does not say.
-    """
+    """The same request may succeed a little later: after `retry_after` seconds, where the API says so."""
 
     retry_after: float | None = None
 

@@ -4,35 +4,25 @@ Only here are the HTTP library's errors, and a status with its body, translated.
 unbounded.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import TypeVar
 
 import anyio
 import httpx2
 from pydantic import JsonValue
 
-from runway_mcp.api.errors import (
-    AuthenticationError,
-    BadRequestError,
-    Issue,
-    NetworkFailure,
-    NotFoundError,
-    RateLimitedError,
-    ReplyProblem,
-    RunwayError,
-    UnavailableError,
-    UnexpectedReplyError,
-    UnreachableError,
-    quote,
-)
+from runway_mcp.api import errors
+from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import parse_json
 from runway_mcp.api.retry import parse_retry_after
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
+
+_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +41,18 @@ class Reply:
         except ValueError:
             return None
 
+    def parse(self, parser: Callable[[JsonValue], _Parsed], *, may_have_taken_effect: bool = False) -> _Parsed:
+        """Return what `parser` makes of the body; its `ValueError` becomes an `UnexpectedReplyError`."""
+        try:
+            return parser(parse_json(self.body, self.redact))
+        except ValueError as error:
+            raise self.unexpected("malformed", str(error), may_have_taken_effect=may_have_taken_effect) from None
+
     def unexpected(
-        self, problem: ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False
-    ) -> UnexpectedReplyError:
+        self, problem: errors.ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False
+    ) -> errors.UnexpectedReplyError:
         """Return the error for a reply that is not what the API promises."""
-        return UnexpectedReplyError(
+        return errors.UnexpectedReplyError(
             problem=problem,
             status=self.status,
             content_type=quote(self.redact(self.headers.get("Content-Type", "no content type")), 60),
@@ -67,7 +64,7 @@ class Reply:
 async def fetch(
     pool: httpx2.AsyncClient,
     method: str,
-    url: str,
+    path: str,
     sent: Mapping[str, JsonValue] | None,
     *,
     timeout: float,
@@ -78,43 +75,33 @@ async def fetch(
     Raises:
         RunwayError: There was none within so many seconds.
     """
-    with typed_errors(timeout), anyio.fail_after(timeout):
-        async with pool.stream(method, url, json=sent) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise UnexpectedReplyError(
-                        problem="too_large", status=response.status_code, may_have_taken_effect=True
-                    )
+    try:
+        with anyio.fail_after(timeout):
+            async with pool.stream(method, path, json=sent) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        status = response.status_code
+                        raise errors.UnexpectedReplyError(
+                            problem="too_large", status=status, may_have_taken_effect=True
+                        )
+    # not chained: their text may hold what upstream said, and a traceback would show it
+    except TimeoutError:
+        raise errors.UnreachableError(failure="no_reply", timeout=timeout) from None
+    except httpx2.DecodingError:
+        raise errors.UnexpectedReplyError(problem="undecodable", may_have_taken_effect=True) from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
+        failure = _failure(error)
+        quoted = quote(str(error)) if failure == "not_connected" else ""
+        raise errors.UnreachableError(failure=failure, quoted=quoted) from None
     reply = Reply(response.status_code, response.headers, bytes(body), redact)
     if not response.is_success:
-        raise error_for(reply, may_repeat=method != "POST")
+        raise _error_for(reply, may_repeat=method != "POST")
     return reply
 
 
-@contextmanager
-def typed_errors(timeout: float) -> Generator[None]:
-    """Turn every error of the layers below into one of ours.
-
-    They are not chained: their text may hold what upstream said, and a traceback would show it.
-    """
-    try:
-        yield
-    except RunwayError:
-        raise
-    except TimeoutError:
-        raise UnreachableError(failure="no_reply", timeout=timeout) from None
-    except httpx2.DecodingError:
-        raise UnexpectedReplyError(problem="undecodable", may_have_taken_effect=True) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError) as error:
-        failure = _failure(error)
-        raise UnreachableError(
-            failure=failure, quoted=quote(str(error)) if failure == "not_connected" else ""
-        ) from None
-
-
-def _failure(error: Exception) -> NetworkFailure:
+def _failure(error: Exception) -> errors.NetworkFailure:
     match error:
         case httpx2.ConnectTimeout():
             return "connect_timeout"
@@ -130,14 +117,8 @@ def _failure(error: Exception) -> NetworkFailure:
             return "connection_lost"
 
 
-def error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
-    """Return the error that a reply's status stands for; all but 2xx come here.
-
-    Args:
-        reply: The reply.
-        may_repeat: Whether the request may be sent again though it may have been applied: only then is a wait that
-            the reply asks for part of the error.
-    """
+def _error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
+    # where the request may not be sent again after it may have taken effect, a wait that is asked for is no matter
     status = reply.status
     body = reply.json()
     is_from_the_api = not reply.body or isinstance(body, dict)
@@ -146,29 +127,29 @@ def error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
     retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
     match status:
         case 401 | 403 if is_from_the_api:
-            return AuthenticationError(status=status, quoted=quoted)
+            return errors.AuthenticationError(status=status, quoted=quoted)
         case 404 if is_from_the_api:
-            return NotFoundError(status=status)
+            return errors.NotFoundError(status=status)
         case 429:
-            return RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
+            return errors.RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
         case _ if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UnavailableError(
+            return errors.UnavailableError(
                 status=status,
                 quoted=quoted,
                 may_have_taken_effect=True,
                 retry_after=retry_after if may_repeat else None,
             )
         case _ if status >= HTTPStatus.BAD_REQUEST and is_from_the_api:
-            return BadRequestError(status=status, quoted=quoted, issues=list(_issues(body)))
+            return errors.BadRequestError(status=status, quoted=quoted, issues=list(_issues(body)))
         case _:
             return reply.unexpected("redirect" if httpx2.codes.is_redirect(status) else "foreign")
 
 
-def _issues(body: JsonValue) -> Iterator[Issue]:
+def _issues(body: JsonValue) -> Iterator[errors.Issue]:
     entries = body.get("issues") if isinstance(body, dict) else None
     for entry in entries[:5] if isinstance(entries, list) else ():
         match entry:
             case {"path": [*path], "message": str(message)}:
-                yield Issue(path=quote(".".join(map(str, path)), 80), message=quote(message))
+                yield errors.Issue(path=quote(".".join(map(str, path)), 80), message=quote(message))
             case _:
                 pass

@@ -21,40 +21,24 @@ _tracer = trace.get_tracer("runway_mcp", __version__)
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what came of it.
-
-    Attributes:
-        status: The status that came back, or None where none did.
-    """
+    """One request, and the status that came back, if any."""
 
     status: int | None = None
 
 
 @contextmanager
 def client_span(method: str, template: str, *, server: httpx2.URL, resends: int) -> Generator[Exchange]:
-    """Trace one request, whose `Exchange` takes the status.
-
-    Args:
-        method: Its HTTP method.
-        template: Its path, with the names of parameters in place of their values.
-        server: Where it goes.
-        resends: How many times the same was sent before.
-    """
+    """Trace one request, whose `Exchange` takes the status; `template` is its path with the parameters' names."""
     exchange = Exchange()
-    span = _tracer.start_span(f"{method} {template}", kind=trace.SpanKind.CLIENT)
-    if not span.is_recording():
-        yield exchange
-        return
-    span.set_attributes(
-        {
-            "http.request.method": method,
-            "url.template": template,
-            "server.address": server.host,
-            "server.port": server.port or PORTS[server.scheme],
-        }
-    )
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.template": template,
+        "server.address": server.host,
+        "server.port": server.port or PORTS[server.scheme],
+    }
     if resends:
-        span.set_attribute("http.request.resend_count", resends)
+        attributes["http.request.resend_count"] = resends
+    span = _tracer.start_span(f"{method} {template}", kind=trace.SpanKind.CLIENT, attributes=attributes)
     failure = ""
     try:
         yield exchange

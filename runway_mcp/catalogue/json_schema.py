@@ -6,9 +6,9 @@ The library takes a while to import (0.1 s), so it is imported for the first bod
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Schema = Mapping[str, Any]
+Errors = Iterator["ValidationError"]
 Place = tuple[str | int, ...]
 """The way to a value: names of fields, positions in lists."""
 
@@ -33,37 +34,26 @@ _DOMAIN = re.compile(r"(?=.{4,254}\Z)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_](?:[\w-]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule of a schema that a value breaks.
+    """A rule of a schema, a keyword or `UNKNOWN`, that a value breaks.
 
-    Attributes:
-        place: Where the value is, or the field that is not known.
-        rule: The schema's keyword, or `UNKNOWN`.
-        value: The value; of an unknown field the object that has it.
-        schema: The value's schema.
-        alternatives: What is wrong with each alternative of `anyOf`.
+    Of an unknown field the value is the object that has it. `alternatives` says what is wrong with each of `anyOf`.
     """
 
     place: Place
     rule: str
     value: JsonValue
     schema: Schema
-    alternatives: Sequence[Sequence["Violation"]]
+    alternatives: Sequence[Sequence["Violation"]] = ()
 
 
 def violations(value: JsonValue, schema: Schema, *, allow_unknown: bool = False) -> list[Violation]:
-    """Return which rules of a schema a value breaks.
-
-    Args:
-        value: A value that holds nothing but JSON.
-        schema: The schema, with the definitions that it refers to.
-        allow_unknown: Whether objects may have fields that it does not name.
-    """
-    return [_violation(error) for error in _validator(schema, allow_unknown=allow_unknown).iter_errors(value)]
+    """Return which rules a value breaks of a schema with its definitions."""
+    return [_violation(error) for error in _dialect(allow_unknown)(schema).iter_errors(value)]
 
 
 def fits(value: JsonValue, schema: Schema) -> bool:
     """Return whether a value breaks no rule of a schema."""
-    return _validator(schema, allow_unknown=False).is_valid(value)
+    return _dialect(allow_unknown=False)(schema).is_valid(value)
 
 
 def utf16_length(text: str) -> int:
@@ -84,33 +74,23 @@ def _violation(error: "ValidationError") -> Violation:
     )
 
 
-def _validator(schema: Schema, *, allow_unknown: bool) -> "Validator":
-    return _dialect(allow_unknown)(schema, format_checker=_formats())
-
-
 @cache
-def _dialect(allow_unknown: bool) -> "type[Validator]":
-    from jsonschema import Draft202012Validator, ValidationError, validators  # noqa: PLC0415 - the first check pays
+def _dialect(allow_unknown: bool) -> "Callable[[Schema], Validator]":
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators  # noqa: PLC0415 - see above
 
     known = Draft202012Validator.VALIDATORS["properties"]
 
-    def properties(
-        validator: "Validator", fields: Schema, value: JsonValue, schema: Schema
-    ) -> "Iterator[ValidationError]":
-        yield from known(validator, fields, value, schema)
+    def properties(checker: "Validator", fields: Schema, value: JsonValue, schema: Schema) -> Errors:
+        yield from known(checker, fields, value, schema)
         if isinstance(value, dict):
             for name in (name for name in value if name not in fields):
                 yield ValidationError("", validator=UNKNOWN, path=[name], instance=value, schema=schema)
 
-    def max_length(
-        _validator: "Validator", most: int, value: JsonValue, _schema: Schema
-    ) -> "Iterator[ValidationError]":
+    def max_length(_checker: "Validator", most: int, value: JsonValue, _schema: Schema) -> Errors:
         if isinstance(value, str) and utf16_length(value) > most:
             yield ValidationError("")
 
-    def pattern(
-        _validator: "Validator", pattern: str, value: JsonValue, _schema: Schema
-    ) -> "Iterator[ValidationError]":
+    def pattern(_checker: "Validator", pattern: str, value: JsonValue, _schema: Schema) -> Errors:
         # in Python $ also matches before a last line break, and \d any alphabet's digits
         if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value, re.ASCII):
             yield ValidationError("")
@@ -118,17 +98,10 @@ def _dialect(allow_unknown: bool) -> "type[Validator]":
     rules: dict[str, Any] = {"maxLength": max_length, "pattern": pattern}
     if not allow_unknown:
         rules["properties"] = properties
+    formats = FormatChecker(formats=())
+    formats.checks("uri")(_is_reachable)
     extend = cast("Any", validators).extend
-    return cast("type[Validator]", extend(Draft202012Validator, rules))
-
-
-@cache
-def _formats() -> Any:
-    from jsonschema import FormatChecker  # noqa: PLC0415 - the first check pays
-
-    checker = FormatChecker(formats=())
-    checker.checks("uri")(_is_reachable)
-    return checker
+    return partial(extend(Draft202012Validator, rules), format_checker=formats)
 
 
 def _is_reachable(value: object) -> bool:

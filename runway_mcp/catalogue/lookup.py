@@ -19,7 +19,7 @@ class Model:
     """What one model takes for one task type.
 
     Attributes:
-        name: The model's name; None where the task type lets nobody choose one.
+        name: None where the task type lets nobody choose one.
         schema: The body of the request as JSON Schema (2020-12), with its definitions; no object
             in it takes a property that it does not name.
         example: A body with little more than the fields that it demands.
@@ -38,7 +38,6 @@ class TaskType:
 
     Attributes:
         name: The end of its endpoint's path, such as text_to_video or recipes/product_ad.
-        endpoint: The path to POST to.
         summary: What it makes, in a few words.
         recommended: The model to take where none is named, if there is one.
         models: The models by name; a single one named None where nobody chooses.

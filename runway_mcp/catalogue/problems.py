@@ -7,7 +7,8 @@ only words about inputs: what is allowed stands in the schemas, so they are made
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -37,64 +38,36 @@ _ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    """A value that its schema refuses."""
-
-    place: Place
-    schema: Schema
-    value: JsonValue
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    """A field that has to be there."""
-
-    place: Place
-    schema: Schema
-
-
-@dataclass(frozen=True, slots=True)
-class _Unknown:
-    """A field that its object's schema does not name, and those it names that are absent, required ones first."""
-
-    place: Place
-    absent: Sequence[str]
-
-
-_Fault = _Wrong | _Missing | _Unknown
-
-
 def describe(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> Iterator[str]:
-    """Yield one sentence for each wrong field of a body.
-
-    Args:
-        body: A body that holds nothing but JSON.
-        schema: The model's schema, with its definitions.
-        allow_unknown: Whether fields may be there that the schema does not name.
-    """
+    """Yield one sentence for each wrong field of a body; `allow_unknown` lets those pass that `schema` lacks."""
     found = violations(body, schema, allow_unknown=allow_unknown)
     faults = [fault for violation in found for fault in _faults(violation)]
     named: set[Place] = set()
     # the unknown ones first: what one of them stands for is not called missing as well
-    for fault in sorted(faults, key=lambda fault: not isinstance(fault, _Unknown)):
+    for fault in sorted(faults, key=lambda fault: fault.rule != UNKNOWN):
         if fault.place in named:
             continue
         named.add(fault.place)
         path = path_of(fault.place)
-        if isinstance(fault, _Unknown):
-            likely = likely_name(str(fault.place[-1]), fault.absent)
-            named |= {(*fault.place[:-1], likely)} if likely else set()
-            hint = f"did you mean {likely}?" if likely else f"still possible: {listed(fault.absent) or 'nothing'}."
-            yield f"{path} is no field here; {hint}"
-        else:
+        if fault.rule != UNKNOWN:
             yield f"{path}{_sentence(fault, schema.get('$defs', {}))}"
+            continue
+        absent = _absent(fault)
+        likely = likely_name(str(fault.place[-1]), absent)
+        named |= {(*fault.place[:-1], likely)} if likely else set()
+        hint = f"did you mean {likely}?" if likely else f"still possible: {listed(absent) or 'nothing'}."
+        yield f"{path} is no field here; {hint}"
 
 
 def path_of(place: Place) -> str:
     """Return a place as in JavaScript: references[0].uri."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{_name(step)}" for step in place)
-    return "".join(steps).removeprefix(".") or "input"
+    path = ""
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += "." + (step if _PLAIN.fullmatch(step) else quote(step, MAX_SHOWN))
+    return path.removeprefix(".") or "input"
 
 
 def shown(value: JsonValue) -> str:
@@ -119,26 +92,27 @@ def listed(values: Iterable[JsonValue], *, room: int = MAX_LISTED) -> str:
     return row if len(row) <= room else f"{row[:room].rpartition(', ')[0]}... ({len(texts)} in all)"
 
 
-def _name(step: str) -> str:
-    return step if _PLAIN.fullmatch(step) else quote(step, MAX_SHOWN)
-
-
-def _faults(violation: Violation) -> Iterator[_Fault]:
-    schema, place, value = violation.schema, violation.place, violation.value
+def _faults(violation: Violation) -> Iterator[Violation]:
+    # what to tell of: one of the alternatives, and each missing field at its own place
+    schema = violation.schema
     if violation.rule == "anyOf" and "format" not in schema:
         yield from _faults_of_alternatives(violation)
-    elif violation.rule in (UNKNOWN, "required") and isinstance(value, dict):
-        absent = [name for name in schema["properties"] if name not in value]
-        required = [name for name in absent if name in schema.get("required", ())]
-        if violation.rule == UNKNOWN:
-            yield _Unknown(place, list(dict.fromkeys([*required, *absent])))
-        else:
-            yield from (_Missing((*place, name), schema["properties"][name]) for name in required)
+    elif violation.rule == "required":
+        for name in _absent(violation):
+            if name in schema["required"]:
+                yield Violation((*violation.place, name), "required", None, schema["properties"][name])
     else:
-        yield _Wrong(place, schema, value)
+        yield violation
 
 
-def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
+def _absent(violation: Violation) -> list[str]:
+    # required ones first
+    value, schema = cast("dict[str, JsonValue]", violation.value), violation.schema
+    required = schema.get("required", ())
+    return sorted((name for name in schema["properties"] if name not in value), key=lambda name: name not in required)
+
+
+def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
     # the alternative that was meant: the first of the value's form and constants
     depth = len(violation.place)
     tags: list[Violation] = []
@@ -149,29 +123,28 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[_Fault]:
         tags += own_tags
         if is_form and not own_tags:
             meant.append(alternative)
-    faults: list[_Fault] = [_Wrong(violation.place, violation.schema, violation.value)]
+    faults = [violation]
     if meant:
         faults = [fault for one in min(meant, key=len) for fault in _faults(one)]
     elif tags:
-        faults = [_Wrong(tags[0].place, tags[0].schema, tags[0].value)]
+        faults = [tags[0]]
     for fault in faults:
-        if isinstance(fault, _Unknown) or "const" not in fault.schema or len(fault.place) > depth + 1:
+        if fault.rule != UNKNOWN and "const" in fault.schema and len(fault.place) <= depth + 1:
+            # the constant that tells the alternatives apart may be that of any of them
+            fields = (one.get("properties", {}).get(fault.place[-1], {}) for one in violation.schema["anyOf"])
+            yield replace(fault, schema={"enum": [field["const"] for field in fields if "const" in field]})
+        else:
             yield fault
-            continue
-        # the constant that tells the alternatives apart may be that of any of them
-        fields = (one.get("properties", {}).get(fault.place[-1], {}) for one in violation.schema["anyOf"])
-        yield replace(fault, schema={"enum": [field["const"] for field in fields if "const" in field]})
 
 
-def _sentence(fault: _Wrong | _Missing, definitions: Schema) -> str:
+def _sentence(fault: Violation, definitions: Schema) -> str:
     allowed = _allowed(fault.schema, definitions)
-    if isinstance(fault, _Missing):
+    if fault.rule == "required":
         return f" is missing; it must be {allowed}."
     value, schema = fault.value, fault.schema
     if isinstance(value, str) and "format" in schema and value.startswith("https://") and NOT_IN_URLS.search(value):
-        return (
-            f": {shown(value)} is not allowed; a URL holds no white space or control character, a space is %20 in it."
-        )
+        allowed = "a URL holds no white space or control character, a space is %20 in it."
+        return f": {shown(value)} is not allowed; {allowed}"
     choices = [choice for choice in schema.get("enum", [schema.get("const")]) if isinstance(choice, str)]
     if isinstance(value, str) and choices:
         likely = likely_choice(value, choices)
@@ -188,49 +161,44 @@ def _allowed(schema: Schema, definitions: Schema) -> str:
     # follows "it must be"
     match schema:
         case {"$ref": reference}:
-            allowed = _allowed(definitions[reference.rpartition("/")[2]], definitions)
+            return _allowed(definitions[reference.rpartition("/")[2]], definitions)
         case {"format": "uri", "anyOf": forms}:
             starts = [(form["pattern"][1:], form["maxLength"]) for form in forms]
-            allowed = " or ".join(
+            return " or ".join(
                 f"{start}…{' with a domain name' if start == 'https://' else ''} (at most {most} characters)"
                 for start, most in starts
             )
         case {"anyOf": branches}:
-            allowed = " or ".join(dict.fromkeys(_allowed(branch, definitions) for branch in branches))
+            return " or ".join(dict.fromkeys(_allowed(branch, definitions) for branch in branches))
         case {"const": value}:
-            allowed = listed([value])
+            return listed([value])
         case {"enum": values}:
-            allowed = f"one of {listed(values)}"
+            return f"one of {listed(values)}"
         case _:
-            allowed = _allowed_of_type(schema)
-    return allowed
+            return _allowed_of_type(schema)
 
 
 def _allowed_of_type(schema: Schema) -> str:
     match schema:
         case {"type": "boolean"}:
-            allowed = "true or false"
-        case {"type": "integer"}:
-            allowed = "a whole number" + _limits(schema, "minimum", "maximum", " from")
-        case {"type": "number"}:
-            allowed = "a number" + _limits(schema, "minimum", "maximum", " from")
+            return "true or false"
+        case {"type": "integer" | "number" as kind}:
+            number = "a whole number" if kind == "integer" else "a number"
+            return number + _limits(schema, "minimum", "maximum", " from")
         case {"type": "string", "pattern": pattern}:
-            allowed = f"a text that matches {pattern}"
+            return f"a text that matches {pattern}"
         case {"type": "string"}:
-            allowed = "a text" + _limits(schema, "minLength", "maxLength", " of length")
+            return "a text" + _limits(schema, "minLength", "maxLength", " of length")
         case {"type": "array"}:
-            allowed = "a list" + _limits(schema, "minItems", "maxItems", " of length")
+            return "a list" + _limits(schema, "minItems", "maxItems", " of length")
         case _:
-            allowed = f"an object with {listed(schema.get('required') or schema['properties'])}"
-    return allowed
+            return f"an object with {listed(schema.get('required') or schema['properties'])}"
 
 
 def _limits(schema: Schema, least: str, most: str, link: str) -> str:
-    match schema:
-        case {"exclusiveMinimum": bound}:
-            return f" over {bound}"
-        case {**limits} if most in limits:
-            low, high = limits.get(least, 0), limits[most]
-            return f"{link} {low}" if low == high else f"{link} {low} to {high}"
-        case _:
-            return f"{link} {schema[least]} up" if least in schema else ""
+    if "exclusiveMinimum" in schema:
+        return f" over {schema['exclusiveMinimum']}"
+    if most in schema:
+        low, high = schema.get(least, 0), schema[most]
+        return f"{link} {low}" if low == high else f"{link} {low} to {high}"
+    return f"{link} {schema[least]} up" if least in schema else ""

@@ -15,6 +15,7 @@ _MAX_LENGTH = 60
 """Characters of an input that are compared; no known name or value is longer."""
 
 _MIN_SIMILARITY = 0.6
+_MIN_PART = len("lang")
 
 _SAME_SHAPE = 0.15
 """The difference of two ratios' logarithms within one shape: 1.78 and 1.67 are one, 1.78 and 2.33 are two."""
@@ -31,20 +32,12 @@ _NUMBER = re.compile(r"(-?\d{1,9}(?:\.\d{1,3})?)\s*[a-z%]{0,7}")
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 _ALIASES = {
-    "text": "prompt",
-    "description": "prompt",
-    "script": "prompt",
-    "aspect": "ratio",
-    "aspectratio": "ratio",
-    "dimensions": "ratio",
-    "resolution": "ratio",
-    "size": "ratio",
-    "length": "duration",
-    "seconds": "duration",
+    **dict.fromkeys(("text", "description", "script"), "prompt"),
+    **dict.fromkeys(("aspect", "aspectratio", "dimensions", "resolution", "size"), "ratio"),
+    **dict.fromkeys(("length", "seconds"), "duration"),
+    **dict.fromkeys(("count", "n"), "outputcount"),
     "language": "lang",
     "sound": "audio",
-    "count": "outputcount",
-    "n": "outputcount",
 }
 """Names of other services for the same field, in the form of `_bare`."""
 
@@ -60,8 +53,9 @@ def likely_name(name: str, known: Iterable[str]) -> str | None:
     for wanted in (bare, _ALIASES.get(bare, bare)):
         if wanted in names:
             return names[wanted]
-        if parts := [one for one in names if _is_part(one, wanted)]:
-            return names[parts[0]]
+        for one, known_name in names.items():
+            if min(len(one), len(wanted)) >= _MIN_PART and (one in wanted or wanted in one):
+                return known_name
     near = difflib.get_close_matches(bare, names, n=1, cutoff=_MIN_SIMILARITY)
     return names[near[0]] if near else None
 
@@ -98,11 +92,6 @@ def _bare(name: str) -> str:
     # lower case, without signs and without an ending that says "URL"
     bare = re.sub(r"[^a-z0-9]", "", name[:_MAX_LENGTH].lower())
     return re.sub(r"(?<=.)ur[il]s?$", "", bare)
-
-
-def _is_part(one: str, other: str) -> bool:
-    shorter, longer = sorted((one, other), key=len)
-    return len(shorter) >= len("lang") and shorter in longer
 
 
 def _alike(given: str, choices: Sequence[str]) -> str | None:

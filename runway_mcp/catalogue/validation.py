@@ -7,7 +7,6 @@ name, nothing else; a likely meaning is suggested, never assumed.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -53,13 +52,9 @@ class InvalidRequestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that may be sent.
+    """A request that may be sent: the task type's name, and what goes to which path.
 
-    Attributes:
-        type: The task type's name.
-        endpoint: The path to POST to.
-        model: The model, given or recommended; None where the task type lets nobody choose.
-        body: What to send: the input and the model.
+    The model, given or recommended, is None where the task type lets nobody choose.
     """
 
     type: str
@@ -68,11 +63,11 @@ class Prepared:
     body: dict[str, JsonValue]
 
 
-def prepare(type: str, input: Mapping[str, JsonValue], *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
+def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
     """Return the request that starts a task.
 
     Args:
-        type: The task type's name.
+        type: A task type's name.
         input: The request's body; `model` may be left out where one is recommended.
         allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the
             API may be newer. What it knows is checked all the same; an unknown model's input is not.
@@ -99,7 +94,7 @@ def prepare(type: str, input: Mapping[str, JsonValue], *, allow_unknown: bool = 
 
 
 def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool) -> Model | None:
-    """Return the model that a body names or leaves to us; None for one that is not known but allowed."""
+    # None stands for a model that is not known but allowed
     if None in kind.models:
         return kind.models[None]
     names = [name for name in kind.models if name is not None]
@@ -118,35 +113,30 @@ def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is
 
 
 class _Copy:
-    """A copy of what claims to be JSON, made only of what JSON can say, and of a decent size."""
+    """A copy of a JSON value, made only of what JSON can say, and of a decent size."""
 
     def __init__(self) -> None:
         self._values = 0
         self._characters = 0
 
-    def of(self, value: object, *place: str | int) -> JsonValue:
+    def of(self, value: JsonValue, *place: str | int) -> JsonValue:
         self._values += 1
         if len(place) > MAX_DEPTH or self._values > MAX_VALUES:
             raise InvalidRequestError([f"input is nested over {MAX_DEPTH} deep or holds over {MAX_VALUES} values."])
         match value:
             case str():
                 return self._text(value, place)
-            case None | bool():
-                return value
-            case int() | float() if abs(value) <= _MAX_NUMBER:
-                return value
-            case int() | float():
-                raise InvalidRequestError([f"{path_of(place)} is a number that JSON or the API can't hold."])
             case list():
-                return [self.of(item, *place, index) for index, item in enumerate(cast("list[object]", value))]
+                return [self.of(item, *place, index) for index, item in enumerate(value)]
             case dict():
-                items = cast("dict[object, object]", value).items()
-                return {self._text(name, place): self.of(item, *place, str(name)) for name, item in items}
+                return {self._text(name, place): self.of(item, *place, name) for name, item in value.items()}
+            case float() | int() if not abs(value) <= _MAX_NUMBER:
+                raise InvalidRequestError([f"{path_of(place)} is a number that JSON or the API can't hold."])
             case _:
-                raise InvalidRequestError([f"{path_of(place)} is not JSON."])
+                return value
 
-    def _text(self, text: object, place: Place) -> str:
-        if not isinstance(text, str) or not (text.isascii() or _SURROGATE.search(text) is None):
+    def _text(self, text: str, place: Place) -> str:
+        if not text.isascii() and _SURROGATE.search(text):
             raise InvalidRequestError([f"{path_of(place)} holds a name or a text that is not Unicode."])
         self._characters += len(text)
         if self._characters > MAX_TEXT:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -55,17 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command, arguments = (
-        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in COMMANDS else ("", arguments)
-    )
     try:
-        match command:
-            case "demo":
-                return _demo(arguments)
-            case "token":
-                return _token(arguments)
-            case "sandbox":
-                return _sandbox(arguments)
+        match arguments:
+            case ["demo", *rest]:
+                return _demo(rest)
+            case ["token", *rest]:
+                return _token(rest)
+            case ["sandbox", *rest]:
+                return _sandbox(rest)
             case _:
                 return _serve(arguments)
     except UsageError as error:
@@ -145,6 +142,7 @@ def _sandbox(arguments: Sequence[str]) -> int:
     from runway_mcp.config.values import is_loopback
     from runway_mcp.observability import logs
     from runway_mcp.sandbox import Fault, create_app
+    from runway_mcp.web.shutdown import GracefulShutdown
 
     parser = Parser(prog="runway-mcp sandbox", description=f"runway-mcp sandbox: {COMMANDS['sandbox']}.")
     host = option(str, "must be 127.0.0.1, ::1 or localhost", is_loopback)
@@ -161,8 +159,10 @@ def _sandbox(arguments: Sequence[str]) -> int:
     )
     options = parser.parse(arguments)
     logs.configure("warning")
-    app = create_app(speed=options.speed, faults=options.fault)
-    return _serve_http(app, options.host, options.port, "Simulated Runway API: RUNWAYML_BASE_URL={} with any key")
+    stop = GracefulShutdown()
+    app = stop.guard(create_app(speed=options.speed, faults=options.fault))
+    announcement = "Simulated Runway API: RUNWAYML_BASE_URL={} with any key"
+    return _serve_http(app, options.host, options.port, announcement, stop=stop)
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -180,7 +180,7 @@ def _serve_http(
     port: int,
     announcement: str,
     *,
-    stop: "GracefulShutdown | None" = None,
+    stop: "GracefulShutdown",
     proxies: Sequence[str] = (),
     as_json: bool = False,
     reread: Callable[[], object] | None = None,
@@ -199,13 +199,12 @@ def _serve_http(
         announce(where)
     else:
         print(f"runway-mcp: {where}", file=sys.stderr)
-    serve = partial(serve_http, app, listener, stop, proxies=proxies)
-    return _run(serve if reread is None else partial(_rereading, reread, serve))
 
+    async def serve() -> None:
+        with on_hangup(reread) if reread else nullcontext():
+            await serve_http(app, listener, stop, proxies=proxies)
 
-async def _rereading(reread: Callable[[], object], serve: Callable[[], Coroutine[object, object, None]]) -> None:
-    with on_hangup(reread):
-        await serve()
+    return _run(serve)
 
 
 def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args, get_origin
 
@@ -16,15 +17,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _METAVARS = {
-    "max_credits_per_task": "CREDITS",
-    "max_credits_per_day": "CREDITS",
-    "confirm_over": "CREDITS",
-    "files_root": "FOLDER",
-    "state_dir": "FOLDER",
-    "oauth_issuer": "URL",
-    "oauth_audience": "URL",
-    "max_concurrent_requests": "N",
-    "max_concurrent_waits": "N",
+    **dict.fromkeys(("max_credits_per_task", "max_credits_per_day", "confirm_over"), "CREDITS"),
+    **dict.fromkeys(("files_root", "state_dir"), "FOLDER"),
+    **dict.fromkeys(("oauth_issuer", "oauth_audience"), "URL"),
+    **dict.fromkeys(("max_concurrent_requests", "max_concurrent_waits"), "N"),
 }
 """Placeholders in the help. Other settings take the last word of their name."""
 
@@ -46,7 +42,6 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options in `arguments`, or raise `UsageError`."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
@@ -60,22 +55,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def option(convert: Callable[[str], T], otherwise: str, holds: Callable[[T], bool] = bool) -> Callable[[str], T]:
-    """Return an argparse type that converts text and checks the value.
-
-    Args:
-        convert: Parses the text; raises `ValueError` if it can't.
-        otherwise: The error message.
-        holds: Whether a parsed value is allowed.
-    """
+    """Return an argparse type that converts text, and rejects what does not convert or hold with `otherwise`."""
 
     def read(text: str) -> T:
-        try:
-            value = convert(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(otherwise) from None
-        if not holds(value):
-            raise argparse.ArgumentTypeError(otherwise)
-        return value
+        with suppress(ValueError):
+            if holds(value := convert(text)):
+                return value
+        raise argparse.ArgumentTypeError(otherwise)
 
     return read
 
@@ -85,31 +71,27 @@ def parse_settings(
 ) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
     """Return the settings from the command line and the environment, and a function that finds other keys there.
 
-    Args:
-        arguments: The command line, without the program's name.
-        commands: Names and descriptions of the commands, for the help.
-
     Raises:
         UsageError: An option or a setting can't be used.
     """
-    from runway_mcp.config.settings import Settings, flag, variables
+    from runway_mcp.config.settings import Settings, SettingsError, flag, variables
+    from runway_mcp.config.sources import find_key_in, load
 
+    epilog = [
+        "commands:",
+        *(f"  {name:<9}{what}" for name, what in commands.items()),
+        "",
+        "environment only, because other processes can read a process's arguments:",
+        *(
+            f"  {', else '.join(variables(name))}\n  {field.description}"
+            for name, field in Settings.model_fields.items()
+            if flag(name) is None
+        ),
+    ]
     parser = Parser(
         prog="runway-mcp",
         description="MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
-        epilog="\n".join(
-            [
-                "commands:",
-                *(f"  {name:<9}{what}" for name, what in commands.items()),
-                "",
-                "environment only, because other processes can read a process's arguments:",
-                *(
-                    f"  {', else '.join(variables(name))}\n  {field.description}"
-                    for name, field in Settings.model_fields.items()
-                    if flag(name) is None
-                ),
-            ]
-        ),
+        epilog="\n".join(epilog),
     )
     parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
     parser.add_argument(
@@ -128,16 +110,9 @@ def parse_settings(
             metavar = choices or _METAVARS.get(name) or name.rpartition("_")[2].upper()
             parser.add_argument(given_as, dest=name, action=action, metavar=metavar, help=text)
     options = vars(parser.parse(arguments))
-    return _load({name: value for name, value in options.items() if value is not None})
-
-
-def _load(flags: dict[str, object]) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
-    from runway_mcp.config.settings import SettingsError
-    from runway_mcp.config.sources import find_key_in, load
-
-    env_file = flags.pop("env_file", None)
-    file = env_file if isinstance(env_file, Path) else None
+    env_file: Path | None = options.pop("env_file")
     try:
-        return load(flags, file), find_key_in(file)
+        settings = load({name: value for name, value in options.items() if value is not None}, env_file)
+        return settings, find_key_in(env_file)
     except SettingsError as error:
         raise UsageError(str(error)) from None

@@ -38,11 +38,7 @@ class Settings(BaseSettings):
     """The server's settings. A field's description is its line in `--help` and in the documentation."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     api_key: ApiKey | None = Field(
@@ -84,10 +80,7 @@ class Settings(BaseSettings):
         None, gt=0, allow_inf_nan=False, description="Maximum credits that one task may cost, by its estimate."
     )
     max_credits_per_day: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Maximum credits that the tasks started on one day (UTC) may cost.",
+        None, gt=0, allow_inf_nan=False, description="Maximum credits that the tasks started on one day (UTC) may cost."
     )
     confirm_over: float | None = Field(
         None,
@@ -136,8 +129,7 @@ class Settings(BaseSettings):
         default=False, description="Let callers without a Runway key of their own use the server's key."
     )
     allowed_host: HostHeaders = Field(
-        (),
-        description="Host header to accept, such as mcp.example.com. Repeatable. This machine's always are.",
+        (), description="Host header to accept, such as mcp.example.com. Repeatable. This machine's always are."
     )
     allowed_origin: Origins = Field(
         (), description="Origin of web pages to accept, such as https://app.example.com. Repeatable."
@@ -181,15 +173,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _authentication_is_complete(self) -> Self:
-        needed = {"token": ("tokens_file",), "oauth": ("oauth_issuer", "oauth_audience")}
-        for name in needed.get(self.auth, ()):
-            if getattr(self, name) is None:
-                raise ValueError(f"{place('auth')}: {self.auth} needs {place(name)}")
-        of_mode = {**needed, "oauth": (*needed["oauth"], "oauth_introspection_url", "tenants_file")}
-        for mode, names in of_mode.items():
-            for name in names:
-                if self.auth != mode and getattr(self, name) is not None:
-                    raise ValueError(f"{place(name)}: it goes with --auth {mode}")
+        needed = {"tokens_file": "token", "oauth_issuer": "oauth", "oauth_audience": "oauth"}
+        for name, mode in (needed | {"oauth_introspection_url": "oauth", "tenants_file": "oauth"}).items():
+            is_set = getattr(self, name) is not None
+            if self.auth == mode and name in needed and not is_set:
+                raise ValueError(f"{place('auth')}: {mode} needs {place(name)}")
+            if self.auth != mode and is_set:
+                raise ValueError(f"{place(name)}: it goes with --auth {mode}")
         return self
 
 

@@ -18,11 +18,7 @@ _ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|
 
 
 def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
-    """Return the settings from `flags`, the environment and `env_file`, in this precedence.
-
-    Args:
-        flags: The flags that were given, by field name.
-        env_file: A file of `NAME=value` lines.
+    """Return the settings from `flags` by field name, the environment and `env_file`, in this precedence.
 
     Raises:
         SettingsError: A value is not usable, or the file can't be read.
@@ -43,10 +39,7 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
 def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
     """Return a function that finds the Runway key in a named environment variable, or None if it is not set.
 
-    The function raises `ValueError` for a key that can't be sent in a header.
-
-    Args:
-        env_file: A file of `NAME=value` lines, read where the environment has no such variable.
+    The environment takes precedence over `env_file`. A key that can't be sent in a header raises `ValueError`.
     """
     in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
 

@@ -47,10 +47,6 @@ def _is_encrypted_or_local(parts: SplitResult) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _is_plain(url: str) -> bool:
-    return url.isascii() and url.isprintable() and " " not in url
-
-
 def _base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
@@ -75,7 +71,7 @@ def _oauth_url(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname or not _is_encrypted_or_local(parts):
         raise ValueError("must be an https:// URL (http:// only on this machine)")
-    if not _is_plain(url) or parts.query or parts.fragment:
+    if not url.isascii() or not url.isprintable() or " " in url or parts.query or parts.fragment:
         raise ValueError("must hold no space, query or fragment")
     return url
 
@@ -127,27 +123,13 @@ Folder = Annotated[Path, AfterValidator(_expanded)]
 """A folder, which may begin with ~."""
 Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep), AfterValidator(_existing)]
 """Folders that exist. The flag is repeatable; the variable separates them as PATH does."""
-HostHeaders = Annotated[
-    tuple[
-        Annotated[
-            str,
-            _pattern(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not"),
-        ],
-        ...,
-    ],
-    NoDecode,
-    _split_at(","),
+_HostHeader = Annotated[
+    str, _pattern(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not")
 ]
+HostHeaders = Annotated[tuple[_HostHeader, ...], NoDecode, _split_at(",")]
 """Host headers. The flag is repeatable; the variable separates them by commas. So do the two types below."""
-Origins = Annotated[
-    tuple[
-        Annotated[
-            str,
-            _pattern(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", "must look like https://app.example.com, no path"),
-        ],
-        ...,
-    ],
-    NoDecode,
-    _split_at(","),
+_Origin = Annotated[
+    str, _pattern(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", "must look like https://app.example.com, no path")
 ]
+Origins = Annotated[tuple[_Origin, ...], NoDecode, _split_at(",")]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, _split_at(",")]

@@ -197,7 +197,6 @@ class Download:
                 await self._limits.sleep(retry.delay(failures, random))
 
     async def _request(self) -> bool:
-        """Ask for what is missing; return whether the file is whole."""
         start = self.size if self._etag and self._can_resume else 0
         try:
             async with self._client.get(self._url, start=start, etag=self._etag) as response:

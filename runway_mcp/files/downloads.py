@@ -89,7 +89,6 @@ class Downloads:
         return found
 
     def _forget_one(self) -> None:
-        """Make room by dropping the oldest result that nobody has asked for."""
         for key, download in self._kept.items():
             if download.is_done:
                 del self._kept[key]
@@ -105,7 +104,6 @@ class Downloads:
 
 
 async def _follow(downloads: Sequence[Download], report: Report | None) -> None:
-    """Return once all are done; report how far they are, never backwards."""
     told = -1
 
     async def follow(download: Download) -> None:

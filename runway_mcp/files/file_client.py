@@ -174,7 +174,6 @@ async def _chunks(host: str, response: httpx2.Response) -> AsyncGenerator[bytes]
 
 
 def _response(host: str, response: httpx2.Response, start: int, etag: str | None) -> DownloadResponse:
-    """Return what an answer to a GET brings, if it is the file."""
     status, headers = response.status_code, response.headers
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         raise UnexpectedStatusError(host, status)

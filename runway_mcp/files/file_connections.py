@@ -4,13 +4,13 @@ The proxy settings are those of the API. Only a direct connection's address is c
 """
 
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpcore2
 import httpx2
 
 from runway_mcp.api.connection import trust
+from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.files.file_errors import UrlNotAllowedError
 
 MAX_CONNECTIONS = 128
@@ -73,52 +73,15 @@ class _ProxyRules(httpx2.AsyncClient):
 
     def __init__(self, context: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:
         super().__init__(verify=context, trust_env=True, limits=_LIMITS)
-        self._direct = _DirectTransport(context, network)
+        self._direct = DirectTransport(context, _LIMITS, network)
 
     def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
-        """Return the proxy's transport for `url`, or the one that connects to public addresses only."""
         found = self._transport_for_url(url)
         return self._direct if found is self._transport else found
 
     async def aclose(self) -> None:
         await self._direct.aclose()
         await super().aclose()
-
-
-class _DirectTransport(httpx2.AsyncBaseTransport):
-    """A connection pool over a given network: httpx2's own transport lets nobody choose that."""
-
-    def __init__(self, context: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=context, max_connections=MAX_CONNECTIONS, keepalive_expiry=10, network_backend=network
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = request.url
-        reply = await self._pool.handle_async_request(
-            httpcore2.Request(
-                request.method,
-                httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,  # pyright: ignore[reportArgumentType] - it is iterable in one way or the other
-                extensions=request.extensions,
-            )
-        )
-        return httpx2.Response(reply.status, headers=reply.headers, stream=_Body(reply))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, reply: httpcore2.Response) -> None:
-        self._reply = reply
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._reply.aiter_stream()
-
-    async def aclose(self) -> None:
-        await self._reply.aclose()
 
 
 def _origin(url: httpx2.URL) -> str:

@@ -24,7 +24,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
-import httpcore2
 import httpx2
 
 from runway_mcp.files.public_addresses import NotPublicError
@@ -205,15 +204,15 @@ def typed_errors(host: str) -> Generator[None]:
         yield
     except NotPublicError:
         raise UrlNotAllowedError("private_address", host) from None
-    except (httpcore2.ConnectTimeout, httpx2.ConnectTimeout):
+    except httpx2.ConnectTimeout:
         raise TransferInterruptedError("connect_timeout", host) from None
-    except (httpcore2.ProxyError, httpx2.ProxyError) as error:
+    except httpx2.ProxyError as error:
         raise TransferInterruptedError("proxy", host, str(error)) from None
-    except (httpcore2.ConnectError, httpx2.ConnectError) as error:
+    except httpx2.ConnectError as error:
         if _is_untrusted(error):
             raise UrlNotAllowedError("untrusted_certificate", host, str(error)) from None
         raise TransferInterruptedError("unreachable", host, str(error)) from None
-    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError):
+    except httpx2.HTTPError:
         raise TransferInterruptedError("broken", host) from None
 
 

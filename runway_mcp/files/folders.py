@@ -51,7 +51,6 @@ class Folder:
         self.close()
 
     def close(self) -> None:
-        """Close it."""
         self._directory.__exit__()
 
     def open_partial(self, name: str) -> PartialFile:
@@ -164,7 +163,6 @@ class Folders:
         return Destination(text, root, names, self._abilities)
 
     def _locate(self, text: str) -> tuple[Path, tuple[str, ...]]:
-        """Return the allowed folder that a path lies in, and the names that lead from there to it, free of links."""
         if not self._roots:
             raise NoFolderAllowedError
         try:

@@ -73,7 +73,6 @@ class PartialFile:
 
     @property
     def content_type(self) -> ContentType | None:
-        """Its type, by its content."""
         return detect_output(self._head)
 
     def write(self, data: bytes) -> None:
@@ -145,7 +144,6 @@ class PartialFile:
             raise OSError(errno.EIO, "the file was exchanged while it was written")
 
     def _take_place(self, name: str) -> None:
-        """Without hard links: create the final name exclusively, then replace it."""
         os.close(self._directory.open_file(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
             self._directory.replace(self._name, name)

@@ -131,7 +131,6 @@ class PublicNetwork(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectTimeout from None
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses, both families in turn, for one of the two may lead nowhere."""
         try:
             found = await self._resolve(host, port)
         except OSError:

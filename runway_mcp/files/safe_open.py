@@ -93,7 +93,6 @@ class Directory:
         return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def names(self) -> list[str]:
-        """Return the names of all entries."""
         with os.scandir(self.path if self._descriptor is None else self._descriptor) as entries:
             return [entry.name for entry in entries]
 
@@ -148,7 +147,6 @@ class Directory:
         return child
 
     def _check(self) -> None:
-        """See that the path still leads here, where nothing else says so."""
         if self._descriptor is None:
             if Path(os.path.realpath(self.path)) != self.path:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))

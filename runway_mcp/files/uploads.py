@@ -108,7 +108,6 @@ async def upload(
 
 
 async def _check(file: InputFile) -> ContentType:
-    """Return the type of a file that Runway takes."""
     if not MIN_BYTES <= file.size <= MAX_BYTES:
         raise FileSizeError(file.name, file.size, MIN_BYTES, MAX_BYTES)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))
@@ -128,12 +127,10 @@ class _Sending:
 
     @property
     def name(self) -> str:
-        """The file's name for Runway: in plain letters, with the extension of its content."""
         stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:MAX_NAME].strip("_")
         return f"{stem or 'file'}.{self.content_type.extension}"
 
     async def send(self, client: FileClient, slot: UploadSlot) -> tuple[TransferError | int, str | None] | None:
-        """Send the file to one slot; return the error or the status and code with which that failed."""
         head, tail, form_type = self._form(slot)
         headers = {"Content-Type": form_type, "Content-Length": str(len(head) + self.file.size + len(tail))}
         try:
@@ -149,7 +146,6 @@ class _Sending:
         return answer.status, code[1] if code else None
 
     def _form(self, slot: UploadSlot) -> tuple[bytes, bytes, str]:
-        """Return the form before and after the file's bytes, and its type."""
         declared = {name.lower(): value for name, value in slot.fields.items()}.get("content-type")
         part = (self.name, b"", declared or self.content_type.name)
         form = httpx2.Request("POST", "https://storage", data=dict(slot.fields), files={"file": part})

@@ -41,7 +41,6 @@ async def list_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult
 
 
 def _is_reachable(ctx: Context[CallerContext]) -> bool:
-    """Whether a question reaches the host: in an answer, or in the older protocol while the call lasts."""
     return _is_modern(ctx) or ctx.session.can_send_request
 
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from runway_mcp.api.errors import quote
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
-from runway_mcp.mcp_server.messages import describe_task, explain
+from runway_mcp.mcp_server.messages import describe_task, explain, word
 from runway_mcp.tasks.outputs import NoOutputError
 
 __all__ = ["explain"]
@@ -33,11 +33,22 @@ _PATH_PROBLEMS = {
 }
 
 
-@explain.register
-def _(_: errors.NoFolderAllowedError) -> str:
-    return (
-        "No folder is allowed, so no file was read or written. Start this server with --files-root FOLDER to allow one."
-    )
+word(
+    {
+        errors.NoFolderAllowedError: (
+            "No folder is allowed, so no file was read or written. Start this server with --files-root FOLDER to "
+            "allow one."
+        ),
+        errors.MissingLinkError: "The task names no link for this output, so nothing was requested.",
+        errors.TooManyOutputsError: (
+            "Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. The task has "
+            "their links."
+        ),
+        errors.TooManyDownloadsError: (
+            "{error.limit} downloads are in progress, the maximum. Repeat the call when some have finished."
+        ),
+    }
+)
 
 
 @explain.register
@@ -76,24 +87,6 @@ def _(error: errors.SaveFailedError) -> str:
         case _:
             reason = f'the system says "{_reason(error.error)}"'
     return f"It could not be saved: {reason}. Nothing of it is left."
-
-
-@explain.register
-def _(_: errors.MissingLinkError) -> str:
-    return "The task names no link for this output, so nothing was requested."
-
-
-@explain.register
-def _(error: errors.TooManyOutputsError) -> str:
-    return (
-        f"Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. "
-        "The task has their links."
-    )
-
-
-@explain.register
-def _(error: errors.TooManyDownloadsError) -> str:
-    return f"{error.limit} downloads are in progress, the maximum. Repeat the call when some have finished."
 
 
 @explain.register

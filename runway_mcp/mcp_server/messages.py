@@ -4,7 +4,8 @@ Rooms below raise errors with data and no prose. `explain` words them; what belo
 module beside this one (`file_messages.py`, `start_messages.py`).
 """
 
-from functools import singledispatch
+from collections.abc import Mapping
+from functools import partial, singledispatch
 
 from pydantic import ValidationError
 
@@ -52,9 +53,37 @@ def explain(error: Exception) -> str:
     raise TypeError(f"{type(error).__name__} has no words") from error
 
 
-@explain.register
-def _(_: errors.RunwayError) -> str:
-    return "The call to Runway failed through a fault of this server; its log says more."
+def word(templates: Mapping[type[Exception], str]) -> None:
+    """Give errors their words: sentences in which `{error.name}` stands for what the error carries."""
+    for kind, template in templates.items():
+        explain.register(kind)(partial(_fill, template))
+
+
+def _fill(template: str, error: Exception) -> str:
+    return template.format(error=error)
+
+
+word(
+    {
+        errors.RunwayError: "The call to Runway failed through a fault of this server; its log says more.",
+        errors.NetworkSettingsError: (
+            "The proxy or certificate settings of this machine can't be used, so nothing was sent. Correct "
+            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file "
+            "(PEM)."
+        ),
+        errors.NotFoundError: f"Runway has no such task. {NO_SUCH_TASK}",
+        errors.TransientError: NO_ANSWER_YET,
+        TooManyWaitsError: (
+            f"You have {{error.limit}} waits in progress, the maximum. {NOTHING_SENT} Call again when one has ended."
+        ),
+        TooManyFollowedTasksError: (
+            f"You follow {{error.limit}} tasks in waits and subscriptions, the maximum. {NOTHING_SENT} Try again when "
+            "one of them has finished."
+        ),
+        ChangeInProgressError: "An earlier call that cancels or deletes the task has not ended.",
+        AbortedByShutdownError: "The server stopped before the {error.name} had ended, so its outcome is unknown.",
+    }
+)
 
 
 @explain.register
@@ -80,29 +109,11 @@ def _(error: errors.MissingKeyError) -> str:
 
 
 @explain.register
-def _(_: errors.NetworkSettingsError) -> str:
-    return (
-        "The proxy or certificate settings of this machine can't be used, so nothing was sent. Correct HTTPS_PROXY, "
-        "HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-    )
-
-
-@explain.register
-def _(_: errors.NotFoundError) -> str:
-    return f"Runway has no such task. {NO_SUCH_TASK}"
-
-
-@explain.register
 def _(error: errors.BadRequestError) -> str:
     if error.unknown_endpoint:
         return f"Runway does not know {error.unknown_endpoint}, or something that the input names ({error.status})."
     issues = "".join(f" {issue}." for issue in error.issues)
     return f"Runway refuses the request {_answer(error)}.{issues}"
-
-
-@explain.register
-def _(_: errors.TransientError) -> str:
-    return NO_ANSWER_YET
 
 
 @explain.register
@@ -168,29 +179,6 @@ def _(error: StillActiveError) -> str:
 @explain.register
 def _(error: UnclearOutcomeError) -> str:
     return f"The request was sent, but its outcome is unknown. {_why_unclear(error)} The task may be changed or not."
-
-
-@explain.register
-def _(error: TooManyWaitsError) -> str:
-    return f"You have {error.limit} waits in progress, the maximum. {NOTHING_SENT} Call again when one has ended."
-
-
-@explain.register
-def _(error: TooManyFollowedTasksError) -> str:
-    return (
-        f"You follow {error.limit} tasks in waits and subscriptions, the maximum. {NOTHING_SENT} "
-        "Try again when one of them has finished."
-    )
-
-
-@explain.register
-def _(_: ChangeInProgressError) -> str:
-    return "An earlier call that cancels or deletes the task has not ended."
-
-
-@explain.register
-def _(error: AbortedByShutdownError) -> str:
-    return f"The server stopped before the {error.name} had ended, so its outcome is unknown."
 
 
 def explain_id(field: str) -> str:

@@ -71,7 +71,6 @@ class TaskResources:
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Follow the tasks that a listen stream asks for while it is open; the middleware of the server."""
         if ctx.method != "subscriptions/listen":
             return await call_next(ctx)
         context: CallerContext = ctx.lifespan_context
@@ -137,7 +136,6 @@ class _StreamBus(InMemorySubscriptionBus):
 
     @contextmanager
     def opened(self) -> Generator[_Stream]:
-        """Return the stream that the SDK subscribes within the context."""
         stream = _Stream()
         before = self._opening.set(stream)
         try:
@@ -172,7 +170,6 @@ async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template'
 
 
 async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: CompleteRequestParams) -> CompleteResult:
-    """Complete an id, a prompt's too, with those that this process has read, the latest first."""
     found: list[str] = []
     if params.argument.name == "taskId" and (isinstance(params.ref, PromptReference) or params.ref.uri == TEMPLATE):
         begun = params.argument.value.lower()
@@ -187,7 +184,6 @@ def _check_limit(subscriptions: int) -> None:
 
 
 def _task_id(uri: str) -> TaskId | None:
-    """The id of the task that a resource's URI names, or None where it names none."""
     try:
         return parse_task_id(uri.removeprefix(PREFIX)) if uri.startswith(PREFIX) else None
     except InvalidTaskIdError:
@@ -195,7 +191,6 @@ def _task_id(uri: str) -> TaskId | None:
 
 
 def _wanted(params: Mapping[str, Any] | None) -> Iterator[tuple[str, TaskId]]:
-    """The task resources that a listen request asks to hear of, each once."""
     match params:
         case {"notifications": {"resourceSubscriptions": [*uris]}}:
             for uri in dict.fromkeys(uri for uri in uris if isinstance(uri, str)):

@@ -10,7 +10,7 @@ from runway_mcp.history.records import (
     HistoryUnusableError,
     Spend,
 )
-from runway_mcp.mcp_server.messages import explain
+from runway_mcp.mcp_server.messages import explain, word
 from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
@@ -34,6 +34,41 @@ HOW_TO_SETTLE = (
 )
 
 
+word(
+    {
+        TokenReusedError: (
+            "This clientToken was used within 24 hours for a start with another type or input. Nothing was sent; take "
+            "another token for another start."
+        ),
+        EarlierReplyLostError: (
+            "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
+            f"charged. This call sent nothing. {HOW_TO_SETTLE}"
+        ),
+        EarlierPendingError: (
+            "An earlier call with this clientToken still waits for Runway's answer. This call sent nothing; you can "
+            "repeat it."
+        ),
+        EarlierFailedError: (
+            "This call waited for an earlier one with the same clientToken, which bought nothing: it was refused or "
+            "cancelled. This call sent nothing; you can repeat it."
+        ),
+        HistoryDamagedError: (
+            "The history of started tasks is damaged: {error.file}. Restore a backup of this file, or move it away to "
+            "begin with an empty history."
+        ),
+        HistoryReplacedError: (
+            "The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the "
+            "file, or restart the server to use what is there now."
+        ),
+        HistoryLockedError: "Another process has locked the history of started tasks: {error.file}. Try again later.",
+        HistoryNewerError: (
+            "A newer version of this server has written the history of started tasks: {error.file}. Update this one."
+        ),
+        HistoryUnusableError: "The history of started tasks can't be kept at {error.file}: {error.reason}.",
+    }
+)
+
+
 @explain.register
 def _(error: LimitError) -> str:
     return f"Nothing was sent: {_limit(error, 'the same input was estimated at {} credits before')}"
@@ -49,71 +84,8 @@ def _(error: StartCancelledError) -> str:
 
 
 @explain.register
-def _(_: TokenReusedError) -> str:
-    return (
-        "This clientToken was used within 24 hours for a start with another type or input. Nothing was sent; take "
-        "another token for another start."
-    )
-
-
-@explain.register
 def _(error: ReplyLostError) -> str:
     return f"{explain(error.error)} The start was sent, so the task may exist and be charged. {HOW_TO_SETTLE}"
-
-
-@explain.register
-def _(_: EarlierReplyLostError) -> str:
-    return (
-        "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
-        f"charged. This call sent nothing. {HOW_TO_SETTLE}"
-    )
-
-
-@explain.register
-def _(_: EarlierPendingError) -> str:
-    return (
-        "An earlier call with this clientToken still waits for Runway's answer. This call sent nothing; you can repeat "
-        "it."
-    )
-
-
-@explain.register
-def _(_: EarlierFailedError) -> str:
-    return (
-        "This call waited for an earlier one with the same clientToken, which bought nothing: it was refused or "
-        "cancelled. This call sent nothing; you can repeat it."
-    )
-
-
-@explain.register
-def _(error: HistoryDamagedError) -> str:
-    return (
-        f"The history of started tasks is damaged: {error.file}. Restore a backup of this file, or move it away to "
-        "begin with an empty history."
-    )
-
-
-@explain.register
-def _(error: HistoryReplacedError) -> str:
-    return (
-        f"The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the file, "
-        "or restart the server to use what is there now."
-    )
-
-
-@explain.register
-def _(error: HistoryLockedError) -> str:
-    return f"Another process has locked the history of started tasks: {error.file}. Try again later."
-
-
-@explain.register
-def _(error: HistoryNewerError) -> str:
-    return f"A newer version of this server has written the history of started tasks: {error.file}. Update this one."
-
-
-@explain.register
-def _(error: HistoryUnusableError) -> str:
-    return f"The history of started tasks can't be kept at {error.file}: {error.reason}."
 
 
 def describe_spend(spent: Spend) -> str:

@@ -60,9 +60,7 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
 class _Sender(Protocol):
     """Where answers can be sent."""
 
-    async def send(self, item: SessionMessage, /) -> None:
-        """Send one."""
-        ...
+    async def send(self, item: SessionMessage, /) -> None: ...
 
 
 async def _relay(
@@ -70,7 +68,6 @@ async def _relay(
     send: ObjectSendStream[SessionMessage | Exception],
     write: _Sender,
 ) -> None:
-    """Pass messages on, and answer what is none: the SDK would drop it, and its sender wait for ever."""
     with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
         async with send:
             async for item in read:
@@ -153,7 +150,6 @@ def _read_chunk(fd: int) -> bytes:
 
 
 def _split(chunks: Iterable[bytes]) -> Generator[list[bytes]]:
-    """The whole lines that each chunk completes; of one over the limit only a part, which is no message."""
     rest = b""
     skipping = False
     for chunk in chunks:
@@ -169,7 +165,6 @@ def _split(chunks: Iterable[bytes]) -> Generator[list[bytes]]:
 
 
 def _take_descriptors() -> tuple[int, int]:
-    """Private copies of stdin and stdout; what else the process reads or prints can't touch the protocol."""
     stdin, stdout = os.dup(0), os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)

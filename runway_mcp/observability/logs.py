@@ -47,33 +47,41 @@ class Redaction:
         return _SIGNED_OR_BEARER.sub(r"\1[hidden]", text)
 
 
-class TextLines(logging.Formatter):
-    """A record as a line: time, level, logger, message and `name=value` fields; an exception is indented below it."""
-
+class _Lines(logging.Formatter):
     def __init__(self, redact: Callable[[str], str], request_id: Callable[[], str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._redact = redact
         self._request_id = request_id
 
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        # redacted before it is cut, lest a piece of a secret be left
+        fields = {name: self._field(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        if "request_id" not in fields and (current := self._request_id()):
+            fields["request_id"] = current
+        return fields
+
+    def _field(self, value: object) -> object:
+        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        return _printable(_cut(self._redact(str(value)), MAX_FIELD))
+
+
+class TextLines(_Lines):
+    """A record as a line: time, level, logger, message and `name=value` fields; an exception is indented below it."""
+
     def format(self, record: logging.LogRecord) -> str:
         return _cut(self._redact(super().format(record)), MAX_RECORD)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        fields = _fields(record, self._request_id, self._redact)
-        words = "".join(f" {name}={_word(str(value))}" for name, value in fields.items())
+        words = "".join(f" {name}={_word(str(value))}" for name, value in self._fields(record).items())
         return _printable(super().formatMessage(record)) + words
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - the library's name
         return "\n".join(f"  {_printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(_Lines):
     """A record as one JSON object: time (ISO 8601, UTC), level, logger, message, its fields, and an exception."""
-
-    def __init__(self, redact: Callable[[str], str], request_id: Callable[[], str]) -> None:
-        super().__init__()
-        self._redact = redact
-        self._request_id = request_id
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -82,7 +90,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_fields(record, self._request_id, self._redact),
+            **self._fields(record),
         }
         if record.exc_info:
             whole["exception"] = self.formatException(record.exc_info)
@@ -97,11 +105,7 @@ class JsonLines(logging.Formatter):
 
 
 class StderrHandler(logging.Handler):
-    """Writes log lines to a file descriptor from its own thread, and drops what does not fit.
-
-    Args:
-        fd: Where to write; 2 is stderr.
-    """
+    """Writes log lines to a file descriptor from its own thread, and drops what does not fit."""
 
     def __init__(self, fd: int = 2) -> None:
         super().__init__()
@@ -119,9 +123,7 @@ class StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.put_nowait(self.format(record))
-        except queue.Full:
-            self._dropped += 1
-        except Exception:  # noqa: BLE001 - a record that can't be formatted must not end a call
+        except Exception:  # noqa: BLE001 - no room, or a record that can't be formatted: neither must end a call
             self._dropped += 1
 
     def close(self) -> None:
@@ -155,16 +157,13 @@ def configure(
     secrets: Iterable[str] = (),
     request_id: Callable[[], str] = str,
 ) -> Redaction:
-    """Send the process's log to stderr, from `level` (debug, info, warning, error) on.
+    """Send the process's log to stderr, from `level` (debug, info, warning, error) on, without `secrets`.
 
     Args:
         level: The least severe records that are written.
         form: How they are written.
-        secrets: What no record may show.
+        secrets: What no record may show; what is returned hides those that are known only later.
         request_id: Returns the id of the current request, for the field `request_id`; empty without one.
-
-    Returns:
-        What keeps secrets out, for those that are known only later.
     """
     redaction = Redaction(secrets)
     handler = StderrHandler()
@@ -186,24 +185,6 @@ def announce(message: str) -> None:
 
 def _record(level: int, message: str) -> logging.LogRecord:
     return logging.LogRecord("runway_mcp", level, __file__, 0, message, None, None)
-
-
-def _fields(
-    record: logging.LogRecord, request_id: Callable[[], str], redact: Callable[[str], str]
-) -> dict[str, object]:
-    # redacted before it is cut, lest a piece of a secret be left
-    fields = {name: _plain(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
-    for name, value in fields.items():
-        if isinstance(value, str):
-            fields[name] = _printable(_cut(redact(value), MAX_FIELD))
-    if "request_id" not in fields and (current := request_id()):
-        fields["request_id"] = current
-    return fields
-
-
-def _plain(value: object) -> object:
-    is_number = isinstance(value, float) and math.isfinite(value)
-    return value if value is None or is_number or isinstance(value, int | str) else str(value)
 
 
 def _word(text: str) -> str:

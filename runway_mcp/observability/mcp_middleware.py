@@ -21,16 +21,12 @@ METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS | {"tasks/cance
 
 
 class McpRequestMiddleware:
-    """The MCP middleware that completes the request's record."""
+    """The MCP middleware that completes the request's record.
+
+    The caller and `on_request_end` are for requests that don't come over HTTP.
+    """
 
     def __init__(self, caller: Caller, tools: Collection[str], on_request_end: Sequence[OnRequestEnd]) -> None:
-        """Take what a record can name.
-
-        Args:
-            caller: The caller of requests that don't come over HTTP.
-            tools: The names of the tools.
-            on_request_end: Called at such a request's end; HttpRequestMiddleware calls it for the others.
-        """
         self._caller = caller
         self._tools = tools
         self._on_request_end = on_request_end

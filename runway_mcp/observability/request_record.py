@@ -4,6 +4,7 @@ HTTP makes the record and puts it into the request's scope. The MCP server adds 
 end the access log and the metrics get it.
 """
 
+import logging
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,8 @@ from typing import Any
 
 from runway_mcp.tasks.callers import Caller
 
+MAX_NAME = 1_000
+"""Characters of a name that are searched for secrets; the log shows fewer."""
 SCOPE_KEY = "runway.record"
 OTHER = "other"
 """Replaces a name that does not exist here, so that clients can't make up metric labels."""
@@ -23,15 +26,11 @@ class RequestRecord:
     """One request.
 
     Attributes:
-        id: What names it in the log.
-        caller: Who asks.
-        method: What is asked: an MCP method, or an HTTP method and route; one of few.
+        method: An MCP method, or an HTTP method and route; one of few.
         tool: The tool that is called, where one is; one of few.
         requested: The client's own name for it, where nothing here has that name.
         missing_scope: The scope that the request lacked.
-        status: The HTTP status of the answer, or None where there was none.
         outcome: How it ended where no status tells: `tool_error`, `error -32602`, `failed`, `cancelled`.
-        seconds: How long it took; known at its end.
     """
 
     id: str
@@ -55,6 +54,7 @@ class RequestRecord:
 OnRequestEnd = Callable[[RequestRecord], None]
 """Called at a request's end."""
 
+_access_log = logging.getLogger("runway_mcp.observability.access_log")
 _CURRENT: ContextVar[RequestRecord | None] = ContextVar("record", default=None)
 
 
@@ -76,3 +76,19 @@ def current_id() -> str:
     """Return the id of the current request, or of the one that started this background task; empty without one."""
     record = _CURRENT.get()
     return record.id if record else ""
+
+
+def log_request(record: RequestRecord) -> None:
+    """Write the access log's line for a request, without arguments, URL queries or results."""
+    fields = {
+        "request_id": record.id,
+        "caller": record.caller.subject[:MAX_NAME],
+        "tool": record.tool,
+        "requested": record.requested[:MAX_NAME],
+        "status": record.status,
+        "duration_ms": round(record.seconds * 1000, 1),
+        "outcome": record.outcome,
+    }
+    _access_log.info(
+        "%s", record.method, extra={name: value for name, value in fields.items() if value not in {"", None}}
+    )

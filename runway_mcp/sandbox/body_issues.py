@@ -4,8 +4,9 @@ The jsonschema library takes a while to import (0.1 s), so it is imported for th
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from operator import gt, lt
 from typing import TYPE_CHECKING, Any, cast
 
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
@@ -41,24 +42,13 @@ _LIMITS = {
 
 
 def find_issues(value: object, schema: Schema, uploads: Mapping[str, Kind] | None = None) -> list[Issue]:
-    """Return what is wrong with a value.
-
-    Args:
-        value: A JSON value.
-        schema: A schema that `prepare` made, with the definitions that it refers to.
-        uploads: The kinds of the uploads that are there, by URI.
-    """
+    """Return what is wrong with a JSON value by a schema that `prepare` made; `uploads` gives kinds by URI."""
     validator = _dialect()(schema, format_checker=_upload_checker(uploads or {}))
     return [issue for error in validator.iter_errors(cast("Any", value)) for issue in _issues(error, uploads or {})]
 
 
 def prepare(schema: Any, *, closed: bool) -> Any:
-    """Return a schema of the catalogue as the API means it.
-
-    Args:
-        schema: The schema, or a part of it.
-        closed: Whether no object takes a field that the schema does not name.
-    """
+    """Return a schema of the catalogue as the API means it; where `closed`, no object takes an unknown field."""
     if isinstance(schema, list):
         return [prepare(part, closed=closed) for part in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
@@ -153,7 +143,6 @@ def _union(error: "ValidationError", uploads: Mapping[str, Kind]) -> Iterator[Is
 
 
 def _branches(error: "ValidationError") -> list[list["ValidationError"]]:
-    """Return what is wrong with each branch of a union."""
     branches = defaultdict[str | int, list["ValidationError"]](list)
     for one in error.context or ():
         branches[one.relative_schema_path[0]].append(one)
@@ -194,10 +183,6 @@ def _is_upload(uploads: Mapping[str, Kind], kind: Kind, value: object) -> bool:
     return not (isinstance(value, str) and value.startswith(_UPLOAD)) or uploads.get(value) == kind
 
 
-def _utf16_length(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
 @cache
 def _dialect() -> "type[Validator]":
     from jsonschema import Draft202012Validator, ValidationError, validators  # noqa: PLC0415 - the first check pays
@@ -207,14 +192,10 @@ def _dialect() -> "type[Validator]":
             for name in (name for name in names if name not in value):
                 yield from validator.descend(_UNDEFINED, schema["properties"][name], path=name, schema_path=name)
 
-    def min_length(_validator: "Validator", least: int, value: object, _schema: Schema) -> "Iterator[ValidationError]":
-        if isinstance(value, str) and _utf16_length(value) < least:
+    def length(broken: Callable[[int, int], bool], _: "Validator", limit: int, value: object, _schema: Schema) -> Any:
+        if isinstance(value, str) and broken(len(value.encode("utf-16-le", "surrogatepass")) // 2, limit):
             yield ValidationError("")
 
-    def max_length(_validator: "Validator", most: int, value: object, _schema: Schema) -> "Iterator[ValidationError]":
-        if isinstance(value, str) and _utf16_length(value) > most:
-            yield ValidationError("")
-
-    rules = {"required": required, "minLength": min_length, "maxLength": max_length}
+    rules = {"required": required, "minLength": partial(length, lt), "maxLength": partial(length, gt)}
     extend = cast("Any", validators).extend
     return cast("type[Validator]", extend(Draft202012Validator, rules))

@@ -1,48 +1,48 @@
-"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them."""
+"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them.
+
+A price has a unit (`per`) and a `rate`. The first of `rates` whose fields all have a value in `when` replaces it.
+`usual` is the number of seconds where a request states none; an input file is never fetched, so it costs nothing.
+"""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from types import MappingProxyType
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
-from runway_mcp.sandbox.prices import Price, Settings
 
-_ROUTED_MODELS: Mapping[Kind, str] = MappingProxyType({"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"})
+Price = Mapping[str, Any]
+Settings = Mapping[str, object]
+
+_USUAL_SECONDS = 5
+_MAX_SECONDS = 3600  # of a field that no rule limits
+_MAX_OUTPUTS = 10
+_COUNTS = ("outputCount", "numVariants")
+_ROUTED_MODELS: Mapping[Kind, str] = {"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"}
 """What a model router chooses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of an endpoint.
-
-    Attributes:
-        name: The name that usage is counted under.
-        schema: What a request's body must keep.
-        defaults: The values of fields that a request leaves out.
-        price: The rule of its price.
-        documented: Whether the API's document has it.
-    """
+    """A model of an endpoint; usage is counted under its name."""
 
     name: str
     schema: Schema
     defaults: Settings
     price: Price
-    documented: bool
+    documented: bool  # whether the API's document has it
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A POST endpoint that starts a task.
+    """A POST endpoint that starts a task: what it makes, the fields of its answer, and its models.
 
-    Attributes:
-        kind: The medium of what it makes.
-        reply: The fields of its answer.
-        models: The models by name; a single one named None where nobody chooses.
+    Where a request names no model, the only one is named None.
     """
 
     kind: Kind
@@ -55,17 +55,11 @@ class Endpoint:
         return "routing" in self.reply
 
     def model(self, body: object) -> Model | None:
-        """Return the model that a body asks for, or None where there is no such model."""
         given = cast("Mapping[str, object]", body).get("model") if isinstance(body, dict) else None
         return self.models.get(None) or (self.models.get(given) if isinstance(given, str) else None)
 
     def check(self, body: object, uploads: Mapping[str, Kind] | None = None) -> list[Issue]:
-        """Return what is wrong with a body.
-
-        Args:
-            body: A JSON value.
-            uploads: The kinds of the uploads that are there, by URI.
-        """
+        """Return what is wrong with a JSON body; `uploads` gives the kinds of the uploads by URI."""
         if model := self.model(body):
             return find_issues(body, model.schema, uploads)
         if not isinstance(body, dict):
@@ -84,12 +78,7 @@ def read_data(name: str) -> Mapping[str, Any]:
 
 
 def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Endpoint]:
-    """Return the endpoints by path.
-
-    Args:
-        catalogue: What `catalogue.json` holds.
-        prices: What `prices.json` holds: prices by model, and by medium for models without one.
-    """
+    """Return the endpoints by path, from what `catalogue.json` and `prices.json` hold."""
     definitions = {
         name: prepare_medium(name, schema) if name in OUTPUTS else prepare(schema, closed=True)
         for name, schema in catalogue["definitions"].items()
@@ -113,3 +102,32 @@ def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> M
         models = {one["name"]: model(one["name"] or unnamed, kind, one) for one in entry["models"]}
         endpoints[entry["endpoint"]] = Endpoint(kind, reply, models)
     return endpoints
+
+
+def credits_for(price: Price, settings: Settings) -> int:
+    """Return the credits that a valid request may be charged with."""
+    rate = next((one["rate"] for one in price.get("rates", ()) if _applies(one["when"], settings)), price["rate"])
+    match price["per"]:
+        case "second":
+            units = _number(settings.get("duration"), price.get("usual", _USUAL_SECONDS), _MAX_SECONDS)
+        case "image":
+            units = count_outputs(settings)
+        case "character":
+            units = len(str(settings["promptText"]))
+        case _:
+            units = 1
+    return math.ceil(Decimal(str(rate)) * Decimal(str(units)))
+
+
+def count_outputs(settings: Settings) -> int:
+    """Return how many files a valid request makes."""
+    asked = next((settings[name] for name in _COUNTS if name in settings), None)
+    return max(1, int(_number(asked, 1, _MAX_OUTPUTS)))
+
+
+def _applies(when: Mapping[str, list[object]], settings: Settings) -> bool:
+    return all(settings.get(field) in values for field, values in when.items())
+
+
+def _number(value: object, usual: float, most: float) -> float:
+    return min(max(value, 0), most) if isinstance(value, int | float) else usual

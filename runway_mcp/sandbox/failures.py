@@ -1,9 +1,6 @@
-"""How a generation fails in the sandbox: on demand, by a marker in the request.
+"""How a generation fails on demand: `sandbox:fail:CODE` anywhere in a create request's body fails the task.
 
-`sandbox:fail` anywhere in a create request's body, such as its prompt, makes the task fail as a
-moderated prompt does, with `SAFETY.INPUT.TEXT`. `sandbox:fail:CODE` makes it fail with that
-code, and `sandbox:fail:NONE` with none. Any code will do; those of `FAMILIES` get the text and
-the refund of their family.
+`sandbox:fail` fails it with `SAFETY.INPUT.TEXT`, and `sandbox:fail:NONE` with no code.
 """
 
 import re
@@ -14,7 +11,7 @@ from runway_mcp.sandbox.lifecycle import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The failure codes that begin alike: how they are explained, and whether credits are kept."""
+    """The failure codes of one prefix: how they are explained, and whether credits are kept."""
 
     prefix: str
     reason: str
@@ -34,8 +31,6 @@ FAMILIES = (
 """Every family that the API's documentation names, the last being that of all other codes and of none."""
 
 _MARKER = re.compile(rb"sandbox:fail(?::([A-Z0-9_]+(?:\.[A-Z0-9_]+)*))?")
-_DEFAULT_CODE = "SAFETY.INPUT.TEXT"
-_NO_CODE = "NONE"
 
 
 def failed(code: str) -> Outcome:
@@ -48,5 +43,5 @@ def asked_failure(body: bytes) -> Outcome | None:
     """The failure a request's body asks for, or None."""
     if not (marker := _MARKER.search(body)):
         return None
-    code = marker[1].decode() if marker[1] else _DEFAULT_CODE
-    return failed("" if code == _NO_CODE else code)
+    code = marker[1].decode() if marker[1] else "SAFETY.INPUT.TEXT"
+    return failed("" if code == "NONE" else code)

@@ -1,7 +1,6 @@
 """Requests that go wrong on purpose, as a network, a gateway or a busy API makes them go wrong by chance.
 
-A `Fault` says what goes wrong with which requests, as a value or as a line of text; the middleware
-makes it happen. Requests are counted and nothing is random, so that a run can be repeated.
+Requests are counted and nothing is random, so a run can be repeated.
 """
 
 import logging
@@ -34,7 +33,6 @@ _NO_FAULT = (
     'or "GET /outputs 1000B @1"'
 )
 _PIECES_A_SECOND = 10  # in which a slow body is sent
-_ASKING_TO_WAIT = (429, 503)
 _UNREADABLE = {
     "html": ("text/html", b"<!doctype html>\n<title>Welcome</title>\n"),
     "truncated": ("application/json", b'{"id":"00000000-0000-4000-8000-'),
@@ -87,11 +85,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form, which is `GRAMMAR`.
-
-        Raises:
-            ValueError: The text is not of that form; the message does not repeat it.
-        """
+        """Read the text form, which is `GRAMMAR`; a ValueError does not repeat what else was given."""
         if not (found := _FORM.fullmatch(" ".join(text.split()))):
             raise ValueError(_NO_FAULT)
         method, path, status, seconds, size, rate, word, nth, suffix = found.groups()
@@ -105,7 +99,6 @@ class Fault:
         return cls(cast("Method", method), what, _MODES.get(suffix, "from"), int(nth or 1), path or "")
 
     def counts(self, method: str, path: str) -> bool:
-        """Whether a request by this method for this path is one of those that it counts."""
         return self.method in (method, "ANY") and f"{path}/".startswith(f"{self.path}/")
 
     def meets(self, number: int) -> bool:
@@ -126,14 +119,12 @@ class FaultInjection:
         self._seen = Counter[tuple[str, str]]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or fail it."""
         match self._next(scope.get("method", ""), scope.get("path", "")):
             case None:
                 await self._app(scope, receive, send)
             case int(status):
-                refusal = replies.error(status, "The sandbox was told to answer so.")
-                if status in _ASKING_TO_WAIT:
-                    refusal.headers["Retry-After"] = "1"
+                headers = {"Retry-After": "1"} if status in (429, 503) else {}
+                refusal = replies.error(status, "The sandbox was told to answer so.", headers=headers)
                 await refusal(scope, receive, send)
             case "drop":
                 await _drop(send)
@@ -152,7 +143,6 @@ class FaultInjection:
                 await Response(body, media_type=media_type)(scope, receive, send)
 
     def _next(self, method: str, path: str) -> What | None:
-        """Count a request; return what goes wrong with it."""
         if method not in get_args(Method):
             return None
         mine = [fault for fault in self._faults if fault.counts(method, path)]
@@ -160,7 +150,6 @@ class FaultInjection:
         return next((fault.what for fault in mine if fault.meets(self._seen[fault.method, fault.path])), None)
 
     async def _act(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Have the API act; return its answer, unsent."""
         answer: list[Message] = []
         # by this version an app need not watch for the client to leave, which would cut a file short
         scope = {**scope, "asgi": {**scope["asgi"], "spec_version": "2.4"}}
@@ -173,7 +162,6 @@ class FaultInjection:
 
 
 async def _send_late(answer: list[Message], seconds: float, receive: Receive, send: Send) -> None:
-    """Send the answer after so many seconds, unless the client leaves before."""
     with anyio.move_on_after(seconds):
         await _departure(receive)
         return
@@ -182,7 +170,6 @@ async def _send_late(answer: list[Message], seconds: float, receive: Receive, se
 
 
 async def _send_part(answer: list[Message], size: int, send: Send) -> None:
-    """Send the answer, and break in the middle where its body has more than so many bytes."""
     begin, body = _body_of(answer)
     whole = len(body) <= size
     await send(begin)
@@ -192,7 +179,6 @@ async def _send_part(answer: list[Message], size: int, send: Send) -> None:
 
 
 async def _send_slowly(answer: list[Message], rate: int, receive: Receive, send: Send) -> None:
-    """Send the answer's body at so many bytes a second, for as long as the client stays."""
     begin, body = _body_of(answer)
     await send(begin)
     step = max(1, rate // _PIECES_A_SECOND)
@@ -205,13 +191,11 @@ async def _send_slowly(answer: list[Message], rate: int, receive: Receive, send:
 
 
 def _body_of(answer: list[Message]) -> tuple[Message, bytes]:
-    """An answer's beginning, and its whole body."""
     begin, *rest = answer
     return begin, b"".join(message.get("body", b"") for message in rest)
 
 
 async def _departure(receive: Receive) -> None:
-    """Return once the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,26 +1,19 @@
-"""Tasks whose state follows from their script and the clock alone.
+"""Tasks whose state follows from their script and the clock alone; nothing runs in the background.
 
-Nothing runs in the background and nothing sleeps: when a task will begin and end is planned as
-soon as it is created, and planned anew for those still waiting when a slot frees up early. Asking
-for a state is then a comparison with the time of the request, so a test that moves its own clock
-sees what a person sees who waits.
+When a task begins and ends is planned at its creation, and again for those waiting when a slot frees up early.
 """
 
 import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import uuid4
 
 from runway_mcp.sandbox.output_files import Kind
 
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
-
-OPENING_BALANCE = 100_000
-MONTHLY_SPEND = 100_000
-DAILY_GENERATIONS = 5_000
 
 # no endpoint takes these any more, so the samples that hold a slot for an hour use them
 LONG_QUEUE_MODEL, LONG_RUN_MODEL = "gen3a_turbo", "veo3"
@@ -84,41 +77,32 @@ class Task:
     """
 
     id: str
-    model: str
-    credits: int
+    script: Script  # its seconds are the clock's
     outcome: Outcome
     created: float
-    pending: float
-    running: float
     begins: float = math.inf
     ends: float = math.inf
     gone: float = math.inf
 
     def status(self, now: float) -> Status:
-        """The status at a time."""
         if now >= self.ends:
             return self.outcome.status
         if now < self.begins:
             return "THROTTLED"
-        return "PENDING" if now < self.begins + self.pending else "RUNNING"
+        return "PENDING" if now < self.begins + self.script.pending else "RUNNING"
 
     def progress(self, now: float) -> float:
-        """How much of a RUNNING task is done, 0 to 1."""
-        return max(0.0, round((now - self.begins - self.pending) / self.running, 4))
+        return max(0.0, round((now - self.begins - self.script.pending) / self.script.running, 4))
 
     def cost(self, now: float) -> int:
         """Credits taken for the task: the estimate while it is active, the final cost afterwards."""
-        return self.credits if now < self.ends or self.outcome.charged else 0
+        return self.script.credits if now < self.ends or self.outcome.charged else 0
 
 
 class Account:
     """The tasks of one organization, its queues and its credits.
 
-    Args:
-        clock: Returns UNIX seconds.
-        speed: How many seconds of lifecycle pass in one second of the clock.
-        opening_balance: Credits that were bought.
-        samples: Tasks that exist already when somebody first asks for the time.
+    In one second of the clock, `speed` seconds of lifecycle pass. The samples exist from its first reading on.
     """
 
     def __init__(
@@ -140,23 +124,14 @@ class Account:
         return now
 
     def create(self, script: Script, now: float, task_id: str | None = None) -> Task:
-        """Start a task: PENDING at once where its model has a free slot, THROTTLED otherwise."""
-        task = Task(
-            id=task_id or str(uuid4()),
-            model=script.model,
-            credits=script.credits,
-            outcome=script.outcome,
-            created=now,
-            pending=script.pending / self._speed,
-            running=script.running / self._speed,
-        )
+        script = replace(script, pending=script.pending / self._speed, running=script.running / self._speed)
+        task = Task(task_id or str(uuid4()), script, script.outcome, now)
         self._tasks[task.id] = task
-        self._queues[task.model].append(task)
-        self._plan(task.model, now)
+        self._queues[script.model].append(task)
+        self._plan(script.model, now)
         return task
 
     def find(self, task_id: str, now: float) -> Task | None:
-        """The task of this id, or None where there is none or it is gone."""
         task = self._tasks.get(task_id)
         return task if task and now < task.gone else None
 
@@ -175,26 +150,25 @@ class Account:
         task.outcome = Outcome("CANCELLED", charged=status == "RUNNING")
         task.ends = now
         task.gone = now + _CANCELLED_READABLE / self._speed
-        self._plan(task.model, now)
+        self._plan(task.script.model, now)
         return True
 
     def ledger(self, now: float) -> Iterator[Entry]:
         """What was charged: a task's estimate at its creation, and as a refund what it did not cost at its end."""
         for task in self._tasks.values():
-            yield Entry(task.created, task.model, task.credits)
-            if refund := task.credits - task.cost(now):
-                yield Entry(task.ends, task.model, -refund)
+            yield Entry(task.created, task.script.model, task.script.credits)
+            if refund := task.script.credits - task.cost(now):
+                yield Entry(task.ends, task.script.model, -refund)
 
     def balance(self, now: float) -> int:
-        """Credits left."""
         return max(0, self._opening_balance - sum(entry.credits for entry in self.ledger(now)))
 
     def generations(self, now: float) -> Counter[str]:
         """How many tasks of each model were created in the past day."""
-        return Counter(task.model for task in self._tasks.values() if task.created > now - _DAY)
+        return Counter(task.script.model for task in self._tasks.values() if task.created > now - _DAY)
 
     def _plan(self, model: str, now: float) -> None:
-        """Give the model's waiting tasks, oldest first, the slots in the order they become free."""
+        # waiting tasks, oldest first, get the slots in the order they become free
         queue = self._queues[model] = [task for task in self._queues[model] if task.ends > now]
         begun = [task.ends for task in queue if task.begins <= now]
         free = begun + [now] * (concurrency(model) - len(begun))
@@ -202,5 +176,5 @@ class Account:
         for task in queue:
             if task.begins > now:
                 task.begins = heapq.heappop(free)
-                task.ends = task.begins + task.pending + task.running
+                task.ends = task.begins + task.script.pending + task.script.running
                 heapq.heappush(free, task.ends)

@@ -1,11 +1,9 @@
 """The files that tasks make, one for each medium, and the signed links to them."""
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["video", "image", "audio"]
@@ -23,29 +21,21 @@ class OutputFile:
     path: Path
     content_type: str
 
-    @property
-    def suffix(self) -> str:
-        """Its extension, with the dot."""
-        return self.path.suffix
 
-
-OUTPUTS: Mapping[Kind, OutputFile] = MappingProxyType(
-    {
-        "video": OutputFile(_FILES / "video.mp4", "video/mp4"),
-        "image": OutputFile(_FILES / "image.png", "image/png"),
-        "audio": OutputFile(_FILES / "audio.wav", "audio/wav"),
-    }
-)
+OUTPUTS: Mapping[Kind, OutputFile] = {
+    "video": OutputFile(_FILES / "video.mp4", "video/mp4"),
+    "image": OutputFile(_FILES / "image.png", "image/png"),
+    "audio": OutputFile(_FILES / "audio.wav", "audio/wav"),
+}
 
 
 def sign(key: bytes, subject: str, expires: float) -> str:
     """Make a token that gives the right to `subject` until a time in UNIX seconds."""
-    signed = f"{subject}.{expires}"
-    return f"{expires}.{hmac.digest(key, signed.encode(), hashlib.sha256).hex()}"
+    return f"{expires}.{hmac.digest(key, f'{subject}.{expires}'.encode(), 'sha256').hex()}"
 
 
 def admits(key: bytes, token: str, subject: str, now: float) -> bool:
     """Return whether a token was made with this key for this subject, and has not expired."""
     expires, _, signature = token.rpartition(".")
-    expected = hmac.digest(key, f"{subject}.{expires}".encode(), hashlib.sha256).hex()
+    expected = hmac.digest(key, f"{subject}.{expires}".encode(), "sha256").hex()
     return hmac.compare_digest(signature.encode(), expected.encode()) and now < float(expires)

@@ -3,43 +3,40 @@
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import cast
 
 from starlette.responses import Response
 
 from runway_mcp.sandbox.body_issues import Issue
 from runway_mcp.sandbox.endpoints import Endpoint
-from runway_mcp.sandbox.lifecycle import MONTHLY_SPEND, Account, Task, concurrency
+from runway_mcp.sandbox.lifecycle import Account, Task, concurrency
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
 Body = dict[str, object]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DOCUMENTATION = "https://docs.dev.runwayml.com/api"
-_RESOLVED_INPUT: Mapping[Kind, Body] = MappingProxyType(
-    {
-        "video": {"duration": 5, "ratio": "1280:720", "resolution": "720p"},
-        "image": {"ratio": "1024:1024", "aspectRatio": "1:1", "resolution": "1k"},
-        "audio": {"type": "speech", "voice": "default"},
-    }
-)
+_RESOLVED_INPUT: Mapping[Kind, Body] = {
+    "video": {"duration": 5, "ratio": "1280:720", "resolution": "720p"},
+    "image": {"ratio": "1024:1024", "aspectRatio": "1:1", "resolution": "1k"},
+    "audio": {"type": "speech", "voice": "default"},
+}
 
 
 def error(
     status: int,
     message: str,
     *,
-    allow: str | None = None,
     issues: Sequence[Issue] = (),
     doc_url: str | None = None,
     code: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Refuse a request; `issues` say which fields were wrong, `allow` which methods are right."""
+    """Refuse a request; `issues` say which fields were wrong."""
     body: Body = {"error": message, "issues": list(issues), "docUrl": doc_url, "code": code}
     # all ASCII: an issue may name a field that UTF-8 has no bytes for
     content = json.dumps({name: value for name, value in body.items() if value})
-    return Response(content, status, headers={"Allow": allow} if allow else None, media_type="application/json")
+    return Response(content, status, headers, media_type="application/json")
 
 
 def invalid(issues: Sequence[Issue], *, routed: bool = False) -> Response:
@@ -56,7 +53,7 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
         body["progress"] = task.progress(now)
     elif status == "SUCCEEDED":
         files = enumerate(task.outcome.output)
-        body["output"] = [link(f"{task.id}/{number}{OUTPUTS[kind].suffix}") for number, kind in files]
+        body["output"] = [link(f"{task.id}/{number}{OUTPUTS[kind].path.suffix}") for number, kind in files]
     elif status == "FAILED":
         body["failure"] = task.outcome.failure
         if task.outcome.failure_code:
@@ -67,11 +64,11 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
 
 def created(endpoint: Endpoint, task: Task, request: Mapping[str, object]) -> Body:
     """Return the answer to a create request."""
-    estimate: Body = {"credits": task.credits}
+    estimate: Body = {"credits": task.script.credits}
     body: Body = {"id": task.id, "estimatedCost": estimate}
     if endpoint.routed:
         body["routing"] = {
-            "model": task.model,
+            "model": task.script.model,
             "provider": "elevenlabs" if endpoint.kind == "audio" else "runway",
             "configId": request["configId"],
             "resolvedSettings": {"optimizeFor": "quality", "priceCeiling": None},
@@ -95,7 +92,7 @@ def organization(account: Account, models: Collection[str], now: float, daily_ge
         for model in models
     }
     return {
-        "tier": {"maxMonthlyCreditSpend": MONTHLY_SPEND, "models": limits},
+        "tier": {"maxMonthlyCreditSpend": 100_000, "models": limits},
         "creditBalance": account.balance(now),
         "usage": {"models": {model: {"dailyGenerations": generations[model]} for model in models}},
     }

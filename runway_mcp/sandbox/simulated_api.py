@@ -1,7 +1,7 @@
 """The simulated API's endpoints and the rules that hold for every request.
 
-Checks come in the order a real service can make them: the key (401), the API version (400), the
-path (404), the method (405), then the body (400, 404), then the account's limits (429, 400).
+A request is checked in this order: key (401), API version (400), path (404), method (405), body (400, 404),
+the account's limits (429, 400).
 """
 
 import json
@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,20 +21,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.sandbox import replies
-from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
+from runway_mcp.sandbox.endpoints import Endpoint, count_outputs, credits_for, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
-from runway_mcp.sandbox.lifecycle import (
-    DAILY_GENERATIONS,
-    LONG_QUEUE_MODEL,
-    LONG_RUN_MODEL,
-    OPENING_BALANCE,
-    Account,
-    Outcome,
-    Script,
-)
+from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
 from runway_mcp.sandbox.output_files import LIFETIME, OUTPUTS, admits, sign
-from runway_mcp.sandbox.prices import count_outputs, credits_for
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
@@ -50,11 +41,9 @@ def create_app(
     clock: Callable[[], float] = time.time,
     speed: float = 1.0,
     samples: bool = True,
-    opening_balance: int = OPENING_BALANCE,
-    daily_generations: int = DAILY_GENERATIONS,
+    opening_balance: int = 100_000,
+    daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
-    catalogue: Mapping[str, Any] | None = None,
-    prices: Mapping[str, Any] | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -68,12 +57,9 @@ def create_app(
         samples: Whether the tasks of `SAMPLES` are there.
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
         daily_generations: How many tasks of each model may be created in 24 hours.
-        faults: What goes wrong with which requests, before any rule is looked at; of several that
-            are for one request the first counts.
-        catalogue: What can be created, in the form of the catalogue's `catalogue.json`, the default.
-        prices: What it costs, in the form of the catalogue's `prices.json`, the default.
+        faults: The first that is for a request counts, before any rule is looked at.
     """
-    endpoints = load_endpoints(catalogue or read_data("catalogue.json"), prices or read_data("prices.json"))
+    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.json"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
@@ -88,26 +74,23 @@ def create_app(
             Route("/storage", api.storage, methods=["POST"]),
             Route("/outputs/{id}/{file}", api.output),
         ],
-        middleware=[Middleware(FaultInjection, faults), Middleware(_Rules)],
+        middleware=[Middleware(FaultInjection, faults), Middleware(_rules)],
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
     return app
 
 
-class _Rules:
-    """Lets a request to the API pass when it brings a key and the API's version."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+def _rules(app: ASGIApp) -> ASGIApp:
+    async def check(scope: Scope, receive: Receive, send: Send) -> None:
         in_api = scope["type"] == "http" and f"{scope['path']}/".startswith("/v1/")
-        refusal = _check(Request(scope)) if in_api else None
-        await (refusal or self._app)(scope, receive, send)
+        refusal = _refusal(Request(scope)) if in_api else None
+        await (refusal or app)(scope, receive, send)
+
+    return check
 
 
-def _check(request: Request) -> Response | None:
+def _refusal(request: Request) -> Response | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or key.strip() in ("", _REFUSED_KEY):
         return replies.error(401, "The API key is missing or not valid.")
@@ -117,14 +100,12 @@ def _check(request: Request) -> Response | None:
 
 
 def _refuse(_request: Request, reason: Exception) -> Response:
-    """Put the router's own refusals, 404 and 405, into the API's form."""
+    # the router's own, 404 and 405
     refusal = cast("HTTPException", reason)  # Starlette's signature is wider than what it calls this with
-    return replies.error(refusal.status_code, refusal.detail, allow=(refusal.headers or {}).get("Allow"))
+    return replies.error(refusal.status_code, refusal.detail, headers=refusal.headers)
 
 
 class _Api:
-    """The endpoints, over one account."""
-
     def __init__(self, account: Account, endpoints: Mapping[str, Endpoint], daily_generations: int) -> None:
         self._account = account
         self._daily_generations = daily_generations
@@ -134,7 +115,6 @@ class _Api:
         self._models = sorted({LONG_QUEUE_MODEL, LONG_RUN_MODEL, *models})
 
     async def task(self, request: Request) -> Response:
-        """Read, or cancel or delete, one task."""
         task_id = str(request.path_params["id"])
         if not _TASK_ID.fullmatch(task_id):
             issue = {"code": "invalid_format", "path": ["id"], "message": "Not a version 4 UUID."}
@@ -149,7 +129,6 @@ class _Api:
         return JSONResponse(replies.describe(task, now, partial(self._link, request, now)))
 
     async def create(self, endpoint: Endpoint, request: Request) -> Response:
-        """Start a task."""
         content = await request.body()
         parsed, now = _parse(content), self._account.now()
         model = endpoint.model(parsed)
@@ -171,7 +150,6 @@ class _Api:
         return JSONResponse(replies.created(endpoint, task, body))
 
     async def upload(self, request: Request) -> Response:
-        """Reserve a place in the storage for one file."""
         body = _parse(await request.body())
         if issues := check_slot_request(body):
             return replies.invalid(issues)
@@ -179,16 +157,13 @@ class _Api:
         return JSONResponse({"uploadUrl": f"{request.base_url}storage", "fields": fields, "runwayUri": uri})
 
     async def storage(self, request: Request) -> Response:
-        """Take the file that a place was reserved for."""
         return await self._slots.store(request, self._account.now())
 
     async def organization(self, _request: Request) -> Response:
-        """Tell limits, credits and usage."""
         now = self._account.now()
         return JSONResponse(replies.organization(self._account, self._models, now, self._daily_generations))
 
     async def usage(self, request: Request) -> Response:
-        """Tell the credits used, by day and model."""
         now = self._account.now()
         days = read_days(_parse(await request.body() or b"{}"), now)
         if isinstance(days, tuple):
@@ -196,7 +171,6 @@ class _Api:
         return replies.invalid(days)
 
     async def output(self, request: Request) -> Response:
-        """Serve an output file to whoever holds a link to it."""
         now = self._account.now()
         task_id, file = str(request.path_params["id"]), str(request.path_params["file"])
         if not admits(self._key, request.query_params.get("_jwt", ""), f"{task_id}/{file}", now):
@@ -212,7 +186,6 @@ class _Api:
 
 
 def _parse(content: bytes) -> object:
-    """Return the JSON value in a body, or None where there is none."""
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -220,5 +193,5 @@ def _parse(content: bytes) -> object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python reads and JSON does not know."""
+    # NaN and Infinity, which Python reads and JSON does not know
     raise ValueError(name)

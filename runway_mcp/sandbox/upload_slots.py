@@ -5,8 +5,6 @@ answers in XML. Of a file no more is kept than its kind and expiry.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import cast
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -19,40 +17,32 @@ from starlette.responses import Response
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues
 from runway_mcp.sandbox.output_files import Kind, admits, sign
 
-SMALLEST, LARGEST = 512, 200 * 1024 * 1024
-"""Bytes of a file."""
-
+_SMALLEST, _LARGEST = 512, 200 * 1024 * 1024  # bytes of a file
 _SLOT_LIFETIME = 3600.0  # seconds of clock time
 _FILE_LIFETIME = 86_400.0  # seconds of clock time, from the upload on
 _FORM = 64 * 1024  # bytes that a form may hold beside the file
-_FIELDS = 20
-_CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
-    {
-        ".jpg": "image/jpeg",
-        ".jpeg": "image/jpeg",
-        ".png": "image/png",
-        ".webp": "image/webp",
-        ".mp4": "video/mp4",
-        ".mov": "video/quicktime",
-        ".mkv": "video/x-matroska",
-        ".ogv": "video/ogg",
-        ".webm": "video/webm",
-        ".aac": "audio/aac",
-        ".flac": "audio/flac",
-        ".m4a": "audio/mp4",
-        ".mp3": "audio/mpeg",
-        ".ogg": "audio/ogg",
-        ".wav": "audio/wav",
-    }
-)
+_CONTENT_TYPES: Mapping[str, str] = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".ogv": "video/ogg",
+    ".webm": "video/webm",
+    ".aac": "audio/aac",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".wav": "audio/wav",
+}
 _UNSIGNED = ("policy", "metadata")  # the signature itself, and what Runway's SDK may add to any form
 _REQUEST: Schema = {
     "type": "object",
     "required": ["filename", "type"],
-    "properties": {
-        "filename": {"type": "string", "minLength": 3, "maxLength": 255},
-        "type": {"enum": ["ephemeral"]},
-    },
+    "properties": {"filename": {"type": "string", "minLength": 3, "maxLength": 255}, "type": {"enum": ["ephemeral"]}},
 }
 
 
@@ -65,24 +55,15 @@ def check_slot_request(body: object) -> list[Issue]:
     return issues
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    kind: Kind
-    expires: float
-
-
 class UploadSlots:
     """What was uploaded, and the right to upload.
 
-    A slot is nothing but its signed form fields, so none is remembered.
-
-    Args:
-        key: The key that slots are signed with.
+    A slot is nothing but its form fields, signed with a key, so none is remembered.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, tuple[Kind, float]] = {}
 
     def reserve(self, filename: str, now: float) -> tuple[dict[str, str], str]:
         """Return the form fields that open the storage to one file for an hour, and the file's URI."""
@@ -93,7 +74,7 @@ class UploadSlots:
 
     def kinds(self, now: float) -> Mapping[str, Kind]:
         """Return the kinds of the files that have not expired, by URI."""
-        return {uri: file.kind for uri, file in self._files.items() if now < file.expires}
+        return {uri: kind for uri, (kind, expires) in self._files.items() if now < expires}
 
     async def store(self, request: Request, now: float) -> Response:
         """Take the file of a form: a slot's fields, unchanged, and then `file`."""
@@ -102,10 +83,10 @@ class UploadSlots:
         length = request.headers.get("Content-Length")
         if length is None:
             return _refuse("MissingContentLength", "The header Content-Length is required.", status=411)
-        if int(length) > LARGEST + _FORM:
-            return _refuse("EntityTooLarge", f"The file is larger than {LARGEST} bytes.")
+        if int(length) > _LARGEST + _FORM:
+            return _refuse("EntityTooLarge", f"The file is larger than {_LARGEST} bytes.")
         try:
-            async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=_FORM) as form:
+            async with request.form(max_files=1, max_fields=20, max_part_size=_FORM) as form:
                 return self._take(form.multi_items(), now)
         except HTTPException:
             return _refuse("MalformedPOSTRequest", "The body is not well-formed multipart/form-data.")
@@ -120,10 +101,10 @@ class UploadSlots:
         signed = urlencode(sorted(field for field in fields.items() if field[0] not in _UNSIGNED))
         if not admits(self._key, fields.get("policy", ""), signed, now):
             return _refuse("AccessDenied", "Invalid according to Policy, or the policy has expired.", status=403)
-        if (file.size or 0) < SMALLEST:
-            return _refuse("EntityTooSmall", f"The file is smaller than {SMALLEST} bytes.")
+        if (file.size or 0) < _SMALLEST:
+            return _refuse("EntityTooSmall", f"The file is smaller than {_SMALLEST} bytes.")
         kind = cast("Kind", fields["Content-Type"].partition("/")[0])
-        self._files[f"runway://{fields['key']}"] = _File(kind, now + _FILE_LIFETIME)
+        self._files[f"runway://{fields['key']}"] = (kind, now + _FILE_LIFETIME)
         return Response(status_code=204)
 
 

@@ -15,7 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd
@@ -49,20 +49,9 @@ def build_app(
     """Return the ASGI app that serves `server` at `path`, with a slash at its end or without.
 
     It keeps no sessions. The tools never call back into a client, and without a session a client that goes away
-    cancels its call, in the older protocol revisions too.
-
-    Args:
-        server: The MCP server.
-        origin_policy: Which Host and Origin headers are accepted.
-        path: The path of the MCP endpoint.
-        caller: The caller of requests without an access token.
-        authentication: How callers authenticate; None if nobody has to.
-        end_waits: Ends the waits of a caller whose access token no longer holds.
-        routes: Other routes, each with its own authentication.
-        health: Routes that are served even while the server stops or is overloaded.
-        max_concurrent_requests: Requests that one caller may have in flight.
-        stop: The graceful shutdown.
-        on_request_end: Called with the record of each request at its end.
+    cancels its call, in the older protocol revisions too. Requests without an access token are `caller`'s.
+    `end_waits` ends the waits of a caller whose token no longer holds. `routes` check authentication themselves;
+    `health` is served even while the server stops or is overloaded.
     """
     stop = stop or GracefulShutdown()
     mcp = server.streamable_http_app(
@@ -72,12 +61,18 @@ def build_app(
     )
     (route,) = mcp.routes
     assert isinstance(route, Route)  # noqa: S101 - the SDK's only route, which ours replace
-    endpoint: ASGIApp = _PostOnly(BodyDeadline(route.app))
-    if authentication is not None:
-        endpoint = authentication.required(ScopeChallengeMiddleware(endpoint, authentication))
+    app_of_route = BodyDeadline(route.app)
+
+    def endpoint(at: str) -> Route:
+        # Without sessions there is no stream to open and no session to delete.
+        post_only: ASGIApp = Route(at, app_of_route, methods=["POST"])
+        if authentication is None:
+            return Route(at, post_only)
+        return Route(at, authentication.required(ScopeChallengeMiddleware(post_only, authentication)))
+
     app: ASGIApp = Starlette(
         routes=[
-            *(Route(one, endpoint=endpoint) for one in {path.rstrip("/") or "/", path.rstrip("/") + "/"}),
+            *(endpoint(at) for at in {path.rstrip("/") or "/", path.rstrip("/") + "/"}),
             *(authentication.routes() if authentication else ()),
             *routes,
         ],
@@ -89,7 +84,7 @@ def build_app(
     if authentication is not None:
         watch = TokenWatch(authentication.verifier, end_waits)
         app = Authenticated(app, authentication, watch)
-    stop.add_end(_listen_streams(server).close)
+    stop.ends.append(_listen_streams(server).close)
 
     app = Router(health, default=stop.guard(app), lifespan=_lifespan(mcp, watch), redirect_slashes=False)
     return HttpRequestMiddleware(OriginMiddleware(app, origin_policy), caller, on_request_end)
@@ -105,18 +100,6 @@ def _lifespan(mcp: Starlette, watch: TokenWatch | None) -> Callable[[Any], Abstr
             tasks.cancel_scope.cancel()
 
     return lifespan
-
-
-class _PostOnly:
-    """Answers 405 to other methods: without sessions there is no stream to open and no session to delete."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise HTTPException(405, headers={"Allow": "POST"})
-        await self._app(scope, receive, send)
 
 
 def _listen_streams(server: MCPServer[Any]) -> ListenHandler:

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 NO_STORE = {"Cache-Control": "no-store"}
-NO_RETRY = {"X-Should-Retry": "false"}
 
 
 class Issue(TypedDict, total=False):
@@ -24,23 +23,14 @@ class Issue(TypedDict, total=False):
 
 
 def error_response(
-    status: int,
-    error: str,
-    *,
-    issues: Sequence[Issue] = (),
-    retry: bool = False,
-    retry_after: float | None = None,
+    status: int, error: str, *, issues: Sequence[Issue] = (), retry: bool = False, retry_after: float | None = None
 ) -> JSONResponse:
     """Return the response to a request that failed.
 
-    Args:
-        status: The HTTP status.
-        error: What happened, and whether anything was changed.
-        issues: What is wrong with the request.
-        retry: Whether a program may repeat the request by itself.
-        retry_after: How many seconds it should wait first.
+    `error` says what happened and whether anything was changed. With `retry` a program may repeat the request by
+    itself, after `retry_after` seconds.
     """
-    headers = NO_STORE | ({} if retry else NO_RETRY)
+    headers = NO_STORE | ({} if retry else {"X-Should-Retry": "false"})
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
     body: dict[str, object] = {"error": error}

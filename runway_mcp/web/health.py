@@ -5,7 +5,7 @@ from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route, request_response
+from starlette.routing import Route, request_response
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import READ
@@ -14,7 +14,6 @@ from runway_mcp.web.error_response import NO_STORE
 from runway_mcp.web.shutdown import GracefulShutdown
 
 RunwayState = Literal["reached", "unreachable", "key refused", "unknown"]
-KEY_REFUSED = {401, 403}
 
 
 class Health:
@@ -27,19 +26,12 @@ class Health:
         runway: The result of the last request to Runway.
     """
 
-    def __init__(self, stop: GracefulShutdown, *, missing: str | None = None) -> None:
-        """Take what readiness depends on.
-
-        Args:
-            stop: The server's shutdown.
-            missing: Which setting is missing; None if they are complete.
-        """
+    def __init__(self, stop: GracefulShutdown, *, missing_setting: str | None = None) -> None:
         self.runway: RunwayState = "unknown"
         self._stop = stop
-        self._missing = missing
+        self._missing = missing_setting
 
     def routes(self) -> list[Route]:
-        """Return the two routes."""
         return [Route("/healthz", self._alive, methods=["GET"]), Route("/readyz", self._ready, methods=["GET"])]
 
     def observe(self, _endpoint: str, status: int | None, _seconds: float) -> None:
@@ -47,7 +39,7 @@ class Health:
         if status is None:
             self.runway = "unreachable"
         else:
-            self.runway = "key refused" if status in KEY_REFUSED else "reached"
+            self.runway = "key refused" if status in {401, 403} else "reached"
 
     async def _alive(self, _request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
@@ -59,7 +51,7 @@ class Health:
         return JSONResponse({"status": "not ready", "reason": reason, "runway": self.runway}, 503, NO_STORE)
 
 
-def metrics_route(page: Callable[[], Response], authentication: Authentication | None) -> BaseRoute:
+def metrics_route(page: Callable[[], Response], authentication: Authentication | None) -> Route:
     """Return the route of `GET /metrics`. With authentication it needs the scope `runway:read`."""
 
     async def show(request: Request) -> Response:

@@ -1,16 +1,12 @@
 """The limit on concurrent requests of one caller, so that none takes all there is."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import ANONYMOUS
 from runway_mcp.web.error_response import error_response
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 
 class RequestLimit:
@@ -23,10 +19,11 @@ class RequestLimit:
     def __init__(self, app: ASGIApp, max_concurrent: int) -> None:
         self._app = app
         self._max_concurrent = max_concurrent
-        self._in_flight: Counter[Hashable] = Counter()
+        self._in_flight: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        who = _who(scope)
+        caller = RequestRecord.from_scope(scope).caller
+        who = (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity
         if self._in_flight[who] >= self._max_concurrent:
             message = (
                 f"{self._max_concurrent} requests of yours are under way, as many as one caller may have. This one was "
@@ -41,8 +38,3 @@ class RequestLimit:
             self._in_flight[who] -= 1
             if not self._in_flight[who]:
                 del self._in_flight[who]
-
-
-def _who(scope: Scope) -> "Hashable":
-    caller = RequestRecord.from_scope(scope).caller
-    return (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity

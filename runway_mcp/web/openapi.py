@@ -13,18 +13,10 @@ from starlette.routing import Route
 from runway_mcp import __version__
 from runway_mcp.api.client import TASK
 
-Document = dict[str, Any]
 
-
-def document(methods: Collection[str], *, authenticated: bool, sandbox: bool) -> Document:
-    """Return the OpenAPI document.
-
-    Args:
-        methods: The HTTP methods that are served of a task: GET, DELETE.
-        authenticated: Whether callers need an access token.
-        sandbox: Whether the tasks are simulated, which the title then says.
-    """
-    made: Document = json.loads(files("runway_mcp.web").joinpath("openapi.json").read_text(encoding="utf-8"))
+def document(methods: Collection[str], *, authenticated: bool, sandbox: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of these `methods` of a task: GET, DELETE."""
+    made: dict[str, Any] = json.loads(files("runway_mcp.web").joinpath("openapi.json").read_text(encoding="utf-8"))
     made["info"]["version"] = __version__
     if sandbox:
         made["info"]["title"] += " (sandbox)"

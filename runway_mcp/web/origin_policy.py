@@ -29,26 +29,24 @@ Host = tuple[str, int | None]
 
 
 class OriginPolicy:
-    """Which hosts the server answers for, and which web pages may send requests."""
+    """Which hosts the server answers for, and which web pages may send requests.
+
+    Args:
+        hosts: Host headers to accept beside this machine's; one without a port accepts any port.
+        origins: Origins of web pages that may send requests and read the responses. Pages of this machine, and
+            pages that an accepted host serves over https, may send too, but read only their own host's responses.
+        listens_on: The address or name that the server listens on.
+    """
 
     def __init__(
         self, hosts: Sequence[str] = (), origins: Sequence[str] = (), *, listens_on: str = "localhost"
     ) -> None:
-        """Take the names.
-
-        Args:
-            hosts: Host headers to accept beside this machine's; one without a port accepts any port.
-            origins: Origins of web pages that may send requests and read the responses. Pages of this machine, and
-                pages that an accepted host serves over https, may send too, but read only their own host's responses.
-            listens_on: The address or name that the server listens on.
-        """
         self.origins = origins
         self._own = {_normal(name) for name in (*LOCAL_NAMES, listens_on)} - EVERY_ADDRESS
         self._hosts = {found for host in hosts if (found := _host(host))}
         self._origins = {found for origin in origins if (found := _origin(origin))}
 
     def serves(self, host: str) -> bool:
-        """Whether this Host header names this server."""
         found = _host(host)
         return found is not None and self._is_served(found)
 

@@ -12,7 +12,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from runway_mcp.api.client import TASK
 from runway_mcp.api.errors import (
@@ -49,68 +49,56 @@ _CHECK = "GET of the task, which changes nothing, shows its state."
 def task_route(
     callers: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
 ) -> Route:
-    """Return the route of a task.
-
-    Args:
-        callers: The context of each caller.
-        scopes: The scope that each served method needs.
-        authentication: How callers authenticate; None if nobody has to.
-    """
-    endpoint: ASGIApp = _TaskEndpoint(callers, scopes, authentication)
-    return Route(
-        TASK.replace("}", ":path}"),
-        endpoint=_Named(authentication.required(endpoint) if authentication else endpoint, scopes),
-    )
-
-
-class _Named:
-    """Names the request in its record, also if it is refused."""
-
-    def __init__(self, app: ASGIApp, methods: Mapping[str, str]) -> None:
-        self._app = app
-        self._methods = methods
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _method(scope) in self._methods:
-            RequestRecord.from_scope(scope).method = f"{_method(scope)} {TASK}"
-        await self._app(scope, receive, send)
+    """Return the route of a task. `scopes` names the served methods and the scope that each needs."""
+    return Route(TASK.replace("}", ":path}"), endpoint=_TaskEndpoint(callers, scopes, authentication))
 
 
 class _TaskEndpoint:
     def __init__(
-        self, callers: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None = None
+        self, callers: CallerRegistry, scopes: Mapping[str, str], authentication: Authentication | None
     ) -> None:
         self._callers = callers
         self._scopes = scopes
         self._authentication = authentication
         self._allow = {"Allow": ", ".join([*scopes, "HEAD", "OPTIONS"])}
+        self._app = authentication.required(self._serve) if authentication else self._serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_change = _method(scope) == "DELETE"
+        if _method(scope) in self._scopes:
+            RequestRecord.from_scope(scope).method = f"{_method(scope)} {TASK}"
+        await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._respond(Request(scope))
         except anyio.get_cancelled_exc_class():
+            is_change = _method(scope) == "DELETE"
+            text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
+            stopping = error_response(503, f"The server is stopping. {text}", retry=not is_change)
             with anyio.move_on_after(ANSWERING_SECONDS, shield=True):
-                await _stopping(is_change=is_change)(scope, receive, send)
+                await stopping(scope, receive, send)
             raise
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        method, call = _method(request.scope), RequestRecord.from_scope(request.scope)
+        method, record = _method(request.scope), RequestRecord.from_scope(request.scope)
         needed = self._scopes.get(method)
+        if method == "OPTIONS":
+            return Response(status_code=204, headers=self._allow)
         if needed is None:
-            return self._not_allowed(method)
-        if self._authentication is not None and needed not in call.caller.scopes:
-            call.missing_scope = needed
+            return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
+        if self._authentication is not None and needed not in record.caller.scopes:
+            record.missing_scope = needed
             return self._authentication.forbidden(needed)
-        return await self._served(request, is_change=method == "DELETE")
+        return await self._served(record, request.path_params["id"], is_change=method == "DELETE")
 
-    async def _served(self, request: Request, *, is_change: bool) -> Response:
-        call = RequestRecord.from_scope(request.scope)
+    async def _served(self, record: RequestRecord, task_id: str, *, is_change: bool) -> Response:
         try:
-            task_id = parse_task_id(request.path_params["id"])
-            context = await self._callers.of(call.caller)
-            return await (_remove if is_change else _get)(context, task_id)
+            parsed = parse_task_id(task_id)
+            context = await self._callers.of(record.caller)
+            if is_change:
+                return await _remove(context, parsed)
+            return JSONResponse(dict((await context.tasks.get(parsed)).data), headers=NO_STORE)
         except InvalidTaskIdError:
             return error_response(400, "The task id is not valid. Nothing was sent to Runway.", issues=[_INVALID_ID])
         except UnclearOutcomeError as error:
@@ -118,17 +106,8 @@ class _TaskEndpoint:
         except RunwayError as error:
             return _failed(error, is_change=is_change)
         except Exception:
-            logger.exception("%s failed unexpectedly", call.method)
+            logger.exception("%s failed unexpectedly", record.method)
             return error_response(500, f"This failed through a fault of this server; its log says more. {_CHECK}")
-
-    def _not_allowed(self, method: str) -> Response:
-        if method == "OPTIONS":
-            return Response(status_code=204, headers=self._allow)
-        return JSONResponse({"error": f"Served here: {self._allow['Allow']}."}, 405, self._allow)
-
-
-async def _get(context: CallerContext, task_id: TaskId) -> Response:
-    return JSONResponse(dict((await context.tasks.get(task_id)).data), headers=NO_STORE)
 
 
 async def _remove(context: CallerContext, task_id: TaskId) -> Response:
@@ -174,11 +153,6 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     retry = not is_change and isinstance(error, TransientError) and (retry_after or 0) <= MAX_RETRY_AFTER
     return error_response(status, f"{explain(error)} {after}", issues=issues, retry_after=retry_after, retry=retry)
-
-
-def _stopping(*, is_change: bool) -> JSONResponse:
-    text = f"What was sent to Runway may still take effect. {_CHECK}" if is_change else "Nothing was changed."
-    return error_response(503, f"The server is stopping. {text}", retry=not is_change)
 
 
 def _method(scope: Scope) -> str:

@@ -53,11 +53,7 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on the address.
-
-    Raises:
-        OSError: The address can't be listened on.
-    """
+    """Return a socket that listens on the address, or raise `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family)
     # asyncio turns Nagle's algorithm off only where the protocol is named; with it, each reply took 40 ms longer.
@@ -65,19 +61,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve_http(
-    app: ASGIApp, listener: socket.socket, stop: GracefulShutdown | None = None, *, proxies: Sequence[str] = ()
+    app: ASGIApp, listener: socket.socket, stop: GracefulShutdown, *, proxies: Sequence[str] = ()
 ) -> None:
     """Serve `app` on `listener` until SIGINT or SIGTERM.
 
-    Args:
-        app: The ASGI app.
-        listener: A listening socket.
-        stop: The graceful shutdown that guards the app's requests; a new one if not given.
-        proxies: Addresses and networks whose X-Forwarded-For and -Proto headers are trusted.
+    `stop` already guards the app's requests. The X-Forwarded-For and -Proto headers of `proxies` are trusted.
     """
-    if stop is None:
-        stop = GracefulShutdown()
-        app = stop.guard(app)
     config = uvicorn.Config(
         app,
         http=DeadlineProtocol,

@@ -34,40 +34,28 @@ for _answer in (_turned_away, _cut_off):
 class GracefulShutdown:
     """The shutdown of a server.
 
+    Args:
+        changes: Returns how many changes are running, with or without a caller.
+
     Attributes:
-        has_begun: Whether the server is stopping.
+        ends: Functions that end waits and streams. Called repeatedly while requests are in flight.
     """
 
     def __init__(
         self,
         *,
-        end: Callable[[], object] | None = None,
         changes: Callable[[], int] = lambda: 0,
         grace_seconds: float = GRACE_SECONDS,
         max_seconds: float = MAX_SECONDS,
     ) -> None:
-        """Take what belongs to the shutdown.
-
-        Args:
-            end: Ends waits and streams. Called repeatedly while requests are in flight.
-            changes: Returns how many changes are running, with or without a caller.
-            grace_seconds: Instead of `GRACE_SECONDS`.
-            max_seconds: Instead of `MAX_SECONDS`.
-        """
         self.has_begun = False
-        self._ends = [end] if end else []
+        self.ends: list[Callable[[], object]] = []
         self._changes = changes
         self._grace_seconds = grace_seconds
         self._max_seconds = max_seconds
         self._in_flight: set[InFlightRequest] = set()
 
-    def add_end(self, end: Callable[[], object]) -> None:
-        """Add a function that ends waits or streams."""
-        self._ends.append(end)
-
     def guard(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` with its requests under control of the shutdown."""
-
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
@@ -89,7 +77,7 @@ class GracefulShutdown:
         started = now = anyio.current_time()
         until = started + self._grace_seconds
         while (self._in_flight or self._changes()) and now < until:
-            for end in self._ends:
+            for end in self.ends:
                 end()
             await anyio.sleep(_TICK_SECONDS)
             now = anyio.current_time()
@@ -109,19 +97,11 @@ class InFlightRequest:
         self._has_begun = False
         self._has_ended = False
 
-    @classmethod
-    def from_scope(cls, scope: Scope) -> "InFlightRequest":
-        """Return the request of an ASGI scope that a `GracefulShutdown` guards."""
-        request = scope[IN_FLIGHT_KEY]
-        assert isinstance(request, cls)  # noqa: S101 - nothing else is put there
-        return request
-
     def cut_off(self) -> None:
         """Cancel the request. The client gets a 503, or the end of a response that has begun."""
         self._cancel_scope.cancel()
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
-        """Handle the request."""
         with self._cancel_scope:
             await app(scope, receive, self._observe)
         if self._cancel_scope.cancelled_caught and not self._has_begun:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, Setti
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
-from runway_mcp.observability.request_record import OnRequestEnd
+from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
 from runway_mcp.wiring.file_access import open_files
 from runway_mcp.wiring.shared_secret import shared_secret
@@ -35,28 +35,21 @@ class Core:
     """What runs, over any transport.
 
     Attributes:
-        callers: Each caller's context.
-        server: The MCP server.
         local: The caller of requests without an access token.
-        on_request_end: Called at each request's end.
-        on_api_response: Called after each request to Runway.
-        metrics: The counters for Prometheus, with `--metrics`.
+        on_request_end: Called with the record of each request at its end.
+        on_api_response: Called for each response of Runway.
     """
 
     callers: CallerRegistry
     server: MCPServer[CallerContext]
     local: Caller
-    on_request_end: list[OnRequestEnd] = field(default_factory=list[OnRequestEnd])
-    on_api_response: list[OnApiResponse] = field(default_factory=list[OnApiResponse])
-    metrics: "Metrics | None" = None
+    on_request_end: list[OnRequestEnd]
+    on_api_response: list[OnApiResponse]
+    metrics: "Metrics | None"
 
 
 def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
-    """Return what runs, as `settings` ask; `hide` keeps a secret out of the log.
-
-    Raises:
-        SettingsError: A toolset or an extra that is asked for is not there.
-    """
+    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log."""
     on_request_end: list[OnRequestEnd] = []
     on_api_response: list[OnApiResponse] = []
     metrics = None
@@ -67,16 +60,19 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         on_request_end.append(metrics.on_request_end)
         on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
-        from runway_mcp.observability.access_log import log_request
-
         on_request_end.append(log_request)
-    sandbox = _sandbox(settings)
-    connect = _connect(settings, sandbox, hide, on_api_response)
+    sandbox = None
+    if settings.sandbox:
+        import httpx2
+
+        from runway_mcp.sandbox import create_app
+
+        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
     callers = CallerRegistry(
-        connect,
+        _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=_history_file(settings),
+        history=None if settings.sandbox else _state_dir(settings) / HISTORY,
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
@@ -92,10 +88,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
-
-
-def _history_file(settings: Settings) -> Path | None:
-    return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
 def _approvals_key(settings: Settings) -> bytes | None:
@@ -140,32 +132,25 @@ def _toolsets(names: str) -> list[Toolset]:
     return [TOOLSETS[name] for name in wanted]
 
 
-def _sandbox(settings: Settings) -> "httpx2.AsyncBaseTransport | None":
-    if not settings.sandbox:
-        return None
-    import httpx2
-
-    from runway_mcp.sandbox import create_app
-
-    return httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
-
-
 def _connect(
     settings: Settings,
     sandbox: "httpx2.AsyncBaseTransport | None",
     hide: Callable[[str], None],
     on_api_response: Sequence[OnApiResponse],
 ) -> Connect:
-    """Return what opens a caller's client: to Runway, or to the sandbox inside this process.
-
-    `hide` keeps each key out of the log.
-    """
-
     def notify(endpoint: str, status: int | None, seconds: float) -> None:
         for call in on_api_response:
             call(endpoint, status, seconds)
 
     def connect(caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
+        if sandbox is not None:
+            return open_client(
+                api_key=SANDBOX_KEY,
+                base_url=SANDBOX_URL,
+                api_version=settings.api_version,
+                transport=sandbox,
+                on_api_response=notify,
+            )
         if caller.key is not None:
             hide(caller.key.get_secret_value())
         return open_client(
@@ -174,15 +159,7 @@ def _connect(
             api_version=settings.api_version,
             ca_file=settings.ca_file,
             missing_key="server" if settings.auth == "none" else "caller",
-            on_api_response=notify if on_api_response else None,
+            on_api_response=notify,
         )
 
-    if sandbox is None:
-        return connect
-    return lambda _: open_client(
-        api_key=SANDBOX_KEY,
-        base_url=SANDBOX_URL,
-        api_version=settings.api_version,
-        transport=sandbox,
-        on_api_response=notify if on_api_response else None,
-    )
+    return connect

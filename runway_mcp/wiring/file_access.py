@@ -32,10 +32,7 @@ async def open_files(
 ) -> "AsyncGenerator[Callable[[Caller], CallerFiles]]":
     """Open the client for files; yield what returns the files of a caller, the same as long as somebody uses them.
 
-    Args:
-        settings: The operator's.
-        sandbox: Carries requests to the sandbox in this process, where there is one.
-        tasks: Where downloads run.
+    Downloads run in `tasks`.
     """
     from runway_mcp.files.caller_files import CallerFiles
     from runway_mcp.files.downloads import Downloads
@@ -46,10 +43,7 @@ async def open_files(
     def files(caller: Caller) -> CallerFiles:
         own = client.for_another()
         made = CallerFiles(
-            partial(_folders, settings, caller),
-            own,
-            Downloads(own, tasks),
-            takes_roots=settings.transport == "stdio",
+            partial(_folders, settings, caller), own, Downloads(own, tasks), takes_roots=settings.transport == "stdio"
         )
         return kept.setdefault((caller.issuer, caller.subject), made)
 
@@ -70,7 +64,6 @@ def _folders(settings: Settings, caller: Caller) -> "Folders":
 
 
 def _folder_of(root: Path, caller: Caller) -> Path:
-    """Return one caller's folder, made where it is missing; its name holds theirs as far as a folder's can."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", caller.subject)[:MAX_NAME].strip("-").lower()
     digest = sha256(f"{caller.issuer} {caller.subject}".encode()).hexdigest()[:32]
     folder = root / "-".join(filter(None, (name, digest)))

@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from runway_mcp.config.settings import Settings
 from runway_mcp.mcp_server.access import scope_of
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, RETRIEVE
-from runway_mcp.tasks.callers import CallerRegistry
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication
 from runway_mcp.web.health import Health, metrics_route
 from runway_mcp.web.openapi import document_route
 from runway_mcp.web.origin_policy import OriginPolicy
@@ -23,13 +20,7 @@ from runway_mcp.wiring.core import Core
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served over HTTP.
-
-    Attributes:
-        app: The ASGI app.
-        stop: Its graceful shutdown.
-        reread: Reads the operator's files again; None if there are none.
-    """
+    """What is served over HTTP. `reread` reads the operator's files again, if there are any."""
 
     app: ASGIApp
     stop: GracefulShutdown
@@ -43,11 +34,23 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         SettingsError: A file of tokens or tenants can't be used.
     """
     core.callers.shutdown_seconds = LAST_SECONDS
-    stop = GracefulShutdown(end=core.callers.end_waits, changes=lambda: core.callers.background_tasks)
-    health = _health(settings, stop)
+    stop = GracefulShutdown(changes=lambda: core.callers.background_tasks)
+    stop.ends.append(core.callers.end_waits)
+    needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
+    missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
+    health = Health(stop, missing_setting=missing)
     core.on_api_response.append(health.observe)
     authentication = authentication_of(settings, find_key)
-    routes = _rest(settings, core.callers, authentication)
+    # Each method needs the scope of the tool that does the same.
+    scopes = {
+        method: scope_of(tool)
+        for method, tool in {"GET": RETRIEVE, "DELETE": CANCEL_DELETE}.items()
+        if tool.annotations.read_only_hint or not settings.read_only
+    }
+    routes = [
+        task_route(core.callers, scopes, authentication),
+        document_route(scopes, authenticated=authentication is not None, sandbox=settings.sandbox),
+    ]
     if core.metrics is not None:
         core.metrics.follow(core.callers)
         routes.append(metrics_route(core.metrics.page, authentication))
@@ -71,20 +74,3 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
 
         app = continued(app)
     return Served(app, stop, authentication and authentication.reread)
-
-
-def _health(settings: Settings, stop: GracefulShutdown) -> Health:
-    needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
-    missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
-    return Health(stop, missing=missing)
-
-
-def _rest(settings: Settings, callers: CallerRegistry, authentication: Authentication | None) -> list[BaseRoute]:
-    # Each method needs the scope of the tool that does the same.
-    scopes = {
-        method: scope_of(tool)
-        for method, tool in {"GET": RETRIEVE, "DELETE": CANCEL_DELETE}.items()
-        if tool.annotations.read_only_hint or not settings.read_only
-    }
-    description = document_route(scopes, authenticated=authentication is not None, sandbox=settings.sandbox)
-    return [task_route(callers, scopes, authentication), description]

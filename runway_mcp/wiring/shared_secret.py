@@ -16,7 +16,7 @@ def shared_secret(file: Path) -> bytes:
         OSError: The file can't be read or written, or holds something else.
     """
     if not file.exists():
-        _create(file)
+        _create(file)  # and publish it when it is complete: a crash or a full disk leaves no partial one
     secret = file.read_bytes()
     if len(secret) != LENGTH:
         raise OSError(f"{file.name} holds no secret of {LENGTH} bytes; remove it")
@@ -24,7 +24,6 @@ def shared_secret(file: Path) -> bytes:
 
 
 def _create(file: Path) -> None:
-    """Publish a complete secret under its name, so that a crash or a full disk leaves no partial one."""
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     temporary = Path(name)
     try:

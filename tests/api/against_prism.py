@@ -32,7 +32,6 @@ class Judge(httpx2.AsyncHTTPTransport):
         self.violations = ""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request."""
         self.violations = ""
         response = await super().handle_async_request(request)
         self.violations = response.headers.get("sl-violations", "")
@@ -40,10 +39,7 @@ class Judge(httpx2.AsyncHTTPTransport):
 
 
 def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
-    """Yield what is done to a full input of a model, and the wrong one that results.
-
-    Fields that the model lacks are not among it: for some models the document does not exclude them.
-    """
+    # fields that the model lacks are not among it: for some models the document does not exclude them
     full = full_input(model)
     required = model.schema.get("required")
     for name in required if isinstance(required, list) else []:
@@ -53,7 +49,6 @@ def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
 
 
 async def judge(client: RunwayClient, judged: Judge) -> str:
-    """Return what was done; a finding is an error."""
     counts: Counter[str] = Counter()
     findings: list[str] = []
     for kind, model in MODELS:
@@ -72,8 +67,7 @@ async def judge(client: RunwayClient, judged: Judge) -> str:
     return ", ".join(f"{number} {what}" for what, number in counts.items())
 
 
-async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: Mapping[str, JsonValue]) -> str:
-    """Send a valid input as it is prepared; return what the mock has against it."""
+async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: dict[str, JsonValue]) -> str:
     prepared = prepare(kind, given)
     try:
         await client.create_task(prepared.endpoint, prepared.body)
@@ -83,10 +77,7 @@ async def _trouble(client: RunwayClient, judged: Judge, kind: str, given: Mappin
 
 
 async def _is_refused(client: RunwayClient, judged: Judge, endpoint: str, body: Mapping[str, JsonValue]) -> bool:
-    """Send a wrong body, past our own check; return whether the mock says that it is one.
-
-    It says so by the API's own 400 and a header, and by a 422 where the document has no 400.
-    """
+    # past our own check; the mock refuses with the API's own 400 and a header, or a 422 where there is no 400
     try:
         await client.create_task(endpoint, body)
     except BadRequestError as error:
@@ -95,7 +86,6 @@ async def _is_refused(client: RunwayClient, judged: Judge, endpoint: str, body: 
 
 
 async def main(url: str) -> None:
-    """Judge what goes to the mock at `url`, and print what was found out."""
     judged = Judge()
     with anyio.fail_after(LONGEST):
         async with open_client(

@@ -6,8 +6,8 @@ import httpx2
 import pytest
 from hypothesis import given
 from pydantic import JsonValue
+from support.inputs import JSON
 from support.scripted import KEY, Script, Sleeper, Step, reply, scripted_client
-from support.wrong_inputs import JSON
 
 from runway_mcp.api.errors import (
     RateLimitedError,
@@ -27,7 +27,6 @@ OK = reply(200, SLOT)
 
 
 async def ask(*steps: Step) -> tuple[Script, Sleeper, UploadSlot | RunwayError]:
-    """Ask for a place over a script; return the script, the waits, and what came of it."""
     script, sleeper = Script(*steps), Sleeper()
     async with scripted_client(script, sleep=sleeper) as client:
         try:
@@ -37,7 +36,6 @@ async def ask(*steps: Step) -> tuple[Script, Sleeper, UploadSlot | RunwayError]:
 
 
 async def test_a_place_has_a_url_fields_and_a_uri() -> None:
-    """One POST that names the file; what opens the storage is not shown."""
     script, _, slot = await ask(OK)
     assert isinstance(slot, UploadSlot)
     assert (slot.url, slot.fields, slot.uri) == (SLOT["uploadUrl"], SLOT["fields"], SLOT["runwayUri"])
@@ -66,12 +64,12 @@ async def test_a_failure_that_may_pass_is_tried_again(first: Step) -> None:
         (reply(429, Retry_After="3600"), RateLimitedError, 1),
         (reply(404, {"error": "no"}), UnexpectedReplyError, 1),
         (reply(302), UnexpectedReplyError, 1),
+        (reply(200, b"<html>"), UnexpectedReplyError, 1),
     ],
 )
 async def test_a_failure_that_stays_says_that_nothing_was_done(
     step: Step, kind: type[RunwayError], attempts: int
 ) -> None:
-    """Typed as everywhere; never as something that may have been charged."""
     script, _, error = await ask(step)
     assert isinstance(error, kind)
     assert not error.may_have_taken_effect
@@ -98,7 +96,6 @@ async def test_a_failure_that_stays_says_that_nothing_was_done(
     ids=str,
 )
 async def test_what_is_no_place_is_refused(change: dict[str, JsonValue]) -> None:
-    """By one sentence that repeats none of it."""
     script, _, error = await ask(reply(200, SLOT | change))
     assert isinstance(error, UnexpectedReplyError)
     assert len(str(error)) < 200
@@ -106,14 +103,7 @@ async def test_what_is_no_place_is_refused(change: dict[str, JsonValue]) -> None
     assert len(script.requests) == 1
 
 
-async def test_what_is_no_json_is_refused() -> None:
-    """A proxy's page, for one."""
-    _, _, error = await ask(reply(200, b"<html>"))
-    assert isinstance(error, UnexpectedReplyError)
-
-
 async def test_more_fields_than_known_are_no_harm() -> None:
-    """The API may be newer than this."""
     _, _, slot = await ask(reply(200, {**SLOT, "expiresAt": "later", "fields": {}}))
     assert isinstance(slot, UploadSlot)
     assert slot.fields == {}
@@ -121,6 +111,5 @@ async def test_more_fields_than_known_are_no_harm() -> None:
 
 @given(JSON)
 def test_any_json_is_a_place_or_a_value_error(value: JsonValue) -> None:
-    """Nothing else is raised."""
     with pytest.raises(ValueError, match="lacks"):
         parse_upload_slot(value)

@@ -11,7 +11,6 @@ from runway_mcp.api.errors import QUOTE_LIMIT, RateLimitedError, RunwayError, qu
 
 
 def test_the_tree_drawn_in_the_docstring_is_the_tree_there_is() -> None:
-    """Every error class is drawn in the module's docstring, and nothing else is."""
     classes = {
         name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, RunwayError)
     }
@@ -21,7 +20,6 @@ def test_the_tree_drawn_in_the_docstring_is_the_tree_there_is() -> None:
 
 @given(st.text(alphabet=st.characters(), max_size=2000))
 def test_a_quotation_is_one_bounded_printable_line(text: str) -> None:
-    """Whatever upstream says, its quotation is short, printable and can be encoded."""
     quoted = quote(text)
     assert len(quoted) <= QUOTE_LIMIT + 3
     assert quoted.isprintable()
@@ -43,7 +41,6 @@ def test_a_quotation_is_one_bounded_printable_line(text: str) -> None:
     ],
 )
 def test_what_opens_a_url_is_hidden(query: str) -> None:
-    """Runway's own signature and those of the stores, in whatever case, escaped as well; the rest is shown."""
     shown = quote(f"No picture at https://cdn.example.com/a.jpg?{query.replace('{}', 'marked')} <b>for you</b>")
     assert "marked" not in shown
     assert shown.startswith('"No picture at https://cdn.example.com/a.jpg?')
@@ -52,7 +49,6 @@ def test_what_opens_a_url_is_hidden(query: str) -> None:
 
 
 def test_the_text_of_an_error_is_its_data() -> None:
-    """Short, for a log; the words for callers are made elsewhere."""
     error = RateLimitedError(status=429, quoted='"slow down"')
     error.attempts = 3
     assert str(error) == 'status 429, "slow down", 3 attempts'

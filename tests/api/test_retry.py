@@ -13,13 +13,11 @@ NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (9, 8.0)])
 def test_the_delay_doubles_up_to_eight_seconds(attempt: int, longest: float) -> None:
-    """Without jitter the delay is 0.5 s, doubled each time, and never over 8 s."""
     assert retry.delay(attempt, lambda: 0.0) == longest
 
 
 @given(attempt=st.integers(1, 20), random=st.floats(0, 1))
 def test_jitter_takes_off_at_most_half(attempt: int, random: float) -> None:
-    """The delay lies between half of the full one and the full one."""
     full = retry.delay(attempt, lambda: 0.0)
     assert full / 2 <= retry.delay(attempt, lambda: random) <= full
 
@@ -45,12 +43,10 @@ def test_jitter_takes_off_at_most_half(attempt: int, random: float) -> None:
     ],
 )
 def test_retry_after_is_read_as_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    """Seconds and HTTP dates count, a past date is no wait, and anything else is as if it were absent."""
     assert retry.parse_retry_after(header, NOW) == seconds
 
 
 @given(st.text())
 def test_no_retry_after_header_breaks_the_reader(header: str) -> None:
-    """Any text gives a wait that is not negative, or none."""
     found = retry.parse_retry_after(header, NOW)
     assert found is None or found >= 0

@@ -1,15 +1,17 @@
 """The client on real sockets: pools, proxies, certificates, and connections that break."""
 
+import json
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 import trustme
 import uvicorn
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from support.scripted import ID, KEY
 from support.upstream import HANG, RESET, Reply, reply, task, upstream
 from support.waiting import together
@@ -17,25 +19,29 @@ from support.waiting import together
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.connection import Timeouts
 from runway_mcp.api.errors import NotFoundError, UnexpectedReplyError, UnreachableError
+from runway_mcp.api.models import Created
 from runway_mcp.sandbox import create_app
 from runway_mcp.web.serving import listen
 
+ENDPOINT = "/v1/text_to_video"
+BODY: dict[str, JsonValue] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}
 RUNNING = reply(200, task("RUNNING", ID))
-QUICK = Timeouts(attempt=0.6, delete=0.6, total=20)
+STARTED = reply(200, {"id": ID, "estimatedCost": {"credits": 25}})
+QUICK = Timeouts(attempt=0.6, delete=0.6, create=0.6, total=20)
 
 
 @asynccontextmanager
-async def client_of(url: str, *, ca_file: Path | None = None) -> AsyncGenerator[RunwayClient]:
-    """The client as the server opens it."""
+async def client_of(
+    url: str, *, ca_file: Path | None = None, timeouts: Timeouts = QUICK
+) -> AsyncGenerator[RunwayClient]:
     with anyio.fail_after(20):
         async with open_client(
-            api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=QUICK
+            api_key=SecretStr(KEY), base_url=url, api_version="2024-11-06", ca_file=ca_file, timeouts=timeouts
         ) as client:
             yield client
 
 
 async def test_calls_share_one_kept_connection() -> None:
-    """One after another, they need no second one."""
     async with upstream([RUNNING]) as api, client_of(api.url) as client:
         for _ in range(3):
             await client.get_task(ID)
@@ -43,7 +49,6 @@ async def test_calls_share_one_kept_connection() -> None:
 
 
 async def test_a_read_survives_resets_before_and_within_the_reply() -> None:
-    """A connection that is reset, or ends in mid-body, is tried anew, three times in all."""
     half = Reply(RUNNING.data[:-10], then="close")
     async with upstream([RESET, half, RUNNING]) as api, client_of(api.url) as client:
         assert (await client.get_task(ID)).status == "RUNNING"
@@ -60,8 +65,6 @@ BROKEN = {
 
 
 async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
-    """A read is tried three times and changes nothing; a DELETE is sent once and may have taken effect."""
-
     async def check(what: str) -> None:
         async with upstream([BROKEN[what]]) as api, client_of(api.url) as client:
             with pytest.raises(UnreachableError, match="3 attempts"):
@@ -74,19 +77,36 @@ async def test_a_reply_that_never_comes_whole_is_unreachable() -> None:
     await together(check, BROKEN)
 
 
+async def test_a_connection_that_breaks_after_the_create_brings_no_second_one() -> None:
+    async def check(how: str) -> None:
+        async with upstream([STARTED, BROKEN[how], STARTED]) as api, client_of(api.url) as client:
+            await client.create_task(ENDPOINT, BODY)
+            with pytest.raises(UnreachableError) as caught:
+                await client.create_task(ENDPOINT, BODY)
+            assert caught.value.may_have_taken_effect
+            assert api.count("POST") == 2
+            assert [json.loads(request.body) for request in api.requests] == [BODY, BODY]
+
+    await together(check, BROKEN)
+
+
+async def test_a_slow_reply_to_a_create_is_waited_for() -> None:
+    """For as long as a create may take, which is more than a read has: it can't be sent again."""
+    timeouts = Timeouts(attempt=0.05, create=20)
+    slow = replace(STARTED, after=0.3)
+    async with upstream([slow]) as api, client_of(api.url, timeouts=timeouts) as client:
+        assert await client.create_task(ENDPOINT, BODY) == Created(ID, 25.0)
+
+
 async def test_a_connection_that_is_not_made_changed_nothing() -> None:
-    """Nobody listens, or the name resolves to nothing."""
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-    async with client_of(f"http://127.0.0.1:{port}") as client:
-        with pytest.raises(UnreachableError) as caught:
-            await client.delete_task(ID)
-    assert caught.value.failure == "not_connected"
-    assert not caught.value.may_have_taken_effect
-    async with client_of("https://runway.invalid") as client:
-        with pytest.raises(UnreachableError) as caught:
-            await client.delete_task(ID)
-    assert caught.value.failure == "not_connected"
+    for url in (f"http://127.0.0.1:{port}", "https://runway.invalid"):
+        async with client_of(url) as client:
+            with pytest.raises(UnreachableError) as caught:
+                await client.delete_task(ID)
+        assert caught.value.failure == "not_connected"
+        assert not caught.value.may_have_taken_effect
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -102,7 +122,6 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_the_systems_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With HTTPS_PROXY set a call goes there, and the proxy sees a host, never the key."""
     async with upstream([reply(403)]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with client_of("https://runway.invalid") as client:
@@ -124,7 +143,6 @@ async def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pyte
 
 
 async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) -> None:
-    """A private authority is refused, and trusted once its file is given: against a real TLS server."""
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)
@@ -148,17 +166,7 @@ async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) 
         server.should_exit = True
 
 
-async def test_a_wait_that_is_asked_for_is_made_on_the_clock() -> None:
-    """Retry-After of a second is waited for, for real, once."""
-    async with upstream([reply(503, Retry_After="1"), RUNNING]) as api, client_of(api.url) as client:
-        started = anyio.current_time()
-        await client.get_task(ID)
-        assert 1 <= anyio.current_time() - started < 5
-        assert api.count("GET") == 2
-
-
 async def test_a_cancelled_read_ends_at_once_and_closes_its_connection() -> None:
-    """Nothing is left open upstream."""
     async with upstream([HANG]) as api, client_of(api.url) as client:
         async with anyio.create_task_group() as calls:
             calls.start_soon(client.get_task, ID)
@@ -169,7 +177,6 @@ async def test_a_cancelled_read_ends_at_once_and_closes_its_connection() -> None
 
 
 async def test_a_compression_bomb_is_not_unpacked() -> None:
-    """A reply that grows beyond the limit is refused while it is read."""
     import gzip  # noqa: PLC0415 - only this test packs
 
     bomb = gzip.compress(b"[" + b"0," * 20_000_000 + b"0]")

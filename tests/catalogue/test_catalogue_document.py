@@ -1,6 +1,7 @@
 """The catalogue against the API's own document, and what it lets through; collected only where that is found."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,18 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import JsonValue
-from sandbox.sandbox_document import DOCUMENT
 from support.catalogue_script import MODELS, full_input, main
-from support.wrong_inputs import changed
+from support.described import DOCUMENT
+from support.inputs import changed
 
 from runway_mcp.catalogue.lookup import Model, TaskType
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 _PATHS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["paths"]
 _DOCUMENTED = [(kind, model) for kind, model in MODELS if model.documented]
-EVERY_MODEL = pytest.mark.parametrize(
-    ("kind", "model"), _DOCUMENTED, ids=[f"{k.name}-{m.name}" for k, m in _DOCUMENTED]
-)
 
 
 def _body(kind: TaskType) -> dict[str, Any]:
@@ -32,24 +30,19 @@ def _is_valid(kind: TaskType, body: dict[str, JsonValue]) -> bool:
 
 
 def test_the_catalogue_is_what_the_document_makes(capsys: pytest.CaptureFixture[str]) -> None:
-    """The check that developers run finds nothing to change."""
     assert main(["--check", str(DOCUMENT)]) == 0
     assert not capsys.readouterr().out
 
 
 def test_a_difference_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A figure that has changed in the document is an exit code of 1 and a line."""
-    changed_document = DOCUMENT.read_text(encoding="utf-8").replace('"maximum": 4294967295', '"maximum": 7')
-    changed_document = changed_document.replace('"maximum":4294967295', '"maximum":7')
     path = tmp_path / "openapi.json"
-    path.write_text(changed_document, encoding="utf-8")
+    path.write_text(re.sub(r'"maximum": ?4294967295', '"maximum": 7', DOCUMENT.read_text("utf-8")), "utf-8")
     assert main(["--check", str(path)]) == 1
     assert '+       "seed": {"type": "integer", "minimum": 0, "maximum": 7' in capsys.readouterr().out
 
 
-@EVERY_MODEL
+@pytest.mark.parametrize(("kind", "model"), _DOCUMENTED)
 def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None:
-    """The least and the most that a model takes are valid by the document's own schema."""
     for example in (dict(model.example), full_input(model)):
         assert _is_valid(kind, prepare(kind.name, example).body)
 
@@ -57,7 +50,6 @@ def test_the_document_accepts_the_examples(kind: TaskType, model: Model) -> None
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(_DOCUMENTED), st.data())
 def test_what_is_accepted_the_document_accepts(one: tuple[TaskType, Model], data: st.DataObject) -> None:
-    """However an input was changed, it is refused here or valid there."""
     kind, model = one
     given_input = data.draw(changed(full_input(model)))
     try:
@@ -68,7 +60,6 @@ def test_what_is_accepted_the_document_accepts(one: tuple[TaskType, Model], data
 
 
 def _descriptions(text: str) -> set[str]:
-    """The prose of a JSON text's schemas, but for what is too short to be anybody's."""
     found: set[str] = set()
 
     def collect(value: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,6 @@ from support.inputs import CLIP, IMAGE, IMAGE_TO_VIDEO, problems
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_what_is_allowed(change: dict[str, JsonValue], problem: str) -> None:
-    """The field, what was given, what is allowed, what was likely meant, in one sentence."""
     (found,) = problems("image_to_video", {**IMAGE_TO_VIDEO, **change})
     assert problem in found
     assert found.startswith(next(iter(change)))
@@ -119,7 +118,6 @@ def test_a_wrong_value_is_told_with_what_is_allowed(change: dict[str, JsonValue]
     ],
 )  # fmt: skip
 def test_everything_wrong_is_told_at_once(kind: str, given_input: dict[str, JsonValue], expected: list[str]) -> None:
-    """In nested objects, lists and alternatives as well, of which the one that was meant is judged."""
     found = problems(kind, given_input)
     assert len(found) == len(expected)
     for problem in expected:
@@ -129,40 +127,25 @@ def test_everything_wrong_is_told_at_once(kind: str, given_input: dict[str, Json
 @pytest.mark.parametrize(
     ("name", "likely"),
     [
-        ("prompt_text", "promptText"),
-        ("PromptText", "promptText"),
-        ("prompt", "promptText"),
-        ("text", "promptText"),
-        ("promtText", "promptText"),
-        ("image", "promptImage"),
-        ("image_url", "promptImage"),
-        ("aspect_ratio", "ratio"),
-        ("size", "ratio"),
-        ("seconds", "duration"),
-        ("length", "duration"),
+        *((name, "promptText") for name in ("prompt_text", "PromptText", "prompt", "text", "promtText")),
+        *(("image", "promptImage"), ("image_url", "promptImage"), ("aspect_ratio", "ratio"), ("size", "ratio")),
+        *(("seconds", "duration"), ("length", "duration")),
     ],
 )
 def test_a_field_in_another_name_is_recognised(name: str, likely: str) -> None:
-    """What it stands for is then not called missing as well."""
     given_input = {key: value for key, value in IMAGE_TO_VIDEO.items() if key != likely}
     assert problems("image_to_video", {**given_input, name: 1}) == (f"{name} is no field here; did you mean {likely}?",)
 
 
-def test_of_many_ratios_the_one_nearest_in_size_is_meant() -> None:
-    """A shape alone means the first of that shape."""
+def test_of_many_ratios_some_are_told_and_the_nearest_in_size_is_meant() -> None:
     given_input: dict[str, JsonValue] = {"model": "seedance2", "promptText": "A kite"}
     for ratio, likely in {"16:9": "1280:720", "1920x1088": "1920:1080", "4096:2304": "3840:2160"}.items():
         assert problems("text_to_video", {**given_input, "ratio": ratio})[0].endswith(f"did you mean {likely}?")
-
-
-def test_a_long_list_of_what_is_allowed_is_cut() -> None:
-    """With the count of the whole."""
     (problem,) = problems("text_to_image", {"model": "gemini_image3.1_flash", "promptText": "A kite", "ratio": "x"})
     assert problem.endswith("256:1024... (56 in all).")
 
 
 def test_a_signed_url_is_not_repeated() -> None:
-    """The signature of one of Runway's own outputs stays hidden."""
     (problem,) = problems("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": "http://x.net/a?_jwt=secret"})
     assert "secret" not in problem
     assert "_jwt=[hidden]" in problem

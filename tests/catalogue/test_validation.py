@@ -9,24 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 from support.catalogue_script import MODELS, full_input
-from support.inputs import IMAGE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO, problems
-from support.wrong_inputs import JSON, changed
+from support.inputs import CLIP, IMAGE, IMAGE_TO_VIDEO, JSON, TEXT_TO_VIDEO, changed, problems
 
 from runway_mcp.catalogue.lookup import Model, TaskType
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 
-def test_the_recommended_model_is_put_in() -> None:
-    """It is all that is added to the input, and the input stays as it was."""
+def test_the_recommended_model_is_put_into_a_copy() -> None:
     given_input = dict(TEXT_TO_VIDEO)
     prepared = prepare("text_to_video", given_input)
     assert prepared.body == {"model": "gen4.5", **TEXT_TO_VIDEO}
     assert given_input == TEXT_TO_VIDEO
     assert (prepared.type, prepared.endpoint, prepared.model) == ("text_to_video", "/v1/text_to_video", "gen4.5")
-
-
-def test_what_is_sent_is_a_copy() -> None:
-    """Who changes the input afterwards changes no request."""
     frames: list[JsonValue] = [{"uri": IMAGE, "position": "first"}]
     prepared = prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": frames})
     frames.clear()
@@ -34,26 +28,20 @@ def test_what_is_sent_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "likely"),
+    ("kind", "end"),
     [
-        ("text-to-video", "text_to_video"),
-        ("Text To Video", "text_to_video"),
-        ("texttoimage", "text_to_image"),
-        ("product_ad", "recipes/product_ad"),
-        ("video upscaling", "video_upscale"),
+        ("text-to-video", "did you mean text_to_video?"),
+        ("Text To Video", "did you mean text_to_video?"),
+        ("texttoimage", "did you mean text_to_image?"),
+        ("product_ad", "did you mean recipes/product_ad?"),
+        ("video upscaling", "did you mean video_upscale?"),
+        ("symphony", "lip_sync, frame_interpolation."),
     ],
 )
-def test_a_task_type_in_another_spelling_is_recognised(kind: str, likely: str) -> None:
-    """It is suggested, never assumed."""
+def test_a_task_type_in_another_spelling_is_recognised(kind: str, end: str) -> None:
     (problem,) = problems(kind, {})
     assert problem.startswith(f'type: "{kind}" is not known; it must be one of text_to_video, image_to_video')
-    assert problem.endswith(f"did you mean {likely}?")
-
-
-def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
-    """With nothing suggested."""
-    (problem,) = problems("symphony", {})
-    assert problem.endswith("lip_sync, frame_interpolation.")
+    assert problem.endswith(end)
 
 
 @pytest.mark.parametrize(
@@ -68,44 +56,26 @@ def test_a_task_type_like_no_other_is_told_all_there_are() -> None:
     ],
 )
 def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: str) -> None:
-    """With those it has, and the likely one."""
     (problem,) = problems(kind, {"model": model})
     assert problem.startswith("model: ")
     assert f" is no model of {kind}; it must be one of " in problem
     assert problem.endswith(end)
 
 
-def test_a_model_must_be_named_where_none_is_recommended() -> None:
-    """Nothing is known that would speak for one of them."""
+def test_a_model_is_named_only_where_there_is_a_choice() -> None:
     assert problems("lip_sync", {}) == ("model is missing; it must be one of gen4, gen4_turbo.",)
-
-
-def test_a_type_without_models_takes_none() -> None:
-    """A recipe chooses by itself."""
     assert problems("recipes/ad_localization", {"model": "x"})[0].startswith("model is no field here; still possible: ")
     first, *_ = problems("recipes/multi_shot_video", {"mode": "auto", "model": "x"})
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
 
 
-def test_at_most_five_problems_are_told() -> None:
-    """And how many more there are."""
+def test_at_most_five_problems_are_told_in_little_room() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         prepare("text_to_video", {f"unknown{number}": number for number in range(30)})
     assert len(caught.value.problems) == 5
     assert str(caught.value).endswith("\nProblems not shown: 28.")
-
-
-def test_a_message_stays_small_whatever_was_given() -> None:
-    """Names and values are cut, and so is the number of problems."""
     wide: dict[str, JsonValue] = {"\N{GRINNING FACE}" * (50 + number): 1 for number in range(9)}
     assert 0 < len(problems("text_to_video", wide)) < 5
-
-
-def _nested(depth: int) -> JsonValue:
-    value: JsonValue = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize(
@@ -119,22 +89,17 @@ def _nested(depth: int) -> JsonValue:
         ({"a": 2.0**53}, "a is a number that JSON or the API can't hold."),
         ({"a": "\ud800"}, "a holds a name or a text that is not Unicode."),
         ({"\udfff": 1}, "input holds a name or a text that is not Unicode."),
-        ({1: 2}, "input holds a name or a text that is not Unicode."),
-        ({"a": b"bytes"}, "a is not JSON."),
-        ({"a": {1, 2}}, "a is not JSON."),
-        ({"a": _nested(33)}, "input is nested over 32 deep or holds over 1000 values."),
+        (json.loads('{"a": ' + "[" * 33 + "]" * 33 + "}"), "input is nested over 32 deep or holds over 1000 values."),
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],
-    ids=range(14),
+    ids=range(11),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
-    """Even where unknown fields are allowed."""
     assert problems("text_to_video", given_input, allow_unknown=True) == (problem,)
 
 
-def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
-    """The API may be newer than the catalogue, in nested objects as well."""
+def test_unknown_fields_and_models_are_sent_where_that_is_allowed() -> None:
     new: JsonValue = {"a": [1]}
     given_input = {**TEXT_TO_VIDEO, "newField": new, "contentModeration": new}
     first, second = problems("text_to_video", given_input)
@@ -142,39 +107,77 @@ def test_unknown_fields_are_sent_where_that_is_allowed() -> None:
     assert second.startswith("newField is no field here")
     prepared = prepare("text_to_video", given_input, allow_unknown=True)
     assert prepared.body == {"model": "gen4.5", **given_input}
-
-
-def test_known_fields_are_checked_even_so() -> None:
-    """What the catalogue knows does not become less true."""
     assert problems("text_to_video", {**TEXT_TO_VIDEO, "new": 1, "duration": 1}, allow_unknown=True) == (
         "duration: 1 is not allowed; it must be a whole number from 2 to 10.",
     )
-
-
-def test_an_unknown_model_is_sent_where_that_is_allowed() -> None:
-    """Nothing is known of its fields, so the API will judge them."""
     prepared = prepare("text_to_video", {"model": "gen9", "wings": 2}, allow_unknown=True)
     assert (prepared.model, prepared.body) == ("gen9", {"model": "gen9", "wings": 2})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("https://example.com/a.jpg", "https://bucket.s3.eu-west-1.amazonaws.com/a%20b.jpg?x=1#f", "https://a.bc"),
+        *("https://xn--bcher-kva.example/a.jpg", "https://example.com:8443/a.jpg", "https://my_bucket.example.com/"),
+        *("https://example.com./a.jpg", "https://_files.example.com/a.jpg", "https://a_.example.c0m/a.jpg"),
+        *("runway://AAAAAAAAAAAA", "data:image/png;base64,AAAA", "https://example.com/" + "a" * 2028),
+    ],
+)
+def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
+    uri = uri.ljust(13, "/")
+    assert prepare("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri}).body["promptImage"] == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("http://example.com/a.jpg", "HTTPS://example.com/a.jpg", "ftp://example.com/a.jpg", "/me/a.jpg", "image.jpg"),
+        *("https://127.0.0.1/a.jpg", "https://127.1/a.jpg", "https://0x7f000001/a.jpg", "https://0x7f.0x1/a.jpg"),
+        *("https://127.0.0.1./a.jpg", "https://localhost./a.jpg", "https://./a.jpg", "https://example.com../a.jpg"),
+        *("https://[::1]/a.jpg", "https://[::1/a.jpg", "https://localhost/a.jpg", "https:///a.jpg", "https://a..com/a"),
+        *("https://example.com/a b.jpg", "https://example.com\n/a.jpg", "https://-a.com/a.jpg", "https://2130706433/"),
+        *("data:text/html,AAAA", "runway://a", "https://a.com/" + "a" * 2035, "data:image/png," + "A" * 5_242_866),
+    ],
+)
+def test_a_uri_that_the_api_would_refuse_is_refused(uri: str) -> None:
+    (problem,) = problems("image_to_video", {**IMAGE_TO_VIDEO, "promptImage": uri})
+    assert problem.startswith("promptImage: ")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\u2028", "\N{ARABIC-INDIC DIGIT ONE}"])
+@pytest.mark.parametrize(
+    ("kind", "given", "field", "value"),
+    [
+        ("generate/image", {"input": {"promptText": "A kite"}}, "configId", "mine"),
+        ("video_to_video", {"model": "gen4_aleph", "promptVideo": CLIP}, "ratio", "16:9"),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_javascript(
+    kind: str, given: dict[str, JsonValue], field: str, value: str, end: str
+) -> None:
+    prepare(kind, {**given, field: value})
+    (problem,) = problems(kind, {**given, field: value + end})
+    assert problem.startswith(f"{field}: ")
+
+
+def test_a_text_is_as_long_as_the_api_counts() -> None:
+    prepare("text_to_video", {**TEXT_TO_VIDEO, "promptText": "\N{GRINNING FACE}" * 500})
+    (problem,) = problems("text_to_video", {**TEXT_TO_VIDEO, "promptText": "\N{GRINNING FACE}" * 501})
+    assert "(1002 characters)" in problem
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.sampled_from(MODELS), st.data(), st.booleans())
 def test_no_input_breaks_the_check(one: tuple[TaskType, Model], data: st.DataObject, allow_unknown: bool) -> None:
-    """Whatever was changed in an input: it is sent as it is, or refused with reasons in little room."""
     kind, model = one
     given_input = data.draw(changed(full_input(model)) | JSON)
-    refusal = None
-    prepared = None
     try:
         prepared = prepare(kind.name, given_input, allow_unknown=allow_unknown)
-    except InvalidRequestError as error:
-        refusal = error
-    if prepared:
+    except InvalidRequestError:
+        told = problems(kind.name, given_input, allow_unknown=allow_unknown)
+        assert told
+        assert all(text.isprintable() for text in told)
+    else:
         named: dict[str, Any] = {"model": prepared.model} if prepared.model else {}
         assert prepared.body == {**named, **given_input}
         assert json.loads(json.dumps(prepared.body)) == prepared.body
-    else:
-        assert refusal
-        assert refusal.problems
-        assert len(str(refusal).encode()) < 1024
-        assert all(text.isprintable() for text in refusal.problems)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import trustme
-from hypothesis import given
-from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from runway_mcp.config.settings import Settings, SettingsError, flag, variables
 from runway_mcp.config.sources import find_key_in, load
 from runway_mcp.config.values import is_loopback
 
 KEY = "key_0123456789abcdef0123456789abcdef"
+OAUTH_URLS = ("issuer", "audience", "introspection_url")
 
 
 @pytest.fixture(autouse=True)
@@ -24,19 +24,18 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_nothing_is_needed() -> None:
-    """Without flag or variable every setting has its default, and there is no key."""
+def test_nothing_is_needed_and_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNWAY_MCP_API_KEY", KEY)
+    monkeypatch.setenv("RUNWAY_MCP_BASE_URL", "https://other.example")
     settings = load({})
     assert settings.api_key is None
     assert settings.base_url == "https://api.dev.runwayml.com"
     assert settings.api_version == "2024-11-06"
     assert (settings.transport, settings.host, settings.port, settings.path) == ("stdio", "127.0.0.1", 8000, "/mcp")
-    assert not settings.sandbox
-    assert not settings.read_only
+    assert (settings.sandbox, settings.read_only) == (False, False)
 
 
 def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flag, variable, file, default: in that order."""
     file = tmp_path / "some.env"
     file.write_text("RUNWAYML_BASE_URL=https://file.example\nRUNWAY_MCP_PORT=1111\nRUNWAY_MCP_LOG_LEVEL=debug\n")
     monkeypatch.setenv("RUNWAYML_BASE_URL", "https://variable.example")
@@ -48,31 +47,22 @@ def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytes
 
 
 def test_the_key_comes_from_the_first_variable_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RUNWAYML_API_SECRET, else RUNWAY_API_KEY; an empty one counts as not set."""
     monkeypatch.setenv("RUNWAY_API_KEY", "second_key")
-    monkeypatch.setenv("RUNWAYML_API_SECRET", "")
-    key = load({}).api_key
-    assert key is not None
-    assert key.get_secret_value() == "second_key"
-    monkeypatch.setenv("RUNWAYML_API_SECRET", "first_key")
-    key = load({}).api_key
-    assert key is not None
-    assert key.get_secret_value() == "first_key"
+    for first, found in (("", "second_key"), ("first_key", "first_key")):
+        monkeypatch.setenv("RUNWAYML_API_SECRET", first)
+        assert load({}).api_key == SecretStr(found)
 
 
 def test_no_env_file_is_found_by_chance(tmp_path: Path) -> None:
-    """A `.env` in the working directory is not read unless it is named."""
     (tmp_path / ".env").write_text(f"RUNWAYML_API_SECRET={KEY}\n")
     assert load({}).api_key is None
     assert load({}, tmp_path / ".env").api_key is not None
 
 
 @pytest.mark.parametrize(
-    "content",
-    [None, b"\xff\xfe\x00A=1", b"A=1\nRUNWAYML_API_SECRET='open\n", b"A=\x00", b"no assignment\n", b"1A=2\n"],
+    "content", [None, b"\xff\xfe\x00A=1", b"A=1\nRUNWAYML_API_SECRET='open\n", b"A=\x00", b"no assignment\n", b"1A=2\n"]
 )
 def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content: bytes | None) -> None:
-    """A missing file, one that is no text, and a line that would be passed over are refused."""
     file = tmp_path / "some.env"
     if content:
         file.write_bytes(content)
@@ -81,27 +71,16 @@ def test_an_env_file_that_cannot_be_read_whole_is_named(tmp_path: Path, content:
 
 
 def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
-    """Comments, blank lines, quotes, `export`, spaces and nothing at all."""
     file = tmp_path / "some.env"
     file.write_text(
         "# a comment\n\nexport RUNWAYML_API_SECRET='quoted_key'  # kept\n RUNWAY_MCP_PORT = 1234\nOTHER=\nX=\"a b\"\n"
     )
     settings = load({}, file)
-    assert settings.api_key is not None
-    assert settings.api_key.get_secret_value() == "quoted_key"
+    assert settings.api_key == SecretStr("quoted_key")
     assert settings.port == 1234
 
 
-def test_only_the_documented_variables_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the key nor the base URL has a second name."""
-    monkeypatch.setenv("RUNWAY_MCP_API_KEY", KEY)
-    monkeypatch.setenv("RUNWAY_MCP_BASE_URL", "https://other.example")
-    assert load({}).api_key is None
-    assert load({}).base_url == "https://api.dev.runwayml.com"
-
-
 def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing changes them later, and printing them shows no key."""
     monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
     settings = load({})
     assert KEY not in repr(settings) + str(settings) + settings.model_dump_json()
@@ -111,7 +90,6 @@ def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", "two words", "kéy", "key\x00", "key\x7f", "\tkey"])
 def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
-    """Spaces, line breaks, controls and foreign characters: refused without showing the key."""
     file = tmp_path / "some.env"
     file.write_text(f'RUNWAYML_API_SECRET="{key}"\n', encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
@@ -126,47 +104,38 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("base_url", "api.dev.runwayml.com", "must be a URL"),
-        ("base_url", "ftp://api.example", "must be a URL"),
-        ("base_url", "https://", "must be a URL"),
+        *(
+            ("base_url", url, "must be a URL")
+            for url in ("api.example", "ftp://api.example", "https://", "https://é.com")
+        ),
         ("base_url", "http://api.example", "unencrypted"),
         ("base_url", "https://user:secret@api.example", "no user name"),
         ("base_url", "https://api.example/?a=b", "no user name"),
         ("base_url", "https://api.example/v1/", "must not end with /v1"),
         ("base_url", "https://[::1", "--base-url"),
         ("base_url", "http://other.localhost", "unencrypted"),
-        ("base_url", "https://api.example:99999", "a port only from 1 to 65535"),
-        ("base_url", "https://api.example:0", "a port only from 1 to 65535"),
-        ("base_url", "https://api example", "no space"),
-        ("base_url", " https://api.example", "no space"),
-        ("base_url", "https://exämple.com", "must be a URL"),
+        *(("base_url", f"https://api.example:{port}", "a port only from 1 to 65535") for port in (0, 99999)),
+        *(("base_url", url, "no space") for url in ("https://api example", " https://api.example")),
         ("base_url", "https://api.example/../..", "no . or .."),
         ("ca_file", __file__, "no certificates"),
         ("api_version", "latest", "must look like 2024-11-06"),
         ("ca_file", "/nowhere/at/all.pem", "--ca-file"),
         ("transport", "sse", "'stdio' or 'streamable-http'"),
         ("host", "0.0.0.0", "without authentication"),
-        ("host", "example.com", "without authentication"),
+        *(("host", host, "without authentication") for host in ("::", "192.0.2.1", "example.com")),
         ("port", "0", "--port"),
-        ("port", "http", "--port"),
         ("path", "mcp", "must look like /mcp"),
-        ("path", "/a b", "must look like /mcp"),
-        ("path", "/../x", "must look like /mcp"),
-        ("path", "/a//b", "must look like /mcp"),
+        *(("path", path, "must look like /mcp") for path in ("/a b", "/../x", "/a//b")),
         pytest.param("path", "/" + "a" * 10_000 + "!", "must look like /mcp", id="a pattern that backtracks"),
         ("log_level", "loud", "--log-level"),
         ("sandbox_speed", "nan", "--sandbox-speed"),
-        ("sandbox_speed", "-1", "--sandbox-speed"),
         ("read_only", "perhaps", "--read-only"),
         ("auth", "password", "'none', 'token' or 'oauth'"),
         ("auth", "token", "for --transport streamable-http"),
         ("tokens_file", __file__, "it goes with --auth token"),
-        ("oauth_issuer", "https://id.example", "it goes with --auth oauth"),
-        ("oauth_audience", "https://mcp.example/mcp", "it goes with --auth oauth"),
-        ("oauth_introspection_url", "https://id.example/look", "it goes with --auth oauth"),
+        *((f"oauth_{name}", "https://id.example", "it goes with --auth oauth") for name in OAUTH_URLS),
         ("tenants_file", __file__, "it goes with --auth oauth"),
         ("oauth_issuer", "http://id.example", "must be an https:// URL"),
-        ("oauth_issuer", "id.example", "must be an https:// URL"),
         ("oauth_issuer", "https://id.example/?a=b", "no space, query or fragment"),
         ("allowed_host", "https://mcp.example", "must look like mcp.example.com"),
         ("allowed_origin", "mcp.example", "must look like https://app.example.com"),
@@ -174,12 +143,10 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         ("trusted_proxy", "proxy.example", "must be an address or a network"),
         ("max_concurrent_requests", "0", "--max-concurrent-requests"),
         ("max_concurrent_waits", "many", "--max-concurrent-waits"),
-        ("log_format", "xml", "--log-format"),
         ("metrics", "true", "for --transport streamable-http"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: str, words: str) -> None:
-    """Each refusal names where the value came from and what is allowed, and does not repeat it."""
     with pytest.raises(SettingsError) as caught:
         load({name: value})
     message = str(caught.value)
@@ -189,32 +156,32 @@ def test_a_bad_value_is_one_line_that_names_flag_and_variable(name: str, value: 
     assert "secret" not in message
 
 
-@pytest.mark.parametrize("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000])
-def test_a_path_may_have_several_segments(path: str) -> None:
-    """With a slash at its end or without."""
-    assert load({"path": path}).path == path
-
-
 @pytest.mark.parametrize(
-    "url", ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1/", "http://[::1]:9"]
+    ("name", "values"),
+    [
+        ("path", ["/", "/mcp", "/mcp/", "/a.b/~c/-d_1", "/" + "a/" * 5_000]),
+        (
+            "base_url",
+            ["https://gateway.example/runway", "http://127.0.0.1:8790", "http://localhost:1", "http://[::1]:9"],
+        ),
+    ],
 )
-def test_usable_base_urls_are_taken_without_a_trailing_slash(url: str) -> None:
-    """HTTPS anywhere, HTTP to this machine only."""
-    assert load({"base_url": url}).base_url == url.rstrip("/")
+def test_good_paths_and_urls_are_taken(name: str, values: list[str]) -> None:
+    assert [getattr(load({name: value}), name) for value in values] == values
 
 
-@given(st.text())
-def test_only_names_and_addresses_of_this_machine_are_loopback(host: str) -> None:
-    """Any other text is not, and none breaks the check."""
-    assert is_loopback(host) in {True, False}
+def test_a_base_url_loses_its_trailing_slash() -> None:
+    assert load({"base_url": "http://localhost:1/"}).base_url == "http://localhost:1"
 
 
 @pytest.mark.parametrize(
     "host",
-    ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "a.localhost", "127.1", ""],
+    [
+        *("0.0.0.0", "::", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "a.localhost", "127.1", ""),
+        *("[::1]", "127.0.0.1:1", "127.0.0.1\0", "\ud800", "\u0661", "1" * 5_000),
+    ],
 )
-def test_look_alikes_are_not_loopback(host: str) -> None:
-    """Addresses of other machines, and names that only begin like this one."""
+def test_look_alikes_and_garbage_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -222,7 +189,6 @@ HTTP: dict[str, object] = {"transport": "streamable-http"}
 
 
 def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several hosts, origins and proxies; a flag replaces the variable as a whole."""
     monkeypatch.setenv("RUNWAY_MCP_ALLOWED_HOST", "mcp.example, [::1]:8000,,other.example:8443")
     monkeypatch.setenv("RUNWAY_MCP_TRUSTED_PROXY", "10.0.0.0/8")
     settings = load({"trusted_proxy": ["10.1.2.3", "fd00::/8"]})
@@ -232,7 +198,6 @@ def test_a_repeated_flag_and_a_variable_with_commas_say_the_same(monkeypatch: py
 
 
 def test_with_authentication_other_addresses_may_be_served() -> None:
-    """On every address, the hosts that clients ask for have to be named."""
     token = HTTP | {"auth": "token", "tokens_file": __file__}
     assert load(token | {"host": "10.0.0.5"}).host == "10.0.0.5"
     assert load(token | {"host": "0.0.0.0", "allowed_host": ["mcp.example"]}).allowed_host == ("mcp.example",)
@@ -249,7 +214,6 @@ def test_with_authentication_other_addresses_may_be_served() -> None:
     ],
 )
 def test_what_a_mode_of_authentication_needs_must_be_there(flags: dict[str, object], missing: str) -> None:
-    """The message names the mode and what is missing."""
     with pytest.raises(SettingsError, match=f"^--auth / RUNWAY_MCP_AUTH: {flags['auth']} needs {missing} / "):
         load(HTTP | flags)
 
@@ -268,7 +232,6 @@ def test_a_folder_may_be_told_from_home_on() -> None:
 
 
 def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable separates folders as PATH does."""
     monkeypatch.setenv("RUNWAY_MCP_FILES_ROOT", os.pathsep.join([str(tmp_path), "~"]))
     assert load({}).files_root == (tmp_path, Path.home())
     for folders, which in (([tmp_path, tmp_path / "none"], "number 2 of 2"), (["."], "it")):
@@ -279,7 +242,6 @@ def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch
 
 
 def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In the environment, else in the file that was named; one that can't be a key is refused unshown."""
     file = tmp_path / "keys.env"
     file.write_text("ANNS_KEY=from_file\nBOBS_KEY=from_file\nEVES_KEY='not a key'\n")
     monkeypatch.setenv("ANNS_KEY", "from_environment")

@@ -3,6 +3,7 @@
 In the older revisions it asks by a request of its own, in the newest by a result that wants another round.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context
@@ -29,18 +30,15 @@ Asked = TypeVar("Asked", bound=Result)
 
 
 def form(message: str, properties: dict[str, Any]) -> ElicitRequest:
-    """A form whose fields must all be filled in."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=schema))
 
 
 def name_form(message: str = "What is your name?") -> ElicitRequest:
-    """A form that asks for a name."""
     return form(message, {"name": {"type": "string"}})
 
 
 def sampling(text: str, most: int = 100) -> CreateMessageRequest:
-    """A question to the client's model."""
     message = SamplingMessage(role="user", content=TextContent(text=text))
     return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=most))
 
@@ -58,19 +56,16 @@ def _answer(ctx: Context, key: str, kind: type[Asked]) -> Asked | None:
 
 
 async def sample(prompt: str, ctx: Context) -> str:
-    """Ask the client's model."""
     result = await _ask(ctx, sampling(prompt), CreateMessageResult)
     return f"LLM response: {_text(result)}"
 
 
 async def elicit(message: str, ctx: Context) -> str:
-    """Ask the user for a name and an address."""
     fields = {"username": {"type": "string"}, "email": {"type": "string"}}
     return _said(await _ask(ctx, form(message, fields), ElicitResult))
 
 
 async def elicit_with_defaults(ctx: Context) -> str:
-    """Ask the user with a default in every field."""
     fields = {
         "name": {"type": "string", "default": "John Doe"},
         "age": {"type": "integer", "default": 30},
@@ -82,7 +77,6 @@ async def elicit_with_defaults(ctx: Context) -> str:
 
 
 async def elicit_choices(ctx: Context) -> str:
-    """Ask the user to choose, in each way that a form can."""
     names = ["option1", "option2", "option3"]
     titled = [{"const": f"value{number}", "title": f"Choice {number}"} for number in (1, 2, 3)]
     fields = {
@@ -95,32 +89,27 @@ async def elicit_choices(ctx: Context) -> str:
     return _said(await _ask(ctx, form("Choose.", fields), ElicitResult))
 
 
-async def ask_name(ctx: Context) -> str | InputRequiredResult:
-    """Ask for a name in another round."""
-    answer = _answer(ctx, "user_name", ElicitResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"user_name": name_form()})
+def _asking(
+    key: str, request: InputRequest, kind: type[Asked], say: Callable[[Asked], str]
+) -> Callable[[Context], Awaitable[str | InputRequiredResult]]:
+    """A tool that asks one thing in another round."""
+
+    async def ask(ctx: Context) -> str | InputRequiredResult:
+        answer = _answer(ctx, key, kind)
+        return say(answer) if answer else InputRequiredResult(input_requests={key: request})
+
+    return ask
+
+
+def _greet(answer: ElicitResult) -> str:
     return f"Hello, {(answer.content or {}).get('name')}!"
 
 
-async def ask_model(ctx: Context) -> str | InputRequiredResult:
-    """Ask the client's model in another round."""
-    answer = _answer(ctx, "capital_question", CreateMessageResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"capital_question": sampling("What is the capital of France?")})
-    return f"The model said: {_text(answer)}"
-
-
-async def ask_roots(ctx: Context) -> str | InputRequiredResult:
-    """Ask for the client's roots in another round."""
-    answer = _answer(ctx, "client_roots", ListRootsResult)
-    if answer is None:
-        return InputRequiredResult(input_requests={"client_roots": ListRootsRequest()})
+def _list(answer: ListRootsResult) -> str:
     return f"Roots: {', '.join(str(root.uri) for root in answer.roots)}"
 
 
 async def ask_with_state(ctx: Context) -> str | InputRequiredResult:
-    """Ask for a confirmation, and get back what was said with the question."""
     if _answer(ctx, "confirm", ElicitResult) is None or ctx.request_state != "confirming":
         confirm = form("Please confirm", {"ok": {"type": "boolean"}})
         return InputRequiredResult(input_requests={"confirm": confirm}, request_state="confirming")
@@ -128,7 +117,6 @@ async def ask_with_state(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_everything(ctx: Context) -> str | InputRequiredResult:
-    """Ask the user, the model and for the roots at once."""
     name = _answer(ctx, "user_name", ElicitResult)
     greeting = _answer(ctx, "greeting", CreateMessageResult)
     roots = _answer(ctx, "client_roots", ListRootsResult)
@@ -143,7 +131,6 @@ async def ask_everything(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_twice(ctx: Context) -> str | InputRequiredResult:
-    """Ask in two rounds."""
     if ctx.request_state == "second" and _answer(ctx, "step2", ElicitResult):
         return "Both steps are done."
     if ctx.request_state == "first" and _answer(ctx, "step1", ElicitResult):
@@ -154,7 +141,6 @@ async def ask_twice(ctx: Context) -> str | InputRequiredResult:
 
 
 async def ask_what_is_possible(ctx: Context) -> InputRequiredResult:
-    """Ask only what the client says it can answer."""
     capabilities = ctx.client_capabilities
     requests: dict[str, InputRequest] = {}
     if capabilities and capabilities.sampling:
@@ -165,7 +151,6 @@ async def ask_what_is_possible(ctx: Context) -> InputRequiredResult:
 
 
 async def need_sampling(ctx: Context) -> str:
-    """Refuse a client that has no model."""
     if ctx.client_capabilities is None or ctx.client_capabilities.sampling is None:
         data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "This tool needs sampling.", data)
@@ -180,15 +165,18 @@ def _said(result: ElicitResult) -> str:
     return f"User response: {result.action}, content: {result.content}"
 
 
+_ask_name = _asking("user_name", name_form(), ElicitResult, _greet)
 TOOLS = {
     "test_sampling": sample,
     "test_elicitation": elicit,
     "test_elicitation_sep1034_defaults": elicit_with_defaults,
     "test_elicitation_sep1330_enums": elicit_choices,
-    "test_input_required_result_elicitation": ask_name,
-    "test_streaming_elicitation": ask_name,
-    "test_input_required_result_sampling": ask_model,
-    "test_input_required_result_list_roots": ask_roots,
+    "test_input_required_result_elicitation": _ask_name,
+    "test_streaming_elicitation": _ask_name,
+    "test_input_required_result_sampling": _asking(
+        "capital_question", sampling("What is the capital of France?"), CreateMessageResult, _text
+    ),
+    "test_input_required_result_list_roots": _asking("client_roots", ListRootsRequest(), ListRootsResult, _list),
     "test_input_required_result_request_state": ask_with_state,
     "test_input_required_result_tampered_state": ask_with_state,
     "test_input_required_result_multiple_inputs": ask_everything,

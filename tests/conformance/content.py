@@ -2,12 +2,14 @@
 
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import anyio
 from asking_tools import form
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts.base import UserMessage
+from mcp.server.mcpserver.resources import BinaryResource, TextResource
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import (
     AudioContent,
@@ -15,6 +17,7 @@ from mcp_types import (
     Completion,
     CompletionArgument,
     CompletionContext,
+    ContentBlock,
     ElicitResult,
     EmbeddedResource,
     ImageContent,
@@ -27,11 +30,8 @@ from mcp_types import (
 from pydantic import Field
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"
-"""One red pixel."""
 WAV = base64.b64encode(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0\x80>\0\0\2\0\x10\0data\0\0\0\0").decode()
-"""No sample at all."""
-PAUSE = 0.05
-"""Seconds that the suite wants between two reports."""
+PAUSE = 0.05  # seconds that the suite wants between two reports
 
 _IMAGE = ImageContent(data=PNG, mime_type="image/png")
 
@@ -40,40 +40,17 @@ def _embedded(uri: str, text: str, mime_type: str = "text/plain") -> EmbeddedRes
     return EmbeddedResource(resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text))
 
 
-async def simple_text() -> str:
-    """Return a text."""
-    return "This is a simple text response for testing."
+def _returning(*content: ContentBlock, is_error: bool = False) -> Callable[[], Awaitable[CallToolResult]]:
+    async def tool() -> CallToolResult:
+        return CallToolResult(content=list(content), is_error=is_error)
+
+    return tool
 
 
-async def image() -> CallToolResult:
-    """Return an image."""
-    return CallToolResult(content=[_IMAGE])
-
-
-async def audio() -> CallToolResult:
-    """Return a sound."""
-    return CallToolResult(content=[AudioContent(data=WAV, mime_type="audio/wav")])
-
-
-async def embedded_resource() -> CallToolResult:
-    """Return a resource."""
-    return CallToolResult(content=[_embedded("test://embedded-resource", "This is an embedded resource content.")])
-
-
-async def mixed() -> CallToolResult:
-    """Return a text, an image and a resource."""
-    data = _embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json")
-    return CallToolResult(content=[TextContent(text="Multiple content types test:"), _IMAGE, data])
-
-
-async def fail() -> CallToolResult:
-    """Fail."""
-    text = TextContent(text="This tool intentionally returns an error for testing")
-    return CallToolResult(content=[text], is_error=True)
+_SIMPLE = _returning(TextContent(text="This is a simple text response for testing."))
 
 
 async def report(ctx: Context) -> str:
-    """Report progress in three steps."""
     for progress in (0, 50, 100):
         await ctx.report_progress(progress, 100)
         await anyio.sleep(PAUSE)
@@ -81,7 +58,6 @@ async def report(ctx: Context) -> str:
 
 
 async def log(ctx: Context) -> str:
-    """Log three lines, where the client may be sent any."""
     for text in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await ctx.info(text)  # pyright: ignore[reportDeprecated] - the suite asks for what older revisions had
         await anyio.sleep(PAUSE)
@@ -89,36 +65,38 @@ async def log(ctx: Context) -> str:
 
 
 async def reconnect(ctx: Context) -> str:
-    """Close the stream of the call, and answer once the client may have come back."""
     await ctx.close_sse_stream()
     await anyio.sleep(PAUSE)
     return "Reconnected."
 
 
 async def change_tools(ctx: Context) -> str:
-    """Announce a change of the tools."""
     await ctx.notify_tools_changed()
     return "Announced."
 
 
 async def change_prompts(ctx: Context) -> str:
-    """Announce a change of the prompts."""
     await ctx.notify_prompts_changed()
     return "Announced."
 
 
 async def mirrored(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})] = "") -> str:
-    """Take an argument that a header repeats."""
     return f"Region: {region}"
 
 
 TOOLS = {
-    "test_simple_text": simple_text,
-    "test_image_content": image,
-    "test_audio_content": audio,
-    "test_embedded_resource": embedded_resource,
-    "test_multiple_content_types": mixed,
-    "test_error_handling": fail,
+    "test_simple_text": _SIMPLE,
+    "test_image_content": _returning(_IMAGE),
+    "test_audio_content": _returning(AudioContent(data=WAV, mime_type="audio/wav")),
+    "test_embedded_resource": _returning(_embedded("test://embedded-resource", "This is an embedded resource.")),
+    "test_multiple_content_types": _returning(
+        TextContent(text="Multiple content types test:"),
+        _IMAGE,
+        _embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json"),
+    ),
+    "test_error_handling": _returning(
+        TextContent(text="This tool intentionally returns an error for testing"), is_error=True
+    ),
     "test_tool_with_progress": report,
     "test_tool_with_logging": log,
     "test_logging_tool": log,
@@ -151,16 +129,14 @@ _SCHEMA: dict[str, Any] = {
     "else": {"required": ["email"]},
     "additionalProperties": False,
 }
-"""The keywords that the suite wants to find again in a tool's schema."""
 
 
 def schema_tool() -> Tool:
-    """The tool whose schema holds every keyword."""
-    return Tool.from_function(simple_text, name="json_schema_2020_12_tool").model_copy(update={"parameters": _SCHEMA})
+    name = "json_schema_2020_12_tool"
+    return Tool.from_function(_SIMPLE, name=name, description=name).model_copy(update={"parameters": _SCHEMA})
 
 
 async def ask_context(ctx: Context) -> list[UserMessage] | InputRequiredResult:
-    """A prompt that asks for a context first."""
     answer = (ctx.input_responses or {}).get("user_context")
     if not isinstance(answer, ElicitResult):
         question = form("What context should the prompt use?", {"context": {"type": "string"}})
@@ -171,37 +147,28 @@ async def ask_context(ctx: Context) -> list[UserMessage] | InputRequiredResult:
 async def complete(
     ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
 ) -> Completion:
-    """Complete an argument of a prompt or a template."""
     del ref, context
     found = [word for word in ("paris", "park", "party") if word.startswith(argument.value)]
     return Completion(values=found, total=len(found), has_more=False)
 
 
 def add_resources(server: MCPServer[Any]) -> None:
-    """Add the resources that the suite reads."""
-
-    @server.resource("test://static-text", mime_type="text/plain", description="A text.")
-    def static_text() -> str:
-        return "This is the content of the static text resource."
-
-    @server.resource("test://static-binary", mime_type="image/png", description="An image.")
-    def static_binary() -> bytes:
-        return base64.b64decode(PNG)
-
-    @server.resource("test://watched-resource", mime_type="text/plain", description="A text to subscribe to.")
-    def watched() -> str:
-        return "Watched."
+    text = "This is the content of the static text resource."
+    for resource in (
+        TextResource(uri="test://static-text", mime_type="text/plain", name="text", text=text),
+        TextResource(uri="test://watched-resource", mime_type="text/plain", name="watched", text="Watched."),
+        BinaryResource(uri="test://static-binary", mime_type="image/png", name="image", data=base64.b64decode(PNG)),
+    ):
+        server.add_resource(resource)
 
     @server.resource("test://template/{number}/data", mime_type="application/json", description="By its id.")
     def template(number: str) -> str:
         return json.dumps({"id": number, "templateTest": True, "data": f"Data for ID: {number}"})
 
-    del static_text, static_binary, watched, template
+    del template
 
 
 def add_prompts(server: MCPServer[Any]) -> None:
-    """Add the prompts that the suite gets, and the completion of their arguments."""
-
     @server.prompt("test_simple_prompt", description="A text.")
     def simple() -> str:
         return "This is a simple prompt for testing."

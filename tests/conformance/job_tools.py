@@ -1,5 +1,7 @@
 """The tools that the suite's `tasks-*` scenarios name: as jobs, and as what runs where no MCP task may be made."""
 
+from collections.abc import Callable
+
 import anyio
 from asking_tools import form, name_form
 from mcp.server.mcpserver import Context, require_client_extension
@@ -18,21 +20,12 @@ from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 
 
 def said(text: str, *, is_error: bool = False) -> CallToolResult:
-    """A result of one text."""
     return CallToolResult(content=[TextContent(text=text)], is_error=is_error)
 
 
 def _slow_compute(params: CallToolRequestParams) -> Job | None:
     seconds = float((params.arguments or {}).get("seconds", 0))
     return Job(lambda _: said(f"Computed for {seconds:g} s."), seconds) if seconds else None
-
-
-def _failing(_: CallToolRequestParams) -> Job:
-    return Job(lambda _: said("The job failed.", is_error=True), seconds=1)
-
-
-def _breaking(_: CallToolRequestParams) -> Job:
-    return Job(lambda _: ErrorData(code=INTERNAL_ERROR, message="The job broke."), seconds=0)
 
 
 def _confirm_delete(params: CallToolRequestParams) -> Job:
@@ -55,10 +48,10 @@ def _after_asking(params: CallToolRequestParams) -> Job | None:
     return Job(lambda _: said(f"Hello, {(answer.content or {}).get('name')}!"), seconds=0)
 
 
-JOBS = {
+JOBS: dict[str, Callable[[CallToolRequestParams], Job | None]] = {
     "slow_compute": _slow_compute,
-    "failing_job": _failing,
-    "protocol_error_job": _breaking,
+    "failing_job": lambda _: Job(lambda _: said("The job failed.", is_error=True), seconds=1),
+    "protocol_error_job": lambda _: Job(lambda _: ErrorData(code=INTERNAL_ERROR, message="The job broke."), seconds=0),
     "confirm_delete": _confirm_delete,
     "multi_input": _multi_input,
     "test_tool_with_task": _after_asking,
@@ -66,24 +59,20 @@ JOBS = {
 
 
 async def greet(name: str) -> str:
-    """Greet at once."""
     return f"Hello, {name}!"
 
 
 async def slow_compute(seconds: float = 0, label: str = "") -> str:
-    """Compute for some seconds."""
     await anyio.sleep(seconds)
     return f"Computed {label} for {seconds:g} s."
 
 
 async def only_as_mcp_task(ctx: Context) -> str:
-    """Work that takes too long for one request."""
     require_client_extension(ctx.request_context, EXTENSION_ID)
     return "Not reached: such a call becomes an MCP task."
 
 
 async def after_asking() -> InputRequiredResult:
-    """Ask for a name first, then greet as an MCP task."""
     return InputRequiredResult(input_requests={"user_name": name_form()})
 
 

@@ -35,13 +35,7 @@ Answers = Mapping[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a tool call comes to.
-
-    Attributes:
-        outcome: What comes of it, given the answers to its questions.
-        seconds: How long it takes, beside the time it waits for answers.
-        questions: What it asks the client, by key.
-    """
+    """A tool call's outcome by the answers to its questions, after so many seconds beside the wait for them."""
 
     outcome: Callable[[Answers], CallToolResult | ErrorData]
     seconds: float = math.inf
@@ -49,8 +43,6 @@ class Job:
 
 
 class _Held:
-    """A job that somebody has begun."""
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.id = str(uuid.uuid4())
@@ -62,11 +54,9 @@ class _Held:
 
     @property
     def open_questions(self) -> dict[str, ElicitRequest]:
-        """The questions that nobody has answered."""
         return {key: question for key, question in self.job.questions.items() if key not in self.answers}
 
     def touch(self) -> None:
-        """Wake who watches."""
         self.updated = datetime.now(UTC)
         self.changed.set()
         self.changed = anyio.Event()
@@ -81,7 +71,6 @@ class MemoryMcpTasks:
         self.watching = 0
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
-        """Begin the job that a call comes to."""
         begin = self._tools.get(params.name)
         job = begin(params) if begin else None
         if job is None:
@@ -91,24 +80,20 @@ class MemoryMcpTasks:
         return _state(held)
 
     async def get(self, task_id: str) -> McpTask:
-        """Return a job's state."""
         return _state(self._find(task_id))
 
     async def update(self, task_id: str, input_responses: Answers) -> None:
-        """Take the answers to open questions."""
         held = self._find(task_id)
         held.answers |= {key: input_responses[key] for key in held.open_questions if key in input_responses}
         held.touch()
 
     async def cancel(self, task_id: str) -> None:
-        """Stop a job that has not ended."""
         held = self._find(task_id)
         if _state(held).status in {"working", "input_required"}:
             held.cancelled = True
             held.touch()
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
-        """Yield a job's state and its changes."""
         self.watching += 1
         try:
             while True:
@@ -124,13 +109,11 @@ class MemoryMcpTasks:
             self.watching -= 1
 
     def finish(self, task_id: str) -> None:
-        """End a job now."""
         held = self._find(task_id)
         held.due = -math.inf
         held.touch()
 
     def forget(self, task_id: str) -> None:
-        """Lose a job."""
         self._held.pop(task_id).touch()
 
     def _find(self, task_id: str) -> _Held:

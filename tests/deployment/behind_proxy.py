@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-from deployment.processes import Deployment, Replica
+from deployment.processes import KEY, Deployment, Replica
 from mcp_types import CallToolResult
+from support.served import start_task
 from support.waiting import until
 
 from runway_mcp.sandbox import SAMPLES
@@ -43,7 +44,7 @@ async def every_tool(deployment: Deployment) -> str:
 
 async def unbuffered_progress(deployment: Deployment) -> str:
     """What a wait reports arrives while it goes on."""
-    task_id = await deployment.start_task()
+    task_id = await start_task(deployment.api, KEY)
     arrived: list[float] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK's names
@@ -61,7 +62,7 @@ async def unbuffered_progress(deployment: Deployment) -> str:
 
 async def departed(deployment: Deployment) -> str:
     """A client that goes away ends its wait, though the proxy stands between."""
-    task_id = await deployment.start_task()
+    task_id = await start_task(deployment.api, KEY)
 
     async def wait() -> None:
         async with deployment.client() as client:
@@ -79,7 +80,7 @@ async def departed(deployment: Deployment) -> str:
 
 async def moving_wait(deployment: Deployment, stack: AsyncExitStack) -> str:
     """A wait that one replica began, and left when it was stopped, ends at the other; reads go on meanwhile."""
-    task_id = await deployment.start_task()
+    task_id = await start_task(deployment.api, KEY)
     results: list[CallToolResult] = []
     statuses: list[int] = []
     ends = anyio.Event()
@@ -131,20 +132,17 @@ async def the_one_that_waits(deployment: Deployment) -> Replica:
 
 
 async def both_served(deployment: Deployment) -> str:
-    """Each replica has really had requests."""
     counts = {one.port: one.served("tools/call") for one in deployment.replicas}
     assert all(counts.values()), counts
     return "tool calls by port: " + ", ".join(f"{port}: {count}" for port, count in counts.items())
 
 
 def told(result: CallToolResult, field: str) -> Any:
-    """A field of a result."""
     found: dict[str, Any] = result.structured_content or {}
     return found[field]
 
 
 async def main() -> None:
-    """Run it all."""
     with TemporaryDirectory() as folder, anyio.fail_after(LONGEST):
         deployment = Deployment(Path(folder))
         async with AsyncExitStack() as stack:
@@ -159,7 +157,6 @@ async def main() -> None:
 
 
 def say(*texts: str) -> None:
-    """Print what was found, or logged, at once."""
     sys.stdout.write("\n".join([*texts, ""]))
     sys.stdout.flush()
 

@@ -28,7 +28,6 @@ class ToThisMachine(httpx2.AsyncHTTPTransport):
     """The network, on which every name is this machine's."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
         request.extensions["sni_hostname"] = request.url.host
         request.url = request.url.copy_with(host="127.0.0.1")
         return await super().handle_async_request(request)
@@ -46,13 +45,6 @@ class Replica:
         records = [json.loads(line) for line in self.server.stderr.splitlines()]
         return sum(record["message"] == method and record.get("status") == 200 for record in records)
 
-    async def ask(self, path: str, *, source: str = "127.0.0.1", **headers: str) -> str:
-        """What it answers to a GET that does not come through the proxy, but from a `source` of this machine."""
-        transport = httpx2.AsyncHTTPTransport(local_address=source, verify=NO_TRUST, trust_env=False)
-        async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=10) as http:
-            named = {name.replace("_", "-"): text for name, text in headers.items()}
-            return (await http.get(f"http://127.0.0.1:{self.port}{path}", headers=named)).text
-
 
 class Deployment:
     """The simulated API, two replicas and the proxy, each a process of its own."""
@@ -62,26 +54,23 @@ class Deployment:
         self.token = ""
         self.replicas: list[Replica] = []
         self._ports = free_port(), free_port()
-        self._api = f"http://127.0.0.1:{free_port()}"
+        self.api = f"http://127.0.0.1:{free_port()}"
         self._proxy = free_port()
         self.url = f"https://{DOMAIN}:{self._proxy}"
 
     @property
     def log(self) -> Path:
-        """What the proxy writes."""
         return self.folder / "caddy.log"
 
     @property
     def certificate(self) -> Path:
-        """That of the proxy's own authority."""
         return self.folder / "caddy/pki/authorities/local/root.crt"
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run all of it."""
         async with AsyncExitStack() as stack:
             self.token = await self._make_token()
-            port = self._api.rpartition(":")[2]
+            port = self.api.rpartition(":")[2]
             await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3"))
             for port in self._ports:
                 self.replicas.append(Replica(port, await stack.enter_async_context(self.serving(port))))
@@ -97,7 +86,7 @@ class Deployment:
             *("--transport=streamable-http", f"--port={port}", "--auth=token", "--allow-shared-key"),
             *(f"--tokens-file={self.folder / 'tokens.toml'}", f"--allowed-host={DOMAIN}", "--trusted-proxy=127.0.0.1"),
             *("--log-format=json", "--log-level=info", "--metrics", "--poll-seconds=0.5"),
-            env={"RUNWAYML_BASE_URL": self._api, "RUNWAYML_API_SECRET": KEY},
+            env={"RUNWAYML_BASE_URL": self.api, "RUNWAYML_API_SECRET": KEY},
         )
 
     @asynccontextmanager
@@ -116,26 +105,19 @@ class Deployment:
 
     @asynccontextmanager
     async def client(self, mode: str = "auto") -> AsyncGenerator[Client]:
-        """The SDK's client, through the proxy."""
         async with (
             self.http() as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
         ):
             yield client
 
-    async def start_task(self) -> str:
-        """Have the simulated API start a task, which takes some seconds; return its id."""
-        body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
-        headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
-        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
-            return str((await http.post(f"{self._api}/v1/text_to_video", json=body)).json()["id"])
-
     async def waiting(self) -> list[Replica]:
         """The replicas that have a wait under way, by their metrics."""
-        shown = [await one.ask("/metrics", Authorization=f"Bearer {self.token}") for one in self.replicas]
-        return [
-            one for one, text in zip(self.replicas, shown, strict=True) if "\nrunway_mcp_waits_in_progress 1.0" in text
-        ]
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST, timeout=10) as http:
+            pages = [(await http.get(f"http://127.0.0.1:{one.port}/metrics")).text for one in self.replicas]
+        waits = "\nrunway_mcp_waits_in_progress 1.0"
+        return [one for one, page in zip(self.replicas, pages, strict=True) if waits in page]
 
     async def _reached(self) -> None:
         await until(self.certificate.exists, "the proxy's certificate")

@@ -66,7 +66,6 @@ async def test_what_is_no_output_is_not_saved(tmp_path: Path, content: bytes, pr
 
 
 async def test_a_call_saves_so_many_outputs_and_tells_of_the_others(tmp_path: Path) -> None:
-    """In one entry for all of them."""
     async with saving(Host(PICTURE), tmp_path) as save:
         save.urls = list(save.urls) * (MAX_OUTPUTS + 20)
         *found, last = await save()
@@ -218,7 +217,6 @@ async def test_a_file_whose_length_is_told_later_is_resumed(tmp_path: Path) -> N
 
 
 async def test_an_output_that_is_too_large_is_not_saved(tmp_path: Path) -> None:
-    """Neither one that says so nor one that does not; nothing of it stays."""
     limit = len(VIDEO) - 1
     chunk = b"%x\r\n" % len(VIDEO) + VIDEO + b"\r\n"
     endless = Reply(b'HTTP/1.1 200 OK\r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n' + chunk, then="hang")
@@ -237,7 +235,6 @@ class Liar(httpx2.AsyncBaseTransport):
         self._length = length
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Announce so many bytes, and send as many as there are."""
         assert request.method == "GET"
         headers = {"Content-Length": str(self._length), "ETag": '"1"'}
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(PICTURE))
@@ -245,7 +242,6 @@ class Liar(httpx2.AsyncBaseTransport):
 
 @pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, UnexpectedContentError), (0, None)])
 async def test_a_body_is_as_long_as_was_said(tmp_path: Path, more: int, error: type[Exception] | None) -> None:
-    """Neither shorter nor longer."""
     async with saving(Liar(len(PICTURE) + more), tmp_path) as save:
         (found,) = await save()
     if error is None:
@@ -260,7 +256,6 @@ class FullFile(PartialFile):
     error = errno.ENOSPC
 
     def write(self, data: bytes) -> None:
-        """Take half of it."""
         super().write(data[: len(data) // 2])
         raise OSError(self.error, "as the system says")
 
@@ -273,7 +268,6 @@ class FullFolder(Folder):
         super().__init__(self._full)
 
     def open_partial(self, name: str) -> PartialFile:
-        """Open a file that can't be written."""
         return FullFile(self._full, name)
 
 
@@ -281,12 +275,10 @@ class FullDestination(Destination):
     """Such a folder, before it is opened."""
 
     def open(self) -> Folder:
-        """Open it."""
         return FullFolder(self.path)
 
 
 async def test_a_disk_that_takes_nothing_more_is_told(tmp_path: Path) -> None:
-    """And nothing is left on it."""
     async with saving(Host(VIDEO), tmp_path) as save:
         destination = FullDestination(".", tmp_path, (), THIS_SYSTEM)
         (found,) = await save.downloads.save(destination, save.urls, stem=STEM, timeout=20)
@@ -340,7 +332,6 @@ class Slow(httpx2.AsyncBaseTransport):
         self.released = anyio.Event()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         assert request.method == "GET"
         self.requests += 1
         headers = {"Content-Length": str(len(self.content)), "ETag": '"1"'}
@@ -409,7 +400,6 @@ async def test_what_ended_between_two_calls_is_not_fetched_again(tmp_path: Path)
 
 
 async def test_a_failure_between_two_calls_is_tried_again(tmp_path: Path) -> None:
-    """With the fresh link of the next call."""
     async with saving([reply(403), Host(PICTURE)(Request("GET", "/1.exe?_jwt=secret", {}, b""))], tmp_path) as save:
         assert isinstance((await save(timeout=0))[0], InProgress)
         await save.api.asked("GET")
@@ -427,7 +417,6 @@ async def test_the_end_of_the_server_leaves_nothing_half_written(tmp_path: Path)
 
 
 async def test_a_download_has_a_deadline_of_its_own(tmp_path: Path) -> None:
-    """In the background too; nothing of it is left."""
     async with saving(Slow(), tmp_path, max_seconds=0.2) as save:
         error = failed((await save())[0])
         assert isinstance(error, TransferTimeoutError)
@@ -439,7 +428,6 @@ class Faulty(httpx2.AsyncBaseTransport):
     """Fails as nobody foresaw."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Fail."""
         raise RuntimeError(request.url.path)
 
 
@@ -454,7 +442,6 @@ async def test_what_nobody_foresaw_is_the_calls_error_and_not_the_servers(
 
 
 async def test_only_a_few_are_fetched_at_once(tmp_path: Path) -> None:
-    """The others wait for their turn."""
     async with saving([HANG], tmp_path, MAX_CONCURRENT + 2) as save:
         assert all(isinstance(found, InProgress) for found in await save(timeout=0))
         await save.api.asked("GET", MAX_CONCURRENT)

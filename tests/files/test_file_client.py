@@ -103,8 +103,6 @@ WRONG_PARTS = {
 
 
 async def test_another_part_than_was_asked_for_is_refused() -> None:
-    """It would spoil what is there already."""
-
     async def check(what: str) -> None:
         part = reply(206, CONTENT[9_000:], after=0, **WRONG_PARTS[what])
         async with (
@@ -118,7 +116,6 @@ async def test_another_part_than_was_asked_for_is_refused() -> None:
 
 
 async def test_a_mark_that_other_bytes_may_share_is_none() -> None:
-    """A weak ETag, and one that is not written as one."""
     for mark in ('W/"version-1"', "version-1", ""):
         async with upstream([reply(200, CONTENT, ETag=mark)]) as api, client_of(api) as files:
             assert (await get(files, api.url))[2] is None
@@ -183,8 +180,6 @@ BROKEN = {
 
 
 async def test_an_answer_that_breaks_off_is_never_the_file() -> None:
-    """Wherever it breaks."""
-
     async def check(what: str) -> None:
         async with (
             upstream([BROKEN[what]]) as api,
@@ -197,7 +192,6 @@ async def test_an_answer_that_breaks_off_is_never_the_file() -> None:
 
 
 async def test_nobody_there_is_told_with_what_the_system_says() -> None:
-    """And what helps behind a proxy."""
     async with upstream([WHOLE]) as api:
         pass
     async with client_of(api) as files, refused(TransferInterruptedError, "could not be reached: "):
@@ -215,7 +209,6 @@ class Silent(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Give up."""
         assert (host, port, local_address, socket_options) == ("files.example", 443, None, None)
         assert timeout
         raise httpcore2.ConnectTimeout
@@ -229,7 +222,6 @@ async def test_a_host_that_keeps_silent_is_told() -> None:
 
 
 async def test_a_call_that_ends_midway_closes_its_connection() -> None:
-    """Silence before the head, or in the body."""
     for answer in (HANG, Reply(WHOLE.data[:100], then="hang")):
         async with upstream([answer]) as api, client_of(api) as files:
             with anyio.move_on_after(0.2) as scope:
@@ -349,7 +341,6 @@ class Rerouted(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect."""
         assert (host, port) == ("1.1.1.1", 443)
         return await self._network.connect_tcp("127.0.0.1", self._port, timeout, local_address, socket_options)
 
@@ -409,13 +400,11 @@ class Proxy:
         self._tunnels: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Drop every connection."""
         for tunnel in self._tunnels:
             tunnel.cancel()
         await asyncio.gather(*self._tunnels, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
         task = asyncio.current_task()
         assert task
         self._tunnels.add(task)
@@ -496,7 +485,6 @@ async def test_without_a_proxy_for_a_host_its_address_is_checked(
 
 
 async def test_a_proxy_that_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what it says, or that it is not there."""
     async with proxied(tmp_path, b"HTTP/1.1 407 Who are you?") as (proxy, file, _):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with open_file_client(ca_file=file) as files, refused(TransferInterruptedError, "407 Who are you?"):
@@ -520,7 +508,6 @@ class Wire(httpx2.AsyncBaseTransport):
     """What carries requests in this process: answers with the address that was asked, or breaks."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer."""
         if "broken" in request.url.path:
             raise httpx2.ReadError("marked")
         content = str(request.url.copy_with(query=None)).encode()

@@ -124,7 +124,6 @@ def test_what_lies_outside_is_neither_read_nor_made(root: Path, abilities: Abili
 
 
 def test_without_a_folder_nothing_is_guessed() -> None:
-    """Not even the current folder."""
     folders = Folders([])
     assert not folders
     for use in (read, make):
@@ -245,7 +244,6 @@ def test_a_link_put_there_before_a_folder_is_opened_is_refused(root: Path, abili
 
 
 def test_without_descriptors_a_link_in_a_folders_place_is_refused(root: Path) -> None:
-    """The path is looked at again with each step."""
     folders = Folders([root], abilities=Abilities(descriptors=False))
     with folders.destination("sub").open() as folder, opened_descriptors():
         file = folder.open_partial("a")

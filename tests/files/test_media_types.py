@@ -72,7 +72,6 @@ def test_a_file_is_what_it_begins_with(name: str, head: bytes) -> None:
 
 
 def test_each_type_has_an_extension_of_its_own() -> None:
-    """A name that other programs understand."""
     found = [detect(heads[0]) for heads in FILES.values()]
     extensions = " ".join(one.extension for one in found if one)
     assert extensions == "jpg png gif webp mp4 mov webm mkv ogv ogg m4a wav flac mp3 aac"
@@ -80,10 +79,9 @@ def test_each_type_has_an_extension_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", OUTPUTS)
 def test_what_the_sandbox_gives_is_known(kind: Kind) -> None:
-    """A video, an image, a sound."""
     found = detect(OUTPUTS[kind].path.read_bytes())
     assert found
-    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].suffix)
+    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].path.suffix)
 
 
 @pytest.mark.parametrize("head", NOT_MEDIA, ids=repr)

@@ -94,8 +94,6 @@ def test_a_name_that_is_taken_stays_as_it_is(folder: Folder, path: Path, tmp_pat
 
 
 def test_many_that_publish_at_once_all_get_a_name(folder: Folder, path: Path) -> None:
-    """Each its own, and none loses a byte."""
-
     def publish(number: int) -> tuple[Path, bool]:
         return written(folder, b"%d" % number).publish("a", "bin")
 
@@ -157,7 +155,6 @@ def test_a_name_is_plain(folder: Folder, path: Path, name: str) -> None:
 
 
 def test_a_full_disk_is_the_systems_error(folder: Folder) -> None:
-    """How much it has is still known."""
     file = folder.open_partial("a")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))

@@ -51,13 +51,11 @@ NOT_PUBLIC = {
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_an_address_that_everyone_reaches_is_public(address: str) -> None:
-    """The nearest neighbours of what is reserved among them."""
     assert is_public(address)
 
 
 @pytest.mark.parametrize("what", NOT_PUBLIC)
 def test_every_other_address_is_not(what: str) -> None:
-    """Whatever the version of Python thinks of it."""
     assert [address for address in NOT_PUBLIC[what] if is_public(address)] == []
 
 
@@ -69,7 +67,6 @@ class Names:
         self._answers = answers
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Return the next answer."""
         self.asked.append((host, port))
         return self._answers[min(len(self.asked), len(self._answers)) - 1]
 
@@ -91,7 +88,6 @@ class Wire(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Note the address."""
         assert port == 443
         assert local_address is None
         assert socket_options is None
@@ -148,7 +144,6 @@ async def test_the_whole_search_has_one_deadline() -> None:
 
 
 async def test_a_name_without_an_address_can_not_be_reached() -> None:
-    """Neither one that nobody knows nor one that has none."""
     with pytest.raises(httpcore2.ConnectError, match="not known"):
         await PublicNetwork().connect_tcp("files.invalid", 443, 5)
     with pytest.raises(httpcore2.ConnectError, match="no address"):
@@ -156,6 +151,5 @@ async def test_a_name_without_an_address_can_not_be_reached() -> None:
 
 
 async def test_an_address_is_resolved_to_itself_once() -> None:
-    """As the literal that is connected to."""
     assert await resolve("1.1.1.1", 443) == ["1.1.1.1"]
     assert await resolve("2606:4700::1111", 443) == ["2606:4700::1111"]

@@ -63,7 +63,6 @@ class Storage:
     slots: int = 0
 
     def answer(self, request: Request) -> Reply:
-        """Answer one request."""
         if request.path == "/v1/uploads":
             self.slots += 1
             fields: dict[str, JsonValue] = {
@@ -77,7 +76,6 @@ class Storage:
 
     @property
     def forms(self) -> list[Request]:
-        """What was posted to the storage."""
         return [request for request in self.server.requests if request.path.startswith("/storage/")]
 
 
@@ -224,7 +222,6 @@ async def test_an_upload_has_a_deadline(tmp_path: Path) -> None:
 
 
 async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:
-    """One attempt, and no byte of the file."""
     async with storage() as (found, api, _), open_file_client() as strict:
         with given(tmp_path, PNG) as file, pytest.raises(UrlNotAllowedError, match="not_https"):
             await upload(api, strict, file)
@@ -233,7 +230,6 @@ async def test_a_place_that_is_not_public_gets_nothing(tmp_path: Path) -> None:
 
 
 async def test_runways_own_refusal_stays_what_it_is(tmp_path: Path) -> None:
-    """A key that is not valid, a reply that is no place."""
     for answer, kind in ((reply(401, {"error": "no"}), AuthenticationError), (reply(200, {}), UnexpectedReplyError)):
         async with upstream([answer]) as server, clients(server.url) as (api, client):
             with given(tmp_path, PNG) as file, pytest.raises(kind):

@@ -37,7 +37,6 @@ class Names:
     """A verifier for whom a token is its caller's name: `reader` may read, `nothing` nothing, others all."""
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Take a token for a name."""
         scopes = {"reader": {READ}, "writer": {WRITE}, "nothing": set[str]()}.get(token, {READ, WRITE})
         return CallerToken.of(Caller(token, scopes=frozenset(scopes), key=SecretStr(f"key_of_{token}")))
 
@@ -75,7 +74,6 @@ class Team:
         return faulty_client(self.wires[key])
 
     def sent(self, name: str) -> list[str]:
-        """The methods of what was sent to Runway for a caller."""
         wire = self.wires.get(f"key_of_{name}")
         return wire.methods if wire else []
 
@@ -152,7 +150,6 @@ CASES: list[tuple[str, Use, str, str]] = [
 
 
 def test_a_tools_scope_is_in_its_annotations() -> None:
-    """What only reads needs the one, all else the other."""
     scopes = {tool.name: scope_of(tool) for tool in (*TASKS.tools, *WAITING.tools)}
     assert {name for name, scope in scopes.items() if scope == READ} == {"runway_getTask", "runway_waitForTask"}
     assert set(scopes.values()) == {READ, WRITE}
@@ -175,7 +172,6 @@ async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, neede
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_what_tells_of_no_task_needs_no_scope(mode: str, team: Team) -> None:
-    """Connecting, and asking for what there is."""
     async with calling(team, "nothing", mode) as client:
         assert len((await client.list_tools()).tools) == 9
         assert len((await client.list_resource_templates()).resource_templates) == 1

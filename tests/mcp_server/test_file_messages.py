@@ -45,5 +45,4 @@ from runway_mcp.mcp_server.file_messages import explain
     ids=repr,
 )
 def test_an_error_is_told_in_plain_words(error: FilesError, said: str) -> None:
-    """What happened, and what to do."""
     assert said in explain(error)

@@ -75,7 +75,6 @@ def test_each_error_that_a_caller_may_meet_has_words() -> None:
 
 
 def test_an_error_without_words_is_a_fault_of_ours() -> None:
-    """It is never told as something else."""
     with pytest.raises(TypeError, match="KeyError has no words"):
         explain(KeyError("x"))
 
@@ -127,7 +126,6 @@ def test_a_failed_call_to_runway_says_what_happened_and_that_nothing_changed(
 
 @pytest.mark.parametrize("error", [errors.UnavailableError(status=503), errors.UnreachableError()])
 def test_how_often_it_was_tried_is_said(error: errors.RunwayError) -> None:
-    """Once is not worth a word."""
     assert "3" not in explain(error).replace("503", "")
     error.attempts = 3
     assert re.search(r"\(503, 3 attempts\)|Tried 3 times\.", explain(error))
@@ -151,7 +149,6 @@ def test_how_often_it_was_tried_is_said(error: errors.RunwayError) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_any_other_error_says_what_happened_and_whether_anything_changed(error: Exception, words: str) -> None:
-    """In its own sentences."""
     assert words in explain(error)
     assert SAYS_WHETHER.search(explain(error))
 
@@ -162,7 +159,6 @@ def test_a_change_that_waited_for_another_or_for_the_end_says_so() -> None:
 
 
 def test_a_change_whose_outcome_is_unknown_names_the_read_that_shows_it() -> None:
-    """It claims neither outcome."""
     text = explain_change(UnclearOutcomeError(TASK, errors.UnreachableError()), reader="tasks/get")
     assert "its outcome is unknown" in text
     assert text.endswith("Nothing was bought. tasks/get, which changes nothing, shows its state.")
@@ -183,7 +179,6 @@ def test_a_change_whose_outcome_is_unknown_names_the_read_that_shows_it() -> Non
     ],
 )
 def test_a_change_says_what_was_done(outcome: str, before: str | None, words: str) -> None:
-    """And what it means for credits and output."""
     change = Change(ID, outcome, Task(ID, before, task(before)) if before else None)  # type: ignore[arg-type] - parametrised
     assert words in describe_change(change)
 
@@ -199,6 +194,5 @@ def test_a_progress_of_any_size_is_a_share(given: JsonValue, share: float | None
 
 
 def test_a_task_is_described_by_its_status_and_progress() -> None:
-    """A status that is no word is quoted."""
     assert describe_task(Task(ID, "RUNNING", task("RUNNING", progress=0.45))) == "RUNNING, 45 %"
     assert describe_task(Task(ID, "a b\n", task("a b"))) == '"a b"'

@@ -150,19 +150,16 @@ class OlderClient:
         self.heard: list[str] = []
 
     async def on_message(self, message: Any) -> None:
-        """Note which task changed."""
         if isinstance(message, ResourceUpdatedNotification):
             self.heard.append(str(message.params.uri))
 
     @asynccontextmanager
     async def connected(self, *steps: Step, **options: Any) -> AsyncGenerator[tuple[Script, Client]]:
-        """Connect to a server over a script."""
         async with connected(*steps, mode="legacy", message_handler=self.on_message, **options) as connection:
             yield connection
 
     @staticmethod
     async def subscribe(client: Client, uri: str = URI) -> None:
-        """Subscribe to a task."""
         await client.session.subscribe_resource(uri)  # pyright: ignore[reportDeprecated]
 
 
@@ -259,7 +256,6 @@ async def test_a_subscription_that_has_ended_can_be_renewed_and_does_not_count()
 
 
 async def test_a_listen_stream_for_something_else_watches_nothing() -> None:
-    """Only who asks for a task has it watched."""
     async with connected(DONE) as (script, client):
         async with client.listen(tools_list_changed=True):
             await anyio.wait_all_tasks_blocked()

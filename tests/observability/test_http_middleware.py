@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,8 @@ from support.upstream import Request as Asked
 from support.waiting import until
 
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.observability.access_log import MAX_NAME, log_request
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
-from runway_mcp.observability.request_record import RequestRecord, current_id
+from runway_mcp.observability.request_record import MAX_NAME, RequestRecord, current_id, log_request
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
@@ -40,58 +38,37 @@ TOKENS = {
     "token-of-eve": Caller("eve\n2026-11-21 INFO forged", scopes=frozenset({READ})),
 }
 ID = SAMPLES["succeeded_images"].id
-LINE = {
-    "time",
-    "level",
-    "logger",
-    "message",
-    "request_id",
-    "caller",
-    "tool",
-    "requested",
-    "status",
-    "duration_ms",
-    "outcome",
-}
-"""All that an access line may hold."""
+OF_EVERY_LINE = {"time", "level", "logger", "message"}
+OF_ACCESS = {"request_id", "caller", "tool", "requested", "status", "duration_ms", "outcome"}
+"""All that an access line may hold beside them."""
 
 
 class Tokens:
-    """A verifier that knows a few tokens by heart."""
-
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return whose a token is."""
         return CallerToken.of(TOKENS[token]) if token in TOKENS else None
 
 
 class Told(list[RequestRecord]):
-    """What was told of requests."""
-
     def of(self, **wanted: object) -> list[RequestRecord]:
-        """The records with these values."""
         return [one for one in self if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
 async def explode(_: Request) -> Response:
-    """Fail in a way that nobody expects."""
     raise RuntimeError("a fault of our own")
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 def told() -> Told:
-    """What was told so far."""
     return Told()
 
 
 @pytest.fixture(scope="module")
 async def url(told: Told) -> AsyncGenerator[str]:
-    """A server that wants a token, and tells of its requests."""
     server = build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())), local=ANONYMOUS)
 
     @server.prompt("broken")
@@ -112,19 +89,16 @@ async def url(told: Told) -> AsyncGenerator[str]:
 
 
 async def last(told: Told, request_id: str) -> RequestRecord:
-    """The record of a request, which is told of once its answer is out."""
     await until(lambda: told.of(id=request_id), f"the record of {request_id}")
     return told.of(id=request_id)[0]
 
 
 def seen(one: RequestRecord) -> tuple[str, str, str, int | None, str]:
-    """What a record says of who asked for what, and what came of it."""
     return one.caller.subject, one.method, one.tool, one.status, one.outcome
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_is_told_of_with_caller_tool_status_and_outcome(mode: str, url: str, told: Told) -> None:
-    """In both eras: what worked, a tool's error, a tool that is not there, and a fault."""
     answers: list[httpx2.Response] = []
     async with authorized(f"{url}/mcp", "token-of-ann", answers=answers, mode=mode) as client:
         told.clear()
@@ -165,7 +139,6 @@ REFUSED: Mapping[str, tuple[str, str, Mapping[str, str], tuple[object, ...]]] = 
 
 @pytest.mark.parametrize("what", REFUSED)
 async def test_a_request_that_mcp_never_sees_is_told_of_too(what: str, url: str, told: Told) -> None:
-    """By its route where it has one, or else by its method, with the path as what was asked; never its query."""
     method, path, headers, expected = REFUSED[what]
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.request(method, path, headers=headers)
@@ -174,7 +147,6 @@ async def test_a_request_that_mcp_never_sees_is_told_of_too(what: str, url: str,
 
 
 async def test_want_of_a_scope_is_told_of_as_403(url: str, told: Told) -> None:
-    """With the caller and the tool that was asked for."""
     async with authorized(f"{url}/mcp", "token-of-eve") as client:
         with pytest.raises(MCPError):
             await client.call_tool("runway_cancelTask", {"taskId": ID})
@@ -196,7 +168,6 @@ async def test_methods_that_nobody_knows_become_one(url: str, told: Told) -> Non
 
 
 async def test_an_answer_that_never_began_has_the_status_that_the_server_gives_for_it() -> None:
-    """500 where the app failed; none where the client was gone."""
     told = Told()
     errors: list[Exception] = [RuntimeError("before any answer")]
 
@@ -219,20 +190,14 @@ async def test_an_answer_that_never_began_has_the_status_that_the_server_gives_f
     assert current_id() == ""
 
 
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Generator[pytest.LogCaptureFixture]:
-    """What the access log says."""
-    with caplog.at_level(logging.INFO, "runway_mcp.observability.access_log"):
-        yield caplog
-
-
-def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCaptureFixture) -> None:
-    """No empty fields; long names are bounded even before the log looks for secrets in them."""
-    log_request(
-        RequestRecord("ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234)
+def test_a_line_tells_what_is_known_and_leaves_the_rest_out(caplog: pytest.LogCaptureFixture) -> None:
+    known = RequestRecord(
+        "ab12", Caller("ann"), "tools/call", "other", requested="x" * 5_000, status=200, seconds=0.01234
     )
-    log_request(RequestRecord("cd34", Caller("ann"), "ping"))
-    first, second = (vars(record) for record in lines.records)
+    with caplog.at_level(logging.INFO, "runway_mcp.observability.access_log"):
+        log_request(known)
+        log_request(RequestRecord("cd34", Caller("ann"), "ping"))
+    first, second = (vars(record) for record in caplog.records)
     assert {name: first[name] for name in ("request_id", "caller", "tool", "requested", "status", "duration_ms")} == {
         "request_id": "ab12",
         "caller": "ann",
@@ -244,25 +209,15 @@ def test_a_line_tells_what_is_known_and_leaves_the_rest_out(lines: pytest.LogCap
     assert not {"tool", "requested", "status", "outcome"} & second.keys()
 
 
-@asynccontextmanager
-async def connected(told: Told, wire: FaultyWire) -> AsyncGenerator[Client]:
-    """A client in memory, of a server that tells of what does not come over HTTP."""
-    server = build_server(CallerRegistry(lambda _: faulty_client(wire)), on_request_end=[told.append])
+async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> None:
+    told = Told()
+    server = build_server(CallerRegistry(lambda _: faulty_client(FaultyWire())), on_request_end=[told.append])
     with anyio.fail_after(20):
         async with Client(server) as client:
-            told.clear()
-            yield client
-
-
-async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> None:
-    """A call, its error, one that was cancelled, and one that a fault of the server's own ended."""
-    told = Told()
-    wire = FaultyWire()
-    async with connected(told, wire) as client:
-        await client.call_tool("runway_getTask", {"taskId": ID})
-        with anyio.move_on_after(0.05):
-            await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["running_long"].id})
-        await until(lambda: len(told.of(method="tools/call")) == 2, "the records")
+            await client.call_tool("runway_getTask", {"taskId": ID})
+            with anyio.move_on_after(0.05):
+                await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["running_long"].id})
+            await until(lambda: len(told.of(method="tools/call")) == 2, "the records")
     assert [(*seen(one)[:3], one.outcome) for one in told.of(method="tools/call")] == [
         ("local", "tools/call", "runway_getTask", ""),
         ("local", "tools/call", "runway_waitForTask", "cancelled"),
@@ -271,10 +226,7 @@ async def test_what_does_not_come_over_http_is_told_of_by_the_mcp_server() -> No
 
 
 async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> None:
-    """With id, caller, tool, outcome and duration, and without arguments, keys or links; nothing else is on stderr.
-
-    What goes on after the caller has left carries the request's id, too.
-    """
+    """What goes on after the caller has left carries the request's id, too."""
     read = reply(200, task("SUCCEEDED", ID, output=["https://cdn.example/0.mp4?_jwt=eyJmarked"], note="a prompt"))
     running_task, delete = reply(200, task("RUNNING")), reply(204, after=0.2)
 
@@ -302,14 +254,13 @@ async def test_a_process_writes_one_json_line_for_each_request_over_stdio() -> N
         ("local", "tools/call", "runway_getTask", "tool_error"),
         ("local", "tools/call", "other", "error -32602"),
     ]
-    assert all(set(line) <= LINE for line in told)
+    assert all(OF_EVERY_LINE < set(line) <= OF_EVERY_LINE | OF_ACCESS for line in told)
     assert len({line["request_id"] for line in told}) == 3
     (change,) = [line for line in lines if line["logger"] == "runway_mcp.tasks.background_tasks"]
     assert (last_told["outcome"], last_told["request_id"]) == ("cancelled", change["request_id"])
 
 
 async def test_a_process_over_http_tells_everything_and_shows_no_callers_key(tmp_path: Path) -> None:
-    """JSON from its first line on, the id that the answer had, and metrics; whichever caller's key was used."""
     other_key = f"key_{'fedcba98' * 4}"
     hashed = sha256(b"rwmcp_ann").hexdigest()
     tokens = tmp_path / "tokens.toml"

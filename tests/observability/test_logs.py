@@ -4,12 +4,11 @@ import json
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -31,57 +30,41 @@ FORMS = (TextLines, JsonLines)
 
 
 def record(message: str, *arguments: object, **fields: object) -> logging.LogRecord:
-    """A log record."""
     one = logging.LogRecord("runway_mcp", logging.WARNING, "file.py", 1, message, arguments, None)
     vars(one).update(fields)
     return one
 
 
-def fail(message: str) -> NoReturn:
-    """Raise an exception of this message."""
-    raise RuntimeError(message)
-
-
 def failed(message: str) -> logging.LogRecord:
-    """A record with an exception of this message."""
-    try:
-        fail(message)
-    except RuntimeError:
-        return logging.LogRecord("runway_mcp", logging.ERROR, "file.py", 1, "It failed", (), sys.exc_info())
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError(message)
+    info = (caught.type, caught.value, caught.tb)
+    return logging.LogRecord("runway_mcp", logging.ERROR, "file.py", 1, "It failed", (), info)
 
 
 def text_of(one: logging.LogRecord, *secrets: str, request: str = "") -> str:
-    """A record as text, without its time."""
     return TextLines(Redaction(secrets), lambda: request).format(one).split(" ", 2)[2]
 
 
 def json_of(one: logging.LogRecord, *secrets: str, request: str = "") -> dict[str, Any]:
-    """What a JSON line says."""
     line = JsonLines(Redaction(secrets), lambda: request).format(one)
     assert "\n" not in line
     assert len(line) <= MAX_RECORD
     return json.loads(line, parse_constant=pytest.fail)
 
 
-def written(handler: StderrHandler, read_end: int, write_end: int) -> str:
-    """Everything the handler wrote until it was closed."""
-    handler.close()
-    os.close(write_end)
-    with open(read_end, encoding="utf-8") as pipe:
-        return pipe.read()
-
-
 def test_records_are_written_as_lines() -> None:
-    """One line each, in order, with characters that UTF-8 can't hold made visible."""
     read_end, write_end = os.pipe()
     handler = StderrHandler(write_end)
     handler.emit(record("first"))
     handler.emit(record("second %s", "\ud800"))
-    assert written(handler, read_end, write_end) == "first\nsecond \\ud800\n"
+    handler.close()
+    os.close(write_end)
+    with os.fdopen(read_end, encoding="utf-8") as pipe:
+        assert pipe.read() == "first\nsecond \\ud800\n"
 
 
 def test_a_text_line_tells_level_logger_message_and_fields() -> None:
-    """A field's text is one word, or quoted; the request under way comes last."""
     one = record(
         "tools/call", tool="runway_getTask", duration_ms=1.5, outcome="tool_error", empty="", color_message="x"
     )
@@ -91,7 +74,6 @@ def test_a_text_line_tells_level_logger_message_and_fields() -> None:
 
 
 def test_a_json_line_tells_the_same_as_one_object() -> None:
-    """With the time in UTC as ISO 8601, numbers as numbers, and an exception inside."""
     said = json_of(record("tools/call", status=200, duration_ms=1.5, none=None, odd=math.nan, path={1}), request="ab12")
     moment = datetime.fromisoformat(said.pop("time"))
     assert moment.tzinfo == UTC
@@ -114,7 +96,6 @@ def test_a_json_line_tells_the_same_as_one_object() -> None:
 
 @pytest.mark.parametrize("of", [text_of, json_of])
 def test_a_record_that_names_its_request_keeps_it(of: Callable[..., object]) -> None:
-    """The current one does not replace it."""
     shown = str(of(record("done", request_id="its own"), request="another"))
     assert "its own" in shown
     assert "another" not in shown
@@ -122,7 +103,6 @@ def test_a_record_that_names_its_request_keeps_it(of: Callable[..., object]) -> 
 
 @pytest.mark.parametrize("of", [text_of, json_of])
 def test_secrets_are_hidden_wherever_they_stand(of: Callable[..., object]) -> None:
-    """Keys, bearer tokens and the signatures of URLs, in messages, fields and exceptions, whole or not at all."""
     other = 'key"with\\odd characters'
     for one in (
         record(f"{KEY} {other} Authorization: Bearer abc.def https://x/y?_jwt=eyJ.abc&z=1"),
@@ -135,7 +115,6 @@ def test_secrets_are_hidden_wherever_they_stand(of: Callable[..., object]) -> No
 
 
 def test_a_secret_that_is_learnt_later_is_hidden_from_then_on() -> None:
-    """The longer of two is hidden whole where one begins the other; an empty one hides nothing."""
     redaction = Redaction([KEY, ""])
     redaction.hide(KEY + "more")
     redaction.hide("another")
@@ -143,7 +122,6 @@ def test_a_secret_that_is_learnt_later_is_hidden_from_then_on() -> None:
 
 
 def test_a_line_is_bounded() -> None:
-    """An endless record is cut; as JSON, whatever it holds, to an object that is still whole."""
     assert len(TextLines(str, str).format(record("x" * 50_000))) == MAX_RECORD + 1
     said = json_of(record("\U0001f600" * 50_000, field="\U0001f600" * 50_000))
     assert said["message"].startswith("\U0001f600")
@@ -155,7 +133,6 @@ def test_a_line_is_bounded() -> None:
 
 @given(message=st.text(), field=st.text(max_size=50))
 def test_no_text_breaks_a_line_or_begins_a_second(message: str, field: str) -> None:
-    """Line ends, terminal escapes and surrogates are shown, not obeyed; as JSON they come back."""
     line = text_of(record("%s", message, field=field))
     assert line.isprintable()
     assert "\n" not in line
@@ -164,7 +141,6 @@ def test_no_text_breaks_a_line_or_begins_a_second(message: str, field: str) -> N
 
 
 def test_no_line_of_a_traceback_can_be_taken_for_a_record() -> None:
-    """An exception's text with line ends in it stays indented."""
     lines = text_of(failed("no\n2026-11-21 21:00:00,000 INFO forged: \x1b[2J")).split("\n")
     assert lines[0] == "ERROR runway_mcp: It failed"
     assert all(line.startswith("  ") for line in lines[1:])
@@ -202,7 +178,6 @@ def test_a_reader_that_never_reads_costs_records_not_the_server(form: type[TextL
 
 
 def test_closing_does_not_wait_for_a_reader_that_never_reads() -> None:
-    """A full queue is given up at once; a blocked write after half a second."""
     read_end, write_end = os.pipe()
     handler = StderrHandler(write_end)
     for _ in range(MAX_WAITING * 2):
@@ -213,7 +188,6 @@ def test_closing_does_not_wait_for_a_reader_that_never_reads() -> None:
 
 
 def test_a_closed_stderr_and_a_record_that_cannot_be_formatted_are_survived() -> None:
-    """Neither raises."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     os.close(write_end)
@@ -226,7 +200,6 @@ def test_a_closed_stderr_and_a_record_that_cannot_be_formatted_are_survived() ->
 
 @pytest.fixture
 def root() -> Generator[logging.Logger]:
-    """The root logger, put back into the state that it was in."""
     one = logging.getLogger()
     before, one.handlers, level = one.handlers, [], one.level
     yield one
@@ -249,7 +222,6 @@ def test_the_http_libraries_are_silent_at_every_level(root: logging.Logger) -> N
 def test_what_is_announced_is_logged_at_every_level(
     form: Literal["text", "json"], shown: str, root: logging.Logger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """An operator waits for it, in the form of all other lines; other records are as severe as was asked for."""
     logs.configure("error", form=form)
     logs.announce("ready")
     logging.getLogger("runway_mcp").warning("not shown")
@@ -260,9 +232,7 @@ def test_what_is_announced_is_logged_at_every_level(
 
 
 def test_at_info_the_sdk_does_not_tell_of_each_request_too(root: logging.Logger) -> None:
-    """Its line about the end of a session that never was would double the access log."""
     noisy = logging.getLogger("mcp.server.streamable_http")
     logs.configure("info")
-    assert root.isEnabledFor(logging.INFO)
-    assert not noisy.isEnabledFor(logging.INFO)
+    assert (root.isEnabledFor(logging.INFO), noisy.isEnabledFor(logging.INFO)) == (True, False)
     noisy.setLevel(logging.NOTSET)

@@ -34,7 +34,6 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 def script(asked: Asked) -> Reply:
-    """One task that has succeeded, one that never ends, and one that can't be read."""
     if BROKEN in asked.path:
         return reply(400, {"error": "No."})
     return reply(200, task("RUNNING", SLOW)) if SLOW in asked.path else reply(200, task("SUCCEEDED"))
@@ -42,7 +41,6 @@ def script(asked: Asked) -> Reply:
 
 @asynccontextmanager
 async def measured(authentication: Authentication | None = None) -> AsyncGenerator[str]:
-    """A server with metrics; its callers are the local one, or those of `authentication`."""
     metrics = Metrics()
     async with upstream(script) as api:
         callers = CallerRegistry(
@@ -66,7 +64,6 @@ async def measured(authentication: Authentication | None = None) -> AsyncGenerat
 
 
 async def scrape(url: str) -> dict[Sample, float]:
-    """What Prometheus reads off: each sample's value, by its name and labels."""
     async with httpx2.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"{url}/metrics")
     assert answer.status_code == 200
@@ -79,12 +76,10 @@ async def scrape(url: str) -> dict[Sample, float]:
 
 
 def sample(name: str, **labels: str) -> Sample:
-    """One sample's name and labels."""
     return f"runway_mcp_{name}", frozenset(labels.items())
 
 
 async def test_what_is_asked_and_done_is_counted() -> None:
-    """Requests by method, tool and outcome; those to the API by endpoint and status; polls and cache hits; times."""
     async with measured() as url:
         async with Client(f"{url}/mcp") as client:
             for task_id in (TASK_ID, TASK_ID, BROKEN):
@@ -119,7 +114,6 @@ async def test_what_is_asked_and_done_is_counted() -> None:
 
 
 async def test_what_is_under_way_is_shown() -> None:
-    """A wait, and the request that it came with."""
     async with measured() as url, Client(f"{url}/mcp") as client, anyio.create_task_group() as tasks:
         waits = sample("waits_in_progress")
         under_way: dict[Sample, float] = {}
@@ -131,16 +125,12 @@ async def test_what_is_under_way_is_shown() -> None:
 
 
 class Tokens:
-    """A verifier to which the token is the scope."""
-
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return a caller who may do that and no more."""
         known = token in {READ, WRITE}
         return CallerToken.of(Caller("ann", scopes=frozenset({token}))) if known else None
 
 
 async def test_behind_authentication_only_who_may_read_sees_them() -> None:
-    """401 without a token, 403 that names the scope, and the metrics."""
     async with measured(Authentication(Tokens())) as url, httpx2.AsyncClient(trust_env=False) as http:
         answers = [
             await http.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
@@ -156,7 +146,6 @@ async def test_behind_authentication_only_who_may_read_sees_them() -> None:
 
 
 def test_without_a_port_there_is_nothing_to_look_at(capsys: pytest.CaptureFixture[str]) -> None:
-    """Over stdio the flag is refused in one line."""
     assert main(["--metrics"]) == 2
     assert "--metrics" in capsys.readouterr().err
 
@@ -166,7 +155,6 @@ def test_without_a_port_there_is_nothing_to_look_at(capsys: pytest.CaptureFixtur
     [(["--metrics", "--transport", "streamable-http"], "prometheus_client"), (["--tracing"], "opentelemetry.exporter")],
 )
 def test_a_missing_package_is_told_in_one_line_with_what_to_install(flags: list[str], blocked: str) -> None:
-    """And the process ends with 2 before it listens."""
     code = (
         f"import sys; sys.modules[{blocked!r}] = None; from runway_mcp.cli.main import main; sys.exit(main({flags!r}))"
     )

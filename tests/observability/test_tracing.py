@@ -45,32 +45,27 @@ GET = "GET /v1/tasks/{id}"
 
 @pytest.fixture(scope="module")
 def all_spans() -> Generator[Spans]:
-    """What is traced in this process."""
     with traced() as spans:
         yield spans
 
 
 @pytest.fixture
 def spans(all_spans: Spans) -> Spans:
-    """What a test traces."""
     all_spans.clear()
     return all_spans
 
 
 def callers(api: Upstream) -> CallerRegistry:
-    """The use cases over an API on a socket."""
     return CallerRegistry(
         lambda _: open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06"), poll_seconds=0.05
     )
 
 
 def trace_ids(spans: Sequence[ReadableSpan]) -> set[str]:
-    """The traces that spans are of."""
     return {trace.format_trace_id(span.context.trace_id) for span in spans if span.context}
 
 
 async def test_a_request_to_runway_is_a_span_of_the_conventions_without_the_url(spans: Spans) -> None:
-    """Method, template, server and status; no id, query, key, or error's text."""
     async with scripted_client(Script(reply(200, task("RUNNING")))) as client:
         await client.get_task(ID)
     (span,) = spans.of_our_client
@@ -86,7 +81,6 @@ async def test_a_request_to_runway_is_a_span_of_the_conventions_without_the_url(
 
 
 async def test_each_attempt_is_a_span_and_says_what_failed(spans: Spans) -> None:
-    """The status, or the kind of error where none came; and how many times it was sent before."""
     broken = httpx2.ReadError(f"broken: {KEY}")
     steps = (reply(503, {"error": KEY}), broken, reply(404, {"error": "No."}))
     async with scripted_client(Script(*steps), sleep=Sleeper()) as client:
@@ -102,7 +96,6 @@ async def test_each_attempt_is_a_span_and_says_what_failed(spans: Spans) -> None
 
 
 async def test_a_request_that_is_given_up_is_a_span_too(spans: Spans) -> None:
-    """A caller that goes away ends it."""
     async with (
         upstream([HANG]) as api,
         open_client(api_key=SecretStr(KEY), base_url=api.url, api_version="2024-11-06") as client,
@@ -126,7 +119,6 @@ CALLS = {
 @pytest.mark.parametrize("tool", CALLS)
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_and_its_requests_are_one_trace(mode: str, tool: str, spans: Spans) -> None:
-    """Also what a poll loop or a change does for it, and up to the span in which the client calls."""
     answers, requests = CALLS[tool]
     async with upstream(answers) as api, Client(build_server(callers(api)), mode=mode) as client:
         with trace.get_tracer("host").start_as_current_span("host") as host:
@@ -139,7 +131,6 @@ async def test_a_call_and_its_requests_are_one_trace(mode: str, tool: str, spans
 
 
 async def test_over_http_a_trace_is_continued_from_the_headers(spans: Spans) -> None:
-    """For a tool call and for REST; a header that names none begins a trace of its own."""
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(3)]
     async with upstream(lambda asked: raw_reply(200, raw_task("RUNNING", asked.path.rpartition("/")[2]))) as api:
         served_by = callers(api)
@@ -165,45 +156,21 @@ async def test_over_http_a_trace_is_continued_from_the_headers(spans: Spans) -> 
             assert [trace_ids([span]) == {TRACE_ID} for span in spans.of_our_client] == [True, False]
 
 
-class Collector:
-    """What a collector over OTLP/HTTP has received.
+@asynccontextmanager
+async def collecting() -> AsyncGenerator[tuple[list[bytes], str]]:
+    """The bodies that a collector over OTLP/HTTP has received, and its URL."""
+    bodies: list[bytes] = []
 
-    Attributes:
-        bodies: The bytes of each request.
-    """
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-
-    async def take(self, asked: Request) -> Response:
-        """Take spans."""
-        self.bodies.append(await asked.body())
+    async def take(asked: Request) -> Response:
+        bodies.append(await asked.body())
         return Response(b"", headers={"Content-Type": "application/x-protobuf"})
 
-    def found(self) -> tuple[dict[str, str], dict[str, list[tuple[bytes, bytes, bytes]]]]:
-        """The attributes of their resource; and trace, id and parent of the spans, by name."""
-        resource: dict[str, str] = {}
-        spans: dict[str, list[tuple[bytes, bytes, bytes]]] = {}
-        for body in self.bodies:
-            for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-                resource |= {one.key: one.value.string_value for one in group.resource.attributes}
-                for scope in group.scope_spans:
-                    for span in scope.spans:
-                        spans.setdefault(span.name, []).append((span.trace_id, span.span_id, span.parent_span_id))
-        return resource, spans
-
-
-@asynccontextmanager
-async def collecting() -> AsyncGenerator[tuple[Collector, str]]:
-    """A collector on a socket, and its URL."""
-    collector = Collector()
-    async with served(Starlette(routes=[Route("/v1/traces", collector.take, methods=["POST"])])) as url:
-        yield collector, url
+    async with served(Starlette(routes=[Route("/v1/traces", take, methods=["POST"])])) as url:
+        yield bodies, url
 
 
 async def test_a_process_sends_its_spans_to_the_collector_before_it_ends() -> None:
-    """As OTLP, to where the standard variables say, with what they say of us before what we do; without a secret."""
-    async with collecting() as (collector, url), upstream([raw_reply(200, raw_task("RUNNING"))]) as api:
+    async with collecting() as (bodies, url), upstream([raw_reply(200, raw_task("RUNNING"))]) as api:
         env = {
             "RUNWAYML_BASE_URL": api.url,
             "RUNWAYML_API_SECRET": KEY,
@@ -213,21 +180,21 @@ async def test_a_process_sends_its_spans_to_the_collector_before_it_ends() -> No
         }
         async with running("--tracing", "--log-level", "debug", env=env, measured=True) as server:
             await server.ask(call(1, "runway_getTask", TASK_ID))
-            assert collector.bodies == []
+            assert bodies == []
             await server.stop("eof")
             await server.ends_quietly(timeout=5)
             assert KEY not in server.stderr
-    resource, spans = collector.found()
+    groups = [group for body in bodies for group in ExportTraceServiceRequest.FromString(body).resource_spans]
+    resource = {one.key: one.value.string_value for group in groups for one in group.resource.attributes}
     assert (resource["service.name"], resource["service.version"]) == ("runway-mcp", "theirs")
-    ((trace_id, span_id, _),) = spans["tools/call runway_getTask"]
-    ((sent_in, _, parent_id),) = spans[GET]
-    assert (sent_in, parent_id) == (trace_id, span_id)
-    assert KEY.encode() not in b"".join(collector.bodies)
+    sent = [span for group in groups for scope in group.scope_spans for span in scope.spans]
+    (tool,) = [span for span in sent if span.name == "tools/call runway_getTask"]
+    (read,) = [span for span in sent if span.name == GET]
+    assert (read.trace_id, read.parent_span_id) == (tool.trace_id, tool.span_id)
+    assert KEY.encode() not in b"".join(bodies)
 
 
 async def test_a_collector_that_is_away_or_hangs_costs_neither_time_nor_lines() -> None:
-    """Calls are answered, the end comes in time, and one line tells of it, be it at the end or long before."""
-
     async def check(case: tuple[str, str]) -> None:
         where, timeout = case
         env = {
@@ -251,27 +218,21 @@ async def test_a_collector_that_is_away_or_hangs_costs_neither_time_nor_lines() 
 
 
 class Exporter(SpanExporter):
-    """Answers with what it is given, in turn."""
-
     def __init__(self, *results: SpanExportResult | Exception) -> None:
-        self._results = list(results)
+        self._results = iter(results)
         self.is_shut_down = False
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Take no spans."""
-        del spans
-        result = self._results.pop(0)
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - takes none
+        result = next(self._results)
         if isinstance(result, Exception):
             raise result
         return result
 
     def shutdown(self) -> None:
-        """Note it."""
         self.is_shut_down = True
 
 
 def test_a_collectors_absence_is_told_of_once_and_its_return_too(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever goes wrong counts as absence, and none of its text is shown."""
     failed, fine = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
     exporter = Exporter(fine, failed, RuntimeError(KEY), failed, fine, fine, failed)
     reporting = Reporting(exporter)

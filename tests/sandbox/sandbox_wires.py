@@ -1,18 +1,15 @@
 """Sandboxes that fail on purpose, in this process and over a socket."""
 
-import asyncio
-import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import anyio
 import httpx2
 import pytest
 import uvicorn
 from sandbox_client import HEADERS, Client, connected
 from starlette.types import ASGIApp
 from support.served import NO_TRUST
-from support.waiting import until
+from support.serving import listening
 
 from runway_mcp.sandbox import Fault, create_app
 from runway_mcp.web.deadlines import DeadlineProtocol
@@ -21,31 +18,13 @@ from runway_mcp.web.shutdown import GracefulShutdown
 Wire = Callable[..., AbstractAsyncContextManager[Client]]
 
 
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
-    """Serve an app in this event loop as the package serves it; gives its URL and the server."""
-    config = uvicorn.Config(
-        GracefulShutdown().guard(app),
-        http=DeadlineProtocol,
-        lifespan="on",
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve([listener]))
-        try:
-            await until(lambda: server.started, "uvicorn to start")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
-        finally:
-            server.should_exit = True
-            with anyio.move_on_after(5, shield=True):
-                await task
+def serving(app: ASGIApp) -> AbstractAsyncContextManager[tuple[str, uvicorn.Server]]:
+    """Serve an app in this event loop as the package serves it."""
+    return listening(GracefulShutdown().guard(app), http=DeadlineProtocol, lifespan="on")
 
 
 @asynccontextmanager
 async def client_of(url: str) -> AsyncGenerator[Client]:
-    """Open a client of a sandbox on a port of this machine."""
     async with httpx2.AsyncClient(
         base_url=url, headers=dict(HEADERS), trust_env=False, timeout=10, verify=NO_TRUST
     ) as http:
@@ -54,14 +33,12 @@ async def client_of(url: str) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def in_process(*faults: str) -> AsyncGenerator[Client]:
-    """A client that calls a sandbox with these faults."""
     async with connected(create_app(faults=[Fault.parse(text) for text in faults])) as client:
         yield client
 
 
 @asynccontextmanager
 async def over_a_socket(*faults: str) -> AsyncGenerator[Client]:
-    """A client of a served sandbox with these faults."""
     app = create_app(faults=[Fault.parse(text) for text in faults])
     async with serving(app) as (url, _), client_of(url) as client:
         yield client

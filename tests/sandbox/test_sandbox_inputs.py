@@ -6,72 +6,40 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_bodies import AUDIO, BY_PATH, IMAGE, VIDEO, bodies, body_for
-from sandbox_client import Client, Clock, connected
+from sandbox_client import AUDIO, BY_PATH, IMAGE, VIDEO, Client, Clock, bodies, body_for, connected
 
 from runway_mcp.sandbox import create_app
 
 _ALL = {f"{path} {body.get('model', '')}": (path, body) for path, body in bodies()}
-_PRESET = {"type": "runway-preset"}
-_VOICE: list[str | int] = ["voice", "presetId"]
 
+
+_CREATE, _IMAGES = "text_to_video", "referenceImages"
+_Issue = tuple[str, list[str | int], str]
 
 # endpoint, what is changed in its smallest request, and the code, path and message of the issue
-_MISTAKES: list[tuple[str, dict[str, object], tuple[str, list[str | int], str]]] = [
-    ("text_to_video", {"promptText": 5}, ("invalid_type", ["promptText"], "expected string, received number")),
-    ("text_to_video", {"promptText": None}, ("invalid_type", ["promptText"], "expected string, received null")),
-    (
-        "text_to_video",
-        {"promptText": ["rain"]},
-        ("invalid_type", ["promptText"], "expected string, received array"),
-    ),
-    ("text_to_video", {"promptText": ""}, ("too_small", ["promptText"], "expected string to have >=1 characters")),
-    ("text_to_video", {"promptText": "x" * 1001}, ("too_big", ["promptText"], "to have <=1000 characters")),
-    (
-        "text_to_video",
-        {"promptText": "\N{GRINNING FACE}" * 501},
-        ("too_big", ["promptText"], "to have <=1000 characters"),
-    ),
-    ("text_to_video", {"ratio": "16:9"}, ("invalid_value", ["ratio"], 'expected one of "1280:720"|"720:1280"')),
-    ("text_to_video", {"duration": "5"}, ("invalid_type", ["duration"], "expected number, received string")),
-    ("text_to_video", {"duration": True}, ("invalid_type", ["duration"], "expected number, received boolean")),
-    ("text_to_video", {"duration": 2.5}, ("invalid_type", ["duration"], "expected int, received number")),
-    ("text_to_video", {"duration": 1}, ("too_small", ["duration"], "expected number to be >=2")),
-    ("text_to_video", {"duration": 11}, ("too_big", ["duration"], "expected number to be <=10")),
-    ("text_to_video", {"model": "veo3.1", "duration": 5}, ("invalid_value", ["duration"], "one of 4|6|8")),
-    ("text_to_video", {"model": "veo3.1", "audio": "on"}, ("invalid_type", ["audio"], "expected boolean")),
-    ("text_to_video", {"model": "hailuo3", "seed": 1}, ("unrecognized_keys", [], 'Unrecognized keys: "seed"')),
-    (
-        "text_to_video",
-        {"contentModeration": {"publicFigureThreshold": "high"}},
-        ("invalid_value", ["contentModeration", "publicFigureThreshold"], 'expected one of "auto"|"low"'),
-    ),
-    ("image_to_video", {"promptImage": "http://example.com/a.png"}, ("invalid_union", ["promptImage"], "Invalid")),
+_MISTAKES: list[tuple[str, dict[str, object], _Issue]] = [
+    (_CREATE, {"promptText": 5}, ("invalid_type", ["promptText"], "expected string, received number")),
+    (_CREATE, {"promptText": None}, ("invalid_type", ["promptText"], "expected string, received null")),
+    (_CREATE, {"promptText": ["rain"]}, ("invalid_type", ["promptText"], "expected string, received array")),
+    (_CREATE, {"promptText": ""}, ("too_small", ["promptText"], "expected string to have >=1 characters")),
+    (_CREATE, {"promptText": "x" * 1001}, ("too_big", ["promptText"], "to have <=1000 characters")),
+    (_CREATE, {"promptText": "\N{GRINNING FACE}" * 501}, ("too_big", ["promptText"], "to have <=1000 characters")),
+    (_CREATE, {"ratio": "16:9"}, ("invalid_value", ["ratio"], 'expected one of "1280:720"|"720:1280"')),
+    (_CREATE, {"duration": True}, ("invalid_type", ["duration"], "expected number, received boolean")),
+    (_CREATE, {"duration": 2.5}, ("invalid_type", ["duration"], "expected int, received number")),
+    (_CREATE, {"duration": 1}, ("too_small", ["duration"], "expected number to be >=2")),
+    (_CREATE, {"duration": 11}, ("too_big", ["duration"], "expected number to be <=10")),
+    (_CREATE, {"model": "veo3.1", "duration": 5}, ("invalid_value", ["duration"], "one of 4|6|8")),
+    (_CREATE, {"model": "hailuo3", "seed": 1}, ("unrecognized_keys", [], 'Unrecognized keys: "seed"')),
     ("image_to_video", {"promptImage": []}, ("invalid_union", ["promptImage"], "Invalid input")),
-    ("text_to_image", {"referenceImages": {"uri": IMAGE}}, ("invalid_type", ["referenceImages"], "expected array")),
-    ("text_to_image", {"referenceImages": [IMAGE]}, ("invalid_type", ["referenceImages", 0], "expected object")),
-    (
-        "text_to_image",
-        {"referenceImages": [{"uri": IMAGE}, {"uri": IMAGE, "tag": "ab"}]},
-        ("too_small", ["referenceImages", 1, "tag"], "to have >=3 characters"),
-    ),
-    (
-        "text_to_image",
-        {"referenceImages": [{"uri": IMAGE, "tag": "Nono"}]},
-        ("invalid_format", ["referenceImages", 0, "tag"], "must match pattern"),
-    ),
-    ("text_to_image", {"referenceImages": [{"uri": IMAGE}] * 4}, ("too_big", ["referenceImages"], "<=3 items")),
-    (
-        "text_to_speech",
-        {"model": "eleven_v3", "voice": _PRESET | {"presetId": "Nobody"}},
-        ("invalid_value", _VOICE, "expected one of"),
-    ),
+    ("text_to_image", {_IMAGES: [IMAGE]}, ("invalid_type", [_IMAGES, 0], "expected object")),
+    ("text_to_image", {_IMAGES: [{"uri": IMAGE, "tag": "ab"}]}, ("too_small", [_IMAGES, 0, "tag"], ">=3 characters")),
+    ("text_to_image", {_IMAGES: [{"uri": IMAGE, "tag": "Nono"}]}, ("invalid_format", [_IMAGES, 0, "tag"], "pattern")),
+    ("text_to_image", {_IMAGES: [{"uri": IMAGE}] * 4}, ("too_big", [_IMAGES], "<=3 items")),
     ("speech_to_speech", {"media": {"type": "audio", "uri": 5}}, ("invalid_union", ["media", "uri"], "Invalid input")),
     ("image_upscale", {"imageUri": "runway://x"}, ("invalid_union", ["imageUri"], "Invalid input")),
     ("speech_to_speech", {"media": {"type": "text"}}, ("invalid_union", ["media", "type"], "Invalid input")),
     ("text_to_speech", {"voice": "Maya"}, ("invalid_type", ["voice"], "expected object, received string")),
-    ("sound_effect", {"duration": 30.5}, ("too_big", ["duration"], "expected number to be <=30")),
-    ("generate/video", {"configId": "No slug"}, ("invalid_format", ["configId"], "must match pattern")),
     ("generate/video", {"input": {"model": "gen4.5"}}, ("unrecognized_keys", ["input"], '"model"')),
     ("recipes/product_ad", {"version": "latest"}, ("invalid_value", ["version"], "2026-07")),
     ("lip_sync", {"audio": VIDEO.replace("https", "http")}, ("invalid_union", ["audio"], "Invalid input")),
@@ -85,7 +53,6 @@ def _required(path: str, body: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(("path", "body"), _ALL.values(), ids=_ALL)
 async def test_every_model_can_be_started(client: Client, path: str, body: dict[str, Any]) -> None:
-    """From its smallest request; without a field that it demands it is refused."""
     assert (await client.http.post(path, json=body)).status_code == 200
     for name in _required(path, body):
         answer = await client.http.post(path, json={key: value for key, value in body.items() if key != name})
@@ -94,10 +61,7 @@ async def test_every_model_can_be_started(client: Client, path: str, body: dict[
 
 
 @pytest.mark.parametrize(("path", "changed", "told"), _MISTAKES)
-async def test_what_is_wrong_is_told(
-    client: Client, path: str, changed: dict[str, object], told: tuple[str, list[str | int], str]
-) -> None:
-    """The kind of mistake, the way to the field, and what would have been right; nothing is started."""
+async def test_what_is_wrong_is_told(client: Client, path: str, changed: dict[str, object], told: _Issue) -> None:
     answer = await client.start(f"/v1/{path}", **changed)
     assert answer.status_code == 400
     [issue] = answer.json()["issues"]
@@ -108,14 +72,12 @@ async def test_what_is_wrong_is_told(
 
 
 async def test_everything_that_is_wrong_is_told_at_once(client: Client) -> None:
-    """One issue each."""
     answer = await client.start(promptText="", ratio="1:1", duration=60, seed=-1)
     paths = [issue["path"] for issue in answer.json()["issues"]]
     assert sorted(paths) == [["duration"], ["promptText"], ["ratio"], ["seed"]]
 
 
 async def test_a_missing_model_is_told_as_the_api_tells_it(client: Client) -> None:
-    """Word for word what the API answers to an empty request."""
     answer = await client.http.post("/v1/text_to_speech", json={})
     assert answer.json() == {
         "error": "Validation of body failed",
@@ -147,7 +109,6 @@ async def test_half_a_character_is_counted_too(client: Client) -> None:
 
 
 async def test_whatever_the_description_leaves_open_is_let_through(client: Client) -> None:
-    """Some models take fields that nobody knows, and one takes any list of images."""
     await client.create("/v1/text_to_video", model="gemini_omni_flash", unheard_of=[1])
     await client.create("/v1/image_to_video", model="hailuo3", promptImage=[{"any": "thing"}])
     await client.create("/v1/sound_effect", model="seed_audio", referenceAudios=[AUDIO], pitchRate=5.0)
@@ -170,7 +131,6 @@ def _strange(which: str) -> st.SearchStrategy[tuple[str, object]]:
 @settings(deadline=None)
 @given(st.sampled_from(sorted(_ALL)).flatmap(_strange))
 async def test_no_request_is_too_strange_to_be_answered(strange: tuple[str, object]) -> None:
-    """Whatever stands in a field, or in its place, the answer is a task or a refusal in the API's form."""
     path, body = strange
     async with connected(create_app(clock=Clock(), samples=False)) as client:
         answer = await client.http.post(path, content=json.dumps(body))

@@ -1,14 +1,10 @@
-"""What is new in the catalogue's data the sandbox serves, checks, prices and fails without a line of code."""
+"""What is new in the catalogue's data the sandbox checks and prices without a line of code."""
 
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sandbox_client import Client, Clock, connected
 
-from runway_mcp.sandbox import create_app
-from runway_mcp.sandbox.endpoints import read_data
+from runway_mcp.sandbox.endpoints import count_outputs, credits_for, load_endpoints, read_data
 
 _KITES: dict[str, Any] = {
     "summary": "Sounds of kites from a picture",
@@ -34,32 +30,9 @@ _KITES: dict[str, Any] = {
         }
     ],
 }
+_RATE = {"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1.2}
 _BODY: dict[str, Any] = _KITES["models"][0]["example"]
-
-
-def _data(**prices: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the data with the new type, and prices for models."""
-    catalogue, listed = (json.loads(json.dumps(read_data(f"{name}.json"))) for name in ("catalogue", "prices"))
-    catalogue["types"]["image_to_kite"] = _KITES
-    listed["models"] |= prices
-    return {"catalogue": catalogue, "prices": listed}
-
-
-@pytest.fixture
-async def kites(clock: Clock) -> AsyncIterator[Client]:
-    """A client of a sandbox that knows the new type, without a price."""
-    async with connected(create_app(clock=clock, samples=False, **_data())) as one:
-        yield one
-
-
-async def test_a_new_type_is_served_in_its_medium(kites: Client, clock: Clock) -> None:
-    """It succeeds with as many files as were asked for, counts as usage and is no news to the organization."""
-    answer = await kites.http.post("/v1/image_to_kite", json=_BODY | {"numVariants": 2})
-    clock.now += 22
-    task = await kites.task(answer.json()["id"])
-    assert task["status"] == "SUCCEEDED"
-    assert [link.partition("?")[0][-4:] for link in task["output"]] == [".wav", ".wav"]
-    assert (await kites.organization())["usage"]["models"]["kite1"] == {"dailyGenerations": 1}
+_CATALOGUE = {**read_data("catalogue.json"), "types": {"image_to_kite": _KITES}}
 
 
 @pytest.mark.parametrize(
@@ -69,19 +42,18 @@ async def test_a_new_type_is_served_in_its_medium(kites: Client, clock: Clock) -
         ({"wind": "none"}, "invalid_value", ["wind"]),
         ({"sails": 1}, "unrecognized_keys", []),
         ({"sky": "runway://1234567"}, "custom", ["sky"]),
+        ({"sky": "runway://a-sound"}, "custom", ["sky"]),
         ({"model": "kite2"}, "invalid_union", ["model"]),
     ],
 )
-async def test_a_new_type_is_checked(kites: Client, changed: dict[str, object], code: str, path: list[str]) -> None:
-    answer = await kites.http.post("/v1/image_to_kite", json=_BODY | changed)
-    assert answer.status_code == 400
-    assert [(issue["code"], issue["path"]) for issue in answer.json()["issues"]] == [(code, path)]
-
-
-async def test_a_new_type_takes_an_upload_of_its_kind(kites: Client) -> None:
-    for filename, status in (("a.png", 200), ("a.mp3", 400)):
-        body = _BODY | {"sky": await kites.upload(filename)}
-        assert (await kites.http.post("/v1/image_to_kite", json=body)).status_code == status
+def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list[str]) -> None:
+    endpoint = load_endpoints(_CATALOGUE, read_data("prices.json"))["/v1/image_to_kite"]
+    right, wrong = (
+        endpoint.check(_BODY | one, {"runway://a-picture": "image", "runway://a-sound": "audio"})
+        for one in ({"sky": "runway://a-picture"}, changed)
+    )
+    assert right == []
+    assert [(issue["code"], issue["path"]) for issue in wrong] == [(code, path)]
 
 
 @pytest.mark.parametrize(
@@ -91,24 +63,16 @@ async def test_a_new_type_takes_an_upload_of_its_kind(kites: Client) -> None:
         ({"per": "task", "rate": 7}, {}, 7),
         ({"per": "image", "rate": 2}, {"numVariants": 3}, 6),
         ({"per": "second", "usual": 3, "rate": 0.5}, {}, 2),
-        ({"per": "task", "rate": 7, "rates": [{"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1.2}]}, {}, 2),
-        (
-            {"per": "task", "rate": 7, "rates": [{"when": {"wind": ["low"], "length": [3, 4]}, "rate": 1}]},
-            {"length": 5},
-            7,
-        ),
+        ({"per": "task", "rate": 7, "rates": [_RATE]}, {}, 2),
+        ({"per": "task", "rate": 7, "rates": [_RATE]}, {"length": 5}, 7),
     ],
 )
-async def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
+def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
     """By its rule in the price list; without one by what its medium usually costs."""
-    prices = {"kite1": price} if price else {}
-    async with connected(create_app(**_data(**prices))) as client:
-        answer = await client.http.post("/v1/image_to_kite", json=_BODY | changed)
-        assert answer.json()["estimatedCost"] == {"credits": credit}
-
-
-async def test_a_new_type_fails_when_asked_to(kites: Client, clock: Clock) -> None:
-    body = _BODY | {"sky": "https://example.com/sandbox:fail:ASSET.INVALID"}
-    task_id = (await kites.http.post("/v1/image_to_kite", json=body)).json()["id"]
-    clock.now += 22
-    assert (await kites.task(task_id))["failureCode"] == "ASSET.INVALID"
+    prices = {**read_data("prices.json"), "models": {"kite1": price} if price else {}}
+    endpoint = load_endpoints(_CATALOGUE, prices)["/v1/image_to_kite"]
+    model = endpoint.model(_BODY)
+    assert model
+    settings = endpoint.settings(model, _BODY | changed)
+    assert credits_for(model.price, settings) == credit
+    assert (endpoint.kind, count_outputs(settings)) == ("audio", changed.get("numVariants", 1))

@@ -17,14 +17,13 @@ import runwayml
 import uvicorn
 from runwayml import AsyncRunwayML, RunwayML, omit
 from runwayml.lib import polling
-from sandbox_bodies import IMAGE, bodies
-from sandbox_client import Clock
+from sandbox_client import IMAGE, Clock, bodies
 from starlette.types import ASGIApp
 
 from runway_mcp.sandbox import SAMPLES, Sample, create_app
 from runway_mcp.sandbox.output_files import OUTPUTS
 
-_UNKNOWN = "11111111-1111-4111-8111-111111111111"
+_STRICT: dict[str, Any] = {"api_key": "key", "max_retries": 0, "_strict_response_validation": True}
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +36,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A sandbox two hundred times faster than life, served on the loopback interface."""
-    config = uvicorn.Config(create_app(speed=200), log_level="error", ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(create_app(speed=200), log_level="error", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -51,21 +49,15 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def sdk(url: str) -> Iterator[RunwayML]:
-    """The SDK's client, over a socket."""
-    with RunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as one:
+    with RunwayML(base_url=url, **_STRICT) as one:
         yield one
 
 
 @asynccontextmanager
 async def in_process(app: ASGIApp, *hooks: Callable[[httpx.Request], Awaitable[None]]) -> AsyncGenerator[AsyncRunwayML]:
     """The SDK's asynchronous client of a sandbox in this process; each request is shown to the hooks."""
-    async with AsyncRunwayML(
-        api_key="key",
-        base_url="http://runway.test",
-        max_retries=0,
-        http_client=httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)}),
-        _strict_response_validation=True,
-    ) as one:
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), event_hooks={"request": list(hooks)})
+    async with AsyncRunwayML(base_url="http://runway.test", http_client=http, **_STRICT) as one:
         yield one
 
 
@@ -77,7 +69,6 @@ async def async_sdk() -> AsyncIterator[AsyncRunwayML]:
 
 
 def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML) -> None:
-    """Create, wait, fetch the file at the URL, delete: all over HTTP."""
     task = sdk.image_to_video.create(
         model="gen4_turbo", prompt_image="https://example.com/a.png", ratio="1280:720", duration=5
     ).wait_for_task_output(timeout=5)
@@ -92,7 +83,6 @@ def test_the_sdk_waits_for_an_image_to_video_task_and_downloads_it(sdk: RunwayML
 
 
 def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> None:
-    """A slot, the form to the storage by the SDK's own client, the URI as an input; twice, to the same effect."""
     file = tmp_path / "first frame.png"
     file.write_bytes(OUTPUTS["image"].path.read_bytes())
     for metadata in (omit, "about it"):
@@ -101,23 +91,14 @@ def test_the_sdk_uploads_a_file_and_uses_it(sdk: RunwayML, tmp_path: Path) -> No
         assert task.wait_for_task_output(timeout=5).status == "SUCCEEDED"
         with pytest.raises(runwayml.BadRequestError, match="upload is of kind image"):
             sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
-
-
-async def test_the_async_sdk_uploads_a_file_and_uses_it(url: str) -> None:
-    """From memory, with a name; what is too small the storage refuses."""
-    async with AsyncRunwayML(api_key="key", base_url=url, max_retries=0, _strict_response_validation=True) as sdk:
-        upload = await sdk.uploads.create_ephemeral(file=("voice.wav", OUTPUTS["audio"].path.read_bytes()))
-        task = await sdk.voice_isolation.create(model="eleven_voice_isolation", audio_uri=upload.uri)
-        assert (await task.wait_for_task_output(timeout=5)).status == "SUCCEEDED"
-        with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
-            await sdk.uploads.create_ephemeral(file=("a.png", b"small"))
-        assert "EntityTooSmall" in str(refusal.value.body)
-        with pytest.raises(runwayml.BadRequestError, match="extension"):
-            await sdk.uploads.create_ephemeral(file=("a.txt", bytes(600)))
+    with pytest.raises(runwayml.APIStatusError, match="400") as refusal:
+        sdk.uploads.create_ephemeral(file=("a.png", b"small"))
+    assert "EntityTooSmall" in str(refusal.value.body)
+    with pytest.raises(runwayml.BadRequestError, match="extension"):
+        sdk.uploads.create_ephemeral(file=("a.txt", bytes(600)))
 
 
 def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
-    """A scripted failure is the SDK's own failure, with the code."""
     created = sdk.text_to_image.create(model="gen4_image", prompt_text="sandbox:fail", ratio="1024:1024")
     with pytest.raises(polling.TaskFailedError) as failure:
         created.wait_for_task_output(timeout=5)
@@ -126,25 +107,16 @@ def test_the_sdk_reports_a_failed_task(sdk: RunwayML) -> None:
     assert details.failure_code == "SAFETY.INPUT.TEXT"
 
 
-def test_the_sdk_reads_the_organization(sdk: RunwayML) -> None:
-    """Limits and usage arrive as the SDK's model."""
-    organization = sdk.organization.retrieve()
-    assert organization.credit_balance > 0
-    assert organization.tier.models["veo3"].max_concurrent_generations == 1
-
-
 def test_the_sdk_raises_its_own_errors(sdk: RunwayML) -> None:
-    """401, 400 and 404 come as the classes the SDK has for them."""
     with pytest.raises(runwayml.AuthenticationError):
         sdk.with_options(api_key="invalid").organization.retrieve()
     with pytest.raises(runwayml.BadRequestError):
         sdk.with_options(runway_version="2024-09-13").organization.retrieve()
     with pytest.raises(runwayml.BadRequestError):
         sdk.tasks.retrieve("nonsense")
-    with pytest.raises(runwayml.NotFoundError):
-        sdk.tasks.retrieve(_UNKNOWN)
-    with pytest.raises(runwayml.NotFoundError):
-        sdk.tasks.delete(_UNKNOWN)
+    for use in (sdk.tasks.retrieve, sdk.tasks.delete):
+        with pytest.raises(runwayml.NotFoundError):
+            use("11111111-1111-4111-8111-111111111111")
 
 
 def _in_snake_case(value: Any) -> Any:
@@ -163,7 +135,6 @@ def _method(path: str) -> str:
 
 @pytest.mark.parametrize("path", dict.fromkeys(path for path, _ in bodies(documented_only=True)))
 async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
-    """Every model of every endpoint, with the body that we would send, and the answers are what it expects."""
     sent: list[httpx.Request] = []
 
     async def keep(request: httpx.Request) -> None:
@@ -178,7 +149,6 @@ async def test_the_async_sdk_creates_each_kind_of_task(path: str) -> None:
 
 
 async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -> None:
-    """A field that is wrong, and an account that is empty or over its quota."""
     with pytest.raises(runwayml.BadRequestError) as refusal:
         await async_sdk.image_to_video.create(
             model="gen4_turbo",
@@ -195,8 +165,10 @@ async def test_the_async_sdk_reports_what_is_refused(async_sdk: AsyncRunwayML) -
             await limited.sound_effect.create(model="seed_audio", prompt_text="rain")
 
 
-async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
-    """By day and model."""
+async def test_the_async_sdk_reads_organization_and_usage(async_sdk: AsyncRunwayML) -> None:
+    organization = await async_sdk.organization.retrieve()
+    assert organization.credit_balance > 0
+    assert organization.tier.models["veo3"].max_concurrent_generations == 1
     await async_sdk.sound_effect.create(model="seed_audio", prompt_text="rain")
     usage = await async_sdk.organization.retrieve_usage(start_date=date(2027, 1, 15), before_date=date(2027, 1, 16))
     [day] = usage.results
@@ -205,13 +177,11 @@ async def test_the_async_sdk_reads_the_usage(async_sdk: AsyncRunwayML) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 async def test_the_async_sdk_reads_every_sample(async_sdk: AsyncRunwayML, sample: Sample) -> None:
-    """Each state has the SDK's shape for it."""
     task = await async_sdk.tasks.retrieve(sample.id)
     assert sample.what.startswith(task.status)
 
 
 async def test_the_async_sdk_reports_a_cancelled_task(async_sdk: AsyncRunwayML) -> None:
-    """Cancelled while somebody waits for it, a task ends that wait."""
     task = await async_sdk.tasks.retrieve(SAMPLES["running_long"].id)
     await async_sdk.tasks.delete(task.id)
     with pytest.raises(polling.TaskFailedError) as failure:

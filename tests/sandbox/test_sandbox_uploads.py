@@ -1,6 +1,5 @@
 """Files handed in ahead of a create: a place in the storage, the form that fills it, and what its URI is good for."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -9,12 +8,11 @@ import httpx2
 import pytest
 from sandbox_client import FILE, HEADERS, Client, Clock, connected
 from sandbox_wires import client_of, serving
+from support.served import connection
 from support.waiting import until
 
 from runway_mcp.sandbox import create_app
 
-_MIB = 1024 * 1024
-_LARGEST = 200 * _MIB
 _NONE = "There is no such upload, or it has expired."
 
 
@@ -32,7 +30,6 @@ def _fields(slot: Mapping[str, Any], **replaced: str | None) -> bytes:
 
 
 async def _post(client: Client, content: bytes | AsyncIterator[bytes], **headers: str) -> httpx2.Response:
-    """Post a form to the storage, without a key."""
     typed = {"Content-Type": "multipart/form-data; boundary=b"} | {n.replace("_", "-"): v for n, v in headers.items()}
     request = client.http.build_request("POST", "/storage", content=content, headers=typed)
     if "Authorization" not in headers:
@@ -41,7 +38,6 @@ async def _post(client: Client, content: bytes | AsyncIterator[bytes], **headers
 
 
 def _code(answer: httpx2.Response) -> str:
-    """The error's code, of an answer in the storage's form."""
     assert answer.headers["Content-Type"] == "application/xml"
     root = ET.fromstring(answer.text)  # noqa: S314 - the sandbox's own
     assert (root.tag, [child.tag for child in root]) == ("Error", ["Code", "Message"])
@@ -49,7 +45,6 @@ def _code(answer: httpx2.Response) -> str:
 
 
 async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[str | int], str]:
-    """Where and why a create is refused."""
     answer = await client.start(path, **changed)
     assert answer.status_code == 400
     [issue] = answer.json()["issues"]
@@ -66,29 +61,20 @@ async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[s
     ],
 )
 async def test_a_place_is_for_a_file_with_a_mediums_extension(client: Client, filename: object, wrong: int) -> None:
-    """Of three to 255 characters; a place has an address, fields and a URI of its own."""
-    answer = await client.http.post("/v1/uploads", json={"filename": filename, "type": "ephemeral"})
+    there = "https://sandbox.example:8443"
+    answer = await client.http.post(f"{there}/v1/uploads", json={"filename": filename, "type": "ephemeral"})
     assert answer.status_code == (400 if wrong else 200)
     assert [issue["path"] for issue in answer.json().get("issues", [])] == [["filename"]] * wrong
     if not wrong:
         other = await client.slot("a.png")
-        assert answer.json()["uploadUrl"] == "http://runway.test/storage"
+        assert answer.json()["uploadUrl"] == f"{there}/storage"
         assert answer.json()["runwayUri"] != other["runwayUri"]
-
-
-async def test_the_storage_is_where_the_request_went(client: Client) -> None:
-    """Scheme and host are those the client used."""
-    answer = await client.http.post(
-        "https://sandbox.example:8443/v1/uploads", json={"filename": "a.png", "type": "ephemeral"}
-    )
-    assert answer.json()["uploadUrl"] == "https://sandbox.example:8443/storage"
 
 
 @pytest.mark.parametrize(
     ("filename", "kind"), [("a.png", "image"), ("a.webp", "image"), ("a.mov", "video"), ("a.mp3", "audio")]
 )
 async def test_an_upload_is_an_input_of_its_kind(client: Client, filename: str, kind: str) -> None:
-    """Where another kind is wanted it is refused, at the field and in so many words."""
     uri = await client.upload(filename)
     fields = {"image": ("image_upscale", "imageUri"), "video": ("video_upscale", "videoUri")}
     for wanted, (path, field) in (fields | {"audio": ("voice_isolation", "audioUri")}).items():
@@ -100,7 +86,6 @@ async def test_an_upload_is_an_input_of_its_kind(client: Client, filename: str, 
 
 
 async def test_an_upload_that_is_not_there_is_no_input(client: Client) -> None:
-    """Unknown or not yet filled: refused at its place in the body, in the order of the body, and nothing is started."""
     empty = (await client.slot())["runwayUri"]
     images = [{"uri": empty}, {"uri": await client.upload()}, {"uri": "runway://unknown"}]
     answer = await client.start("/v1/text_to_image", referenceImages=images)
@@ -116,7 +101,6 @@ async def test_an_upload_that_is_not_there_is_no_input(client: Client) -> None:
 
 
 async def test_an_upload_expires_a_day_after_it_was_made(client: Client, clock: Clock) -> None:
-    """Until then it may be used as often as one likes."""
     uri = await client.upload()
     for seconds in (0, 86_399):
         clock.now += seconds
@@ -125,35 +109,30 @@ async def test_an_upload_expires_a_day_after_it_was_made(client: Client, clock: 
     assert await _refusal(client, "/v1/image_upscale", imageUri=uri) == (["imageUri"], _NONE)
 
 
-async def test_where_several_kinds_will_do_either_is_an_input(client: Client) -> None:
-    """A picture or a video can be given a voice, a sound can not."""
-    voice = await client.upload("a.wav")
-    for filename in ("a.png", "a.mp4"):
-        await client.create("/v1/lip_sync", input=await client.upload(filename), audio=voice)
-    refusal = await _refusal(client, "/v1/lip_sync", input=voice, audio=voice)
-    assert refusal == (["input"], "The upload is of kind audio: expected image or video.")
-
-
 async def test_an_upload_is_an_input_wherever_a_file_is(client: Client) -> None:
-    """In a list, in a variant, at a place in a video; what is a text may read as it likes."""
     image, video = await client.upload(), await client.upload("a.mp4")
     await client.create("/v1/image_to_video", promptImage=[{"uri": image, "position": "first"}])
     await client.create("/v1/video_to_video", videoUri=video, keyframes=[{"uri": image, "at": 1}])
     character = {"type": "video", "uri": video}
     await client.create("/v1/character_performance", character=character, reference=character)
     await client.create("/v1/text_to_video", promptText="runway://unknown-or-not")
-    where, _ = await _refusal(client, "/v1/image_to_video", promptImage=video)
-    assert where == ["promptImage"]
+    refusal = await _refusal(client, "/v1/lip_sync", input=image, audio=video)
+    assert refusal == (["audio"], "The upload is of kind video: expected audio.")
+    voice = await client.upload("a.wav")
+    await client.create("/v1/lip_sync", input=video, audio=voice)
+    refusal = await _refusal(client, "/v1/lip_sync", input=voice, audio=voice)
+    assert refusal == (["input"], "The upload is of kind audio: expected image or video.")
 
 
-async def test_a_slot_expires_after_an_hour(client: Client, clock: Clock) -> None:
-    """The storage refuses its form, and the URI stays empty."""
+async def test_a_slot_expires_after_an_hour_and_belongs_to_its_sandbox(client: Client, clock: Clock) -> None:
     slot = await client.slot()
     clock.now += 3599
     assert (await client.store(slot)).status_code == 204
     clock.now += 1
     answer = await client.store(slot)
     assert (answer.status_code, _code(answer)) == (403, "AccessDenied")
+    async with connected(create_app(clock=clock)) as other:  # which signs with a key of its own
+        assert _code(await client.store(await other.slot())) == "AccessDenied"
 
 
 @pytest.mark.parametrize(
@@ -168,39 +147,29 @@ async def test_a_slot_expires_after_an_hour(client: Client, clock: Clock) -> Non
     ],
 )
 async def test_a_field_that_is_not_the_slots_is_refused(client: Client, changed: Mapping[str, str | None]) -> None:
-    """Changed, left out or put in besides: the policy is signed for the form as it was given."""
     slot = await client.slot()
     answer = await _post(client, _fields(slot, **changed) + _file() + b"--b--\r\n")
     assert (answer.status_code, _code(answer)) == (403, "AccessDenied")
     assert await _refusal(client, "/v1/image_upscale", imageUri=slot["runwayUri"]) == (["imageUri"], _NONE)
 
 
-async def test_a_slot_is_of_one_sandbox(client: Client) -> None:
-    """Each signs with a key of its own."""
-    async with connected(create_app()) as other:
-        assert _code(await client.store(await other.slot())) == "AccessDenied"
-
-
+_END = b"--b--\r\n"
 _BROKEN: Mapping[str, tuple[Callable[[bytes], bytes], str]] = {
     "nothing": (lambda _: b"", "InvalidArgument"),
-    "no file": (lambda fields: fields + b"--b--\r\n", "InvalidArgument"),
-    "file before the fields": (lambda fields: _file() + fields + b"--b--\r\n", "InvalidArgument"),
-    "field after the file": (
-        lambda fields: fields + _file() + _part("metadata", "x") + b"--b--\r\n",
-        "InvalidArgument",
-    ),
-    "file under another name": (lambda fields: fields + _file("data") + b"--b--\r\n", "InvalidArgument"),
-    "file as a mere field": (lambda fields: fields + _part("file", "x" * 600) + b"--b--\r\n", "InvalidArgument"),
-    "two files": (lambda fields: fields + _file() + _file() + b"--b--\r\n", "MalformedPOSTRequest"),
-    "no boundary": (lambda fields: b"x" + fields + _file() + b"--b--\r\n", "MalformedPOSTRequest"),
+    "no file": (lambda fields: fields + _END, "InvalidArgument"),
+    "file before the fields": (lambda fields: _file() + fields + _END, "InvalidArgument"),
+    "field after the file": (lambda fields: fields + _file() + _part("metadata", "x") + _END, "InvalidArgument"),
+    "file under another name": (lambda fields: fields + _file("data") + _END, "InvalidArgument"),
+    "file as a mere field": (lambda fields: fields + _part("file", "x" * 600) + _END, "InvalidArgument"),
+    "two files": (lambda fields: fields + _file() + _file() + _END, "MalformedPOSTRequest"),
+    "no boundary": (lambda fields: b"x" + fields + _file() + _END, "MalformedPOSTRequest"),
     "too many fields": (lambda fields: _part("x", "y") * 20 + fields + _file(), "MalformedPOSTRequest"),
-    "511 bytes": (lambda fields: fields + _file(content=bytes(511)) + b"--b--\r\n", "EntityTooSmall"),
+    "511 bytes": (lambda fields: fields + _file(content=bytes(511)) + _END, "EntityTooSmall"),
 }
 
 
 @pytest.mark.parametrize(("form", "code"), _BROKEN.values(), ids=_BROKEN)
 async def test_a_form_of_another_shape_is_refused(client: Client, form: Callable[[bytes], bytes], code: str) -> None:
-    """All fields, then the one file; nothing is kept of anything else."""
     slot = await client.slot()
     answer = await _post(client, form(_fields(slot)))
     assert (answer.status_code, _code(answer)) == (400, code)
@@ -208,7 +177,6 @@ async def test_a_form_of_another_shape_is_refused(client: Client, form: Callable
 
 
 async def test_a_key_does_not_belong_into_the_storage(client: Client) -> None:
-    """The form is what gives the right; another one beside it is refused, whichever it is."""
     form = _fields(await client.slot()) + _file() + b"--b--\r\n"
     answer = await _post(client, form, Authorization=HEADERS["Authorization"])
     assert (answer.status_code, _code(answer)) == (400, "InvalidArgument")
@@ -216,28 +184,22 @@ async def test_a_key_does_not_belong_into_the_storage(client: Client) -> None:
 
 
 async def test_the_storage_wants_to_know_the_length(client: Client) -> None:
-    """A form that is sent in chunks of unknown number is refused, as S3 refuses it; one too long is not even read."""
-
     async def chunks() -> AsyncIterator[bytes]:
         yield _fields(await client.slot()) + _file() + b"--b--\r\n"
 
     answer = await _post(client, chunks())
     assert (answer.status_code, _code(answer)) == (411, "MissingContentLength")
-    answer = await _post(client, chunks(), Content_Length=str(_LARGEST + 2 * _MIB))
+    answer = await _post(client, chunks(), Content_Length=str(202 * 1024 * 1024))
     assert (answer.status_code, _code(answer)) == (400, "EntityTooLarge")
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is there, and nothing is raised in the server, when a client goes away in the middle of its form."""
     async with serving(create_app()) as (url, server), client_of(url) as client:
         slot = await client.slot()
-        head = (
-            "POST /storage HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999"
-        )
-        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-        writer.write(f"{head}\r\n\r\n".encode() + _fields(slot) + _file())
-        await until(lambda: len(server.server_state.tasks) == 1, "the form to be read")
-        writer.close()
+        head = "POST /storage HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        async with connection(int(url.rpartition(":")[2])) as (_, writer):
+            writer.write(f"{head}Content-Length: 9999\r\n\r\n".encode() + _fields(slot) + _file())
+            await until(lambda: len(server.server_state.tasks) == 1, "the form to be read")
         await until(lambda: not server.server_state.tasks, "the request to end")
         where, _ = await _refusal(client, "/v1/image_upscale", imageUri=slot["runwayUri"])
         assert where == ["imageUri"]

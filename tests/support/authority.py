@@ -8,7 +8,7 @@ import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -16,12 +16,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from mcp.server.auth.provider import (
-    AccessToken,
     AuthorizationCode,
     AuthorizationParams,
-    OAuthAuthorizationServerProvider,
-    RefreshToken,
-    TokenError,
     construct_redirect_uri,
 )
 from mcp.server.auth.routes import build_metadata, create_auth_routes
@@ -45,8 +41,8 @@ EC = ECKey.generate_key("P-256", {"kid": "ec", "use": "sig", "alg": "ES256"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
 
 
-class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
-    """The resource owner, who allows at once whatever is asked for, up to `allowed`."""
+class Users:
+    """The resource owner, who allows at once whatever is asked for, up to `allowed`; there are no refresh tokens."""
 
     def __init__(self, authority: "AuthorizationServer") -> None:
         self.allowed = set(SCOPES)
@@ -56,7 +52,6 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         self._codes: dict[str, AuthorizationCode] = {}
 
     async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
-        """Return a client that has registered."""
         return self.clients.get(client_id)
 
     async def register_client(self, client_info: OAuthClientInformationFull) -> None:
@@ -64,17 +59,13 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         self.clients[client_info.client_id] = client_info.model_copy(update={"scope": " ".join(SCOPES)})
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        """Send the client back with a code."""
         code = AuthorizationCode(
             code=secrets.token_urlsafe(32),
             scopes=sorted(self.allowed & set(params.scopes or SCOPES)),
             expires_at=time.time() + 60,
             client_id=client.client_id,
-            code_challenge=params.code_challenge,
-            redirect_uri=params.redirect_uri,
-            redirect_uri_provided_explicitly=params.redirect_uri_provided_explicitly,
-            resource=params.resource,
             subject=self.subject,
+            **params.model_dump(exclude={"scopes", "state"}),
         )
         self._codes[code.code] = code
         return construct_redirect_uri(str(params.redirect_uri), code=code.code, state=params.state)
@@ -82,14 +73,12 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
     async def load_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> AuthorizationCode | None:
-        """Return a code of a client's."""
         found = self._codes.get(authorization_code)
         return found if found and found.client_id == client.client_id else None
 
     async def exchange_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
     ) -> OAuthToken:
-        """Return a token for the resource that was named, in exchange for a code."""
         del self._codes[authorization_code.code]
         scope = " ".join(authorization_code.scopes)
         claims: dict[str, Any] = {
@@ -101,33 +90,13 @@ class Users(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, Ac
         make = self._authority.opaque if self._authority.issues_opaque else self._authority.token
         return OAuthToken(access_token=make(**claims), expires_in=300, scope=scope)
 
-    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
-        """There are none."""
-
-    async def exchange_refresh_token(
-        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
-    ) -> OAuthToken:
-        """Never, as there are none."""
-        del client, refresh_token, scopes
-        raise TokenError("invalid_grant")
-
-    async def load_access_token(self, token: str) -> AccessToken | None:
-        """Nobody asks."""
-
-    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
-        """Nothing is kept that could be revoked."""
-
 
 class AuthorizationServer:
     """The server: an app that says what its state says.
 
     Attributes:
-        issuer: Its issuer URL.
-        users: Who allows what.
-        keys: What it publishes at `/jwks`, as dictionaries.
         metadata: What replaces or extends its metadata; None for a member leaves it out.
         replies: A path, and what is answered there in place of the real answer, or when that comes.
-        asked: The path of each request, in order.
         introspected: The tokens that it knows, by what it says of them.
         issues_opaque: Whether clients get tokens that only it can read.
     """
@@ -137,7 +106,6 @@ class AuthorizationServer:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget everything, and behave."""
         self.users = Users(self)
         self.keys: list[Any] = [key.as_dict(private=False) for key in (RSA, EC, ED)]
         self.metadata: dict[str, Any] = {}
@@ -153,7 +121,6 @@ class AuthorizationServer:
         return f"{self.issuer}/introspect"
 
     def count(self, path: str) -> int:
-        """How often a path was asked for."""
         return self.asked.count(path)
 
     def claims(self, **replaced: Any) -> dict[str, Any]:
@@ -163,20 +130,17 @@ class AuthorizationServer:
         return {name: value for name, value in (whole | replaced).items() if value is not None}
 
     def token(self, *, key: Key = RSA, alg: str = "RS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """Return a signed JWT."""
         whole = {"alg": alg, "kid": key.kid, "typ": "at+jwt"} | (header or {})
         whole = {name: value for name, value in whole.items() if value is not None}
         registry = JWSRegistry(algorithms=[alg], strict_check_header=False)
         return jwt.encode(whole, self.claims(**claims), key, algorithms=[alg], registry=registry)
 
     def opaque(self, *, text: str | None = None, **claims: Any) -> str:
-        """Return a token that only the introspection tells about."""
         token = text or secrets.token_urlsafe(32)
         self.introspected[token] = {"active": True, **self.claims(**claims)}
         return token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         assert scope["type"] == "http"
         self.asked.append(scope["path"])
         reply = self.replies.get(scope["path"])
@@ -200,9 +164,6 @@ class AuthorizationServer:
         async def jwks(_: Request) -> Response:
             return JSONResponse({"keys": self.keys})
 
-        async def elsewhere(_: Request) -> Response:
-            return RedirectResponse("/jwks")
-
         async def introspect(request: Request) -> Response:
             kind, _, encoded = request.headers.get("authorization", "").partition(" ")
             if kind != "Basic" or b64decode(encoded) != b"runway%3Amcp:client-secret-5ecre7%2Fmarked":
@@ -214,15 +175,14 @@ class AuthorizationServer:
             Route("/.well-known/oauth-authorization-server", metadata),
             Route("/jwks", jwks),
             Route("/introspect", introspect, methods=["POST"]),
-            Route("/elsewhere", elsewhere),
-            *create_auth_routes(self.users, url, client_registration_options=registration),
+            Route("/elsewhere", RedirectResponse("/jwks")),
+            *create_auth_routes(cast("Any", self.users), url, client_registration_options=registration),
         ]
         return Starlette(routes=routes)
 
 
 @asynccontextmanager
 async def authority() -> AsyncGenerator[AuthorizationServer]:
-    """Run an authorization server."""
     server = AuthorizationServer()
     async with served(server) as server.issuer:
         yield server

@@ -17,12 +17,10 @@ main = cast("Callable[[list[str]], int]", _SCRIPT["main"])
 """Its command line: the arguments, the exit code."""
 
 MODELS = [(kind, model) for kind in task_types().values() for model in kind.models.values()]
-"""Each model of each task type."""
 
 NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 
 
 def full_input(model: Model) -> "dict[str, JsonValue]":
-    """A valid input with every field that a model takes."""
     definitions = cast("Mapping[str, Any]", model.schema.get("$defs", {}))
     return _SCRIPT["example"](model.schema, definitions, full=True)

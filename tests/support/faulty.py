@@ -19,13 +19,9 @@ Fault = int | Literal["lost before", "lost after"]
 
 
 class FaultyWire(httpx2.AsyncBaseTransport):
-    """Carries requests to a sandbox of its own, and fails as told, method by method.
+    """Carries requests to a sandbox of its own, and fails as told: `faults` are what the next of a method meet.
 
-    Attributes:
-        now: The sandbox's clock, UNIX seconds; a test moves it.
-        methods: What was sent, in order.
-        faults: For each method what the next requests meet; None lets one through.
-        between: Called before each request, with its number, for what happens elsewhere meanwhile.
+    `between` is called before each request, with its number, for what happens elsewhere meanwhile.
     """
 
     def __init__(self) -> None:
@@ -36,7 +32,6 @@ class FaultyWire(httpx2.AsyncBaseTransport):
         self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request, or fail it."""
         self.methods.append(request.method)
         self.between(len(self.methods))
         faults = self.faults[request.method]
@@ -61,6 +56,5 @@ async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
 
 @asynccontextmanager
 async def faulty_context(wire: FaultyWire, sleep: Sleeper | None = None) -> AsyncGenerator[CallerContext]:
-    """The use cases over `wire`; their waits take no time."""
     async with faulty_client(wire) as client, context_of(client, sleep=sleep or Sleeper()) as context:
         yield context

@@ -43,7 +43,6 @@ class Host:
         self.stuck = False
 
     def __call__(self, request: Request) -> Reply:
-        """Answer one request."""
         data = self.content[request.path]
         mark = f'"{hashlib.sha256(data).hexdigest()}"'
         asked = request.headers.get("range", "")
@@ -77,13 +76,11 @@ class Saving:
     path: Path
 
     async def __call__(self, timeout: float = 20, report: Report | None = None) -> list[Output]:
-        """Save all outputs."""
         destination = Folders([self.path]).destination(None)
         return await self.downloads.save(destination, self.urls, stem=STEM, timeout=timeout, report=report)
 
     @property
     def ranges(self) -> list[str | None]:
-        """The Range that each request had."""
         return [request.headers.get("range") for request in self.api.requests]
 
 

@@ -31,7 +31,6 @@ META = {
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR"}
 }
-"""No proxies, no keys."""
 MEASURING = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 """What has coverage, where it runs, measure a process too: it then starts in double the time."""
 
@@ -45,12 +44,10 @@ Message = dict[str, Any]
 
 
 def request(number: int | str, method: str, **params: object) -> Message:
-    """Return a request of the newest protocol revision."""
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**params, "_meta": META}}
 
 
 def call(number: int | str, tool: str, task_id: str) -> Message:
-    """Return a tool call about a task."""
     return request(number, "tools/call", name=tool, arguments={"taskId": task_id})
 
 
@@ -71,15 +68,12 @@ class Server:
 
     @property
     def stderr(self) -> str:
-        """What has been written to stderr so far."""
         return self._log.read_text("utf-8")
 
     async def logged(self, text: str) -> None:
-        """Return once `text` stands on stderr."""
         await until(lambda: text in self.stderr, f"{text!r} on stderr")
 
     async def send(self, *messages: Message | bytes) -> None:
-        """Write messages, or raw bytes, to stdin."""
         assert self.process.stdin is not None
         data = b"".join(
             message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages
@@ -95,13 +89,11 @@ class Server:
         return self.answers.pop(number)
 
     async def ask(self, message: Message) -> Message:
-        """Send a request and return its result."""
         await self.send(message)
         answer = await self.answer(message["id"])
         return cast("Message", answer["result"])
 
     async def stop(self, how: Stop) -> None:
-        """Close stdin, or send a signal."""
         if how == "eof":
             assert self.process.stdin is not None
             await self.process.stdin.aclose()
@@ -121,7 +113,6 @@ class Server:
         return self.process.returncode
 
     async def ends_quietly(self, timeout: float = END_SECONDS) -> None:
-        """Check that the process ends in time, with exit code 0 and without a traceback."""
         code = await self.ends(timeout)
         assert (code, "Traceback" in self.stderr) == (0, False), self.stderr
 
@@ -141,15 +132,7 @@ async def running(
     stderr: int | None = None,
     measured: bool = False,
 ) -> AsyncGenerator[Server]:
-    """Run `runway-mcp` with these arguments; kill it, should it still run at the end.
-
-    Args:
-        arguments: The command line.
-        env: Variables beside the few that every process needs.
-        stdout: A descriptor in place of the pipe that the test reads.
-        stderr: A descriptor in place of the file that `Server.stderr` reads.
-        measured: Whether what it runs counts for coverage; it then must end by itself, not be killed.
-    """
+    """Run `runway-mcp`; kill it, should it still run at the end, which it must not where coverage is `measured`."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         with log.open("ab") as errors:
@@ -172,10 +155,8 @@ async def running(
 
 
 def serving(api: Upstream, *arguments: str) -> AbstractAsyncContextManager[Server]:
-    """Run a server that calls `api` with the marked key."""
     return running(*arguments, env={"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": KEY})
 
 
 def lines(text: str) -> list[str]:
-    """Return the lines of a text that hold something."""
     return [line for line in text.splitlines() if line.strip()]

@@ -40,16 +40,13 @@ class Script(httpx2.AsyncBaseTransport):
 
     @property
     def calls(self) -> list[str]:
-        """The method and path of each request, in order."""
         return [f"{request.method} {request.url.path}" for request in self.requests]
 
     @property
     def methods(self) -> list[str]:
-        """The method of each request, in order."""
         return [request.method for request in self.requests]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         self.requests.append(request)
         step = next(self._steps)
         if isinstance(step, Exception):
@@ -58,13 +55,10 @@ class Script(httpx2.AsyncBaseTransport):
 
 
 class Sleeper:
-    """Sleeps without waiting, and remembers how long it should have been."""
-
     def __init__(self) -> None:
         self.slept: list[float] = []
 
     async def __call__(self, seconds: float) -> None:
-        """Note `seconds`."""
         self.slept.append(seconds)
 
 
@@ -76,7 +70,6 @@ def reply(status: int, body: object = None, **headers: str) -> Callable[[httpx2.
 
 
 def task(status: str, **fields: JsonValue) -> dict[str, JsonValue]:
-    """A task object of the API's, by its status."""
     return {"id": ID, "status": status, "createdAt": "2026-11-21T10:00:00.000Z", **fields}
 
 

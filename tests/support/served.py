@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 
 import anyio
 import httpx2
@@ -15,6 +16,7 @@ from support.process import KEY, Message, Server, call, running
 from support.upstream import Upstream
 
 from runway_mcp.sandbox import SAMPLES
+from runway_mcp.tasks.callers import SCOPES
 
 NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What clients are made with that speak plain HTTP: loading a trust store for each takes 20 ms."""
@@ -23,7 +25,6 @@ ERAS = ("2026-07-28", "2025-11-25")
 
 @asynccontextmanager
 async def connection(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A bare connection to a port of this machine."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
@@ -35,18 +36,14 @@ async def connection(port: int) -> AsyncGenerator[tuple[asyncio.StreamReader, as
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server process that listens on a port."""
-
     server: Server
     port: int
 
     @property
     def url(self) -> str:
-        """The endpoint."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     async def ask(self, method: str, path: str, *headers: tuple[str, str]) -> httpx2.Response:
-        """Send one request that has no body."""
         async with httpx2.AsyncClient(trust_env=False, timeout=10, verify=NO_TRUST) as http:
             return await http.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
@@ -78,14 +75,12 @@ class Served:
             yield
 
     async def assert_alive(self) -> None:
-        """Check that the next request is answered, and that nothing was raised before."""
         answer = await self.post(call("alive", "runway_getTask", SAMPLES["failed_moderation"].id))
         assert answer.json()["result"]["structuredContent"]["status"] == "FAILED"
         assert "Traceback" not in self.server.stderr
 
 
 def headers_of(content: object) -> dict[str, str]:
-    """What the newest protocol revision wants in the headers of a request."""
     headers = {
         "Accept": "application/json, text/event-stream",
         "Content-Type": "application/json",
@@ -100,6 +95,22 @@ def headers_of(content: object) -> dict[str, str]:
             return headers | {"Mcp-Method": "tools/call", "Mcp-Name": "runway_getTask"}
 
 
+def token_entry(token: str, name: str, *scopes: str, key: str = "") -> str:
+    """An entry of a tokens file."""
+    digest = sha256(token.encode()).hexdigest()
+    listed = ", ".join(f'"{scope}"' for scope in scopes or SCOPES)
+    own = f'runway_key_env = "{key}"\n' if key else ""
+    return f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = [{listed}]\n{own}'
+
+
+async def start_task(api: str, key: str = KEY) -> str:
+    """Have the simulated API at this URL start a task; return its id."""
+    body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
+    headers = {"Authorization": f"Bearer {key}", "X-Runway-Version": "2024-11-06"}
+    async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
+        return str((await http.post(f"{api}/v1/text_to_video", json=body)).json()["id"])
+
+
 def free_port() -> int:
     """A port that nobody listens on, and that no connection is given before it is listened on."""
     while True:
@@ -112,7 +123,6 @@ def free_port() -> int:
 async def serving_http(
     api: Upstream | None = None, *arguments: str, key: str = KEY, measured: bool = True
 ) -> AsyncGenerator[Served]:
-    """A server that listens already, and calls `api`, or the sandbox where there is none."""
     port = free_port()
     env = {"RUNWAYML_BASE_URL": api.url, "RUNWAYML_API_SECRET": key} if api else {"RUNWAY_MCP_SANDBOX": "true"}
     http = ("--transport", "streamable-http", "--port", str(port))

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,36 +11,48 @@ import httpx2
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 from support.waiting import until
 
-from runway_mcp.tasks.callers import Caller
+from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth import CallerToken
 
 
 class Names:
-    """Access tokens that are their callers' names."""
+    """Access tokens that are their callers' names: `reader` may only read, `writer` only write, `stranger` nothing."""
+
+    def __init__(self, issuer: str = "", key_of: Callable[[str], SecretStr | None] = lambda _: None) -> None:
+        self._issuer = issuer
+        self._key_of = key_of
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Whose the token is."""
-        return CallerToken.of(Caller(token))
+        if token == "stranger":
+            return None
+        scopes = frozenset({"reader": {READ}, "writer": {WRITE}}.get(token, SCOPES))
+        return CallerToken.of(Caller(token, issuer=self._issuer, scopes=scopes, key=self._key_of(token)))
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncGenerator[str]:
-    """Serve an app on a free port of 127.0.0.1; yield its URL without a path."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
+async def listening(app: ASGIApp, **options: Any) -> AsyncGenerator[tuple[str, uvicorn.Server]]:
+    """Serve an app on a free port of 127.0.0.1, with uvicorn's `options`; yield its URL and the server."""
+    config = uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1, **options)
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
         try:
             await until(lambda: server.started, "uvicorn to start")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
         finally:
             server.should_exit = True
             with anyio.move_on_after(5, shield=True):
                 await serving
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, **options: Any) -> AsyncGenerator[str]:
+    async with listening(app, **options) as (url, _):
+        yield url
 
 
 @asynccontextmanager

@@ -13,34 +13,27 @@ OURS = "runway_mcp"
 
 
 class Spans:
-    """The spans that have ended since the last `clear`."""
-
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter
 
     def clear(self) -> None:
-        """Forget them."""
         self._exporter.clear()
 
     @property
     def all(self) -> Sequence[ReadableSpan]:
-        """All of them, in the order in which they ended."""
         return self._exporter.get_finished_spans()
 
     @property
     def of_our_client(self) -> list[ReadableSpan]:
-        """Those of requests to Runway."""
         return [span for span in self.all if span.instrumentation_scope and span.instrumentation_scope.name == OURS]
 
     @property
     def of_the_server(self) -> list[ReadableSpan]:
-        """Those of messages that an MCP server has handled."""
         return [span for span in self.all if span.kind is trace.SpanKind.SERVER]
 
 
 @contextmanager
 def traced() -> Generator[Spans]:
-    """Gather the spans of this process while the context lasts."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider()

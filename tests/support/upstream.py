@@ -53,18 +53,11 @@ def reply(status: int, body: JsonValue | bytes = b"", *, after: float = 0.0, **h
 
 
 def task(status: str, task_id: str = TASK_ID, **fields: JsonValue) -> dict[str, JsonValue]:
-    """Return a task object of the API's."""
     return {"id": task_id, "status": status, "createdAt": "2026-11-21T10:00:00.000Z", **fields}
 
 
 class Upstream:
-    """The server. Made by `upstream`.
-
-    Attributes:
-        url: What RUNWAYML_BASE_URL is to be.
-        requests: What came, in order.
-        connections: How many are open.
-    """
+    """The server. Made by `upstream`; its `url` is what RUNWAYML_BASE_URL is to be."""
 
     def __init__(self, script: Script) -> None:
         self.url = ""
@@ -74,23 +67,18 @@ class Upstream:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
         return len(self._writers)
 
     def count(self, method: str) -> int:
-        """How many requests of this method came."""
         return sum(request.method == method for request in self.requests)
 
     async def asked(self, method: str, times: int = 1) -> None:
-        """Return once so many requests of this method have come."""
         await until(lambda: self.count(method) >= times, f"{times} {method}")
 
     async def left(self, timeout: float = 5.0) -> None:
-        """Return once no connection is open any more."""
         await until(lambda: not self._writers, "every connection to be closed", timeout)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
         self._writers[writer] = asyncio.current_task()
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -101,7 +89,6 @@ class Upstream:
             del self._writers[writer]
 
     async def close(self) -> None:
-        """Drop every connection."""
         tasks = [task for task in self._writers.values() if task]
         for writer in self._writers:
             writer.transport.abort()
@@ -110,7 +97,6 @@ class Upstream:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; return whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip().split("\r\n")
         method, path, _ = first.split(" ")
@@ -118,7 +104,8 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         request = Request(method, path, headers, body)
         self.requests.append(request)
-        found = self._script(request) if callable(self._script) else self._in_turn(len(self.requests))
+        script = self._script
+        found = script(request) if callable(script) else script[min(len(self.requests), len(script)) - 1]
         await asyncio.sleep(found.after)
         writer.write(found.data)
         await writer.drain()
@@ -128,14 +115,9 @@ class Upstream:
             writer.transport.abort()
         return found.then == "keep"
 
-    def _in_turn(self, number: int) -> Reply:
-        assert not callable(self._script)
-        return self._script[min(number, len(self._script)) - 1]
-
 
 @asynccontextmanager
 async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Upstream]:
-    """Serve `script` on a free port of 127.0.0.1, over `tls` if given."""
     one = Upstream(script)
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0, backlog=512, ssl=tls)
     one.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -8,13 +8,11 @@ from support.authority import AuthorizationServer, authority
 
 @pytest.fixture(scope="module", name="shared")
 async def shared_authority() -> AsyncGenerator[AuthorizationServer]:
-    """The server of all tests."""
     async with authority() as server:
         yield server
 
 
 @pytest.fixture(name="server")
 def authority_that_begins_anew(shared: AuthorizationServer) -> AuthorizationServer:
-    """The server for a test that changes it."""
     shared.begin_anew()
     return shared

@@ -9,16 +9,16 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from support.faulty import FaultyWire, faulty_client
 from support.process import call
 from support.served import headers_of
-from support.serving import served
+from support.serving import Names, served
 
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import (
     Authenticated,
@@ -37,31 +37,39 @@ US = "https://mcp.example/mcp"
 METADATA = "https://mcp.example/.well-known/oauth-protected-resource/mcp"
 
 
-class Names:
-    """A verifier for whom a token is its caller's name, but for three."""
-
+class Verifier(Names):
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Take a token for a name."""
         if token == "unavailable":
             raise VerifierUnavailableError("The authorization server can't be reached.")
-        scopes = {READ} if token == "reader" else {READ, WRITE}
-        caller = Caller(token, issuer=ISSUER, scopes=frozenset(scopes), key=SecretStr("key_secret"))
-        return None if token == "stranger" else CallerToken.of(caller)
+        return await super().verify_token(token)
 
 
-AUTHENTICATION = Authentication(Names(), ISSUER, US)
+VERIFIER = Verifier(ISSUER, lambda _: SecretStr("key_secret"))
+AUTHENTICATION = Authentication(VERIFIER, ISSUER, US)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module."""
-    return "asyncio"
+def refuse(scope: Scope) -> None:
+    """Find that a scope is missing, if the request asks for that."""
+    if scope["query_string"]:
+        RequestRecord.from_scope(scope).missing_scope = WRITE
+
+
+async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+    refuse(scope)
+    await PlainTextResponse("whole")(scope, receive, send)
+
+
+async def in_parts(scope: Scope, receive: Receive, send: Send) -> None:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"one "
+        yield b"two"
+
+    refuse(scope)
+    await StreamingResponse(parts())(scope, receive, send)
 
 
 @pytest.fixture(scope="module")
 async def url() -> AsyncGenerator[str]:
-    """One server for the module, without a path."""
-
     async def who(request: Request) -> Response:
         return PlainTextResponse(RequestRecord.from_scope(request.scope).caller.subject)
 
@@ -72,31 +80,30 @@ async def url() -> AsyncGenerator[str]:
         path="/mcp",
         caller=ANONYMOUS,
         authentication=AUTHENTICATION,
-        routes=[Route("/who", who)],
+        routes=[
+            Route("/who", who),
+            Route("/whole", ScopeChallengeMiddleware(whole, AUTHENTICATION)),
+            Route("/parts", ScopeChallengeMiddleware(in_parts, AUTHENTICATION)),
+        ],
     )
     async with served(app) as one:
         yield one
 
 
-def authenticated(app: ASGIApp, authentication: Authentication) -> Authenticated:
-    """`app` behind authentication; no token is verified twice."""
-    return Authenticated(app, authentication, TokenWatch(authentication.verifier, lambda _: None))
-
-
-async def posted(url: str, *authorization: str) -> httpx2.Response:
-    """The answer to a call with these Authorization headers."""
-    message = call(1, "runway_getTask", RUNNING)
+async def posted(url: str, *authorization: str, tool: str = "runway_getTask") -> httpx2.Response:
+    message = call(1, tool, RUNNING)
     headers = [*headers_of(message).items(), *(("Authorization", text) for text in authorization)]
     async with httpx2.AsyncClient(trust_env=False) as http:
         return await http.post(f"{url}/mcp", json=message, headers=headers)
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    ["", "Bearer stranger", "Basic cmVhZGVyOg==", "Bearer", "reader"],
-)
+async def get(url: str, token: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {token}"}) as http:
+        return await http.get(url)
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer stranger", "Basic cmVhZGVyOg==", "Bearer", "reader"])
 async def test_without_a_token_that_holds_nothing_is_done(url: str, authorization: str) -> None:
-    """401, which says where to find out how to get one."""
     answer = await posted(url, *filter(None, [authorization]))
     assert answer.status_code == 401
     assert f'resource_metadata="{METADATA}"' in answer.headers["WWW-Authenticate"]
@@ -124,11 +131,8 @@ async def test_where_tokens_can_not_be_checked_the_caller_is_asked_back_later(ur
 
 
 async def test_each_request_is_its_callers(url: str) -> None:
-    """On every route, and nobody's without a token."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        for token, subject in (("ann", "ann"), ("bob", "bob"), ("stranger", "nobody")):
-            answer = await http.get(f"{url}/who", headers={"Authorization": f"Bearer {token}"})
-            assert answer.text == subject
+    for token, subject in (("ann", "ann"), ("bob", "bob"), ("stranger", "nobody")):
+        assert (await get(f"{url}/who", token)).text == subject
 
 
 async def test_the_metadata_needs_no_token_and_names_the_issuer_to_the_letter(url: str) -> None:
@@ -142,12 +146,11 @@ async def test_the_metadata_needs_no_token_and_names_the_issuer_to_the_letter(ur
 
 
 async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
-    """Neither does one that ends with a slash lose it."""
-    assert str(Authentication(Names(), ISSUER, "https://mcp.example").metadata_url) == (
+    assert str(Authentication(VERIFIER, ISSUER, "https://mcp.example").metadata_url) == (
         "https://mcp.example/.well-known/oauth-protected-resource"
     )
     for issuer in (ISSUER, f"{ISSUER}/", f"{ISSUER}/realms/one"):
-        [route] = Authentication(Names(), issuer, "https://mcp.example").routes()
+        [route] = Authentication(VERIFIER, issuer, "https://mcp.example").routes()
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(route.app), base_url="http://us") as http:
             found = (await http.get(route.path)).json()
         assert found["authorization_servers"] == [issuer]
@@ -155,19 +158,14 @@ async def test_metadata_of_urls_without_a_path_gains_no_slash() -> None:
 
 
 async def test_without_an_authorization_server_nobody_is_sent_to_one() -> None:
-    """Tokens that the operator hands out are not had from a server."""
-    plain = Authentication(Names())
+    plain = Authentication(VERIFIER)
     plain.reread()
     assert plain.routes() == []
     assert "resource_metadata" not in plain.forbidden(WRITE).headers["WWW-Authenticate"]
 
 
 async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
-    """403, in words for people and in the header for clients."""
-    message = call(1, "runway_deleteTask", RUNNING)
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        headers = headers_of(message) | {"Authorization": "Bearer reader"}
-        answer = await http.post(f"{url}/mcp", json=message, headers=headers)
+    answer = await posted(url, "Bearer reader", tool="runway_deleteTask")
     assert answer.status_code == 403
     said = answer.json()["error"]["message"]
     assert said == "This needs the scope runway:write, which the access token lacks. Nothing was sent to Runway."
@@ -176,58 +174,21 @@ async def test_a_missing_scope_is_named_and_where_to_get_it(url: str) -> None:
     assert challenge.endswith(f'resource_metadata="{METADATA}"')
 
 
-async def forbidding(app: ASGIApp, scopes: frozenset[str]) -> tuple[int, bytes]:
-    """What `app` comes to behind the one that answers for missing scopes."""
-    scope: Scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/",
-        "headers": [],
-        SCOPE_KEY: RequestRecord(id="1", caller=Caller("ann", scopes=scopes)),
-    }
-    status, body = 0, b""
-
-    async def receive() -> Message:
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    async def send(message: Message) -> None:
-        nonlocal status, body
-        status = message.get("status", status)
-        body += message.get("body", b"")
-
-    await ScopeChallengeMiddleware(app, AUTHENTICATION)(scope, receive, send)
-    return status, body
+@pytest.mark.parametrize("token", ["reader", "ann"])
+async def test_a_response_passes_as_it_is_unless_a_scope_is_missing(token: str, url: str) -> None:
+    for path, body in (("whole", "whole"), ("parts", "one two")):
+        answer = await get(f"{url}/{path}", token)
+        assert (answer.status_code, answer.text) == (200, body)
 
 
-async def parts() -> AsyncGenerator[bytes]:
-    """A response in two parts."""
-    yield b"one "
-    yield b"two"
-
-
-@pytest.mark.parametrize("scopes", [{READ}, {READ, WRITE}])
-async def test_a_response_passes_as_it_is_unless_a_scope_is_missing(scopes: set[str]) -> None:
-    """In one part or several."""
-    assert await forbidding(PlainTextResponse("whole"), frozenset(scopes)) == (200, b"whole")
-    assert await forbidding(StreamingResponse(parts(), 200), frozenset(scopes)) == (200, b"one two")
-
-
-@pytest.mark.parametrize("in_parts", [True, False])
-async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(*, in_parts: bool) -> None:
-    """However late the server finds that out."""
-
-    async def refused(scope: Scope, receive: Receive, send: Send) -> None:
-        RequestRecord.from_scope(scope).missing_scope = WRITE
-        response = StreamingResponse(parts(), 200) if in_parts else PlainTextResponse("one two")
-        await response(scope, receive, send)
-
-    status, body = await forbidding(refused, frozenset({READ}))
-    assert (status, b"one" in body) == (403, False)
+@pytest.mark.parametrize("path", ["whole", "parts"])
+async def test_nothing_of_a_response_gets_out_if_a_scope_is_missing(path: str, url: str) -> None:
+    answer = await get(f"{url}/{path}?refused", "reader")
+    assert answer.status_code == 403
+    assert answer.json()["error"]["message"].startswith("This needs the scope runway:write")
 
 
 async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
-    """Beyond a few tokens at once it is asked to come again; another address is served meanwhile."""
     answered: list[tuple[str, int]] = []
     release = anyio.Event()
 
@@ -239,7 +200,7 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
     async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("served")(scope, receive, send)
 
-    guarded = authenticated(nothing, Authentication(Slow()))
+    guarded = Authenticated(nothing, Authentication(Slow()), TokenWatch(Slow(), lambda _: None))
 
     async def ask(address: str, token: str) -> None:
         async def send(message: Message) -> None:
@@ -263,13 +224,3 @@ async def test_one_address_does_not_take_all_the_looking_up_there_is() -> None:
             assert answered == [("10.0.0.1", 429), ("10.0.0.2", 200)]
             release.set()
     assert answered[2:] == [("10.0.0.1", 200)] * MAX_CONCURRENT
-
-
-async def test_nothing_shows_a_token_or_key() -> None:
-    """Neither the record of a caller nor what the SDK is handed."""
-    found = await Names().verify_token("ann")
-    assert found is not None
-    assert found.subject == "ann"
-    assert found.token == ""
-    for shown in (repr(found), str(found), found.model_dump_json(), repr(found.caller), repr(AUTHENTICATION)):
-        assert "key_secret" not in shown

@@ -17,7 +17,6 @@ from runway_mcp.wiring.http import build_http
 
 
 async def asked(health: Health, path: str) -> tuple[int, dict[str, str]]:
-    """Status and body of a response."""
     transport = httpx2.ASGITransport(app=Starlette(routes=health.routes()))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         answer = await http.get(path)
@@ -49,7 +48,6 @@ async def test_readiness_tells_how_runway_responded_last_and_does_not_depend_on_
 
 
 async def test_a_server_that_stops_is_alive_and_not_ready() -> None:
-    """From the signal on."""
     stop = GracefulShutdown()
     health = Health(stop)
     await stop.finish()

@@ -3,15 +3,13 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from support.process import call, request
-from support.served import ERAS, Served, connection, headers_of, serving_http
+from support.served import ERAS, Served, connection, headers_of, serving_http, token_entry
 from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
@@ -28,16 +26,10 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Upstream, Served]]:
     """A server for two callers, whose calls get no answer from the API."""
     tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
-    write_tokens(tokens)
+    tokens.write_text("".join(token_entry(token, name, "runway:read") for name, token in TOKENS.items()), "utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(tokens), "--allow-shared-key")
     page = ("--allowed-origin", PAGE)
     limits = ("--max-concurrent-requests", str(MAX_REQUESTS), "--max-concurrent-waits", str(MAX_WAITS))
@@ -47,23 +39,11 @@ async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tu
         await served.server.ends_quietly(timeout=20)
 
 
-def write_tokens(path: Path) -> None:
-    """Write the file that holds everybody's token."""
-    entries = [
-        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(token.encode()).hexdigest()}"\nscopes = ["runway:read"]\n'
-        for name, token in TOKENS.items()
-    ]
-    path.write_text("\n".join(entries), "utf-8")
-    path.chmod(0o600)
-
-
 def bearer(name: str) -> dict[str, str]:
-    """The header that says who asks."""
     return {"Authorization": f"Bearer {TOKENS[name]}"}
 
 
 async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, Served]) -> None:
-    """It says so, and when to come back; others are served, and so is the caller once something has ended."""
     api, served = limited
     before = api.count("GET")
     async with AsyncExitStack() as stack:
@@ -91,7 +71,6 @@ async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, 
 
 
 async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Upstream, Served]) -> None:
-    """Streams that listen count like any other request."""
     _, served = limited
     listen = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
     async with AsyncExitStack() as stack:
@@ -102,7 +81,6 @@ async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Up
 
 
 async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Upstream, Served]) -> None:
-    """The model is told what to do; nobody else's waits are touched."""
     api, served = limited
     before = api.count("GET")
     async with served.under_way(call(1, "runway_waitForTask", TASK_ID), ERAS[0], **bearer("ana")):
@@ -116,7 +94,6 @@ async def test_a_caller_with_too_many_waits_gets_a_tool_error(limited: tuple[Ups
 
 
 async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) -> None:
-    """Whether its length is declared or not; one just below the limit is read."""
     _, served = limited
     padded = json.dumps(request(1, "tools/list")).encode().ljust(LIMIT)
     headers = headers_of(request(1, "tools/list")) | bearer("ana")
@@ -132,7 +109,6 @@ async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) ->
 
 @pytest.mark.parametrize(("head", "status"), [("POST /mcp", 401), ("DELETE /v1/tasks/x", 401), ("GET /healthz", 200)])
 async def test_no_body_is_read_without_need(limited: tuple[Upstream, Served], head: str, status: int) -> None:
-    """A stranger's, or one of a request that has none, however large it is."""
     _, served = limited
     async with connection(served.port) as (reader, writer):
         writer.write(f"{head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT + 1}\r\n\r\n{{".encode())
@@ -141,11 +117,18 @@ async def test_no_body_is_read_without_need(limited: tuple[Upstream, Served], he
 
 
 async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[Upstream, Served]) -> None:
-    """Its browser's preflight carries no token, and it can read why its request was refused."""
+    """Its preflight allows every header of MCP's clients, but no cookies, and it can read why it was refused."""
     _, served = limited
-    asked = (("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization"))
-    allowed = await served.ask("OPTIONS", "/mcp", ("Origin", PAGE), *asked)
-    assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (200, "authorization")
+    wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
+    for method in ("GET", "POST", "DELETE"):
+        asked = (("Access-Control-Request-Method", method), ("Access-Control-Request-Headers", wanted))
+        answer = await served.ask("OPTIONS", "/mcp", ("Origin", PAGE), *asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert answer.headers["access-control-allow-headers"] == wanted
+        assert method in answer.headers["access-control-allow-methods"]
+        assert "access-control-allow-credentials" not in answer.headers
+        assert "Origin" in answer.headers["vary"]
     refused = await served.post(request(1, "tools/list"), Origin=PAGE)
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, PAGE)
     assert "www-authenticate" in refused.headers
@@ -153,7 +136,6 @@ async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[
 
 
 async def test_strangers_are_told_apart_by_their_address() -> None:
-    """One of them can't keep the others out, and what a stranger says of themselves counts for nothing."""
     statuses: list[int] = []
     release = anyio.Event()
 

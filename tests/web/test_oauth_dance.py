@@ -13,7 +13,6 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
-from starlette.responses import PlainTextResponse
 from support.authority import CLIENT_ID, CLIENT_SECRET, RSA, AuthorizationServer, authority, consent
 from support.process import KEY, call, request, running
 from support.served import Served, free_port
@@ -26,29 +25,16 @@ ALICES_KEY = "key_a11ce5ecre70123456789marked"
 
 
 def runway(asked: Request) -> Reply:
-    """A Runway API with one running task."""
     return reply(200, task("RUNNING")) if asked.method == "GET" else reply(204)
 
 
 @dataclass
 class World:
-    """All three.
-
-    Attributes:
-        authority: The authorization server.
-        served: Our server.
-        api: The Runway API behind it.
-    """
+    """The authorization server, our server, and the Runway API behind it."""
 
     authority: AuthorizationServer
     served: Served
     api: Upstream
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -92,28 +78,22 @@ def _anew(world: World) -> None:
 
 
 class Keychain:
-    """Where a client keeps its registration and its tokens."""
-
     def __init__(self) -> None:
         self.tokens: OAuthToken | None = None
         self.issued: list[str] = []
         self._client: OAuthClientInformationFull | None = None
 
     async def get_tokens(self) -> OAuthToken | None:
-        """Return what was kept."""
         return self.tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        """Keep tokens."""
         self.tokens = tokens
         self.issued.append(tokens.access_token)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        """Return what was kept."""
         return self._client
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        """Keep the registration."""
         self._client = client_info
 
 
@@ -141,7 +121,6 @@ async def dancing(world: World, mode: str = "auto") -> AsyncGenerator[tuple[Clie
 
 
 def assert_only_her_key_was_sent(world: World, *tokens: str) -> None:
-    """Check what Runway got to see."""
     assert world.api.requests
     for asked in world.api.requests:
         assert asked.headers["authorization"] == f"Bearer {ALICES_KEY}"
@@ -152,7 +131,6 @@ def assert_only_her_key_was_sent(world: World, *tokens: str) -> None:
 @pytest.mark.parametrize("opaque", [False, True], ids=["jwt", "opaque"])
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_client_that_knows_only_the_url_gets_to_its_task(world: World, mode: str, opaque: bool) -> None:
-    """From our 401 over metadata, registration, consent and code to a token for us, and with it to the task."""
     world.authority.issues_opaque = opaque
     async with dancing(world, mode) as (client, keychain):
         result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
@@ -165,7 +143,6 @@ async def test_a_client_that_knows_only_the_url_gets_to_its_task(world: World, m
 
 
 async def test_a_client_whose_token_lacks_a_scope_steps_up(world: World) -> None:
-    """Refused on the cancel by 403 with the scope, it asks for that too, and cancels."""
     world.authority.users.allowed = {"runway:read"}
     async with dancing(world) as (client, keychain):
         await client.call_tool("runway_getTask", {"taskId": TASK_ID})
@@ -181,21 +158,15 @@ async def test_a_client_whose_token_lacks_a_scope_steps_up(world: World) -> None
 
 
 async def ask(world: World, tool: str, token: str) -> httpx2.Response:
-    """The answer to a call of a tool about the task."""
     return await world.served.post(call(1, tool, TASK_ID), Authorization=f"Bearer {token}")
 
 
 async def test_a_token_of_the_same_issuer_for_another_server_is_refused(world: World) -> None:
-    """And so is one that is none at all; nothing reaches Runway."""
     tokens = [
         world.authority.token(aud="https://other.example/mcp"),
-        world.authority.token(),
         world.authority.opaque(aud="https://other.example/mcp"),
         world.authority.token(aud=world.served.url, exp=1),
-        world.authority.token(aud=world.served.url, iss="https://other.example"),
-        world.authority.token(aud=world.served.url, header={"kid": "unknown"}),
         "unknown",
-        "x" * 30_000,
     ]
     for token in tokens:
         answer = await ask(world, "runway_getTask", token)
@@ -207,7 +178,6 @@ async def test_a_token_of_the_same_issuer_for_another_server_is_refused(world: W
 
 
 async def test_a_stranger_to_runway_is_not_served_with_anybodys_key(world: World) -> None:
-    """Bob's token is good, but there is no Runway key for him here."""
     answer = await ask(world, "runway_getTask", world.authority.token(aud=world.served.url, sub="bob"))
     assert answer.status_code == 200
     assert "no Runway API key for the caller of this access token" in answer.text
@@ -240,7 +210,6 @@ async def test_a_token_that_expires_ends_its_streams_and_waits(world: World) -> 
 
 
 async def test_no_secret_is_logged(world: World) -> None:
-    """Not at the debug level either: no token, no key, not our secret at the authorization server."""
     token = world.authority.token(aud=world.served.url)
     opaque = world.authority.opaque(aud=world.served.url)
     for one in (token, opaque):
@@ -250,13 +219,3 @@ async def test_no_secret_is_logged(world: World) -> None:
     private = str(RSA.as_dict(private=True)["d"])
     for secret in (token, token.split(".")[2], opaque, KEY, ALICES_KEY, CLIENT_SECRET, private):
         assert secret not in said
-
-
-async def test_the_issuer_being_down_is_no_open_door(world: World) -> None:
-    """A token that would have to be asked about is answered with 503; one whose key is known is served."""
-    assert (await ask(world, "runway_getTask", world.authority.token(aud=world.served.url))).status_code == 200
-    world.authority.replies["/introspect"] = PlainTextResponse("down", 500)
-    answer = await ask(world, "runway_getTask", "opaque-while-down")
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) > 0
-    assert (await ask(world, "runway_getTask", world.authority.token(aud=world.served.url))).status_code == 200

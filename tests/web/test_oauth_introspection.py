@@ -24,7 +24,7 @@ from runway_mcp.web.auth.introspection import (
 from runway_mcp.web.auth.jwks import Jwks
 from runway_mcp.web.auth.oauth import OAuthVerifier
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery
-from runway_mcp.web.auth.token_claims import Audience
+from runway_mcp.web.auth.token_claims import audience_spellings
 
 US = "https://mcp.example/mcp"
 
@@ -32,11 +32,10 @@ US = "https://mcp.example/mcp"
 def introspection_of(
     server: AuthorizationServer, clock: Clock | None = None, secret: str = CLIENT_SECRET, max_cached: int = 100
 ) -> Introspection:
-    """What asks the server."""
     return Introspection(
         OidcDiscovery(server.issuer, trust=lambda: trust(None), seconds=60),
         server.introspection,
-        Audience(US),
+        audience_spellings(US),
         client_id=CLIENT_ID,
         client_secret=SecretStr(secret),
         max_cached=max_cached,
@@ -44,17 +43,11 @@ def introspection_of(
     )
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a server."""
-    return "asyncio"
-
-
 async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer) -> None:
     """As a signed one does; of those, none is ever looked up."""
     verifier = OAuthVerifier(
         server.issuer,
-        Audience(US),
+        audience_spellings(US),
         jwks=Jwks(OidcDiscovery(server.issuer, trust=lambda: trust(None))),
         key_of=lambda _issuer, _subject: None,
         introspection=introspection_of(server),
@@ -71,7 +64,6 @@ async def test_an_opaque_token_for_us_says_who_calls(server: AuthorizationServer
 
 
 async def test_what_the_server_says_must_fit(server: AuthorizationServer) -> None:
-    """Active, issued for us, by it, for somebody, and now; what it leaves out but need not say is no fault."""
     now = int(time.time())
     looked_up = introspection_of(server)
     fine: list[dict[str, Any]] = [{"iss": None}, {"exp": None}, {"nbf": now + 10}, {"aud": US + "/"}]
@@ -119,7 +111,6 @@ async def test_an_answer_counts_for_a_minute_at_most(server: AuthorizationServer
 
 
 async def test_an_answer_counts_no_longer_than_the_token(server: AuthorizationServer) -> None:
-    """However little of its life is left."""
     clock = Clock()
     looked_up = introspection_of(server, clock)
     token = server.opaque(aud=US, exp=time.time() + 20)
@@ -131,7 +122,6 @@ async def test_an_answer_counts_no_longer_than_the_token(server: AuthorizationSe
 
 
 async def test_calls_with_one_token_share_one_look(server: AuthorizationServer) -> None:
-    """Whoever comes while it is under way waits for it; if the first goes away, the next one asks."""
     looked_up = introspection_of(server)
     token = server.opaque(aud=US)
     server.replies["/introspect"] = answer = anyio.Event()
@@ -148,7 +138,6 @@ async def test_calls_with_one_token_share_one_look(server: AuthorizationServer) 
 
 
 async def test_many_unknown_tokens_do_not_flood_the_server(server: AuthorizationServer) -> None:
-    """Only so many looks are under way at once."""
     looked_up = introspection_of(server)
     server.replies["/introspect"] = answer = anyio.Event()
     async with anyio.create_task_group() as calls:
@@ -162,7 +151,6 @@ async def test_many_unknown_tokens_do_not_flood_the_server(server: Authorization
 
 
 async def test_only_so_many_answers_are_kept(server: AuthorizationServer) -> None:
-    """The oldest is forgotten first."""
     looked_up = introspection_of(server, max_cached=2)
     for token in ("one", "two", "three", "two", "three", "one"):
         assert await looked_up.claims(token) is None
@@ -199,7 +187,6 @@ async def test_while_the_server_fails_nobody_new_is_let_in(server: Authorization
 
 @pytest.mark.parametrize("status", [400, 413])
 async def test_a_token_that_the_server_rejects_locks_nobody_else_out(server: AuthorizationServer, status: int) -> None:
-    """The token is refused, and the next one is looked up at once."""
     looked_up = introspection_of(server)
     server.replies["/introspect"] = PlainTextResponse("bad token", status)
     assert await looked_up.claims("odd") is None
@@ -210,7 +197,6 @@ async def test_a_token_that_the_server_rejects_locks_nobody_else_out(server: Aut
 
 
 async def test_no_token_or_secret_is_shown(server: AuthorizationServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even where the server refuses ours, which the log tells."""
     caplog.set_level(logging.DEBUG)
     looked_up = introspection_of(server, secret="wrong-5ecre7-marked")
     token = server.opaque(aud=US)

@@ -20,14 +20,7 @@ EXAMPLES = {method: TASK[method]["parameters"][0]["example"] for method in ("get
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def server() -> AsyncGenerator[Served]:
-    """A process that offers the capability's tools in place of ours."""
     async with serving_http(None, "--toolsets", "capability") as one:
         yield one
         await one.server.stop("SIGTERM")
@@ -57,7 +50,6 @@ async def test_the_document_describes_what_is_served(server: Served) -> None:
 
 
 def test_a_task_is_described_as_the_tools_describe_it() -> None:
-    """The same fields with the same words."""
     assert WHOLE["components"]["schemas"]["Task"] == TaskOutput.model_json_schema()
 
 
@@ -68,7 +60,6 @@ def test_the_examples_are_tasks_of_the_sandbox() -> None:
 
 
 def test_the_document_allows_the_ids_that_the_server_takes() -> None:
-    """The API's own: UUIDs of version 4."""
     for method in ("get", "delete"):
         assert TASK[method]["parameters"][0]["schema"]["pattern"] == f"^{TASK_ID_PATTERN}$"
     with pytest.raises(InvalidTaskIdError):
@@ -78,7 +69,6 @@ def test_the_document_allows_the_ids_that_the_server_takes() -> None:
 @pytest.mark.parametrize("methods", [("GET", "DELETE"), ("GET",)])
 @pytest.mark.parametrize(("authenticated", "sandbox"), [(True, False), (False, True)])
 def test_only_what_is_served_is_described(methods: tuple[str, ...], *, authenticated: bool, sandbox: bool) -> None:
-    """Tokens with authentication, DELETE unless read-only, a label for a sandbox, and no loose reference."""
     described = document(methods, authenticated=authenticated, sandbox=sandbox)
     assert described["info"]["title"].endswith("(sandbox)") == sandbox
     task = described["paths"]["/v1/tasks/{id}"]

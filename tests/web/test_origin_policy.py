@@ -1,11 +1,11 @@
-"""The edge of a process that listens: which hosts, which origins, and what their pages may read."""
+"""The origin policy of a process that listens: which hosts, which origins, and what their pages may read."""
 
 from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
 from support.process import request
-from support.served import ERAS, Served, connection, serving_http
+from support.served import Served, connection, serving_http
 
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.web.origin_policy import OriginPolicy
@@ -27,12 +27,6 @@ ROUTES = (
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def served() -> AsyncGenerator[Served]:
     """A process that is known under a name of its own, and to one web page."""
     names = ("--allowed-host", "mcp.example.com", "--allowed-origin", PAGE)
@@ -42,56 +36,26 @@ async def served() -> AsyncGenerator[Served]:
         await one.server.ends_quietly(timeout=20)
 
 
-@pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example:80", "0.0.0.0", ""]
+    ("header", "status"), [(("Host", "evil.example"), 421), (("Origin", "http://evil.example"), 403)]
 )
-async def test_a_foreign_host_header_is_421(host: str, era: str, served: Served) -> None:
-    """A web page whose name was bound to this machine's address afterwards reaches nothing."""
-    answer = await served.post(request(1, "tools/list"), Host=host, MCP_Protocol_Version=era)
-    assert answer.status_code == 421
-
-
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "https://localhost.evil.example", "http://127.0.0.1.evil.example:80", "null"]
-)
-async def test_a_foreign_origin_is_403(origin: str, era: str, served: Served) -> None:
-    """No other web page's script is answered."""
-    answer = await served.post(request(1, "tools/list"), Origin=origin, MCP_Protocol_Version=era)
-    assert answer.status_code == 403
-
-
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_every_route_is_behind_the_edge(method: str, path: str, served: Served) -> None:
-    """Host and Origin are looked at before anything else, and no answer allows a foreign page anything."""
-    for header, status in ((("Host", "evil.example"), 421), (("Origin", "http://evil.example"), 403)):
+async def test_every_route_is_behind_the_policy(header: tuple[str, str], status: int, served: Served) -> None:
+    for method, path in ROUTES:
         answer = await served.ask(method, path, header)
         assert answer.status_code == status
         assert method == "HEAD" or "Nothing was done" in answer.json()["error"]
         assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert "server" not in answer.headers
-
-
-async def test_nothing_was_changed_from_outside(served: Served) -> None:
-    """The task that a foreign page wanted to be rid of is still there."""
+        assert {"server", "x-powered-by"}.isdisjoint(answer.headers)
     answer = await served.ask("GET", f"/v1/tasks/{SAMPLES['running'].id}")
     assert (answer.status_code, answer.json()["status"]) == (200, "RUNNING")
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
 async def test_this_machines_names_pass(name: str, served: Served) -> None:
-    """With and without the port, as a Host and as an Origin."""
     for host in (name, f"{name}:{served.port}"):
         answer = await served.post(request(1, "tools/list"), Host=host, Origin=f"http://{host}")
         assert answer.status_code == 200
-
-
-async def test_no_header_names_the_software(served: Served) -> None:
-    """There is no Server header, on a success as on a refusal."""
-    for answer in (await served.post(request(1, "tools/list")), await served.post(b"", Host="evil.example")):
-        assert "server" not in answer.headers
-        assert "x-powered-by" not in answer.headers
+        assert {"server", "x-powered-by"}.isdisjoint(answer.headers)
         assert answer.headers["date"]
 
 
@@ -112,27 +76,7 @@ async def test_a_header_that_says_two_things_is_400(headers: list[tuple[str, str
             assert (await reader.read()).startswith(b"HTTP/1.1 400")
 
 
-async def test_a_page_that_is_allowed_may_ask_before_it_has_a_token(served: Served) -> None:
-    """A preflight allows every header that MCP's clients send, and no credentials of the browser's."""
-    wanted = "authorization, content-type, mcp-method, mcp-name, mcp-param-task-id, mcp-protocol-version, traceparent"
-    for method in ("GET", "POST", "DELETE"):
-        answer = await served.ask(
-            "OPTIONS",
-            "/mcp",
-            ("Origin", PAGE),
-            ("Access-Control-Request-Method", method),
-            ("Access-Control-Request-Headers", wanted),
-        )
-        assert answer.status_code == 200
-        assert answer.headers["access-control-allow-origin"] == PAGE
-        assert answer.headers["access-control-allow-headers"] == wanted
-        assert method in answer.headers["access-control-allow-methods"]
-        assert "access-control-allow-credentials" not in answer.headers
-        assert "Origin" in answer.headers["vary"]
-
-
 async def test_a_page_that_is_allowed_reads_what_clients_need(served: Served) -> None:
-    """On successes and on refusals: the request's id, when to come back, and where to get a token."""
     for answer in (
         await served.post(request(1, "tools/list"), Origin=PAGE),
         await served.ask("GET", "/nothing/here", ("Origin", PAGE)),
@@ -155,7 +99,7 @@ async def test_a_page_that_is_not_named_gets_no_cors(origin: str, served: Served
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-EDGE = OriginPolicy(
+POLICY = OriginPolicy(
     ["mcp.example.com", "other.example:8443", "plain.example:443", "[2001:DB8::1]"],
     ["https://app.example.com", "http://dev.example:3000"],
     listens_on="192.0.2.7",
@@ -185,6 +129,8 @@ EDGE = OriginPolicy(
         ("192.0.2.7:8000", True),
         ("LOCALHOST:1", True),
         ("localhost.", True),
+        ("localhost.evil.example:80", False),
+        ("127.0.0.1.evil.example", False),
         ("[0:0:0:0:0:0:0:1]", True),
         ("127.0.0.2", False),
         ("127.1", False),
@@ -197,8 +143,7 @@ EDGE = OriginPolicy(
     ],
 )
 def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> None:
-    """Case, a last dot, an address's form and the default port make no difference; anything else does."""
-    assert EDGE.serves(host) is is_served
+    assert POLICY.serves(host) is is_served
 
 
 @pytest.mark.parametrize(
@@ -219,6 +164,8 @@ def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> 
         ("http://192.0.2.7:8000", True, False),
         ("http://0.0.0.0:8000", False, False),
         ("null", False, False),
+        ("https://localhost.evil.example", False, False),
+        ("http://127.0.0.1.evil.example:80", False, False),
         ("", False, False),
         ("https://", False, False),
         ("file://", False, False),
@@ -229,13 +176,11 @@ def test_hosts_are_compared_by_what_they_mean(host: str, *, is_served: bool) -> 
     ],
 )
 def test_origins_are_compared_by_what_they_mean(origin: str, *, is_admitted: bool, is_shared: bool) -> None:
-    """Pages that are named, pages of this machine, and over https pages of the hosts that are served."""
-    assert (EDGE.admits(origin), EDGE.shares_with(origin)) == (is_admitted, is_shared)
+    assert (POLICY.admits(origin), POLICY.shares_with(origin)) == (is_admitted, is_shared)
 
 
 def test_a_server_on_every_address_is_not_asked_for_by_that_name() -> None:
-    """`0.0.0.0` and `::` are no names of anything."""
     for every in ("0.0.0.0", "::"):
-        edge = OriginPolicy(listens_on=every)
-        assert not edge.serves(every if every != "::" else "[::]")
-        assert edge.serves("localhost")
+        policy = OriginPolicy(listens_on=every)
+        assert not policy.serves(every if every != "::" else "[::]")
+        assert policy.serves("localhost")

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.process import KEY, META, Message, Server, running
-from support.served import NO_TRUST, Served, free_port
+from support.served import NO_TRUST, Served, free_port, start_task
 
 from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.sandbox import SAMPLES
@@ -33,7 +33,6 @@ class RoundRobin(httpx2.AsyncHTTPTransport):
         self._ports = cycle(ports)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
         request.url = request.url.copy_with(port=next(self._ports))
         return await super().handle_async_request(request)
 
@@ -42,30 +41,16 @@ class Replicas:
     """Server processes that call one simulated API."""
 
     def __init__(self, api: str, *served: Served) -> None:
-        self._api = api
+        self.api = api
         self.served = served
 
     @asynccontextmanager
     async def client(self, mode: str = "auto") -> AsyncGenerator[Client]:
-        """The SDK's client, through the balancer."""
         async with (
             httpx2.AsyncClient(transport=RoundRobin(*(one.port for one in self.served)), timeout=10) as http,
             Client(streamable_http_client("http://127.0.0.1/mcp", http_client=http), mode=mode) as client,
         ):
             yield client
-
-    async def start_task(self) -> str:
-        """Have the simulated API start a task; return its id."""
-        body = {"model": "gen4.5", "promptText": "Waves", "ratio": "1280:720", "duration": 5}
-        headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
-        async with httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST) as http:
-            return str((await http.post(f"{self._api}/v1/text_to_video", json=body)).json()["id"])
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share processes."""
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +65,7 @@ async def replicas() -> AsyncGenerator[Replicas]:
             await stack.enter_async_context(running("--transport=streamable-http", f"--port={port}", env=env))
             for port in ports
         ]
-        await sandbox.logged("RUNWAYML_BASE_URL=")
+        await sandbox.logged(f"runway-mcp: Simulated Runway API: RUNWAYML_BASE_URL={url} with any key\n")
         for server in servers:
             await server.logged("MCP over streamable HTTP at ")
         yield Replicas(url, *map(Served, servers, ports))
@@ -93,7 +78,6 @@ async def replicas() -> AsyncGenerator[Replicas]:
 async def test_every_tool_works_wherever_each_request_goes(
     mode: str, active: str, finished: str, replicas: Replicas
 ) -> None:
-    """In both eras of the protocol, and a change that one made is seen by the other."""
     async with replicas.client(mode) as client:
         waited = await client.call_tool("runway_waitForTask", {"taskId": SAMPLES["succeeded_video"].id})
         cancelled = await client.call_tool("runway_cancelTask", {"taskId": SAMPLES[active].id})
@@ -106,20 +90,28 @@ async def test_every_tool_works_wherever_each_request_goes(
 
 
 async def test_an_mcp_task_is_known_to_every_replica(replicas: Replicas) -> None:
-    """Made by one, got from the other and cancelled there, and then cancelled for both."""
     one, other = replicas.served
-    task_id = await replicas.start_task()
+    task_id = await start_task(replicas.api)
     made = await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
     assert (made["resultType"], made["taskId"], made["status"]) == ("task", task_id, "working")
     assert (await ask(other, "tasks/get", task_id))["status"] == "working"
     await ask(other, "tasks/cancel", task_id)
     for served in replicas.served:
-        assert await status(served, task_id) == "cancelled"
+        assert (await ended(served, task_id))["status"] == "cancelled"
+
+
+async def test_an_mcp_task_ends_with_the_tools_result_at_another_replica(replicas: Replicas) -> None:
+    one, other = replicas.served
+    task_id = await start_task(replicas.api)
+    await ask(one, "tools/call", "runway_waitForTask", arguments={"taskId": task_id})
+    found = await ended(other, task_id)
+    assert found["status"] == "completed"
+    assert found["result"]["structuredContent"]["status"] == "SUCCEEDED"
 
 
 async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Replicas) -> None:
     """The one that stops returns the task as it stands, and the next call ends the wait at the other."""
-    task_id = await replicas.start_task()
+    task_id = await start_task(replicas.api)
     seen = anyio.Event()
     results: list[CallToolResult] = []
 
@@ -148,7 +140,6 @@ async def test_a_wait_goes_on_elsewhere_when_its_replica_is_stopped(replicas: Re
 
 
 async def ask(served: Served, method: str, name: str, **params: object) -> Message:
-    """Make one request as a client that understands MCP tasks; return its result."""
     key = "name" if method == "tools/call" else "taskId"
     message: Message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {key: name, **params, "_meta": DECLARED}}
     text = (await served.post(message, Mcp_Name=name)).text
@@ -156,10 +147,9 @@ async def ask(served: Served, method: str, name: str, **params: object) -> Messa
     return json.loads(line)["result"]
 
 
-async def status(served: Served, task_id: str) -> str:
-    """The status of an MCP task, once it is no longer at work."""
-    found: list[str] = []
-    with anyio.fail_after(5):
-        while not found or found[-1] == "working":
-            found.append((await ask(served, "tasks/get", task_id))["status"])
-    return found[-1]
+async def ended(served: Served, task_id: str) -> Message:
+    """The MCP task, once it is no longer at work."""
+    with anyio.fail_after(10):
+        while (found := await ask(served, "tasks/get", task_id))["status"] == "working":
+            pass
+    return found

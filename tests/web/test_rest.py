@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -17,21 +16,21 @@ from runwayml.lib import polling
 from support.described import assert_described
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
-from support.serving import authorized, served
+from support.serving import Names, authorized, served
 from support.waiting import until
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import NetworkSettingsError
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.capability import CANCEL_DELETE, CAPABILITY, RETRIEVE
-from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
-from runway_mcp.web.auth import Authentication, CallerToken
+from runway_mcp.web.auth import Authentication
 from runway_mcp.web.openapi import document
 from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.web.rest import task_route
+from runway_mcp.web.shutdown import GracefulShutdown
 
 RUNNING = SAMPLES["running"].id
 SCOPES = {"GET": READ, "DELETE": WRITE}
@@ -39,27 +38,12 @@ DOCUMENT = document(SCOPES, authenticated=True, sandbox=False)
 TASK_RUNS = reply(200, task("RUNNING"))
 
 
-class Names:
-    """A verifier for whom a token is its caller's name: `reader` may only read, `writer` only write."""
-
-    async def verify_token(self, token: str) -> CallerToken | None:
-        """Take a token for a name."""
-        scopes = {"reader": {READ}, "writer": {WRITE}}.get(token, {READ, WRITE})
-        return None if token == "stranger" else CallerToken.of(Caller(token, scopes=frozenset(scopes), key=_key(token)))
-
-
 def _key(name: str) -> SecretStr | None:
     return None if name == "keyless" else SecretStr(f"key_of_{name}")
 
 
 class Desk:
-    """A server for callers who each have a Runway API of their own.
-
-    Attributes:
-        url: Where it is.
-        http: What asks it.
-        apis: The transport that answers each caller, by name; a sandbox where none is set.
-    """
+    """A server for callers who each have a Runway API of their own, by name: a sandbox where none is set."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -67,7 +51,6 @@ class Desk:
         self.apis: dict[str, Script | FaultyWire] = {}
 
     def connect(self, caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
-        """Open the client that serves a caller."""
         if caller.key is None:
             return open_client(api_key=None, base_url="https://api.example", api_version="2024-11-06")
         api = self.apis.setdefault(caller.subject, FaultyWire())
@@ -84,11 +67,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[Desk]:
-    """Serve these methods on a socket, and note what is heard of each request."""
+async def serving(
+    scopes: dict[str, str], heard: list[str], stop: GracefulShutdown | None = None
+) -> AsyncGenerator[Desk]:
     desk = Desk()
     callers = CallerRegistry(desk.connect, poll_seconds=0.05)
-    authentication = Authentication(Names())
+    authentication = Authentication(Names(key_of=_key))
     app = build_app(
         build_server(callers, toolsets=[CAPABILITY], local=ANONYMOUS),
         origin_policy=OriginPolicy(),
@@ -96,16 +80,11 @@ async def serving(scopes: dict[str, str], heard: list[str]) -> AsyncGenerator[De
         caller=ANONYMOUS,
         authentication=authentication,
         routes=[task_route(callers, scopes, authentication)],
+        stop=stop,
         on_request_end=[lambda call: heard.append(call.method)],
     )
     async with desk.http, served(app) as desk.url:
         yield desk
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module."""
-    return "asyncio"
 
 
 HEARD: list[str] = []
@@ -113,7 +92,6 @@ HEARD: list[str] = []
 
 @pytest.fixture(scope="module")
 async def desk() -> AsyncGenerator[Desk]:
-    """One server for the module."""
     async with serving(SCOPES, HEARD) as one:
         yield one
 
@@ -127,7 +105,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_impatient")
 async def test_runways_sdk_retrieves_waits_for_and_deletes_tasks(desk: Desk) -> None:
-    """Pointed at our URL, with an access token as its key, and strict about the shape of what comes."""
     wire = desk.apis["sdk"] = FaultyWire()
 
     said: list[str] = []
@@ -162,7 +139,6 @@ async def test_runways_sdk_retrieves_waits_for_and_deletes_tasks(desk: Desk) -> 
 
 @pytest.mark.usefixtures("_impatient")
 async def test_runways_asynchronous_sdk_does_too(desk: Desk) -> None:
-    """It cancels a task that runs, and hears of one that failed."""
     async with AsyncRunwayML(base_url=desk.url, api_key="async", _strict_response_validation=True) as sdk:
         failed = await sdk.tasks.retrieve(SAMPLES["failed_moderation"].id)
         with pytest.raises(polling.TaskFailedError) as failure:
@@ -193,7 +169,6 @@ async def test_runways_sdk_never_repeats_a_delete_by_itself(status: int, desk: D
 
 
 async def test_a_task_is_passed_on_as_it_is(desk: Desk) -> None:
-    """Every field is kept, and the version that a client asks for changes nothing."""
     body = task("DREAMING", progress="45 %", new=[1, {"a": None}])
     desk.apis["whole"] = Script(reply(200, body))
     answer = await desk.ask("GET", name="whole", X_Runway_Version="1999-01-01")
@@ -255,7 +230,6 @@ CHANGES: dict[str, tuple[tuple[Step, ...], int, str]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 async def test_a_delete_that_brings_nothing_says_what_is_known(what: str, desk: Desk) -> None:
-    """And forbids to repeat it blindly, whatever it was."""
     steps, status, words = CHANGES[what]
     name = f"change-{what.replace(' ', '-')}"
     desk.apis[name] = Script(*steps)
@@ -268,7 +242,6 @@ async def test_a_delete_that_brings_nothing_says_what_is_known(what: str, desk: 
 
 
 async def test_delete_cancels_what_runs_and_deletes_what_has_finished(desk: Desk) -> None:
-    """Both are the API's 204."""
     for sample in ("running_long", "succeeded_audio"):
         answer = await desk.ask("DELETE", SAMPLES[sample].id, name="remover")
         assert (answer.status_code, answer.content) == (204, b"")
@@ -281,7 +254,6 @@ async def test_delete_cancels_what_runs_and_deletes_what_has_finished(desk: Desk
     ["x", "%2e%2e/organization", f"{ID}?a=b", f"{ID}#", f"{ID}\x00", f"{ID}/more", "\u0661" * 36, "x" * 9_000],
 )
 async def test_what_is_no_id_is_400_and_nothing_is_sent(method: str, task_id: str, desk: Desk) -> None:
-    """With the API's `issues`, and without a word of what was given."""
     desk.apis["hostile"] = Script(AssertionError("sent"))
     answer = await desk.ask(method, task_id, name="hostile")
     assert answer.status_code == 400
@@ -290,7 +262,6 @@ async def test_what_is_no_id_is_400_and_nothing_is_sent(method: str, task_id: st
 
 
 async def test_a_path_that_leads_nowhere_is_404(desk: Desk) -> None:
-    """In the API's form, so that an SDK can tell; nothing is sent elsewhere on the way."""
     for path in ("/v1/organization", "/v1/tasks", "/v1/tasks/../organization"):
         answer = await desk.http.get(desk.url + path, headers={"Authorization": "Bearer lost"})
         assert (answer.status_code, answer.json()) == (404, {"error": "Not Found."})
@@ -302,7 +273,6 @@ async def test_a_path_that_leads_nowhere_is_404(desk: Desk) -> None:
 
 
 async def test_who_asks_must_show_a_token_with_the_scope(desk: Desk) -> None:
-    """401 without one that holds; 403 that names the scope of the tool that does the same; nothing is sent."""
     for name in (None, "stranger"):
         answer = await desk.ask("GET", name=name)
         assert answer.status_code == 401
@@ -315,7 +285,6 @@ async def test_who_asks_must_show_a_token_with_the_scope(desk: Desk) -> None:
 
 
 async def test_the_tools_that_do_the_same_ask_for_the_same_scopes(desk: Desk) -> None:
-    """The capability's two, over MCP at the same port: 403 that names the scope."""
     for name, tool, scope in (("reader", CANCEL_DELETE, WRITE), ("writer", RETRIEVE, READ)):
         answers: list[httpx2.Response] = []
         async with authorized(f"{desk.url}/mcp", name, answers=answers) as client:
@@ -326,7 +295,6 @@ async def test_the_tools_that_do_the_same_ask_for_the_same_scopes(desk: Desk) ->
 
 
 async def test_a_caller_without_a_runway_key_is_403(desk: Desk) -> None:
-    """The token holds, but there is nobody whose credits could be used."""
     for method in ("GET", "DELETE"):
         answer = await desk.ask(method, name="keyless")
         assert answer.status_code == 403
@@ -334,14 +302,12 @@ async def test_a_caller_without_a_runway_key_is_403(desk: Desk) -> None:
 
 
 async def test_other_methods_are_named_what_is_served(desk: Desk) -> None:
-    """405 with `Allow`; OPTIONS tells the same."""
     for method, status in (("PATCH", 405), ("TRACE", 405), ("OPTIONS", 204)):
         answer = await desk.ask(method, name="options")
         assert (answer.status_code, answer.headers["Allow"]) == (status, "GET, DELETE, HEAD, OPTIONS")
 
 
 async def test_where_nothing_may_be_changed_there_is_no_delete() -> None:
-    """It is not served, whoever asks."""
     async with serving({"GET": READ}, []) as desk:
         answer = await desk.http.delete(f"{desk.url}/v1/tasks/{RUNNING}", headers={"Authorization": "Bearer any"})
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
@@ -357,8 +323,8 @@ async def test_each_request_is_recorded_by_its_route(desk: Desk) -> None:
         assert [one.removeprefix(method.replace("HEAD", "GET")) for one in HEARD] == [" /v1/tasks/{id}"]
 
 
-@pytest.mark.parametrize(("method", "retry"), [("GET", None), ("DELETE", b"false")])
-async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, retry: bytes | None) -> None:
+@pytest.mark.parametrize(("method", "retry"), [("GET", None), ("DELETE", "false")])
+async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, retry: str | None) -> None:
     """A DELETE that was sent goes on, so the answer says what settles it and forbids to repeat it."""
     has_begun, gate = anyio.Event(), anyio.Event()
 
@@ -369,36 +335,21 @@ async def test_a_request_that_the_servers_end_cuts_off_is_answered(method: str, 
                 await gate.wait()
             return await super().handle_async_request(request)
 
-    wire, sent = Slow(), list[Any]()
-    callers = CallerRegistry(lambda _: faulty_client(wire))
-    route = task_route(callers, SCOPES)
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": method,
-        "path": f"/v1/tasks/{RUNNING}",
-        "path_params": {"id": RUNNING},
-        "headers": [],
-        SCOPE_KEY: RequestRecord(id="1", caller=Caller("local")),
-    }
+    wire, stop = Slow(), GracefulShutdown(grace_seconds=0.05)
+    answers: list[httpx2.Response] = []
+    async with serving(SCOPES, [], stop) as desk:
+        desk.apis["slow"] = wire
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+        async def ask() -> None:
+            answers.append(await desk.ask(method, RUNNING, name="slow"))
 
-    async def receive() -> Any:
-        await anyio.sleep_forever()
-
-    async def ask() -> None:
-        await route.app(scope, receive, send)
-
-    with anyio.fail_after(10):
-        async with callers.running():
+        with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
                 await has_begun.wait()
-                tasks.cancel_scope.cancel()
-            gate.set()
-    head, body = sent
-    assert head["status"] == 503
-    assert dict(head["headers"]).get(b"x-should-retry") == retry
-    assert (b"GET of the task" in body["body"]) == (method == "DELETE")
+                await stop.finish()
+        gate.set()
+    (answer,) = answers
+    assert (answer.status_code, answer.headers.get("X-Should-Retry")) == (503, retry)
+    assert ("GET of the task" in answer.json()["error"]) == (method == "DELETE")
     assert wire.methods == {"GET": [], "DELETE": ["GET", "DELETE"]}[method]

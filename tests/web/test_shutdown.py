@@ -33,7 +33,6 @@ LISTEN = {"toolsListChanged": True}
 
 
 async def test_an_idle_server_stops_at_once() -> None:
-    """Exit code 0 and not a word but the address, though a client keeps its connection open."""
     async with serving_http() as served, served.under_way(request(1, "tools/list"), ERAS[0]):
         await served.assert_alive()
         await served.server.stop("SIGINT")
@@ -43,7 +42,6 @@ async def test_an_idle_server_stops_at_once() -> None:
 
 
 async def test_a_signal_as_soon_as_it_listens_stops_it() -> None:
-    """Between the announcement and the first request there is no moment at which a signal is lost or kills."""
     async with serving_http() as served:
         await served.server.stop("SIGTERM")
         await served.server.ends_quietly(timeout=6)
@@ -57,7 +55,6 @@ def half_silent(asked: Asked) -> Reply:
 
 
 def results(answer: bytes) -> list[dict[str, Any]]:
-    """What a JSON-RPC answer holds as its result, be it JSON or a stream of events."""
     texts = [line.removeprefix("data: ") for line in answer.decode().splitlines() if line.startswith(("data: {", "{"))]
     return [message["result"] for message in map(json.loads, texts) if "result" in message]
 
@@ -148,15 +145,11 @@ SCOPE: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": []}
 
 
 class Sent(list[Message]):
-    """A `send` that remembers."""
-
     async def __call__(self, message: Message) -> None:
-        """Remember one message."""
         self.append(message)
 
 
 async def receive() -> Message:
-    """Bring nothing."""
     await anyio.sleep_forever()
     raise AssertionError
 
@@ -255,18 +248,13 @@ async def whence(scope: Scope, _receive: Receive, send: Send) -> None:
 async def test_only_a_trusted_proxy_says_whence_a_request_came(proxies: tuple[str, ...], found: list[str]) -> None:
     """From anyone else the headers have no effect; what a client put there itself counts for nothing."""
     forwarded = {"X-Forwarded-For": "198.51.100.7, 192.0.2.9", "X-Forwarded-Proto": "https"}
-    async with (
-        served_here(whence, *proxies) as (port, _),
-        httpx2.AsyncClient(trust_env=False, verify=NO_TRUST) as http,
-    ):
+    async with served_here(whence, *proxies) as (port, _), httpx2.AsyncClient(trust_env=False, verify=NO_TRUST) as http:
         answer = await http.get(f"http://127.0.0.1:{port}/", headers=forwarded)
     assert answer.json() == found
 
 
 @pytest.mark.usefixtures("_own_handlers")
 async def test_a_client_that_does_not_read_does_not_hold_the_server_up(caplog: pytest.LogCaptureFixture) -> None:
-    """It is cut off with what is left for it, and no failure of ours is logged."""
-
     async def flood(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await send(START)

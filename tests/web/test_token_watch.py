@@ -1,22 +1,15 @@
 """Open streams and waits end when the caller's access token is revoked or expires."""
 
-import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from starlette.types import Message, Scope
-from support.process import call, request
-from support.served import Served, serving_http
-from support.upstream import TASK_ID, Upstream, reply, task, upstream
 from support.waiting import until
 
 from runway_mcp.observability.request_record import SCOPE_KEY, RequestRecord
@@ -25,73 +18,16 @@ from runway_mcp.web.auth import CallerToken, VerifierUnavailableError
 from runway_mcp.web.auth.token_watch import STREAM, TokenWatch
 from runway_mcp.web.shutdown import GracefulShutdown
 
-LISTEN = request(1, STREAM, notifications={"resourceSubscriptions": [f"runway://tasks/{TASK_ID}"]})
-WAIT = call(1, "runway_waitForTask", TASK_ID)
-
-
-def entries(*names: str) -> str:
-    """A tokens file in which each token is its caller's name."""
-    return "\n".join(
-        f'[[token]]\nname = "{name}"\nsha256 = "{sha256(name.encode()).hexdigest()}"\nscopes = ["{READ}"]\n'
-        for name in names
-    )
-
-
-@pytest.fixture
-async def tokens(tmp_path: Path) -> AsyncGenerator[tuple[Path, Served, Upstream]]:
-    """A server that goes by a tokens file, whose task never finishes."""
-    path = tmp_path / "tokens.toml"
-    path.write_text(entries("ana", "ben"), encoding="utf-8")
-    arguments = ("--auth", "token", "--tokens-file", str(path), "--allow-shared-key", "--poll-seconds", "0.05")
-    async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments) as served:
-        yield path, served, api
-        await served.server.stop("SIGTERM")
-        await served.server.ends_quietly(timeout=20)
-
-
-async def test_a_removed_token_ends_its_streams_and_waits(tokens: tuple[Path, Served, Upstream]) -> None:
-    """The wait returns its task as it stands; the streams of others go on."""
-    path, served, api = tokens
-    async with AsyncExitStack() as stack:
-
-        async def opened(message: dict[str, Any], name: str) -> asyncio.StreamReader:
-            stream = served.stream(message, Authorization=f"Bearer {name}", Connection="close")
-            return await stack.enter_async_context(stream)
-
-        listening, other = await opened(LISTEN, "ana"), await opened(LISTEN, "ben")
-        for stream in (listening, other):
-            await stream.readuntil(b"acknowledged")
-        waiting = await opened(WAIT, "ana")
-        await api.asked("GET", times=3)
-        new = path.with_suffix(".new")
-        new.write_text(entries("ben"), encoding="utf-8")
-        new.replace(path)
-        with anyio.fail_after(20):
-            listened, waited = await listening.read(), await waiting.read()
-        assert listened.endswith(b"0\r\n\r\n")
-        (text,) = (line for line in waited.decode().splitlines() if '"result"' in line)
-        result = json.loads(text.removeprefix("data: "))["result"]
-        assert result["structuredContent"]["status"] == "RUNNING"
-        assert (await served.post(WAIT, Authorization="Bearer ana")).status_code == 401
-        with pytest.raises(TimeoutError), anyio.fail_after(0.2):
-            await other.readuntil(b"0\r\n\r\n")
-
 
 @dataclass
 class Door:
-    """A verifier and the requests in flight behind it.
-
-    Attributes:
-        token: What the verifier returns, or raises.
-        ended: What was ended, in order.
-    """
+    """A verifier that returns or raises `token`, and the requests in flight behind it."""
 
     token: CallerToken | Exception | None
     ended: list[str] = field(default_factory=list[str])
     checks: int = 0
 
     async def verify_token(self, token: str) -> CallerToken | None:
-        """Return or raise what a test sets."""
         assert token == "t0ken"
         self.checks += 1
         if isinstance(self.token, Exception):
@@ -126,7 +62,6 @@ class Door:
             tasks.cancel_scope.cancel()
 
     async def checked(self, times: int = 3) -> None:
-        """Return after some more checks."""
         before = self.checks
         await until(lambda: self.checks >= before + times, "the checks", timeout=10)
 
@@ -144,7 +79,6 @@ ANA = Caller("ana")
     ids=["revoked", "fewer scopes", "another key"],
 )
 async def test_a_token_that_means_something_else_ends_what_is_open(found: CallerToken | None) -> None:
-    """A stream is cut off, and the caller's waits are ended."""
     door = Door(CallerToken.of(ANA))
     async with door.open():
         await door.checked()
@@ -164,7 +98,6 @@ async def test_a_token_that_expires_ends_what_is_open_even_if_it_can_not_be_veri
 
 
 async def test_a_verifier_that_breaks_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The fault is logged without the token, and the watch goes on."""
     door = Door(CallerToken.of(ANA))
     async with door.open():
         door.token = LookupError("a fault")

@@ -1,9 +1,11 @@
 """Access tokens from a file: what the file may hold, how it is read again, and a server that goes by it."""
 
+import asyncio
 import logging
 import os
 import signal
 from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +14,9 @@ import anyio
 import httpx2
 import pytest
 from pydantic import SecretStr
-from support.process import KEY, call
+from support.process import KEY, Message, call, request
 from support.served import Served, headers_of, serving_http
+from support.served import token_entry as entry
 from support.serving import authorized
 from support.upstream import TASK_ID, Upstream, reply, task, upstream
 from support.waiting import Clock, until
@@ -23,6 +26,7 @@ from runway_mcp.tasks.callers import READ, SCOPES, WRITE, Caller
 from runway_mcp.web.auth.reloading_file import CHECK_SECONDS, ReloadingFileError
 from runway_mcp.web.auth.runway_keys import RunwayKeys
 from runway_mcp.web.auth.tenants import Tenants
+from runway_mcp.web.auth.token_watch import STREAM
 from runway_mcp.web.auth.tokens import PREFIX, TokensFile, new_token
 
 ALICE, BOB, CARL = (f"{PREFIX}{name}_5ecre7_marked_0123456789" for name in ("alice", "bob", "carl"))
@@ -32,37 +36,28 @@ SHARED = SecretStr("key_shared")
 
 
 def find(variable: str) -> SecretStr | None:
-    """Find a key, as the settings would."""
     if variable == "BROKEN_KEY":
         raise ValueError("the API key holds a space")
     return KEYS.get(variable)
 
 
-def entry(token: str, name: str, *scopes: str, key: str = "") -> str:
-    """An entry of the file."""
-    digest = sha256(token.encode()).hexdigest()
-    listed = ", ".join(f'"{scope}"' for scope in scopes or SCOPES)
-    own = f'runway_key_env = "{key}"\n' if key else ""
-    return f'[[token]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = [{listed}]\n{own}'
-
-
 def write(path: Path, text: str) -> None:
     """Replace the file, as an editor that is careful does."""
     new = path.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors="surrogateescape")
     new.replace(path)
 
 
 async def whose(tokens: TokensFile, token: str) -> str | None:
-    """Whose a token is."""
     found = await tokens.verify_token(token)
     return found.caller.subject if found else None
 
 
 async def test_a_token_is_its_entrys(tmp_path: Path) -> None:
-    """Name, scopes and Runway key; with none of its own the shared one; an unknown token is nobody's."""
     path = tmp_path / "tokens.toml"
-    write(path, entry(ALICE, "alice", READ, key="ALICE_KEY") + entry(BOB, "bob"))
+    digest = sha256(BOB.encode()).hexdigest()
+    in_capitals = entry(BOB, "bob").replace(digest, digest.upper())  # some tools print it so
+    write(path, entry(ALICE, "alice", READ, key="ALICE_KEY") + in_capitals)
     tokens = TokensFile(path, RunwayKeys(find, SHARED))
     alice, bob = await tokens.verify_token(ALICE), await tokens.verify_token(BOB)
     assert alice is not None
@@ -76,16 +71,7 @@ async def test_a_token_is_its_entrys(tmp_path: Path) -> None:
     assert without.caller.key is None
 
 
-async def test_a_digest_may_be_written_in_capitals(tmp_path: Path) -> None:
-    """Some tools print it so."""
-    path = tmp_path / "tokens.toml"
-    digest = sha256(BOB.encode()).hexdigest()
-    write(path, entry(BOB, "bob").replace(digest, digest.upper()))
-    assert await whose(TokensFile(path, RunwayKeys(find)), BOB) == "bob"
-
-
 async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    """A second later at most, or at once when asked to; what was taken out holds no more."""
     path, clock = tmp_path / "tokens.toml", Clock()
     write(path, entry(ALICE, "alice"))
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
@@ -103,7 +89,6 @@ async def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 async def test_a_file_that_broke_does_not_replace_what_it_held(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so once; mended, it counts again."""
     path, clock = tmp_path / "tokens.toml", Clock()
     write(path, entry(ALICE, "alice"))
     tokens = TokensFile(path, RunwayKeys(find), clock=clock)
@@ -130,6 +115,8 @@ BAD_TOKENS = [
     ("[[token\n", "it is no TOML, as line 1 shows"),
     ("a = [", "it is no TOML, as"),
     ("b'\\xff'", "it is no TOML"),
+    ("\udcff", "it can't be read as UTF-8 text"),
+    pytest.param("a = " + "[" * 100_000, "it ", id="nested without end"),
     ("token = 7", "its token is not written as [[token]] tables"),
     ("token = [7]", "[[token]] 1: Input should be a valid dictionary"),
     ("[[tokens]]", "it holds something beside [[token]] tables"),
@@ -153,7 +140,6 @@ BAD_TOKENS = [
 
 @pytest.mark.parametrize(("text", "words"), BAD_TOKENS)
 def test_a_file_that_can_not_be_used_says_where_and_shows_nothing(tmp_path: Path, text: str, words: str) -> None:
-    """One line that names the entry and the field, and repeats neither token nor hash nor key."""
     path = tmp_path / "tokens.toml"
     write(path, text)
     with pytest.raises(ReloadingFileError) as raised:
@@ -165,22 +151,11 @@ def test_a_file_that_can_not_be_used_says_where_and_shows_nothing(tmp_path: Path
         assert secret not in said
 
 
-def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8, and a nesting without end."""
-    path = tmp_path / "tokens.toml"
-    for data in (b"\xff\xfe", b"a = " + b"[" * 100_000):
-        path.write_bytes(data)
-        with pytest.raises(ReloadingFileError, match=r"it can't be read|it is no TOML"):
-            TokensFile(path, RunwayKeys(find))
-
-
 def tenant(issuer: str, subject: str, key: str) -> str:
-    """An entry of the tenants file."""
     return f'[[tenant]]\nissuer = "{issuer}"\nsubject = "{subject}"\nrunway_key_env = "{key}"\n'
 
 
 def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
-    """The same subject of another issuer is somebody else; who is not in the file uses the shared key, or none."""
     path, clock = tmp_path / "tenants.toml", Clock()
     write(path, tenant("https://one.example", "alice", "ALICE_KEY"))
     tenants = Tenants(path, RunwayKeys(find), clock=clock)
@@ -210,7 +185,6 @@ def test_tenants_are_told_apart_by_issuer_and_subject(tmp_path: Path) -> None:
 
 
 def test_each_new_token_is_another() -> None:
-    """256 random bits behind a prefix that is easy to recognise."""
     made = {new_token() for _ in range(100)}
     assert len(made) == 100
     for token, digest in made:
@@ -220,7 +194,6 @@ def test_each_new_token_is_another() -> None:
 
 
 async def test_the_command_makes_a_token_and_its_entry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The token stands on the first line and nowhere else; the entry can be put into the file as it is."""
     for arguments, scopes in (
         (["alice"], frozenset(SCOPES)),
         (["bob", "--scope", READ, "--scope", READ, "--runway-key-env", "ALICE_KEY"], {READ}),
@@ -251,7 +224,6 @@ async def test_the_command_makes_a_token_and_its_entry(tmp_path: Path, capsys: p
 def test_a_token_that_could_not_be_used_is_not_made(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line says why, and nothing is printed that looks like a token."""
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
@@ -275,7 +247,6 @@ def _logging_as_before() -> Generator[None]:
 
 @pytest.mark.usefixtures("_logging_as_before")
 def test_what_can_not_be_served_is_told_at_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A broken file, a key to share that is not there, a look-up without credentials: exit code 2, one line."""
     path = tmp_path / "broken.toml"
     write(path, GOOD * 2)
     cases: list[tuple[list[str], str]] = [
@@ -296,53 +267,54 @@ def test_what_can_not_be_served_is_told_at_the_start(tmp_path: Path, capsys: pyt
 
 @dataclass
 class Office:
-    """A server that goes by a tokens file, and the Runway API behind it."""
+    """A server that goes by the tokens file `path`, and the Runway API behind it."""
 
     served: Served
     api: Upstream
     path: Path
 
     async def get(self, token: str) -> httpx2.Response:
-        """Ask for the task."""
         return await self.served.post(call(1, "runway_getTask", TASK_ID), Authorization=f"Bearer {token}")
 
+    def reread(self, text: str) -> None:
+        """Replace the file, and tell the server."""
+        write(self.path, text)
+        os.kill(self.served.server.process.pid, signal.SIGHUP)
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """Let one event loop serve the module, so that its tests can share a process."""
-    return "asyncio"
+    async def until_status(self, token: str, status: int) -> None:
+        with anyio.fail_after(10):
+            while (await self.get(token)).status_code != status:
+                pass
 
 
 @pytest.fixture(scope="module")
 async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Office]:
-    """One process for the module, at its most talkative."""
     folder = tmp_path_factory.mktemp("office")
     path, env_file = folder / "tokens.toml", folder / "keys.env"
     write(path, entry(ALICE, "alice", key="ALICE_KEY") + entry(BOB, "bob", READ))
     env_file.write_text(f"ALICE_KEY={ALICES_KEY}\n", encoding="utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(path), "--env-file", str(env_file), "--log-level", "debug")
-    async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments) as served:
+    polling = ("--poll-seconds", "0.05")
+    async with upstream([reply(200, task("RUNNING"))]) as api, serving_http(api, *arguments, *polling) as served:
         yield Office(served, api, path)
         await served.server.stop("SIGTERM")
         await served.server.ends_quietly(timeout=20)
 
 
 async def test_a_caller_is_served_with_their_own_key(office: Office) -> None:
-    """Over both protocol eras; Runway sees that key, and never the caller's token nor the server's own key."""
     for mode in ("auto", "legacy"):
         async with authorized(office.served.url, ALICE, mode=mode) as client:
             result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
             assert (result.structured_content or {})["status"] == "RUNNING"
     assert office.api.requests
-    for request in office.api.requests:
-        assert request.headers["authorization"] == f"Bearer {ALICES_KEY}"
-        for value in request.headers.values():
+    for asked in office.api.requests:
+        assert asked.headers["authorization"] == f"Bearer {ALICES_KEY}"
+        for value in asked.headers.values():
             assert ALICE not in value
             assert KEY not in value
 
 
 async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) -> None:
-    """Nothing is sent: neither with somebody else's key nor with the server's own."""
     before = len(office.api.requests)
     async with authorized(office.served.url, BOB) as client:
         result = await client.call_tool("runway_getTask", {"taskId": TASK_ID})
@@ -356,7 +328,6 @@ async def test_a_caller_without_a_key_is_refused_and_told_why(office: Office) ->
 
 
 async def test_strangers_are_not_served(office: Office) -> None:
-    """Without a token, with a wrong one, an enormous one, or in the URL's query."""
     message = call(1, "runway_getTask", TASK_ID)
     assert (await office.served.post(message)).status_code == 401
     assert (await office.get(CARL)).status_code == 401
@@ -369,30 +340,45 @@ async def test_strangers_are_not_served(office: Office) -> None:
 
 
 async def test_the_server_reads_the_file_again_at_a_hangup(office: Office) -> None:
-    """A token that was taken out stops working, one that was put in works; a broken file changes nothing."""
     before = office.path.read_text("utf-8")
-    try:
-        write(office.path, before + entry(CARL, "carl"))
-        os.kill(office.served.server.process.pid, signal.SIGHUP)
-        with anyio.fail_after(10):
-            while (await office.get(CARL)).status_code != 200:
-                pass
-        write(office.path, "[[token")
-        os.kill(office.served.server.process.pid, signal.SIGHUP)
-        await until(lambda: "stays in force" in office.served.server.stderr, "the complaint")
-        assert (await office.get(CARL)).status_code == 200
-        write(office.path, before)
-        os.kill(office.served.server.process.pid, signal.SIGHUP)
-        with anyio.fail_after(10):
-            while (await office.get(CARL)).status_code != 401:
-                pass
-        assert (await office.get(ALICE)).status_code == 200
-    finally:
-        write(office.path, before)
+    office.reread(before + entry(CARL, "carl"))
+    await office.until_status(CARL, 200)
+    office.reread("[[token")
+    await until(lambda: "stays in force" in office.served.server.stderr, "the complaint")
+    assert (await office.get(CARL)).status_code == 200
+    office.reread(before)
+    await office.until_status(CARL, 401)
+    assert (await office.get(ALICE)).status_code == 200
+
+
+async def test_a_removed_token_ends_its_streams_and_waits(office: Office) -> None:
+    """The wait returns its task as it stands; the streams of others go on."""
+    before = office.path.read_text("utf-8")
+    office.reread(before + entry(CARL, "carl", key="ALICE_KEY"))
+    await office.until_status(CARL, 200)
+    listen = request(1, STREAM, notifications={"toolsListChanged": True})
+    async with AsyncExitStack() as stack:
+
+        async def opened(message: Message, token: str) -> asyncio.StreamReader:
+            stream = office.served.stream(message, Authorization=f"Bearer {token}", Connection="close")
+            return await stack.enter_async_context(stream)
+
+        listening, other = await opened(listen, CARL), await opened(listen, ALICE)
+        for stream in (listening, other):
+            await stream.readuntil(b"acknowledged")
+        waiting = await opened(call(2, "runway_waitForTask", TASK_ID), CARL)
+        await office.api.asked("GET", times=office.api.count("GET") + 2)
+        office.reread(before)
+        with anyio.fail_after(20):
+            listened, waited = await listening.read(), await waiting.read()
+        assert listened.endswith(b"0\r\n\r\n")
+        assert b'"status":"RUNNING"' in waited
+        assert (await office.get(CARL)).status_code == 401
+        with pytest.raises(TimeoutError), anyio.fail_after(0.2):
+            await other.readuntil(b"0\r\n\r\n")
 
 
 async def test_no_token_hash_or_key_is_logged(office: Office) -> None:
-    """Not at the debug level either."""
     assert (await office.get(CARL)).status_code == 401
     said = office.served.server.stderr
     assert "Traceback" not in said

@@ -24,7 +24,6 @@ shared_secret(pathlib.Path(sys.argv[1]))
 
 
 def test_all_who_ask_at_once_get_the_same(tmp_path: Path) -> None:
-    """One creates it, readable to its owner only, and nothing else is left."""
     file = tmp_path / "secret"
     start = threading.Barrier(8)
 
@@ -42,7 +41,6 @@ def test_all_who_ask_at_once_get_the_same(tmp_path: Path) -> None:
 
 
 def test_a_crash_while_it_is_created_blocks_no_later_start(tmp_path: Path) -> None:
-    """The next process creates it."""
     file = tmp_path / "secret"
     crashed = subprocess.run([sys.executable, "-c", CRASH, str(file)], check=False, timeout=30)
     assert crashed.returncode == 7
@@ -50,8 +48,6 @@ def test_a_crash_while_it_is_created_blocks_no_later_start(tmp_path: Path) -> No
 
 
 def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error is told, and once there is space the next start works."""
-
     def full(_: int) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -64,8 +60,6 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_file_system_may_have_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the file is renamed into its place."""
-
     def unsupported(*_: object) -> NoReturn:
         raise OSError(errno.EPERM, "Operation not permitted")
 

@@ -37,7 +37,6 @@ class McpTasksExtension(Extension):
     identifier = wire.EXTENSION_ID
 
     def __init__(self, tasks_of: Callable[[ServerRequestContext[Any, Any]], McpTasks]) -> None:
-        """Take what finds the MCP tasks that a request's caller may see."""
         self._tasks_of = tasks_of
         self.subscriptions = McpTaskSubscriptions(tasks_of)
 
@@ -74,7 +73,6 @@ class McpTasksExtension(Extension):
 
     @contextmanager
     def _asked(self, ctx: ServerRequestContext[Any, Any], params: wire.McpTaskParams) -> Generator[McpTasks]:
-        """Check what every request about one MCP task must fulfil, and translate the one error they share."""
         if ctx.request is not None and decode_header_value(ctx.request.headers.get(MCP_NAME_HEADER)) != params.task_id:
             raise MCPError(HEADER_MISMATCH, f"The {MCP_NAME_HEADER} header must be the request's taskId.")
         require_client_extension(ctx, wire.EXTENSION_ID)
@@ -85,7 +83,6 @@ class McpTasksExtension(Extension):
 
 
 def _declares(ctx: ServerRequestContext[Any, Any]) -> bool:
-    """Whether the request itself says that its sender understands MCP tasks."""
     capabilities = ctx.session.client_capabilities
     return (
         ctx.protocol_version in _REVISIONS

@@ -136,12 +136,10 @@ class RunwayMcpTasks:
 
 
 def _result(task: Task) -> dict[str, JsonValue]:
-    """What the tool that waits returns for a finished task."""
     return results.awaited_result(task).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _created_at(task: Task) -> datetime | None:
-    """When the task was created, where its text says so with a time zone."""
     text = task.data.get("createdAt")
     try:
         created = datetime.fromisoformat(text) if isinstance(text, str) else None
@@ -152,7 +150,6 @@ def _created_at(task: Task) -> datetime | None:
 
 @contextmanager
 def _translated() -> Generator[None]:
-    """From the errors of a Runway task to those of an MCP task."""
     try:
         yield
     except (InvalidTaskIdError, NotFoundError) as error:

@@ -51,7 +51,6 @@ class McpTaskSubscriptions:
         self._tasks_of = tasks_of
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Serve one message; any other than a wish to follow MCP tasks is passed on."""
         task_ids = _wanted(ctx)
         if not task_ids:
             return await call_next(ctx)
@@ -80,7 +79,6 @@ class _Stream:
         self._error: MCPError | ValidationError | None = None
 
     async def serve(self) -> HandlerResult:
-        """Serve it until it is closed, from either side."""
         async with anyio.create_task_group() as group:
             for task_id in self.task_ids:
                 group.start_soon(self._follow, task_id, group.cancel_scope)
@@ -140,7 +138,6 @@ class _AcknowledgingSession(ServerSession):
     async def send_notification(
         self, notification: ServerNotification, related_request_id: RequestId | None = None
     ) -> None:
-        """Send a notification; after the acknowledgement the changes may follow."""
         if self._agreed and isinstance(notification, SubscriptionsAcknowledgedNotification):
             asked = notification.params.notifications
             notification.params.notifications = asked.model_copy(update={_FILTER: self._agreed})

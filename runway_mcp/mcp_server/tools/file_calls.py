@@ -66,7 +66,6 @@ async def download_to(
 
 
 async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
-    """Return the folders that a call may use: the operator's, else the host's."""
     if folders := await files.folders():
         return folders
     given = list[Path]()
@@ -86,7 +85,6 @@ def _reporter(ctx: Context[CallerContext]) -> Report:
 
 
 def _images(destination: Destination, outputs: list[Output]) -> tuple[list[ContentBlock], list[int]]:
-    """Return the saved images that a result has room for, and the numbers of the saved outputs that it leaves out."""
     shown, unshown, room = list[ContentBlock](), list[int](), MAX_INLINE
     saved = [output for output in outputs if isinstance(output, Saved)]
     if not saved:

@@ -31,8 +31,6 @@ def _without_default(schema: dict[str, JsonValue]) -> None:
 
 
 def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
-    """`run`, whose protocol errors are faults: past its resolvers, a call may have done something."""
-
     @wraps(run)
     async def body(**arguments: object) -> CallToolResult:
         try:

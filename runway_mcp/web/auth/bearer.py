@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import SCOPES
+from runway_mcp.web.auth.token_claims import CallerToken, VerifierUnavailableError
 from runway_mcp.web.auth.token_watch import TokenWatch
-from runway_mcp.web.auth.verifier import CallerToken, VerifierUnavailableError
 
 RETRY_SECONDS = 5
 MAX_CONCURRENT = 10
@@ -38,7 +38,6 @@ class Authentication:
             `VerifierUnavailableError`.
         issuer: The authorization server that clients are sent to, if there is one.
         resource: The URL of the MCP endpoint as clients know it, if there is an issuer.
-        reread: Reads the operator's files again.
     """
 
     verifier: TokenVerifier
@@ -52,32 +51,22 @@ class Authentication:
         return build_resource_metadata_url(_URL.validate_python(self.resource)) if self.resource else None
 
     def routes(self) -> list[Route]:
-        """Return the route of the metadata, if there is an authorization server."""
         if not self.resource or not self.issuer:
             return []
         return create_protected_resource_routes(
-            _URL.validate_python(self.resource),
-            [_URL.validate_python(self.issuer)],
-            scopes_supported=list(SCOPES),
+            _URL.validate_python(self.resource), [_URL.validate_python(self.issuer)], scopes_supported=list(SCOPES)
         )
 
     def required(self, app: ASGIApp) -> ASGIApp:
-        """Return `app` behind a check that the caller showed a valid token."""
         return RequireAuthMiddleware(app, [], self.metadata_url)
 
     def forbidden(self, scope: str, *, as_message: bool = False) -> Response:
-        """Return the response to a request whose token lacks a scope.
-
-        Args:
-            scope: The scope that is missing.
-            as_message: Whether the body is a JSON-RPC error, which MCP clients show.
-        """
+        """Return the response to a request whose token lacks a scope; `as_message` is for MCP clients."""
         description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
         message = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": description}}
         return self._refusal(403, "insufficient_scope", description, body=message if as_message else None, scope=scope)
 
     def ambiguous(self) -> Response:
-        """Return the response to a request with several tokens, whose caller is unclear."""
         return self._refusal(400, "invalid_request", "There is more than one Authorization header.")
 
     def _refusal(

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, SecretStr, StrictBool, 
 
 from runway_mcp.web.auth.jwks import UNAVAILABLE
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
-from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
-from runway_mcp.web.auth.verifier import VerifierUnavailableError
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, TokenClaims, VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -49,23 +48,13 @@ class _Cached:
 
 
 class Introspection:
-    """Asks the authorization server about tokens.
-
-    Args:
-        server: The authorization server of the tokens.
-        url: Its introspection endpoint.
-        audience: What tokens must have been issued for.
-        client_id: This server's client ID there.
-        client_secret: This server's client secret there.
-        max_cached: How many answers are cached, the latest ones.
-        clock: Monotonic seconds.
-    """
+    """Asks the introspection endpoint `url` about tokens; the latest `max_cached` answers are kept."""
 
     def __init__(
         self,
         server: OidcDiscovery,
         url: str,
-        audience: Audience,
+        audiences: frozenset[str],
         *,
         client_id: str,
         client_secret: SecretStr,
@@ -74,7 +63,7 @@ class Introspection:
     ) -> None:
         self._server = server
         self._url = url
-        self._audience = audience
+        self._audiences = audiences
         self._client_id = client_id
         self._client_secret = client_secret
         self._max_cached = max_cached
@@ -91,8 +80,7 @@ class Introspection:
             VerifierUnavailableError: The authorization server can't be asked.
         """
         digest = sha256(token.encode()).digest()
-        lock = self._locks.setdefault(digest, anyio.Lock())
-        async with lock:
+        async with self._locks.setdefault(digest, anyio.Lock()):
             found = self._cached.get(digest)
             if found is None or self._clock() >= found.until:
                 found = await self._ask(token)
@@ -123,14 +111,14 @@ class Introspection:
         return _Cached(self._clock() + (left if claims else REFUSAL_SECONDS), claims)
 
     def _credentials(self) -> tuple[str, str]:
-        """User name and password as RFC 6749 (2.3.1) encodes them."""
+        # as RFC 6749 (2.3.1) encodes them
         return quote(self._client_id, safe=""), quote(self._client_secret.get_secret_value(), safe="")
 
     def _accepted(self, answer: _Answer, body: bytes) -> TokenClaims | None:
         holds = (
             answer.active
             and answer.iss in {None, self._server.issuer}
-            and self._audience.is_among(answer.aud)
+            and not self._audiences.isdisjoint([answer.aud] if isinstance(answer.aud, str) else answer.aud)
             and (answer.nbf is None or answer.nbf <= time.time() + LEEWAY_SECONDS)
         )
         try:

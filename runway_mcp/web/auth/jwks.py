@@ -16,7 +16,7 @@ from jwt.algorithms import AllowedPublicKeys
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from runway_mcp.web.auth.oidc_discovery import OidcDiscovery, OidcDiscoveryError
-from runway_mcp.web.auth.verifier import VerifierUnavailableError
+from runway_mcp.web.auth.token_claims import VerifierUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +64,7 @@ class VerifyingKey:
 
 
 class Jwks:
-    """The keys of one issuer.
-
-    Args:
-        server: The authorization server that publishes them.
-        clock: Monotonic seconds.
-    """
+    """The keys of one issuer."""
 
     def __init__(self, server: OidcDiscovery, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._server = server
@@ -114,7 +109,6 @@ class Jwks:
 
 
 def _verifying_key(found: JsonValue) -> tuple[str, VerifyingKey] | None:
-    """Return a key and its ID, or None if the key can't verify signatures."""
     try:
         jwk = _Jwk.model_validate(found)
     except ValidationError:

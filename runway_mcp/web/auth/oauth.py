@@ -13,8 +13,7 @@ from pydantic import SecretStr, ValidationError
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth.introspection import Introspection
 from runway_mcp.web.auth.jwks import Jwks
-from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, Audience, TokenClaims
-from runway_mcp.web.auth.verifier import CallerToken
+from runway_mcp.web.auth.token_claims import LEEWAY_SECONDS, CallerToken, TokenClaims
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +29,7 @@ class OAuthVerifier:
 
     Args:
         issuer: Its issuer URL, exactly as it writes it.
-        audience: What tokens must have been issued for.
-        jwks: Its signing keys.
+        audiences: The URLs that tokens may be issued for.
         key_of: Returns the Runway key of a caller by issuer and subject, or None.
         introspection: Looks up opaque tokens; without it they are refused.
     """
@@ -39,14 +37,14 @@ class OAuthVerifier:
     def __init__(
         self,
         issuer: str,
-        audience: Audience,
+        audiences: frozenset[str],
         *,
         jwks: Jwks,
         key_of: Callable[[str, str], SecretStr | None],
         introspection: Introspection | None = None,
     ) -> None:
         self._issuer = issuer
-        self._audience = audience
+        self._audiences = audiences
         self._jwks = jwks
         self._key_of = key_of
         self._introspection = introspection
@@ -85,7 +83,7 @@ class OAuthVerifier:
                 algorithms=key.algorithms,
                 options={"require": ["iss", "sub", "aud", "exp"], "enforce_minimum_key_length": True},
                 issuer=self._issuer,
-                audience=self._audience.spellings,
+                audience=self._audiences,
                 leeway=LEEWAY_SECONDS,
             )
             return TokenClaims.model_validate(decoded)

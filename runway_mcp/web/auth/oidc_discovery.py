@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -48,8 +49,7 @@ class OidcDiscovery:
     def __init__(self, issuer: str, *, trust: Callable[[], ssl.SSLContext], seconds: float = TOTAL_SECONDS) -> None:
         self.issuer = issuer
         self.seconds = seconds
-        self._make_trust = trust
-        self._trust: ssl.SSLContext | None = None
+        self._trust = cache(trust)
 
     async def key_set(self) -> list[JsonValue]:
         """Return its signing keys (RFC 7517), found by its metadata (RFC 8414, or OpenID Connect Discovery).
@@ -59,25 +59,17 @@ class OidcDiscovery:
         """
         try:
             with anyio.fail_after(self.seconds):
-                return await self._discover()
+                url = await self._jwks_uri()
+                return _KeySet.model_validate_json(await self.ask("GET", url)).keys
+        except ValidationError:
+            raise OidcDiscoveryError(f"{self.issuer} has no usable key set") from None
         except TimeoutError:
             raise OidcDiscoveryError(f"{self.issuer} did not answer in time") from None
 
     async def ask(
-        self,
-        method: str,
-        url: str,
-        *,
-        form: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
+        self, method: str, url: str, *, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None
     ) -> bytes:
-        """Return the body of a response with status 200.
-
-        Args:
-            method: The HTTP method.
-            url: The URL, which an error names.
-            form: The form to send, which no error names.
-            auth: User name and password.
+        """Return the body of a response with status 200. An error names the URL, and nothing of the form.
 
         Raises:
             OidcDiscoveryError: There was no such response in time.
@@ -90,7 +82,7 @@ class OidcDiscovery:
                         follow_redirects=False,
                         timeout=self.seconds,
                         trust_env=encrypted,  # http is only for this machine: no proxy is asked for it
-                        verify=self._trusted() if encrypted else False,
+                        verify=self._trust() if encrypted else False,
                         auth=auth,
                         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
                     ) as http,
@@ -107,7 +99,7 @@ class OidcDiscovery:
             raise OidcDiscoveryError(f"{url} answered {response.status_code}", response.status_code)
         return bytes(body)
 
-    async def _discover(self) -> list[JsonValue]:
+    async def _jwks_uri(self) -> str:
         reasons: list[str] = []
         for url in _metadata_urls(self.issuer):
             try:
@@ -122,33 +114,19 @@ class OidcDiscovery:
                 elif not _is_safe(metadata.jwks_uri):
                     reasons.append(f"{url} names a jwks_uri that is not https")
                 else:
-                    return await self._keys(metadata.jwks_uri)
+                    return metadata.jwks_uri
         raise OidcDiscoveryError("; ".join(reasons))
-
-    def _trusted(self) -> ssl.SSLContext:
-        if self._trust is None:
-            self._trust = self._make_trust()
-        return self._trust
-
-    async def _keys(self, url: str) -> list[JsonValue]:
-        try:
-            return _KeySet.model_validate_json(await self.ask("GET", url)).keys
-        except ValidationError:
-            raise OidcDiscoveryError(f"{url} is no key set") from None
 
 
 def _metadata_urls(issuer: str) -> list[str]:
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    return list(
-        dict.fromkeys(
-            (
-                f"{origin}/.well-known/oauth-authorization-server{path}",
-                f"{origin}/.well-known/openid-configuration{path}",
-                f"{origin}{path}/.well-known/openid-configuration",
-            )
-        )
-    )
+    urls = [
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+        f"{origin}/.well-known/openid-configuration{path}",
+        f"{origin}{path}/.well-known/openid-configuration",
+    ]
+    return urls if path else urls[:2]
 
 
 def _is_safe(url: str) -> bool:

@@ -30,15 +30,10 @@ class ReloadingFileError(Exception):
 
 
 class ReloadingFile(Generic[Content]):
-    """The current content of a file.
+    """The current content of a file, or its last usable content.
 
     Args:
-        path: The file.
-        read: Parses the file; raises `ReloadingFileError` if it can't be used.
-        clock: Monotonic seconds.
-
-    Raises:
-        ReloadingFileError: The file can't be used at the start.
+        read: Parses the file; raises `ReloadingFileError` if it can't be used, also at the start.
     """
 
     def __init__(
@@ -52,7 +47,6 @@ class ReloadingFile(Generic[Content]):
         self._content = read(path)
 
     def content(self) -> Content:
-        """Return the content of the file, or its last usable content."""
         now = self._clock()
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
@@ -61,7 +55,6 @@ class ReloadingFile(Generic[Content]):
         return self._content
 
     def reread(self) -> None:
-        """Read the file now."""
         self._stamp = _stamp(self._path)
         try:
             self._content = self._read(self._path)

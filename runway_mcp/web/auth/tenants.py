@@ -16,13 +16,7 @@ Text = Annotated[str, matching(r"[^\x00-\x1f\x7f]{1,255}", "must be 1 to 255 cha
 
 
 class TenantEntry(BaseModel):
-    """One `[[tenant]]` of the file.
-
-    Attributes:
-        issuer: The issuer URL, as in the tokens' `iss`.
-        subject: The caller, as in the tokens' `sub`.
-        runway_key_env: The environment variable that holds their Runway key.
-    """
+    """One `[[tenant]]` of the file, by the `iss` and `sub` of the caller's tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -32,16 +26,7 @@ class TenantEntry(BaseModel):
 
 
 class Tenants:
-    """The Runway keys of callers by issuer and subject.
-
-    Args:
-        path: The file; None if nobody has a key of their own.
-        keys: The Runway keys that its entries name, and the shared one.
-        clock: Monotonic seconds.
-
-    Raises:
-        ReloadingFileError: The file can't be used.
-    """
+    """The Runway keys of callers by issuer and subject. Without a file nobody has a key of their own."""
 
     def __init__(self, path: Path | None, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
@@ -53,7 +38,6 @@ class Tenants:
         return own.get((issuer, subject), self._keys.shared)
 
     def reread(self) -> None:
-        """Read the file now."""
         if self._file:
             self._file.reread()
 

@@ -1,13 +1,12 @@
-"""The claims of an access token that an authorization server issued, once the token is known to hold."""
+"""What is known of an access token once it is verified: its claims and its caller."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from math import ceil
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, BaseModel, Field, FiniteFloat
+from mcp.server.auth.provider import AccessToken
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, FiniteFloat
 
-from runway_mcp.tasks.callers import SCOPES
+from runway_mcp.tasks.callers import SCOPES, Caller
 
 LEEWAY_SECONDS = 30
 """How far the authorization server's clock may be from ours."""
@@ -17,9 +16,7 @@ class TokenClaims(BaseModel):
     """The claims that a JWT (RFC 9068) and an introspection response (RFC 7662) share.
 
     Attributes:
-        sub: The subject.
-        scope: The scopes, separated by spaces.
-        scp: The same under the name that some authorization servers use.
+        scp: The scopes, under the name that some authorization servers use.
         exp: When the token expires, in UNIX seconds.
     """
 
@@ -40,22 +37,36 @@ class TokenClaims(BaseModel):
         return None if self.exp is None else ceil(self.exp) + LEEWAY_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """The URL that tokens for this server are issued for (RFC 8707).
+def audience_spellings(url: str) -> frozenset[str]:
+    """Return the URL that tokens are issued for (RFC 8707), as written and as URLs are normalised.
 
-    Attributes:
-        url: As the operator wrote it.
+    Each stands with a slash at its end and without.
     """
+    plain = {url.rstrip("/"), str(AnyHttpUrl(url)).rstrip("/")}
+    return frozenset(plain | {f"{spelling}/" for spelling in plain})
 
-    url: str
 
-    @property
-    def spellings(self) -> frozenset[str]:
-        """The URL as written and as URLs are normalised, each with a slash at its end and without."""
-        plain = {self.url.rstrip("/"), str(AnyHttpUrl(self.url)).rstrip("/")}
-        return frozenset(plain | {f"{url}/" for url in plain})
+class CallerToken(AccessToken):
+    """A verified access token with its caller. The token itself is not kept."""
 
-    def is_among(self, audiences: str | Iterable[str]) -> bool:
-        """Whether a token with this `aud` was issued for this server."""
-        return not self.spellings.isdisjoint({audiences} if isinstance(audiences, str) else audiences)
+    model_config = ConfigDict(frozen=True)
+
+    token: str = Field(exclude=True, repr=False)
+    caller: Caller = Field(exclude=True, repr=False)
+
+    @classmethod
+    def of(cls, caller: Caller, expires_at: int | None = None) -> "CallerToken":
+        """Return the token of a caller, which stops counting at `expires_at`, in UNIX seconds."""
+        return cls(
+            token="",
+            client_id=caller.subject,
+            scopes=sorted(caller.scopes),
+            subject=caller.subject,
+            expires_at=expires_at,
+            claims={"iss": caller.issuer} if caller.issuer else None,
+            caller=caller,
+        )
+
+
+class VerifierUnavailableError(Exception):
+    """A token can't be verified now. The message goes to the caller."""

@@ -14,8 +14,8 @@ from starlette.types import Scope
 
 from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.auth.verifier import CallerToken, VerifierUnavailableError
-from runway_mcp.web.shutdown import InFlightRequest
+from runway_mcp.web.auth.token_claims import CallerToken, VerifierUnavailableError
+from runway_mcp.web.shutdown import IN_FLIGHT_KEY, InFlightRequest
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +41,6 @@ class TokenWatch:
 
     Streams are cut off, and waits return their tasks as they stand. Everything else ends within a minute by itself,
     and what may already have changed something is never cut off.
-
-    Args:
-        verifier: Verifies tokens.
-        end_waits: Ends the waits of a caller.
-        seconds: How often tokens are verified.
     """
 
     def __init__(
@@ -58,7 +53,6 @@ class TokenWatch:
 
     @contextmanager
     def watching(self, shown: SecretStr, token: CallerToken, scope: Scope) -> Generator[None]:
-        """Watch the token of a request while the context lasts."""
         request = _Open(shown, token, scope)
         self._open.add(request)
         try:
@@ -67,7 +61,6 @@ class TokenWatch:
             self._open.discard(request)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
         while True:
             await anyio.sleep(self._seconds)
             requests: defaultdict[SecretStr, list[_Open]] = defaultdict(list)
@@ -89,6 +82,7 @@ class TokenWatch:
         for request in requests:
             if request in self._open and not request.holds(now):
                 if RequestRecord.from_scope(request.scope).method == STREAM:
-                    InFlightRequest.from_scope(request.scope).cut_off()
+                    in_flight: InFlightRequest = request.scope[IN_FLIGHT_KEY]
+                    in_flight.cut_off()
                 else:
                     self._end_waits(request.token.caller)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from runway_mcp.tasks.callers import SCOPES, Caller
 from runway_mcp.web.auth.reloading_file import ReloadingFile, ReloadingFileError, matching, read_entries
 from runway_mcp.web.auth.runway_keys import RunwayKeys, VariableName
-from runway_mcp.web.auth.verifier import CallerToken
+from runway_mcp.web.auth.token_claims import CallerToken
 
 TABLE = "token"
 PREFIX = "rwmcp_"
@@ -25,14 +25,7 @@ NAME_RULE = "must be 1 to 64 letters, digits and . _ @ + -, and not nobody"
 
 
 class TokenEntry(BaseModel):
-    """One `[[token]]` of the file.
-
-    Attributes:
-        name: The caller's name, also in the log.
-        sha256: The token's SHA-256 in hexadecimal digits.
-        scopes: The scopes of the token.
-        runway_key_env: The environment variable of the caller's own Runway key, if they have one.
-    """
+    """One `[[token]]` of the file: a caller, the digest of their token, and what it allows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -44,23 +37,13 @@ class TokenEntry(BaseModel):
     runway_key_env: VariableName | None = Field(None, repr=False)
 
     def lines(self) -> str:
-        """Return the entry as TOML."""
         scopes = ", ".join(f'"{scope}"' for scope in self.scopes)
         key = f'\nrunway_key_env = "{self.runway_key_env}"' if self.runway_key_env else ""
         return f'[[{TABLE}]]\nname = "{self.name}"\nsha256 = "{self.sha256}"\nscopes = [{scopes}]{key}'
 
 
 class TokensFile:
-    """Verifies tokens against a file of hashes.
-
-    Args:
-        path: The file.
-        keys: The Runway keys that its entries name.
-        clock: Monotonic seconds.
-
-    Raises:
-        ReloadingFileError: The file can't be used.
-    """
+    """Verifies tokens against a file of hashes; raises `ReloadingFileError` if it can't be used."""
 
     def __init__(self, path: Path, keys: RunwayKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

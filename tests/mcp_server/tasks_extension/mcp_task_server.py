@@ -138,7 +138,6 @@ class Stream:
         self._lines = lines
 
     async def next(self) -> Message:
-        """Return the next message."""
         async for line in self._lines:
             if line.startswith("data: "):
                 return json.loads(line.removeprefix("data: "))
@@ -159,7 +158,6 @@ class Http:
         return {"status": answer.status_code, **answer.json()}
 
     async def call(self, tool: str) -> Message:
-        """Call a tool and return the result."""
         return (await self.ask("tools/call", named=tool, name=tool, arguments={}))["result"]
 
     async def begin(self, tool: str = "succeed") -> str:
@@ -168,7 +166,6 @@ class Http:
 
     @asynccontextmanager
     async def listen(self, **notifications: Any) -> AsyncGenerator[Stream]:
-        """Open a stream; leaving closes it."""
         body, headers = _request("subscriptions/listen", None, {"notifications": notifications}, declare=True)
         async with self._http.stream("POST", self._url, json=body, headers=headers) as answer:
             assert answer.headers["content-type"] == "text/event-stream", await answer.aread()

@@ -35,7 +35,6 @@ async def test_a_call_becomes_an_mcp_task_that_can_be_asked_for_at_once() -> Non
 
 
 async def test_a_call_that_becomes_none_is_answered_by_its_tool() -> None:
-    """The holder of the contract decides, call by call."""
     async with calling(memory()) as caller:
         result = await caller.ask("tools/call", name="other", arguments={})
     assert (result["resultType"], result["content"][0]["text"]) == ("complete", "at once")
@@ -109,7 +108,6 @@ async def test_who_does_not_declare_the_extension_is_told_what_is_missing(method
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task_id", ["unknown", "../x", "", 7, None])
 async def test_an_unknown_or_malformed_id_is_an_invalid_parameter(method: str, task_id: object) -> None:
-    """The error does not repeat it."""
     async with calling(memory()) as caller:
         with pytest.raises(MCPError) as raised:
             await caller.ask(method, taskId=task_id, **METHODS[method])

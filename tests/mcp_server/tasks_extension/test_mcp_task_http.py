@@ -96,7 +96,6 @@ class Broken(MemoryMcpTasks):
     """MCP tasks whose states can't be had."""
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
-        """Fail."""
         raise MCPError(INTERNAL_ERROR, "broken")
         yield await self.get(task_id)
 
@@ -108,13 +107,11 @@ class Flood:
         self._listeners: list[Callable[[ServerEvent], None]] = []
 
     async def publish(self, event: ServerEvent) -> None:
-        """Tell it over and over."""
         for _ in range(2_000):
             for listener in self._listeners:
                 listener(event)
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Have a listener told."""
         self._listeners.append(listener)
         return self._listeners.clear
 

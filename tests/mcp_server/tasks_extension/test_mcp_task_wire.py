@@ -64,6 +64,5 @@ def test_times_are_whole_milliseconds(name: str, milliseconds: float) -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    """A client could not tell what it means."""
     with pytest.raises(ValidationError):
         wire.WorkingMcpTask.model_validate(KNOWN | {"created_at": THEN.replace(tzinfo=None)})

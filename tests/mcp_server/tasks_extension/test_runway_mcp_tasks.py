@@ -82,7 +82,6 @@ async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step
 
 
 async def test_a_cancelled_task_is_cancelled() -> None:
-    """It has no result."""
     async with mcp_tasks(CANCELLED) as (tasks, _, _):
         assert (await tasks.get(ID)).status == "cancelled"
 
@@ -107,7 +106,6 @@ METHODS: dict[str, Callable[[RunwayMcpTasks, str], Any]] = {
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task_id", MALFORMED.values(), ids=MALFORMED)
 async def test_a_malformed_id_is_unknown_and_nothing_is_sent(method: str, task_id: str) -> None:
-    """It reaches no URL, and the error does not repeat it."""
     async with mcp_tasks(RUNNING) as (tasks, script, _):
         with pytest.raises(UnknownMcpTaskError) as raised:
             await METHODS[method](tasks, task_id)
@@ -117,7 +115,6 @@ async def test_a_malformed_id_is_unknown_and_nothing_is_sent(method: str, task_i
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_task_that_is_gone_is_unknown(method: str) -> None:
-    """Whatever is asked of it."""
     async with mcp_tasks(GONE) as (tasks, _, _):
         with pytest.raises(UnknownMcpTaskError):
             await METHODS[method](tasks, ID)
@@ -134,7 +131,6 @@ async def test_a_failure_of_the_api_is_an_internal_error_in_our_words(method: st
 
 
 async def test_cancelling_stops_an_active_task() -> None:
-    """It is read first."""
     async with mcp_tasks(RUNNING, reply(204)) as (tasks, script, _):
         await tasks.cancel(ID)
         assert script.methods == ["GET", "DELETE"]
@@ -142,7 +138,6 @@ async def test_cancelling_stops_an_active_task() -> None:
 
 @pytest.mark.parametrize("step", [SUCCEEDED, FAILED, CANCELLED])
 async def test_cancelling_leaves_a_finished_task_alone(step: Step) -> None:
-    """Its output is not destroyed."""
     async with mcp_tasks(step) as (tasks, script, _):
         await tasks.cancel(ID)
         assert "DELETE" not in script.methods
@@ -159,7 +154,6 @@ async def test_a_read_only_server_cancels_nothing() -> None:
 
 
 async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
-    """The task may be cancelled or not."""
     lost = httpx2.ReadError("lost")
     async with mcp_tasks(RUNNING, lost, DENIED) as (tasks, _, _):
         with pytest.raises(MCPError, match="its outcome is unknown") as raised:
@@ -168,14 +162,12 @@ async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
 
 
 async def test_an_update_is_acknowledged_and_ignored() -> None:
-    """A Runway task asks nothing."""
     async with mcp_tasks(RUNNING) as (tasks, script, _):
         await tasks.update(ID, {"any": "thing"})
         assert set(script.methods) == {"GET"}
 
 
 async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
-    """With the same id, in its first state."""
     async with mcp_tasks(RUNNING) as (tasks, _, _):
         created = await tasks.call(wait_call(taskId=ID, timeoutSeconds=60), answered)
     assert isinstance(created, wire.WorkingMcpTask)
@@ -210,7 +202,6 @@ async def test_a_watch_yields_each_change_until_the_end() -> None:
 
 
 async def test_a_watch_of_a_finished_task_ends_at_once() -> None:
-    """After its one state."""
     async with mcp_tasks(CANCELLED) as (tasks, script, _):
         assert await states(tasks) == ["cancelled: CANCELLED"]
         assert script.methods == ["GET"]

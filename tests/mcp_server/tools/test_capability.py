@@ -60,7 +60,6 @@ async def test_the_tools_are_those_of_the_snapshot() -> None:
 
 
 def test_their_scopes_follow_from_their_annotations() -> None:
-    """To retrieve is to read."""
     assert (scope_of(RETRIEVE), scope_of(CANCEL_DELETE)) == (READ, WRITE)
 
 
@@ -98,7 +97,6 @@ FAILURES: dict[str, tuple[str, tuple[Step, ...], str]] = {
 
 @pytest.mark.parametrize("what", FAILURES)
 async def test_errors_name_the_tools_that_there_are(what: str) -> None:
-    """What happened, and which of the two settles it."""
     tool, steps, words = FAILURES[what]
     async with connected(Script(*steps)) as client:
         result = await call(client, tool)
@@ -108,7 +106,6 @@ async def test_errors_name_the_tools_that_there_are(what: str) -> None:
 
 
 async def test_a_task_that_finishes_meanwhile_is_left_alone() -> None:
-    """And the way to delete it is named."""
     async with connected(Script(RUNS, reply(503), reply(200, task("SUCCEEDED")))) as client:
         result = await call(client, CANCEL_DELETE.name)
     assert not result.is_error
@@ -128,7 +125,6 @@ async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_i
 
 
 async def test_read_only_leaves_only_what_reads() -> None:
-    """As with our own tools."""
     async with connected(read_only=True) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == [RETRIEVE.name]
         assert "read-only" in (client.instructions or "")
@@ -149,7 +145,6 @@ async def test_a_wait_that_is_not_offered_becomes_no_mcp_task(toolset: Any) -> N
 
 @pytest.mark.parametrize("names", ["tasks,sword", "sword", ",", " "])
 def test_a_toolset_that_there_is_not_is_named_at_the_start(names: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line, with those that there are."""
     assert main(["--toolsets", names]) == 2
     assert capsys.readouterr().err == (
         "runway-mcp: --toolsets / RUNWAY_MCP_TOOLSETS: there are tasks, waiting, generation, account, files, "

@@ -52,7 +52,6 @@ class Person:
         self.asked: list[str] = []
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG002 - the SDK's names
-        """Answer one question."""
         assert isinstance(params, ElicitRequestFormParams)
         assert params.requested_schema["required"] == ["start"]
         self.asked.append(params.message)
@@ -81,7 +80,6 @@ def text(result: CallToolResult) -> str:
 
 
 async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() -> None:
-    """What is wrong in another way is not."""
     wire = FaultyWire()
     async with connected(wire, None) as client:
         for image, is_told in (("/home/me/a.png", True), ("kite", False)):
@@ -94,7 +92,6 @@ async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() ->
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_person_is_asked_with_the_price_as_far_as_it_is_known(mode: str) -> None:
-    """At first it is not; then it is that of the same start, or of one with the same settings."""
     wire, person = FaultyWire(), Person()
     async with connected(wire, person, mode=mode) as client:
         for prompt in ("a cat", "a cat", "a dog on the moon"):
@@ -123,7 +120,6 @@ async def test_without_a_yes_nothing_is_sent(mode: str, answer: ElicitResult) ->
 @pytest.mark.parametrize("mode", ERAS)
 @pytest.mark.parametrize("content", [None, {"start": "perhaps"}])
 async def test_an_answer_that_can_not_be_read_is_no_yes(mode: str, content: Mapping[str, Any] | None) -> None:
-    """The model is told, and nothing is sent."""
     wire = FaultyWire()
     person = Person(ElicitResult.model_construct(action="accept", content=content))
     async with connected(wire, person, mode=mode) as client:
@@ -134,8 +130,6 @@ async def test_an_answer_that_can_not_be_read_is_no_yes(mode: str, content: Mapp
 
 
 async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool() -> None:
-    """Its error is not the call's."""
-
     async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ErrorData:  # noqa: ARG001 - the SDK's names
         return ErrorData(code=-32601, message="Method not found")
 
@@ -150,7 +144,6 @@ async def test_a_host_of_the_older_protocol_that_fails_to_ask_is_no_failed_tool(
 
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_host_that_can_not_ask_gets_the_reason(mode: str) -> None:
-    """It has declared no way to."""
     wire = FaultyWire()
     async with connected(wire, None, mode=mode) as client:
         result = await start(client)
@@ -162,7 +155,6 @@ async def test_a_host_that_can_not_ask_gets_the_reason(mode: str) -> None:
 
 
 async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_already() -> None:
-    """Each is settled without a person."""
     wire, person = FaultyWire(), Person()
     async with connected(wire, person, limit=COST) as client:
         await start(client, clientToken="mine")

@@ -192,7 +192,6 @@ class Host:
         self._uris = uris
 
     async def __call__(self, context: ClientRequestContext) -> ListRootsResult:  # noqa: ARG002 - the SDK's names
-        """Name them."""
         self.asked += 1
         return ListRootsResult(roots=[Root(uri=FileUrl(uri)) for uri in self._uris])
 
@@ -214,7 +213,6 @@ class Workspace:
         self._answer = answer
 
     async def __call__(self, context: ClientRequestContext) -> ListRootsResult | ErrorData:  # noqa: ARG002 - the SDK's names
-        """Answer, or fail."""
         if self._answer is None:
             raise RuntimeError("a fault of the host's")
         return self._answer
@@ -238,14 +236,12 @@ async def test_a_host_that_tells_no_usable_folder_is_one_without(answer: str, fo
 
 
 async def test_what_is_refused_in_a_folder_of_the_hosts_says_that_the_flag_replaces_it(folder: Path) -> None:
-    """It would not be allowed beside it."""
     async with connected(takes_roots=True, list_roots_callback=Host(folder.as_uri())) as (client, _):
         assert "--files-root FOLDER replaces these" in text(await upload(client, "/etc/hostname"))
 
 
 @pytest.mark.parametrize("takes_roots", [True, False])
 async def test_the_operators_folders_stand_against_the_hosts(folder: Path, tmp_path: Path, takes_roots: bool) -> None:
-    """The host is not even asked; nor where only the operator may allow folders."""
     host = Host(tmp_path.as_uri())
     async with connected(*[folder] * takes_roots, takes_roots=takes_roots, list_roots_callback=host) as (client, _):
         assert (await save(client, directory=str(tmp_path))).is_error
@@ -273,7 +269,6 @@ class Storage(httpx2.AsyncBaseTransport):
         self._refused = [f"/{number}.png" for number in refused]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         if any(request.url.path.endswith(name) for name in self._refused):
             return httpx2.Response(403, stream=httpx2.ByteStream(b""))
         return httpx2.Response(200, headers={"Content-Length": str(len(PNG))}, stream=httpx2.ByteStream(PNG))
@@ -303,7 +298,6 @@ class Stuck(Storage):
         self.released = anyio.Event()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
         answer = await super().handle_async_request(request)
         answer.stream = Halves(self.released)
         return answer
@@ -354,7 +348,6 @@ async def test_only_what_succeeded_is_saved(sample: str, words: str, folder: Pat
 
 @pytest.mark.parametrize("output", [[], None, "https://outputs.example/a.png"])
 async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(output: JsonValue, folder: Path) -> None:
-    """It is said as it is."""
     script = Script(scripted(200, task("SUCCEEDED", output=output)))
     callers = CallerRegistry(
         lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]}), None)
@@ -366,8 +359,6 @@ async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(outp
 
 
 async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path) -> None:
-    """That it was saved is told all the same."""
-
     class Removing(Storage):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             if request.url.path.endswith("/1.png"):
@@ -384,7 +375,6 @@ async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path
 
 
 async def test_a_folder_that_went_away_is_named(folder: Path) -> None:
-    """Not the "." that nobody has typed."""
     async with connected(folder / "gone") as (client, _):
         assert f"The allowed folder {folder / 'gone'} does not exist. Nothing was saved." in text(await save(client))
 
@@ -422,7 +412,6 @@ async def test_what_can_not_be_read_or_uploaded_is_an_error(folder: Path) -> Non
 
 
 async def test_they_need_the_scope_to_write_and_are_not_offered_read_only() -> None:
-    """They change what is on a disk or at Runway."""
     assert {scope_of(tool) for tool in FILES.tools} == {WRITE}
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
     async with Client(build_server(callers, read_only=True)) as client:

@@ -88,7 +88,6 @@ async def test_the_table_of_types_is_small_and_whole() -> None:
 
 @pytest.mark.parametrize("kind", list(task_types()))
 async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind: str) -> None:
-    """A type's models with their fields, and a model's schema with an example."""
     models = task_types()[kind].models
     shown = await listed(type=kind)
     assert len("".join(shown)) < 800 * 4
@@ -102,7 +101,6 @@ async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind:
 
 
 async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
-    """So that the next call is right."""
     assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
     assert json.loads((await listed(model="gen4.5"))[0]).keys() == {"text_to_video", "image_to_video"}
     assert "It has: gen4.5*, " in (await listed(type="text_to_video", model="gen5"))[0]
@@ -154,7 +152,6 @@ async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -
 
 
 async def test_a_field_that_is_not_known_is_sent_only_when_that_is_wished() -> None:
-    """The API may be newer than the catalogue."""
     script = Script(CREATED, reply(200, task("PENDING")))
     newer = {**GOOD["input"], "sparkle": True}
     async with connected(script) as client:
@@ -190,7 +187,6 @@ async def test_a_token_is_a_text_whatever_it_looks_like() -> None:
 async def test_a_start_without_a_task_is_an_error_that_says_what_it_cost(
     steps: list[Step], limits: Limits, words: str
 ) -> None:
-    """And is sent once."""
     script = Script(*steps)
     async with connected(script, limits=limits) as client:
         result = await start(client)
@@ -214,7 +210,6 @@ async def test_without_a_history_nothing_is_sent(tmp_path: Path) -> None:
 
 
 async def test_a_start_that_waits_returns_the_finished_task() -> None:
-    """As the tool that waits does."""
     wire = FaultyWire()
 
     def pass_time(_: int) -> None:
@@ -235,7 +230,6 @@ class Follower(ClientExtension):
         self.created: list[McpTaskCreated] = []
 
     def claims(self) -> list[ResultClaim[McpTaskCreated]]:
-        """What a call can become."""
         return [ResultClaim(result_type="task", model=McpTaskCreated, resolve=self._note)]
 
     async def _note(self, created: McpTaskCreated, _: ClaimContext) -> CallToolResult:
@@ -310,7 +304,6 @@ async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
 
 
 async def test_what_could_not_be_written_down_is_said_beside_the_task(tmp_path: Path) -> None:
-    """It was started, and only its token and price are not remembered."""
     file = tmp_path / "history.sqlite3"
 
     class Breaking(Script):
@@ -329,7 +322,6 @@ async def test_what_could_not_be_written_down_is_said_beside_the_task(tmp_path: 
 
 @pytest.mark.parametrize("priced", [True, False])
 async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) -> None:
-    """It was started; that must not be lost."""
     created = CREATED if priced else reply(200, {"id": ID})
     async with connected(Script(created, reply(401, {"error": "no"}))) as client:
         result = await start(client)
@@ -358,7 +350,6 @@ async def test_the_account_is_shown_with_what_was_spent_here() -> None:
     ],
 )
 async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, words: str) -> None:
-    """In words of the account, not of a task."""
     async with connected(Script(step)) as client:
         result = await client.call_tool("runway_getAccount", {})
     (text,) = texts(result)
@@ -379,7 +370,6 @@ async def test_who_may_only_read_can_not_spend() -> None:
 
 
 async def test_all_tools_together_are_small() -> None:
-    """At most 5,000 tokens, at 4 characters a token."""
     async with connected(FaultyWire()) as client:
         tools = (await client.list_tools()).tools
     text = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in tools])

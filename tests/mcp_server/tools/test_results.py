@@ -52,7 +52,6 @@ def test_no_character_of_upstream_hides_or_reorders_the_text(text: str) -> None:
 
 @pytest.mark.parametrize("character", ["\x7f", "\x9b", "\u202e", "\u200b", "\u2028", "\ufeff", "\U000e0041"])
 def test_each_invisible_character_is_written_as_an_escape(character: str) -> None:
-    """The JSON says exactly what was there, in ASCII."""
     shown = results.compact_json({"a": f"x{character}é"})
     assert character not in shown
     assert "é" in shown
@@ -70,7 +69,6 @@ def test_a_failed_task_is_a_successful_read_with_advice_beside_it() -> None:
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "CANCELLED", "PENDING", "DREAMING"])
 def test_other_tasks_come_without_advice(status: str) -> None:
-    """One block, the JSON."""
     assert len(results.task_result(made(status)).content) == 1
 
 
@@ -109,7 +107,6 @@ def test_a_change_says_what_was_done_twice(change: Change, done: str) -> None:
 
 
 def test_a_change_passes_no_endless_cost_on() -> None:
-    """What is not a cost by any measure is left out."""
     result = results.change_result(Change(ID, "deleted", made("FAILED", cost={"x": "y" * 5_000})))
     assert result.structured_content == {"id": ID, "done": "deleted", "statusBefore": "FAILED"}
 

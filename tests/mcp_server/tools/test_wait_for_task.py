@@ -52,7 +52,6 @@ def texts(result: CallToolResult) -> list[str]:
 
 
 async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
-    """Exactly what runway_getTask returns then."""
     async with connected(RUNNING, RUNNING, DONE) as (script, client):
         waited = await wait(client)
         read = await client.call_tool("runway_getTask", {"taskId": ID})
@@ -119,7 +118,6 @@ async def test_progress_of_several_tasks_tells_how_many_have_finished() -> None:
     ("status", "words"), [(401, "does not accept the API key"), (404, "no such task"), (400, "refuses the request")]
 )
 async def test_a_failure_that_cannot_pass_ends_the_wait_at_once(status: int, words: str) -> None:
-    """Also after a state was seen."""
     for steps in ([], [RUNNING]):
         async with connected(*steps, reply(status, {"error": "no"})) as (_, client):
             result = await wait(client)
@@ -268,7 +266,6 @@ async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
 
 
 async def test_a_cancel_made_here_ends_a_wait_at_once() -> None:
-    """The waiter does not have to wait for its next poll."""
     wire = FaultyWire()
     with anyio.fail_after(4):
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=30))) as client:
