@@ -106,6 +106,12 @@ def _existing(folders: tuple[Path, ...]) -> tuple[Path, ...]:
     return folders
 
 
+def _free(path: str) -> str:
+    if re.fullmatch(r"/(healthz|readyz|metrics|openapi\.json|v1/.*)/?", path):
+        raise ValueError("must not be one of the server's own: /healthz, /readyz, /metrics, /openapi.json, /v1/…")
+    return path
+
+
 ApiKey = Annotated[SecretStr, AfterValidator(header_safe_key)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """Where the Runway API is; without a slash at its end."""
@@ -116,6 +122,7 @@ EndpointPath = Annotated[
         r"/(?:[\w~-][\w.~-]*(?:/[\w~-][\w.~-]*)*/?)?",
         "must look like /mcp: letters, digits and . _ ~ - between slashes",
     ),
+    AfterValidator(_free),
 ]
 OAuthUrl = Annotated[str, AfterValidator(_oauth_url)]
 CertificatesFile = Annotated[FilePath, AfterValidator(_certificates)]

@@ -26,7 +26,7 @@ class HistoryError(Exception):
     reason: str = ""
 
     def __str__(self) -> str:
-        return repr(self)
+        return f"{type(self).__name__}: {self.file} {self.reason}".rstrip()
 
 
 class HistoryDamagedError(HistoryError):

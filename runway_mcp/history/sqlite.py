@@ -243,7 +243,7 @@ def _connect(file: Path | None, busy_seconds: float) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
-    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise HistoryDamagedError(file, found)
     connection.execute("PRAGMA journal_mode = DELETE")

@@ -104,7 +104,10 @@ def describe_price(request: ApprovalRequest) -> str:
 
 def explain_unrecorded(error: HistoryError) -> str:
     """Return what it means that a task was started and its result could not be recorded."""
-    return f"{explain(error)} The task was started all the same; only its clientToken and price are not remembered."
+    return (
+        f"{explain(error)} The task was started all the same. Don't repeat the start: its clientToken does not find "
+        "this task."
+    )
 
 
 def _limit(error: LimitError, estimate: str) -> str:

@@ -98,6 +98,9 @@ class ReplyLostError(UnclearStartError):
 
     error: RunwayError
 
+    def __str__(self) -> str:
+        return f"the reply was lost ({self.error}), so the task may exist and be charged"
+
 
 class EarlierReplyLostError(UnclearStartError):
     """An earlier call with the same client token sent the start, and its reply was lost. A task may exist."""

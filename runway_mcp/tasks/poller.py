@@ -25,6 +25,8 @@ MAX_REQUESTS = 50
 """Concurrent reads with one Runway key; one caller gets half. The client's pool has room for twice as many."""
 MAX_FOLLOWED = 1_000
 """Tasks that one caller may follow at once."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds of a `Retry-After` that are kept to: one that is wrong must not hide a task for days."""
 MAX_REMEMBERED = 1_000
 """Results kept for reads that come soon after."""
 
@@ -122,7 +124,11 @@ class TaskPoller:
                 previous: Task | None = None
                 async for state in states:
                     if state.is_final or (previous is not None and state.task != previous):
-                        await on_change(state)
+                        try:
+                            await on_change(state)
+                        except Exception:
+                            logger.exception("A subscriber of task %s could not be notified", task_id)
+                            return
                     previous = state.task
 
         self._group.start_soon(run)
@@ -193,8 +199,9 @@ class TaskPoller:
             try:
                 return PollResult(await self._get_task(task_id), None, until)
             except TransientError as error:
-                asked = error.retry_after
-                return PollResult(None, error, 0.0 if asked is None else anyio.current_time() + asked)
+                if error.retry_after is None:
+                    return PollResult(None, error, 0.0)
+                return PollResult(None, error, anyio.current_time() + min(error.retry_after, MAX_RETRY_AFTER))
             except RunwayError as error:
                 return PollResult(None, error, 0.0 if isinstance(error, PASSING) else until)
             except Exception:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_client, task
@@ -247,7 +247,6 @@ async def test_a_bad_request_carries_its_issues() -> None:
     assert len(str(error)) < 1000
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=300)
     | st.text().map(str.encode)

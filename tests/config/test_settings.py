@@ -125,6 +125,7 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         *(("host", host, "without authentication") for host in ("::", "192.0.2.1", "example.com")),
         ("port", "0", "--port"),
         ("path", "mcp", "must look like /mcp"),
+        *(("path", path, "must not be one of the server's own") for path in ("/readyz", "/openapi.json", "/v1/tasks")),
         *(("path", path, "must look like /mcp") for path in ("/a b", "/../x", "/a//b")),
         pytest.param("path", "/" + "a" * 10_000 + "!", "must look like /mcp", id="a pattern that backtracks"),
         ("log_level", "loud", "--log-level"),

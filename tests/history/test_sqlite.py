@@ -360,6 +360,22 @@ async def test_a_damaged_or_newer_file_is_refused_and_left_as_it_is(
         assert not (await begin(one, replace(START, client_token="7"))).is_new
 
 
+async def test_an_index_that_misses_a_token_is_damage(file: Path) -> None:
+    """Each page is sound, but the token would not be found, and would buy again."""
+    async with history(file) as one:
+        await begin(one, replace(START, client_token="7"))
+    index = "FROM sqlite_master WHERE name = 'starts_by_token'"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        row = connection.execute(f"SELECT * {index}").fetchone()
+        connection.execute(f"DELETE {index}")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE starts SET client_token = 'another'")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    await refused(file, HistoryDamagedError)
+
+
 async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> None:
     """Who opens the new one would not know of the start. Put back, it is used again."""
     async with history(file) as one:

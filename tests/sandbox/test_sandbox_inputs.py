@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_client import AUDIO, BY_PATH, IMAGE, VIDEO, Client, Clock, bodies, body_for, connected
 
@@ -128,7 +128,6 @@ def _strange(which: str) -> st.SearchStrategy[tuple[str, object]]:
     return st.tuples(st.just(path), fields.map(lambda changed: {**body, **changed}) | _JSON)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(_ALL)).flatmap(_strange))
 async def test_no_request_is_too_strange_to_be_answered(strange: tuple[str, object]) -> None:
     path, body = strange

@@ -89,7 +89,7 @@ async def test_any_id_that_is_no_uuid_4_is_refused(task_id: str) -> None:
 _STEPS = st.lists(st.tuples(st.sampled_from(["create", "create", "delete", "wait"]), st.integers(0, 30)), max_size=25)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_STEPS)
 async def test_slots_are_never_overbooked_nor_left_empty(steps: list[tuple[str, int]]) -> None:
     clock, ids = Clock(), list[str]()

@@ -286,4 +286,4 @@ async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
             if limits.day and isinstance(caught.value, StartCancelledError):
                 assert isinstance(caught.value.reason, HistoryUnusableError)
     assert script.methods.count("POST") == 1
-    assert "The result of a start could not be recorded: HistoryUnusableError(" in caplog.text
+    assert "The result of a start could not be recorded: HistoryUnusableError: " in caplog.text

@@ -1,7 +1,7 @@
 """The figures and limits of the poller and of waits. What holds for any interleaving is in test_poller_machine.py."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import anyio
@@ -12,11 +12,12 @@ from support.virtual_time import VIRTUAL_TIME
 
 from runway_mcp.api.errors import NotFoundError, RateLimitedError, RunwayError, UnavailableError
 from runway_mcp.api.models import Task, TaskId, parse_task_id
-from runway_mcp.tasks.poll_loop import interval
+from runway_mcp.tasks.poll_loop import TaskState, interval
 from runway_mcp.tasks.poller import (
     MAX_FOLLOWED,
     MAX_REMEMBERED,
     MAX_REQUESTS,
+    MAX_RETRY_AFTER,
     POLL_SECONDS,
     TaskPoller,
     TooManyFollowedTasksError,
@@ -110,6 +111,27 @@ async def test_no_poll_comes_before_the_end_of_a_retry_after() -> None:
         with pytest.raises(RateLimitedError):
             await poller.read(ID)
     assert api.asked == [0, 5, 65]
+
+
+async def test_a_retry_after_of_days_hides_a_task_for_minutes() -> None:
+    api = Api(RateLimitedError("slow down", retry_after=1e9), DONE)
+    async with polling(api) as poller:
+        for seconds, end in ((0, RateLimitedError), (MAX_RETRY_AFTER - 1, RateLimitedError), (2, None)):
+            await anyio.sleep(seconds)
+            with pytest.raises(end) if end else nullcontext():
+                await poller.read(ID)
+    assert api.asked == [0, MAX_RETRY_AFTER + 1]
+
+
+async def test_a_subscriber_who_is_gone_ends_nobody_elses_poll(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(_: TaskState) -> None:
+        raise ConnectionError("gone")
+
+    api = Api(RUNNING, DONE)
+    async with polling(api) as poller:
+        poller.subscribe(ID, fail)
+        assert await statuses(poller) == ["RUNNING", "SUCCEEDED"]
+    assert "could not be notified" in caplog.text
 
 
 async def test_a_change_is_polled_at_once() -> None:
