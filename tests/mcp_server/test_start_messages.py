@@ -91,7 +91,6 @@ MESSAGES: list[tuple[Exception, str]] = [
 
 @pytest.mark.parametrize(("error", "words"), MESSAGES)
 def test_an_error_says_what_happened_and_what_to_do(error: Exception, words: str) -> None:
-    """To a model; a log shows its type and data."""
     assert words in explain(error)
     assert str(error).startswith(type(error).__name__)
 

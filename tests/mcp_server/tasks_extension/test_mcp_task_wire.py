@@ -58,7 +58,6 @@ def test_a_new_mcp_task_has_no_result_yet(task: wire.McpTask, fields: dict[str, 
 @pytest.mark.parametrize("milliseconds", [0, -1, 1.5])
 @pytest.mark.parametrize("name", ["ttl_ms", "poll_interval_ms"])
 def test_times_are_whole_milliseconds(name: str, milliseconds: float) -> None:
-    """Neither a fraction nor a time that has no length can be written."""
     with pytest.raises(ValidationError):
         wire.WorkingMcpTask.model_validate(KNOWN | {name: milliseconds})
 

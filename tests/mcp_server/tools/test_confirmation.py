@@ -45,8 +45,6 @@ NO = (
 
 
 class Person:
-    """Who is asked, and gives the same answer each time."""
-
     def __init__(self, answer: ElicitResult = YES) -> None:
         self.answer = answer
         self.asked: list[str] = []
@@ -62,7 +60,6 @@ class Person:
 async def connected(
     wire: FaultyWire, person: Person | None, limit: float = COST - 1, mode: str = "auto"
 ) -> AsyncGenerator[Client]:
-    """A client in memory that asks a person, where there is one, about what costs over the limit."""
     callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=limit))
     with anyio.fail_after(30):
         async with Client(build_server(callers), mode=mode, elicitation_callback=person) as client:
@@ -70,12 +67,10 @@ async def connected(
 
 
 async def start(client: Client, prompt: str = "a cat", **more: Any) -> CallToolResult:
-    """Start a task whose price the sandbox tells in its reply."""
     return await client.call_tool("runway_startTask", GOOD | {"input": GOOD["input"] | {"promptText": prompt}} | more)
 
 
 def text(result: CallToolResult) -> str:
-    """All that a result says."""
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
@@ -172,7 +167,6 @@ async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_al
 
 
 async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path) -> None:
-    """What can't be written down can't be started."""
     wire, person = FaultyWire(), Person()
     (tmp_path / "file").write_text("")
     history = tmp_path / "file" / "history"
