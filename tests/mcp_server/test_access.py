@@ -142,10 +142,7 @@ def test_a_tools_scope_is_in_its_annotations() -> None:
     assert set(scopes.values()) == {READ, WRITE}
 
 
-@pytest.mark.parametrize(
-    ("name", "use", "needed", "mode"),
-    CASES,
-)
+@pytest.mark.parametrize(("name", "use", "needed", "mode"), CASES)
 async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, needed: str, mode: str, team: Team) -> None:
     answers: list[httpx2.Response] = []
     async with calling(team, name, mode, answers) as client:

@@ -10,12 +10,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.server.subscriptions import ResourceUpdated, ServerEvent, ToolsListChanged
-from mcp_types import (
-    ResourceTemplateReference,
-    ResourceUpdatedNotification,
-    TextContent,
-    TextResourceContents,
-)
+from mcp_types import ResourceTemplateReference, ResourceUpdatedNotification, TextContent, TextResourceContents
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.virtual_time import VIRTUAL_TIME

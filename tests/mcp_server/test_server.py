@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp.server.mcpserver import Context
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult, TextContent
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 
 import runway_mcp
 from runway_mcp.mcp_server.server import InFlightLimit, build_server
@@ -38,10 +38,6 @@ async def connected(wire: FaultyWire | None = None, **options: Any) -> AsyncGene
 
 async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
     return await client.call_tool(tool, arguments)
-
-
-def texts(result: CallToolResult) -> list[str]:
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 async def test_the_server_says_who_it_is() -> None:

@@ -73,10 +73,7 @@ def server_of(
     """
     extension = McpTasksExtension(lambda _: jobs)
     server = MCPServer[Any](
-        "mcp-tasks",
-        extensions=[extension],
-        middleware=[extension.subscriptions, *inner],
-        subscriptions=bus,
+        "mcp-tasks", extensions=[extension], middleware=[extension.subscriptions, *inner], subscriptions=bus
     )
 
     async def answer() -> str:

@@ -11,12 +11,7 @@ from runway_mcp.mcp_server.tasks_extension import wire
 
 THEN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 KNOWN: dict[str, Any] = {"task_id": "one", "created_at": THEN, "last_updated_at": THEN}
-BASE = {
-    "taskId": "one",
-    "createdAt": "2026-11-21T10:00:00Z",
-    "lastUpdatedAt": "2026-11-21T10:00:00Z",
-    "ttlMs": None,
-}
+BASE = {"taskId": "one", "createdAt": "2026-11-21T10:00:00Z", "lastUpdatedAt": "2026-11-21T10:00:00Z", "ttlMs": None}
 
 CASES: tuple[tuple[wire.McpTask, dict[str, Any]], ...] = (
     (wire.WorkingMcpTask(**KNOWN), {"status": "working"}),

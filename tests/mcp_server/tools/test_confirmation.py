@@ -31,10 +31,7 @@ from runway_mcp.web.auth import Authentication
 from runway_mcp.web.origin_policy import OriginPolicy
 
 ERAS = ("auto", "legacy")
-GOOD: dict[str, Any] = {
-    "type": "text_to_video",
-    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
-}
+GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 COST = 60
 YES = ElicitResult(action="accept", content={"start": True})
 NO = (
@@ -230,10 +227,7 @@ async def test_another_replica_takes_the_answer_to_a_question(tmp_path: Path) ->
     """They share the folder of what was started, and in it the key of their questions."""
     ports = free_port(), free_port()
     flags = ("--sandbox", "--transport=streamable-http", "--confirm-over=0", f"--state-dir={tmp_path / 'state'}")
-    async with (
-        running(*flags, f"--port={ports[0]}") as one,
-        running(*flags, f"--port={ports[1]}") as two,
-    ):
+    async with running(*flags, f"--port={ports[0]}") as one, running(*flags, f"--port={ports[1]}") as two:
         for server in (one, two):
             await server.logged("MCP over streamable HTTP at ")
         person = Person()

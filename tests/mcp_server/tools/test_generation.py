@@ -12,10 +12,10 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
-from mcp_types import CallToolResult, Result, TextContent
+from mcp_types import CallToolResult, Result
 from support.faulty import FaultyWire, faulty_client
 from support.process import KEY, Message, request, running
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 from support.upstream import Reply, Request, upstream
 from support.upstream import reply as sent
 
@@ -29,10 +29,7 @@ from runway_mcp.mcp_server.tools.account import ACCOUNT
 from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.tasks.callers import READ, WRITE, CallerRegistry
 
-GOOD: dict[str, Any] = {
-    "type": "text_to_video",
-    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
-}
+GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
 PENDING_AND_CANCELLED = reply(200, task("PENDING")), reply(204), reply(200, task("CANCELLED", cost={"credits": 0}))
 
@@ -57,10 +54,6 @@ async def connected(
     with anyio.fail_after(30):
         async with Client(build_server(callers, read_only=read_only)) as client:
             yield client
-
-
-def texts(result: CallToolResult) -> list[str]:
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 async def listed(**arguments: str | None) -> list[str]:

@@ -5,9 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
-from support.scripted import ID, task
+from support.scripted import ID, task, texts
 
 from runway_mcp.api.models import Task
 from runway_mcp.mcp_server import results
@@ -23,10 +22,6 @@ VALUES = st.recursive(
 
 def made(status: str, **fields: JsonValue) -> Task:
     return Task(ID, status, task(status, **fields))
-
-
-def texts(result: CallToolResult) -> list[str]:
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
@@ -89,13 +84,10 @@ def test_a_change_says_what_was_done_twice(change: Change, done: str) -> None:
     result = results.change_result(change)
     data, sentence = texts(result)
     assert json.loads(data) == result.structured_content
-    assert result.structured_content is not None
-    assert result.structured_content["id"] == ID
-    assert result.structured_content["done"] == done
-    assert result.structured_content["statusBefore"] == (change.before.status if change.before else None)
+    status = change.before.status if change.before else None
     before: dict[str, JsonValue] = dict(change.before.data) if change.before else {}
     costs = {name: value for name, value in before.items() if "ost" in name}
-    assert {name: value for name, value in result.structured_content.items() if "ost" in name} == costs
+    assert result.structured_content == {"id": ID, "done": done, "statusBefore": status} | costs
     assert sentence == describe_change(change)
     assert not result.is_error
 

@@ -10,9 +10,9 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 from support.virtual_time import VIRTUAL_TIME
 from support.waiting import until
 
@@ -42,10 +42,6 @@ async def connected(*steps: Step) -> AsyncGenerator[tuple[Script, Client]]:
 
 async def wait(client: Client, task_id: object = ID, **arguments: Any) -> CallToolResult:
     return await client.call_tool("runway_waitForTask", {"taskId": task_id, **arguments})
-
-
-def texts(result: CallToolResult) -> list[str]:
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
