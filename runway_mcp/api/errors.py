@@ -138,12 +138,7 @@ class UnavailableError(TransientError):
 
 @dataclass(eq=False, kw_only=True)
 class UnreachableError(TransientError):
-    """There was no connection, or no whole reply came back over it.
-
-    Attributes:
-        failure: How it failed.
-        timeout: Seconds within which there was no whole reply; None where another limit was met first.
-    """
+    """There was no connection, or no whole reply came back over it: within `timeout` seconds, where it is given."""
 
     failure: NetworkFailure = "connection_lost"
     timeout: float | None = None

@@ -41,11 +41,7 @@ class InvalidTaskIdError(ValueError):
 
 
 def parse_task_id(text: str) -> TaskId:
-    """Return a task's id in lower case.
-
-    Raises:
-        InvalidTaskIdError: It is no UUID of version 4; the text itself is not repeated.
-    """
+    """Return a task's id in lower case; `InvalidTaskIdError`, which does not repeat the text, for any other text."""
     if _TASK_ID.fullmatch(text) is None:
         raise InvalidTaskIdError("not a UUID of version 4")
     return TaskId(text.lower())
@@ -112,11 +108,7 @@ class Task:
 
 
 def parse_task(value: JsonValue, task_id: TaskId) -> Task:
-    """Return the task that a reply to `GET /v1/tasks/{task_id}` describes.
-
-    Raises:
-        ValueError: It is no task object, or describes another task than the one asked for.
-    """
+    """Return the task that a reply to `GET /v1/tasks/{task_id}` describes; `ValueError` if it describes another."""
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
     status = value.get("status")
@@ -137,11 +129,7 @@ class Created:
 
 
 def parse_created(value: JsonValue) -> Created:
-    """Return the task that the reply to a create names.
-
-    Raises:
-        ValueError: It names none.
-    """
+    """Return the task that the reply to a create names; `ValueError` where it names none."""
     match value:
         case {"id": str(text)} if _UUID.fullmatch(text):
             return Created(TaskId(text.lower()), parse_estimate(value))
@@ -187,11 +175,7 @@ class UploadSlot:
 
 
 def parse_upload_slot(value: JsonValue) -> UploadSlot:
-    """Return the place that the reply to `POST /v1/uploads` names.
-
-    Raises:
-        ValueError: It names none.
-    """
+    """Return the place that the reply to `POST /v1/uploads` names; `ValueError` where it names none."""
     match value:
         case {"uploadUrl": str(url), "fields": dict(entries), "runwayUri": str(uri)} if _RUNWAY_URI.fullmatch(uri):
             fields = {name: text for name, text in entries.items() if isinstance(text, str)}

@@ -15,20 +15,12 @@ MAX_RETRY_AFTER = 60.0
 
 
 def delay(attempt: int, random: Callable[[], float]) -> float:
-    """Return the seconds to wait after the failed `attempt` (1 for the first), jitter included.
-
-    `random` returns a number from 0 to 1.
-    """
+    """Return the seconds to wait after the failed `attempt` (1 for the first); `random` returns 0 to 1."""
     return min(FIRST_DELAY * 2.0 ** (attempt - 1), MAX_DELAY) * (1 - random() / 2)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for; None where it says nothing usable.
-
-    Args:
-        value: The header's text: seconds, or an HTTP date.
-        now: The present moment, with its time zone.
-    """
+    """Return the seconds that a `Retry-After` header, seconds or an HTTP date, asks for; None if it is unusable."""
     if value is None:
         return None
     text = value.strip()

@@ -69,8 +69,8 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     Args:
         type: A task type's name.
         input: The request's body; `model` may be left out where one is recommended.
-        allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the
-            API may be newer. What it knows is checked all the same; an unknown model's input is not.
+        allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the API may be
+            newer. What it knows is checked all the same; an unknown model's input is not.
 
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.

@@ -20,12 +20,7 @@ TOKEN_SECONDS = 24 * 3600.0
 
 @dataclass(eq=False)
 class HistoryError(Exception):
-    """The history can't be read or written.
-
-    Attributes:
-        file: Where it is kept; None in memory.
-        reason: What the system says.
-    """
+    """The history can't be read or written: its `file`, None in memory, and what the system says."""
 
     file: Path | None
     reason: str = ""

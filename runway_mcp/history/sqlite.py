@@ -214,13 +214,9 @@ async def open_history(
     elapsed: Callable[[], float] = monotonic,
     busy_seconds: float = BUSY_SECONDS,
 ) -> AsyncGenerator[History]:
-    """Open the history, and close it at the end.
+    """Open the history, and close it at the end; without a file it lasts as long as the process.
 
-    Args:
-        file: Where it is kept; its folder is made. Without one it lasts as long as the process.
-        clock: The time, UNIX seconds.
-        elapsed: Seconds since some moment, from a clock that nobody sets.
-        busy_seconds: How long others are waited for.
+    The clock tells UNIX seconds; nobody sets the one of `elapsed`. Others are waited for `busy_seconds`.
 
     Raises:
         HistoryError: It can't be opened.

@@ -29,10 +29,9 @@ class OverTaskLimitError(LimitError):
 
 @dataclass(eq=False)
 class OverDayLimitError(LimitError):
-    """The day's credits are over their limit, or nobody can tell.
+    """The day's credits, without this start's, are over their limit; or too many with them; or nobody can tell.
 
     Attributes:
-        spent: Credits of the other starts of this day.
         unknown: How many starts of this day have an unknown cost.
         credits: The estimate of this start; None where the others alone are too much.
     """

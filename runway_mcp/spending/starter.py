@@ -132,7 +132,6 @@ class Starter:
         )
 
     async def _begin(self, request: StartRequest, approved_credits: float) -> StartRecord:
-        """Record a start, unless its token has one already or a limit forbids it."""
         allow = partial(spending_limits.check_before, self._limits, approved_credits=approved_credits)
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
@@ -145,7 +144,6 @@ class Starter:
             await anyio.sleep(LOOK_SECONDS)
 
     async def _repeated(self, record: StartRecord) -> Started:
-        """Return the task of an earlier start with the same token, once it has its answer."""
         history = await self._ledger.history()
         found: StartRecord | None = record
         deadline = anyio.current_time() + self._answer_seconds
@@ -197,7 +195,6 @@ class Starter:
         return None
 
     async def _cancel(self, task_id: TaskId, number: int, price: float | None) -> Cancellation:
-        """Cancel a task that was just started, and record what it costs all the same."""
         try:
             change = await self._context.tasks.cancel(task_id)
         except (RunwayError, UnclearOutcomeError) as error:
@@ -220,7 +217,6 @@ class Starter:
 
 
 async def _record(writing: Awaitable[None]) -> HistoryError | None:
-    """Record what has happened; log and return why it can't be recorded."""
     try:
         await writing
     except HistoryError as error:

@@ -41,12 +41,10 @@ MAX_IDLE_CALLERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """Who asks, by the name that their issuer knows, and the Runway key used for them.
 
     Attributes:
-        subject: The name that `issuer` knows them by.
-        issuer: Who says who they are: an OAuth issuer's URL, or empty for the operator of this server.
-        key: The Runway key that is used for them.
+        issuer: An OAuth issuer's URL, or empty for the operator of this server.
     """
 
     subject: str
@@ -69,14 +67,7 @@ OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller
 
 @dataclass(frozen=True, slots=True)
 class CallerLedger:
-    """One caller's part of the history.
-
-    Attributes:
-        history: Opens it.
-        account: Whose credits a start costs: a digest of the Runway key.
-        caller: Who asks: a digest of their identity.
-        limits: What may be spent.
-    """
+    """One caller's part of the history. `account` and `caller` are digests, of the Runway key and of who asks."""
 
     history: "Callable[[], Awaitable[History]]"
     account: str
@@ -116,14 +107,8 @@ class CallerRegistry:
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
-        Args:
-            connect: Opens the client that calls Runway for a caller; called once for each Runway key.
-            poll_seconds: The shortest time between two reads of a task.
-            max_waits: Concurrent waits of one caller.
-            history: The file of the history; in memory where not given.
-            limits: What starts may cost.
-            files: Opens what knows which files a caller may use.
-            api: The API's base URL: a key at another place is another account.
+        `connect` is called once for each Runway key. The history is in memory where it has no file. `api` is the base
+        URL: a key at another place is another account.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds

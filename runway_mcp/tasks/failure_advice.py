@@ -42,11 +42,7 @@ _ADVICE = {
 
 
 def advice(failure_code: str | None) -> str:
-    """Return what to do about a failure, in sentences of our own.
-
-    Args:
-        failure_code: The API's dotted code, such as `SAFETY.INPUT.IMAGE`; None where it gives none.
-    """
+    """Return what to do about a failure, by the API's dotted code, such as `SAFETY.INPUT.IMAGE`."""
     parts = (failure_code or "").split(".")
     for length in range(len(parts), 0, -1):
         found = _ADVICE.get(".".join(parts[:length]))

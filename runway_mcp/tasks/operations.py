@@ -42,11 +42,7 @@ else had already removed it."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was asked of a task, and what came of it.
-
-    Attributes:
-        before: The task as it was last seen before, or None where it was already gone.
-    """
+    """What came of a change, and the task as it was last seen before, or None where it was already gone."""
 
     task_id: TaskId
     outcome: Outcome
@@ -68,10 +64,8 @@ class UnclearOutcomeError(Exception):
     """A DELETE was sent, but neither its reply nor a later read tells what it did.
 
     Attributes:
-        before: The task as it was last seen before.
         error: Why the DELETE failed; None where no clear answer came within `seconds`.
         second: Why the read after it failed; None where it showed the task unchanged.
-        seconds: How long the change may take.
     """
 
     def __init__(
@@ -119,26 +113,17 @@ class TaskOperations:
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
 
     async def get(self, task_id: TaskId) -> Task:
-        """Return the task as it stands, or stood less than a poll interval ago.
-
-        Raises:
-            RunwayError: It could not be read; `NotFoundError` where it is gone.
-        """
+        """Return the task as it stands, or stood less than a poll interval ago."""
         return await self._poller.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
-        """Wait until the tasks are final, the time is up or the server is about to stop; see `waiting.wait`.
-
-        Raises:
-            CallerLimitError: The caller has too many waits in progress, or follows too many tasks.
-        """
+        """Wait as `waiting.wait` does; raise a CallerLimitError over the limit of waits, or of followed tasks."""
         if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
             raise TooManyWaitsError(self._max_waits)
         return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 
     @property
     def waits_in_progress(self) -> int:
-        """How many waits are in progress."""
         return len(self._waits)
 
     def end_waits(self) -> None:
@@ -170,8 +155,8 @@ class TaskOperations:
     async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
         """Read a task, and do what is then chosen for it, or nothing.
 
-        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as
-        the change itself, which outlives a caller who leaves.
+        Changes of one task take turns, so that the second sees what the first did. A turn lasts as long as the change
+        itself, which outlives a caller who leaves.
         """
         turn = self._turns.setdefault(task_id, anyio.Semaphore(1))
         with anyio.move_on_after(QUEUE_SECONDS) as queue:

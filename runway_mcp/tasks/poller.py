@@ -31,12 +31,7 @@ MAX_REMEMBERED = 1_000
 
 @dataclass(slots=True)
 class Counters:
-    """What was done since the start.
-
-    Attributes:
-        polls: Tasks read from Runway.
-        shared_reads: Reads that were answered from a state less than a poll interval old.
-    """
+    """What was done since the start: tasks read from Runway, and reads answered from a recent state."""
 
     polls: int = 0
     shared_reads: int = 0
@@ -67,15 +62,9 @@ class TaskPoller:
         counters: Counters | None = None,
         random: Callable[[], float] = system_random,
     ) -> None:
-        """Take what reads a task.
+        """Take what reads a task; cancelling `loops` ends every poll loop.
 
-        Args:
-            get_task: Reads a task.
-            loops: Where the poll loops run; cancelling it ends them.
-            requests: Bounds the reads with one Runway key; its own where not given.
-            poll_seconds: The shortest time between two reads of a task.
-            counters: Where reads are counted.
-            random: Returns a number from 0 to 1, for the jitter.
+        `requests` bounds the reads with one Runway key, and `random` returns a number from 0 to 1, for the jitter.
         """
         self._get_task, self._group, self._poll_seconds, self._random = get_task, loops, poll_seconds, random
         self._requests = requests or anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
@@ -103,7 +92,6 @@ class TaskPoller:
         """Follow a task: iterate over its present state, each poll's, and the final one.
 
         Every follower gets the final state once, whenever it joined. Whoever is slow gets the latest state only.
-        A cancelled `anext` loses nothing.
 
         Raises:
             TooManyFollowedTasksError: The caller follows too many other tasks.
@@ -124,11 +112,7 @@ class TaskPoller:
                 self._drop(task_id, loop)
 
     def subscribe(self, task_id: TaskId, on_change: Callable[[TaskState], Awaitable[None]]) -> Callable[[], None]:
-        """Call `on_change` after each change of a task, and with its final state; return what ends it.
-
-        Raises:
-            TooManyFollowedTasksError: The caller follows too many other tasks.
-        """
+        """Call `on_change` after each change of a task, and with its final state; return what ends it."""
         scope = anyio.CancelScope()
         stack = ExitStack()
         states = stack.enter_context(self.states(task_id))

@@ -21,12 +21,7 @@ Report = Callable[["Waited"], Awaitable[None]]
 
 @dataclass(slots=True)
 class Waited:
-    """What a wait knows of its tasks, while it lasts and at its end.
-
-    Attributes:
-        task_ids: The tasks, in the order asked for.
-        seconds: How long it has lasted.
-    """
+    """What a wait knows of its tasks, in the order asked for, after so many seconds."""
 
     task_ids: Sequence[TaskId]
     seconds: float = 0.0
@@ -47,22 +42,13 @@ async def wait(
     seconds: float,
     until: Until,
     report: Report,
-    report_seconds: float = REPORT_SECONDS,
-    in_progress: set[anyio.CancelScope] | None = None,
+    in_progress: set[anyio.CancelScope],
 ) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
-    Args:
-        poller: What polls the tasks; the wait shares its loops.
-        task_ids: The tasks.
-        seconds: How long to wait at most.
-        until: What ends the wait before.
-        report: Called after each poll, and at least every `report_seconds`.
-        report_seconds: The longest time between two reports on a task.
-        in_progress: Holds the wait's scope while it lasts; cancelling it ends the wait as if its time were up.
-
-    Returns:
-        What is known at the end; a task among several that is gone, or was never seen, is `unavailable`.
+    A report follows each poll, and comes at least every `REPORT_SECONDS`. `in_progress` holds the wait's scope while it
+    lasts: cancelling it ends the wait as if its time were up. A task among several that is gone, or was never seen, is
+    `unavailable` in what is returned.
 
     Raises:
         AuthenticationError: The API key is not accepted, or there is none.
@@ -70,11 +56,10 @@ async def wait(
     """
     started = anyio.current_time()
     waited = Waited(task_ids)
-    scopes = set[anyio.CancelScope]() if in_progress is None else in_progress
 
     async def follow(task_id: TaskId, states: AsyncIterator[TaskState]) -> None:
         while not waited.states[task_id].is_final:
-            with anyio.move_on_after(report_seconds):
+            with anyio.move_on_after(REPORT_SECONDS):
                 waited.states[task_id] = await anext(states)
             waited.seconds = anyio.current_time() - started
             if waited.is_over(until) or isinstance(waited.states[task_id].last_error, AuthenticationError):
@@ -85,22 +70,18 @@ async def wait(
     with ExitStack() as stack:
         followed = {task_id: stack.enter_context(poller.states(task_id)) for task_id in waited.states}
         with anyio.move_on_after(seconds) as scope:
-            scopes.add(scope)
+            in_progress.add(scope)
             try:
                 async with anyio.create_task_group() as followers:
                     for task_id, states in followed.items():
                         followers.start_soon(follow, task_id, states)
             finally:
-                scopes.discard(scope)
+                in_progress.discard(scope)
     waited.seconds = anyio.current_time() - started
-    _raise_failure(list(waited.states.values()))
-    return waited
-
-
-def _raise_failure(states: Sequence[TaskState]) -> None:
-    for state in states:
+    for state in waited.states.values():
         if isinstance(state.last_error, AuthenticationError):
             raise state.last_error.with_traceback(None)
-    errors = [state.unavailable for state in states]
+    errors = [state.unavailable for state in waited.states.values()]
     if errors[0] is not None and None not in errors:
         raise errors[0].with_traceback(None)
+    return waited

@@ -6,7 +6,7 @@ import json
 import anyio
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 from support.inputs import JSON
@@ -54,6 +54,7 @@ async def test_a_started_task_has_its_id_and_its_price() -> None:
     assert sleeper.slept == []
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_what_is_sent_is_what_was_given(body: dict[str, JsonValue]) -> None:
     async def sent() -> list[httpx2.Request]:
@@ -224,6 +225,7 @@ async def test_a_404_starts_nothing(body: JsonValue) -> None:
     assert len(script.requests) == 1
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300) | st.text().map(str.encode) | JSON.map(lambda body: json.dumps(body).encode()),
     st.sampled_from([200, 201, 302, 400, 401, 404, 408, 429, 503]) | st.integers(200, 599),

@@ -26,7 +26,6 @@ from runway_mcp.observability.logs import (
 )
 
 KEY = "key_0123456789abcdef0123456789abcdef"
-FORMS = (TextLines, JsonLines)
 
 
 def record(message: str, *arguments: object, **fields: object) -> logging.LogRecord:
@@ -147,7 +146,7 @@ def test_no_line_of_a_traceback_can_be_taken_for_a_record() -> None:
     assert "\x1b" not in lines[-1]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [TextLines, JsonLines])
 def test_a_reader_that_never_reads_costs_records_not_the_server(form: type[TextLines | JsonLines]) -> None:
     """With the pipe full, logging goes on without waiting, and the loss is told once there is room again."""
     read_end, write_end = os.pipe()

@@ -258,7 +258,8 @@ async def test_a_wait_reports_even_between_two_polls() -> None:
 
     async with anyio.create_task_group() as loops:
         poller = TaskPoller(api.get_task, loops, poll_seconds=60)
-        assert (await wait(poller, [ID], seconds=40, until="all", report=report)).seconds == 40
+        waited = await wait(poller, [ID], seconds=40, until="all", report=report, in_progress=set())
+        assert (waited.seconds, anyio.current_time()) == (40, 40)
         loops.cancel_scope.cancel()
     assert reports == [0, 9, 18, 27, 36]
     assert api.asked == [0]
