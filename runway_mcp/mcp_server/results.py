@@ -43,8 +43,7 @@ def task_result(task: Task) -> CallToolResult:
 def awaited_result(task: Task) -> CallToolResult:
     """Return `task_result`, marked as an error if the task FAILED."""
     result = task_result(task)
-    if task.status == "FAILED":
-        result.is_error = True
+    result.is_error = result.is_error or task.status == "FAILED"
     return result
 
 
@@ -81,12 +80,7 @@ def waits_result(waited: Waited) -> CallToolResult:
 
 
 def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
-    """Return what was done, as JSON, structured content and a sentence.
-
-    Args:
-        change: What was done.
-        deleter: The tool that deletes a task that was left alone.
-    """
+    """Return what was done; `deleter` is the tool that deletes a task that was left alone."""
     done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
     return _changed(done, messages.describe_change(change, deleter=deleter), change.task_id, change.before)
 
@@ -127,11 +121,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_error: bool = False) -> CallToolResult:
-    data: dict[str, JsonValue] = {
-        "id": task_id,
-        "done": done,
-        "statusBefore": before.status if before else None,
-    }
+    data: dict[str, JsonValue] = {"id": task_id, "done": done, "statusBefore": before.status if before else None}
     if before is not None:
         costs = {name: before.data[name] for name in ("cost", "estimatedCost") if name in before.data}
         data |= costs if len(compact_json(costs)) <= MAX_COST else {}

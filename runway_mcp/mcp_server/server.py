@@ -107,8 +107,7 @@ class RunwayServer(MCPServer[CallerContext]):
                 case ToolError():
                     return _no_answer(name)
                 case _:
-                    pass
-            raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
+                    raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[CallerContext, Any] | None = None
@@ -135,9 +134,9 @@ def build_server(
         toolsets: What a model can call.
         local: The caller of a request that comes without HTTP.
         read_only: Register only the tools that change nothing.
-        sandbox: Say in the server's name and instructions that nothing is real.
+        sandbox: Tell the host that nothing is real.
         on_request_end: Called at the end of each request that does not come over HTTP.
-        question_key: The 32 bytes that seal an approval request until its answer comes; random by default.
+        question_key: 32 bytes that seal an approval request until its answer comes; random by default.
     """
 
     @asynccontextmanager

@@ -1,9 +1,7 @@
 """MCP over the process's own stdin and stdout, so that it always ends, and ends cleanly.
 
-The SDK's stdio transport reads and writes in worker threads that nothing can interrupt, so a
-signal leaves it hanging or kills it half-way, and it takes lines of any length. Here daemon
-threads do the blocking I/O on private copies of the descriptors. A closed stdin, a closed
-stdout and a signal all become the same thing: the end of the input.
+The SDK's transport reads and writes lines of any length in worker threads that nothing can interrupt. Here daemon
+threads do it on private copies of the descriptors. A closed stdin or stdout, or a signal, ends the input.
 """
 
 import os
@@ -106,9 +104,7 @@ class LineReader:
 class LineWriter:
     """A descriptor that a daemon thread writes to, one whole message at a time.
 
-    Args:
-        fd: Where to write.
-        on_closed: Called in the event loop once the other side has closed; later messages are dropped.
+    `on_closed` is called in the event loop once the other side has closed; later messages are dropped.
     """
 
     def __init__(self, fd: int, on_closed: Callable[[], None]) -> None:

@@ -42,16 +42,12 @@ class Names:
 
 
 class RawRequest(Request[dict[str, str], str]):
-    """A request of any method."""
-
     name_param = "taskId"
     method: str
     params: dict[str, str]
 
 
 class Raw(Result):
-    """A result as it came."""
-
     model_config = ConfigDict(extra="allow")
 
 
@@ -68,7 +64,6 @@ class Team:
         self.wires: dict[str, FaultyWire] = {}
 
     def connect(self, caller: Caller) -> AbstractAsyncContextManager[RunwayClient]:
-        """Open a caller's account: a sandbox of their own."""
         key = caller.key.get_secret_value() if caller.key else "none"
         self.wires[key] = FaultyWire()
         return faulty_client(self.wires[key])
@@ -80,13 +75,11 @@ class Team:
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Let one event loop serve the module."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 async def team() -> AsyncGenerator[Team]:
-    """One server for the module."""
     team = Team()
     callers = CallerRegistry(team.connect, poll_seconds=0.05)
     server = build_server(callers, local=ANONYMOUS)
@@ -102,7 +95,6 @@ async def team() -> AsyncGenerator[Team]:
 async def calling(
     team: Team, name: str, mode: str = "auto", answers: list[httpx2.Response] | None = None
 ) -> AsyncGenerator[Client]:
-    """A caller's client, which knows MCP tasks."""
     known = [advertise(EXTENSION_ID)]
     with anyio.fail_after(20):
         async with authorized(team.url, name, answers=answers, mode=mode, extensions=known) as client:
@@ -110,28 +102,23 @@ async def calling(
 
 
 def tool(name: str) -> Use:
-    """The call of a tool, for the running task."""
     return lambda client: client.call_tool(name, {"taskId": RUNNING})
 
 
 def mcp_task(method: str) -> Use:
-    """A request about the running task as an MCP task."""
     return lambda client: client.session.send_request(RawRequest(method=method, params={"taskId": RUNNING}), Raw)
 
 
 async def listen(client: Client) -> None:
-    """Open a stream of changes."""
     async with client.listen(resource_subscriptions=[URI]):
         pass
 
 
 def read(client: Client) -> Awaitable[object]:
-    """Read the running task as a resource."""
     return client.read_resource(URI)
 
 
 def complete(client: Client) -> Awaitable[object]:
-    """Complete an id."""
     reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
     return client.complete(reference, {"name": "taskId", "value": ""})
 
@@ -155,12 +142,8 @@ def test_a_tools_scope_is_in_its_annotations() -> None:
     assert set(scopes.values()) == {READ, WRITE}
 
 
-@pytest.mark.parametrize(
-    ("name", "use", "needed", "mode"),
-    CASES,
-)
+@pytest.mark.parametrize(("name", "use", "needed", "mode"), CASES)
 async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, needed: str, mode: str, team: Team) -> None:
-    """By tool, MCP task, resource, completion and subscription, in both eras; and nothing is sent."""
     answers: list[httpx2.Response] = []
     async with calling(team, name, mode, answers) as client:
         with pytest.raises(MCPError, match=f"needs the scope {needed}"):
@@ -179,7 +162,6 @@ async def test_what_tells_of_no_task_needs_no_scope(mode: str, team: Team) -> No
 
 
 async def test_each_caller_has_an_account_and_a_state_of_their_own(team: Team) -> None:
-    """One cancels a task in theirs; the other's task of the same id runs on, and nobody completes the other's ids."""
     async with calling(team, "ann") as ann, calling(team, "bob") as bob:
         for client in (ann, bob):
             await client.call_tool("runway_getTask", {"taskId": RUNNING})

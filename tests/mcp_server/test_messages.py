@@ -48,7 +48,6 @@ SAYS_WHETHER = re.compile(
 
 
 def error_types() -> list[type[Exception]]:
-    """Every type of error that the package defines, whichever module it stands in."""
     for module in pkgutil.walk_packages(runway_mcp.__path__, "runway_mcp."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -114,7 +113,6 @@ RUNWAY_ERRORS: list[tuple[errors.RunwayError, str]] = [
 def test_a_failed_call_to_runway_says_what_happened_and_that_nothing_changed(
     error: errors.RunwayError, words: str
 ) -> None:
-    """A read never changes anything; a change that failed for certain did not. What may pass names the next call."""
     assert words in explain(error)
     assert explain_read(error).startswith(f"{explain(error)} Nothing was changed.")
     changed = explain_change(error)

@@ -30,7 +30,6 @@ GIVEN = {
 
 
 async def nothing() -> CallToolResult:
-    """A tool that is only there to be named."""
     return CallToolResult(content=[])
 
 
@@ -46,7 +45,6 @@ FILES = Toolset(
 
 
 def sets(*names: str) -> list[Toolset]:
-    """Some of the server's toolsets."""
     return [TOOLSETS[name] for name in names]
 
 
@@ -57,7 +55,6 @@ ALL = sets("tasks", "waiting", "generation", "account")
 async def connected(
     toolsets: Sequence[Toolset] = ALL, *, mode: Mode = "auto", read_only: bool = False, wire: FaultyWire | None = None
 ) -> AsyncGenerator[Client]:
-    """A client in memory."""
     carried = wire or FaultyWire()
     server = build_server(CallerRegistry(lambda _: faulty_client(carried)), toolsets=toolsets, read_only=read_only)
     with anyio.fail_after(20):
@@ -66,7 +63,6 @@ async def connected(
 
 
 async def text(client: Client, name: str, **arguments: str) -> str:
-    """The one message of a prompt."""
     (message,) = (await client.get_prompt(name, arguments)).messages
     assert message.role == "user"
     assert isinstance(message.content, TextContent)
@@ -75,7 +71,6 @@ async def text(client: Client, name: str, **arguments: str) -> str:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_three_prompts_are_listed_whole_in_both_eras(mode: Mode) -> None:
-    """For people: titles, descriptions, and what each argument is; required first; kept for as long as tools are."""
     async with connected(mode=mode) as client:
         assert client.server_capabilities is not None
         assert client.server_capabilities.prompts is not None
@@ -110,7 +105,6 @@ async def test_a_prompt_names_only_tools_that_are_there(toolsets: list[Toolset])
 
 
 async def test_files_are_spoken_of_where_there_are_tools_for_them() -> None:
-    """Uploaded first and saved last; elsewhere an image is a URL and the result a link."""
     async with connected([*ALL, FILES]) as client:
         named = re.findall(r"runway_\w+", await text(client, "animate_image", image="~/kite.jpg"))
         assert (named[0], named[-1]) == ("runway_uploadFile", "runway_downloadOutput")
@@ -146,7 +140,6 @@ async def test_what_was_filled_in_is_set_off_as_json() -> None:
 async def test_a_prompt_is_offered_where_its_tools_are(
     toolsets: list[Toolset], read_only: bool, names: list[str]
 ) -> None:
-    """A read-only server makes no videos; any other prompt is answered as unknown."""
     async with connected(toolsets, read_only=read_only) as client:
         assert [prompt.name for prompt in (await client.list_prompts()).prompts] == names
         for name in GIVEN.keys() - {*names}:
@@ -173,7 +166,6 @@ async def test_a_prompt_is_offered_where_its_tools_are(
 async def test_wrong_arguments_are_protocol_errors_in_sentences(
     name: str, arguments: dict[str, str], words: str, mode: Mode
 ) -> None:
-    """They say what is wrong, all of it, briefly, and repeat no value."""
     async with connected(mode=mode) as client:
         with pytest.raises(MCPError, match=words) as caught:
             await client.get_prompt(name, arguments)
@@ -184,7 +176,6 @@ async def test_wrong_arguments_are_protocol_errors_in_sentences(
 
 
 async def test_a_task_id_is_completed_and_the_task_left_unread() -> None:
-    """From those that were read, the latest first; other arguments have no completions; a prompt asks nobody."""
     wire = FaultyWire()
     async with connected(wire=wire) as client:
         await client.call_tool("runway_getTask", {"taskId": FAILED})

@@ -10,12 +10,7 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.server.subscriptions import ResourceUpdated, ServerEvent, ToolsListChanged
-from mcp_types import (
-    ResourceTemplateReference,
-    ResourceUpdatedNotification,
-    TextContent,
-    TextResourceContents,
-)
+from mcp_types import ResourceTemplateReference, ResourceUpdatedNotification, TextContent, TextResourceContents
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.virtual_time import VIRTUAL_TIME
@@ -49,7 +44,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 async def connected(
     *steps: Step, mode: Mode = "auto", poll_seconds: float = 0.02, **options: Any
 ) -> AsyncGenerator[tuple[Script, Client]]:
-    """A client in memory, of a server over a script."""
     script = Script(*steps)
     with anyio.fail_after(20):
         server = build_server(CallerRegistry(lambda _: scripted_client(script), poll_seconds=poll_seconds))
@@ -59,7 +53,6 @@ async def connected(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the SDK renders a resource in a thread
 async def test_a_task_can_be_read_as_a_resource() -> None:
-    """The template is listed; its text is the API's own JSON, fresh for the five seconds of a task."""
     async with connected(RUNNING[5]) as (_, client):
         (template,) = (await client.list_resource_templates()).resource_templates
         assert template.uri_template == "runway://tasks/{taskId}"
@@ -72,7 +65,6 @@ async def test_a_task_can_be_read_as_a_resource() -> None:
 
 
 async def test_what_the_server_offers_may_be_kept_for_an_hour() -> None:
-    """Lists of tools and resources don't change while it runs."""
     async with connected(DONE) as (_, client):
         assert (await client.list_tools()).ttl_ms == 3_600_000
         assert (await client.list_resource_templates()).ttl_ms == 3_600_000
@@ -88,7 +80,6 @@ async def test_what_the_server_offers_may_be_kept_for_an_hour() -> None:
     ],
 )
 async def test_a_resource_that_cannot_be_read_says_why(uri: str, step: Step, words: str) -> None:
-    """A protocol error with our words; nothing is sent for what is no id."""
     async with connected(step) as (script, client):
         with pytest.raises(MCPError, match=words):
             await client.read_resource(uri)
@@ -96,7 +87,6 @@ async def test_a_resource_that_cannot_be_read_says_why(uri: str, step: Step, wor
 
 
 async def test_an_id_is_completed_from_those_that_were_read() -> None:
-    """The latest first; other arguments and references have no completions."""
     wire = FaultyWire()
     reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
     with anyio.fail_after(20):
@@ -116,7 +106,6 @@ async def test_an_id_is_completed_from_those_that_were_read() -> None:
 
 
 async def test_a_listen_stream_hears_of_each_change_until_the_end() -> None:
-    """One loop serves two streams, and ends with the task."""
     async with connected(*RUNNING, DONE) as (script, client):
         async with (
             client.listen(resource_subscriptions=[URI, "other://x", "runway://tasks/x"]) as one,
@@ -165,7 +154,6 @@ class OlderClient:
 
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_an_older_client_is_told_on_its_connection() -> None:
-    """Subscribing twice is once; unsubscribing ends it."""
     older = OlderClient()
     async with older.connected(*RUNNING * 1000) as (script, client):
         unsubscribe = client.session.unsubscribe_resource  # pyright: ignore[reportDeprecated]
@@ -213,13 +201,11 @@ async def test_who_subscribes_beside_a_wait_hears_of_the_end(end: Step, mode: Mo
 
 
 def numbered(number: int) -> str:
-    """The URI of one of many tasks."""
     return f"runway://tasks/00000000-0000-4000-8000-{number:012}"
 
 
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_subscriptions_are_bounded() -> None:
-    """Of a stream, of an older connection, and of one caller's streams and waits together."""
     uris = [numbered(number) for number in range(MAX_SUBSCRIPTIONS + 1)]
     async with connected(DONE) as (script, client):
         with pytest.raises(MCPError, match="At most 100 tasks"):
@@ -279,7 +265,6 @@ async def test_an_older_client_over_http_is_told_what_to_use_instead() -> None:
 
 
 async def test_what_concerns_everyone_is_heard_by_every_stream() -> None:
-    """A list that changed; a task's change goes to the stream that follows it alone."""
     bus = TaskResources().bus
     heard: list[str] = []
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp.server.mcpserver import Context
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult, TextContent
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, CallToolResult
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 
 import runway_mcp
 from runway_mcp.mcp_server.server import InFlightLimit, build_server
@@ -30,7 +30,6 @@ TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_wai
 
 @asynccontextmanager
 async def connected(wire: FaultyWire | None = None, **options: Any) -> AsyncGenerator[Client]:
-    """A client in memory, of a server over the sandbox."""
     carried = wire or FaultyWire()
     with anyio.fail_after(20):
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(carried)), **options)) as client:
@@ -38,13 +37,7 @@ async def connected(wire: FaultyWire | None = None, **options: Any) -> AsyncGene
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
-    """Call a tool."""
     return await client.call_tool(tool, arguments)
-
-
-def texts(result: CallToolResult) -> list[str]:
-    """The text of each block."""
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 async def test_the_server_says_who_it_is() -> None:
@@ -61,7 +54,6 @@ async def test_the_server_says_who_it_is() -> None:
 
 
 async def test_the_sandbox_is_labelled() -> None:
-    """With the sandbox, name and instructions say so first."""
     async with connected(sandbox=True) as client:
         assert client.server_info is not None
         assert client.server_info.name == "runway-mcp-sandbox"
@@ -76,7 +68,6 @@ async def test_the_tools_are_those_of_the_snapshot() -> None:
 
 
 async def test_every_tool_is_described_whole() -> None:
-    """Title, all four hints, a description within hosts' limit, described parameters, an output schema."""
     async with connected() as client:
         tools = (await client.list_tools()).tools
     assert {tool.name for tool in tools} == {
@@ -99,7 +90,6 @@ async def test_every_tool_is_described_whole() -> None:
 
 
 async def test_read_only_mode_registers_only_what_reads() -> None:
-    """No tool that changes anything is there, and calling one says so."""
     async with connected(read_only=True) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == list(READING)
         assert "read-only" in (client.instructions or "")
@@ -110,7 +100,6 @@ async def test_read_only_mode_registers_only_what_reads() -> None:
 
 @pytest.mark.parametrize("name", list(SAMPLES))
 async def test_get_returns_the_task_as_the_api_gives_it(name: str) -> None:
-    """The text is the API's own JSON, the structured content is the same, in every state."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await call(client, "runway_getTask", taskId=SAMPLES[name].id)
@@ -122,7 +111,6 @@ async def test_get_returns_the_task_as_the_api_gives_it(name: str) -> None:
 
 
 async def test_cancel_and_delete_do_what_they_say() -> None:
-    """A running task is cancelled; a finished one is left alone by cancel and removed by delete."""
     async with connected() as client:
         cancelled = await call(client, "runway_cancelTask", taskId=SAMPLES["running"].id)
         left = await call(client, "runway_cancelTask", taskId=SAMPLES["succeeded_video"].id)
@@ -155,7 +143,6 @@ HOSTILE = [
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("task_id", HOSTILE, ids=lambda text: ascii(text[:20]))
 async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_id: str) -> None:
-    """A tool error of under 1 KB says what an id looks like, and the wire stays silent."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await call(client, tool, taskId=task_id)
@@ -169,7 +156,6 @@ async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_i
     "arguments", [{}, {"taskId": None}, {"taskId": 5}, {"taskId": ["x" * 100_000]}, {"task_id": ID}, {"x" * 10_000: 1}]
 )
 async def test_wrong_arguments_are_named_but_not_repeated(arguments: dict[str, Any]) -> None:
-    """The error names the parameter, is short, and holds none of the values."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await client.call_tool("runway_getTask", arguments)
@@ -182,7 +168,6 @@ async def test_wrong_arguments_are_named_but_not_repeated(arguments: dict[str, A
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=50) | st.integers() | st.none(), max_size=4))
 async def test_no_arguments_break_the_server(arguments: dict[str, Any]) -> None:
-    """Whatever the arguments, the answer is a short tool error, and the server goes on."""
     async with connected() as client:
         result = await client.call_tool("runway_cancelTask", arguments)
         assert result.is_error
@@ -232,8 +217,6 @@ async def test_a_reply_with_surrogates_and_new_fields_is_passed_on() -> None:
 
 
 async def test_an_unforeseen_error_tells_the_model_nothing_and_ends_nothing() -> None:
-    """A bug below the tools is an error without details; the next call works."""
-
     def bug(_: object) -> Any:
         raise LookupError("secret detail")
 
@@ -247,7 +230,6 @@ async def test_an_unforeseen_error_tells_the_model_nothing_and_ends_nothing() ->
 
 
 async def test_requests_over_the_limit_are_refused_and_the_rest_go_on() -> None:
-    """Beyond the bound a request is an error; once others have ended there is room again."""
     gate = anyio.Event()
 
     class Stuck(FaultyWire):
@@ -270,7 +252,6 @@ async def test_requests_over_the_limit_are_refused_and_the_rest_go_on() -> None:
 
 
 async def buy_and_fail(ctx: Context[CallerContext]) -> Annotated[CallToolResult, TaskOutput]:
-    """A tool that starts a task, and then meets a protocol error."""
     await ctx.request_context.lifespan_context.api.create_task("/v1/sound_effect", {})
     raise MCPError(INTERNAL_ERROR, "The host is gone.")
 

@@ -11,7 +11,6 @@ from runway_mcp.mcp_server.stdio import MAX_LINE, LineReader, LineWriter
 
 @pytest.fixture
 def pipe() -> Generator[tuple[int, int]]:
-    """A pipe's reading and writing end; what a test leaves open is closed."""
     reading, writing = os.pipe()
     yield reading, writing
     for end in (reading, writing):
@@ -22,7 +21,6 @@ def pipe() -> Generator[tuple[int, int]]:
 
 
 async def test_lines_are_read_whole_whatever_the_pieces(pipe: tuple[int, int]) -> None:
-    """Pieces are joined, several lines in one piece parted, blank ones left out; a last line without an end counts."""
     lines = LineReader(pipe[0])
     found: list[str] = []
     with anyio.fail_after(5):
@@ -53,7 +51,6 @@ async def test_of_an_endless_line_only_a_part_is_kept(pipe: tuple[int, int]) -> 
 
 
 async def test_a_reader_that_is_stopped_ends_as_if_the_input_had(pipe: tuple[int, int]) -> None:
-    """What comes later is nobody's any more."""
     lines = LineReader(pipe[0])
     with anyio.fail_after(5):
         lines.stop()
@@ -62,7 +59,6 @@ async def test_a_reader_that_is_stopped_ends_as_if_the_input_had(pipe: tuple[int
 
 
 async def test_an_input_that_breaks_is_an_input_that_ends() -> None:
-    """A descriptor that can't be read, a closed one for example, is the end of the input."""
     reading, writing = os.pipe()
     os.close(reading)
     with anyio.fail_after(5):
@@ -89,7 +85,6 @@ async def test_messages_are_written_whole_and_in_order(pipe: tuple[int, int]) ->
 
 
 async def test_a_closed_output_is_told_once_and_later_messages_are_dropped(pipe: tuple[int, int]) -> None:
-    """The server is told to end; nothing raises, and nothing waits."""
     told: list[bool] = []
     writer = LineWriter(pipe[1], on_closed=lambda: told.append(True))
     os.close(pipe[0])

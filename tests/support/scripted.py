@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import httpx2
+from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue, SecretStr
 
 from runway_mcp.api.client import RunwayClient
@@ -123,3 +124,8 @@ async def context_of(
         ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
         tasks = TaskOperations(client, background, poller, sleep=sleep, random=lambda: 0.0)
         yield CallerContext(client, tasks, poller, background, ledger, no_files)
+
+
+def texts(result: CallToolResult) -> list[str]:
+    """Return the text of each block."""
+    return [block.text for block in result.content if isinstance(block, TextContent)]

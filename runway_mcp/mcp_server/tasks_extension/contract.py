@@ -24,48 +24,23 @@ class UnknownMcpTaskError(Exception):
 class McpTasks(Protocol):
     """The MCP tasks that one caller may see.
 
-    Each method may raise the SDK's `MCPError`, which the client gets as it is.
+    All but `call` raise `UnknownMcpTaskError`. Each may raise `MCPError`, which the client gets as it is.
     """
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
-        """Answer a tool call: with an MCP task, or with what the tool itself says.
-
-        By the time an MCP task is returned, `get` finds it, wherever it is asked.
-
-        Args:
-            params: The call.
-            run: Has the tool answer it.
-        """
+        """Answer a tool call with an MCP task that `get` finds everywhere, or with what the tool says."""
         ...
 
-    async def get(self, task_id: str) -> McpTask:
-        """Return an MCP task as it stands.
-
-        Raises:
-            UnknownMcpTaskError: There is none.
-        """
-        ...
+    async def get(self, task_id: str) -> McpTask: ...
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:
-        """Take answers to input requests; those to no open request are ignored.
-
-        Raises:
-            UnknownMcpTaskError: There is no such MCP task.
-        """
+        """Take answers to input requests; those to no open request are ignored."""
         ...
 
     async def cancel(self, task_id: str) -> None:
-        """Take note of the wish to cancel. Whether and when it is met is seen from the status.
-
-        Raises:
-            UnknownMcpTaskError: There is no such MCP task.
-        """
+        """Take note of the wish to cancel. Whether and when it is met is seen from the status."""
         ...
 
     def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
-        """Yield the state as it stands, then each change of it, until a final one.
-
-        Raises:
-            UnknownMcpTaskError: There is no such MCP task, or no longer.
-        """
+        """Yield the state as it stands, then each change of it, until a final one."""
         ...

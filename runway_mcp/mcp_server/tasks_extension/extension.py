@@ -41,7 +41,6 @@ class McpTasksExtension(Extension):
         self.subscriptions = McpTaskSubscriptions(tasks_of)
 
     def methods(self) -> Sequence[MethodBinding]:
-        """The requests a client follows its MCP tasks with."""
         return (
             MethodBinding("tasks/get", wire.McpTaskParams, self._get, _REVISIONS),
             MethodBinding("tasks/update", wire.UpdateMcpTaskParams, self._update, _REVISIONS),
@@ -51,7 +50,6 @@ class McpTasksExtension(Extension):
     async def intercept_tool_call(
         self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
-        """Answer with an MCP task where the request allows it and the contract's holder makes one."""
         if not _declares(ctx):
             return await call_next(ctx)
         answer = await self._tasks_of(ctx).call(params, partial(call_next, ctx))
@@ -83,9 +81,5 @@ class McpTasksExtension(Extension):
 
 
 def _declares(ctx: ServerRequestContext[Any, Any]) -> bool:
-    capabilities = ctx.session.client_capabilities
-    return (
-        ctx.protocol_version in _REVISIONS
-        and capabilities is not None
-        and wire.EXTENSION_ID in (capabilities.extensions or {})
-    )
+    declared = ctx.session.client_capabilities
+    return ctx.protocol_version in _REVISIONS and bool(declared and wire.EXTENSION_ID in (declared.extensions or {}))

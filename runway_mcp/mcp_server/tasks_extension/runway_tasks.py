@@ -28,7 +28,11 @@ from runway_mcp.tasks.poller import POLL_SECONDS, CallerLimitError
 
 
 class RunwayMcpTasks:
-    """The contract over one caller's Runway tasks."""
+    """The contract over one caller's Runway tasks.
+
+    With `read_only` a wish to cancel is noted, which the protocol allows, and not met. Without `offers_waits` the
+    server lacks the tool whose calls become MCP tasks.
+    """
 
     def __init__(
         self,
@@ -39,15 +43,6 @@ class RunwayMcpTasks:
         poll_seconds: float = POLL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the use cases of a Runway task.
-
-        Args:
-            context: The use cases.
-            read_only: Change nothing: a wish to cancel is noted, which the protocol allows, and not met.
-            offers_waits: Whether the server has the tool whose calls can become MCP tasks.
-            poll_seconds: How often it is worth asking for a task.
-            now: The time.
-        """
         self._context = context
         self._read_only = read_only
         self._offers_waits = offers_waits
@@ -55,7 +50,6 @@ class RunwayMcpTasks:
         self._now = now
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
-        """Answer the wait for one task, and a start that is to wait, with an MCP task while the task is active."""
         arguments = params.arguments or {}
         match params.name:
             case WAIT_FOR_TASK.name:
@@ -84,8 +78,7 @@ class RunwayMcpTasks:
         if not task.is_active:
             return None
         said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
-        known = self._mcp_task(task)
-        return known.model_copy(update={"status_message": ". ".join([describe_task(task), *said])})
+        return self._mcp_task(task).model_copy(update={"status_message": ". ".join([describe_task(task), *said])})
 
     async def get(self, task_id: str) -> McpTask:
         with _translated():
@@ -95,7 +88,6 @@ class RunwayMcpTasks:
         await self.get(task_id)
 
     async def cancel(self, task_id: str) -> None:
-        """Stop a task that has not finished; leave a finished one and its output alone."""
         if self._read_only:
             await self.get(task_id)
             return
@@ -108,7 +100,6 @@ class RunwayMcpTasks:
                 )
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
-        """Yield the task as it stands and each change of it; transient failures of the API are ridden out."""
         shown: Task | None = None
         with _translated(), self._context.poller.states(parse_task_id(task_id)) as states:
             async for state in states:

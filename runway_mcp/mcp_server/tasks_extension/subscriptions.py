@@ -35,7 +35,6 @@ from runway_mcp.mcp_server.tasks_extension.contract import McpTasks, UnknownMcpT
 MAX_MCP_TASKS = 100
 """MCP tasks that one stream may follow."""
 
-_FILTER = "taskIds"
 _TASK_IDS = TypeAdapter(list[str] | None)
 
 
@@ -140,22 +139,17 @@ class _AcknowledgingSession(ServerSession):
     ) -> None:
         if self._agreed and isinstance(notification, SubscriptionsAcknowledgedNotification):
             asked = notification.params.notifications
-            notification.params.notifications = asked.model_copy(update={_FILTER: self._agreed})
+            notification.params.notifications = asked.model_copy(update={"taskIds": self._agreed})
         await self._session.send_notification(notification, related_request_id)
         self._acknowledged.set()
 
 
 def _wanted(ctx: ServerRequestContext[Any, Any]) -> list[str]:
-    """The ids that a message asks to follow, each once.
-
-    Raises:
-        MCPError: They are no list of texts, or too many.
-    """
     if ctx.method != "subscriptions/listen" or ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         return []
     params = SubscriptionsListenRequestParams.model_validate(ctx.params or {}, by_name=False)
     extra = params.notifications.model_extra or {}
-    task_ids = list(dict.fromkeys(_TASK_IDS.validate_python(extra.get(_FILTER), strict=True) or ()))
+    task_ids = list(dict.fromkeys(_TASK_IDS.validate_python(extra.get("taskIds"), strict=True) or ()))
     if len(task_ids) > MAX_MCP_TASKS:
         raise MCPError(INVALID_PARAMS, f"One stream follows at most {MAX_MCP_TASKS} MCP tasks.")
     return task_ids

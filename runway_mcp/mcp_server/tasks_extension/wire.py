@@ -15,17 +15,6 @@ NOTIFICATION = "notifications/tasks"
 
 
 class _McpTask(BaseModel):
-    """What every MCP task has.
-
-    Attributes:
-        task_id: Its id, which no one else can guess.
-        created_at: When it was created.
-        last_updated_at: When it was last updated.
-        ttl_ms: Milliseconds from creation for which it can be asked for, or None for ever.
-        status_message: The state in words, for people or models.
-        poll_interval_ms: How often asking for it makes sense.
-    """
-
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
 
     task_id: str

@@ -13,7 +13,6 @@ from runway_mcp.mcp_server.messages import describe_task, explain, progress
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError
 from runway_mcp.tasks.waiting import Report, Waited
 
@@ -59,9 +58,7 @@ async def wait_for_task(
     try:
         task_ids = _parse(taskId)
         waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
-    except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
-    except CallerLimitError as error:
+    except (InvalidTaskIdError, CallerLimitError) as error:
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
@@ -82,7 +79,7 @@ def reporter(ctx: Context[CallerContext]) -> Report:
     async def report(waited: Waited) -> None:
         nonlocal last
         states = list(waited.states.values())
-        shares = [1.0 if state.is_final else _progress(state) for state in states]
+        shares = [1.0 if state.is_final else (state.task and progress(state.task)) or 0.0 for state in states]
         last = max(100 * sum(shares) / len(shares), last + 0.001)
         if len(states) == 1:
             text = describe_task(states[0].task) if states[0].task else "not reached yet"
@@ -91,10 +88,6 @@ def reporter(ctx: Context[CallerContext]) -> Report:
         await ctx.report_progress(last, 100, f"{text}, {waited.seconds:.0f} s")
 
     return report
-
-
-def _progress(state: TaskState) -> float:
-    return (progress(state.task) if state.task else None) or 0.0
 
 
 WAIT_FOR_TASK = Tool(

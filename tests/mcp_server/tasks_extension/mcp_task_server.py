@@ -43,7 +43,6 @@ DECLARED: Message = {"extensions": {EXTENSION_ID: {}}}
 
 
 def done(text: str, *, is_error: bool = False) -> CallToolResult:
-    """What a tool returns."""
     return CallToolResult(content=[TextContent(text=text)], is_error=is_error)
 
 
@@ -74,10 +73,7 @@ def server_of(
     """
     extension = McpTasksExtension(lambda _: jobs)
     server = MCPServer[Any](
-        "mcp-tasks",
-        extensions=[extension],
-        middleware=[extension.subscriptions, *inner],
-        subscriptions=bus,
+        "mcp-tasks", extensions=[extension], middleware=[extension.subscriptions, *inner], subscriptions=bus
     )
 
     async def answer() -> str:
@@ -94,8 +90,6 @@ def server_of(
 
 
 class Raw(Result):
-    """A result as it came."""
-
     model_config = ConfigDict(extra="allow")
 
 
@@ -107,8 +101,6 @@ class RawRequest(Request[dict[str, Any], str]):
 
 
 class Caller:
-    """A client of the SDK's that sends what it is told."""
-
     def __init__(self, client: Client) -> None:
         self.client = client
 
@@ -118,13 +110,11 @@ class Caller:
         return result.model_dump(by_alias=True, exclude={"meta"})
 
     async def begin(self, tool: str = "succeed") -> str:
-        """Call a tool, and return the id of the MCP task that the call became."""
         return str((await self.ask("tools/call", name=tool, arguments={}))["taskId"])
 
 
 @asynccontextmanager
 async def calling(jobs: MemoryMcpTasks, *, declare: bool = True, **options: Any) -> AsyncGenerator[Caller]:
-    """A client in memory, which declares the extension or does not."""
     extensions = [advertise(EXTENSION_ID)] if declare else []
     with anyio.fail_after(20):
         async with Client(server_of(jobs), extensions=extensions, **options) as client:
@@ -132,8 +122,6 @@ async def calling(jobs: MemoryMcpTasks, *, declare: bool = True, **options: Any)
 
 
 class Stream:
-    """What comes on a `subscriptions/listen` stream."""
-
     def __init__(self, lines: AsyncGenerator[str]) -> None:
         self._lines = lines
 
@@ -145,8 +133,6 @@ class Stream:
 
 
 class Http:
-    """Someone who speaks HTTP by hand."""
-
     def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
         self._http = http
         self._url = url
@@ -161,7 +147,6 @@ class Http:
         return (await self.ask("tools/call", named=tool, name=tool, arguments={}))["result"]
 
     async def begin(self, tool: str = "succeed") -> str:
-        """Call a tool, and return the id of the MCP task that the call became."""
         return str((await self.call(tool))["taskId"])
 
     @asynccontextmanager
@@ -174,7 +159,6 @@ class Http:
 
 @asynccontextmanager
 async def over_http(server: MCPServer[Any]) -> AsyncGenerator[Http]:
-    """Serve on a real socket, in this event loop."""
     app = server.streamable_http_app(stateless_http=True)
     config = uvicorn.Config(app, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1)
     running = uvicorn.Server(config)

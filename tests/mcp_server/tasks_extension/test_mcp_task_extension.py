@@ -16,7 +16,6 @@ METHODS: dict[str, dict[str, Any]] = {"tasks/get": {}, "tasks/update": {"inputRe
 
 
 async def test_the_extension_is_advertised() -> None:
-    """Clients find it among the server's extensions, and not where an older draft had it."""
     async with calling(memory()) as caller:
         capabilities = caller.client.server_capabilities
     assert capabilities is not None
@@ -25,7 +24,6 @@ async def test_the_extension_is_advertised() -> None:
 
 
 async def test_a_call_becomes_an_mcp_task_that_can_be_asked_for_at_once() -> None:
-    """The answer is the first state; asking gives the same, with the result type of an ordinary answer."""
     async with calling(memory()) as caller:
         created = await caller.ask("tools/call", name="succeed", arguments={})
         assert created["resultType"] == "task"
@@ -42,7 +40,6 @@ async def test_a_call_that_becomes_none_is_answered_by_its_tool() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_who_does_not_declare_the_extension_never_gets_an_mcp_task(mode: ConnectMode) -> None:
-    """The tool answers itself, in every protocol revision."""
     async with calling(memory(), declare=False, mode=mode) as caller:
         result = await caller.client.call_tool("succeed")
     assert result.content[0].model_dump()["text"] == "at once"
@@ -56,7 +53,6 @@ async def test_an_older_revision_never_gets_an_mcp_task() -> None:
 
 
 async def test_what_a_tool_returns_is_inlined_once_it_is_done() -> None:
-    """A success and a tool's own error are both results; only a broken request is a failure."""
     jobs = memory()
     async with calling(jobs) as caller:
         found: dict[str, dict[str, Any]] = {}
@@ -72,7 +68,6 @@ async def test_what_a_tool_returns_is_inlined_once_it_is_done() -> None:
 
 
 async def test_questions_are_answered_with_an_update() -> None:
-    """The open ones stand in the state; an answer is acknowledged, and the work goes on."""
     async with calling(memory()) as caller:
         task_id = await caller.begin("ask")
         asked = await caller.ask("tasks/get", taskId=task_id)
@@ -84,7 +79,6 @@ async def test_questions_are_answered_with_an_update() -> None:
 
 
 async def test_cancelling_is_acknowledged_again_and_again() -> None:
-    """The acknowledgement says nothing of the state, which asking shows."""
     async with calling(memory()) as caller:
         task_id = await caller.begin()
         for _ in range(2):

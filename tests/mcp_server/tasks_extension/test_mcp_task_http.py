@@ -37,7 +37,6 @@ async def test_the_header_must_name_the_mcp_task(method: str) -> None:
 
 
 async def test_errors_have_the_status_that_the_transport_gives_them() -> None:
-    """400, for an unknown id and for a caller who did not declare the extension."""
     async with over_http(server_of(memory())) as http:
         unknown = await http.ask("tasks/get", named="x", taskId="x")
         assert (unknown["status"], unknown["error"]["code"]) == (400, INVALID_PARAMS)
@@ -46,7 +45,6 @@ async def test_errors_have_the_status_that_the_transport_gives_them() -> None:
 
 
 async def test_a_stream_tells_the_state_and_each_change_of_it() -> None:
-    """First what is agreed on, then each state as `tasks/get` has it, all marked with the stream's id."""
     jobs = memory()
     async with over_http(server_of(jobs)) as http:
         one, other = await http.begin(), await http.begin("break")
@@ -76,13 +74,11 @@ async def test_a_stream_tells_the_state_and_each_change_of_it() -> None:
 
 
 async def test_nothing_is_agreed_on_where_nothing_is_known() -> None:
-    """The acknowledgement leaves the MCP tasks out."""
     async with over_http(server_of(memory())) as http, http.listen(taskIds=["unknown"]) as stream:
         assert (await stream.next())["params"]["notifications"] == {}
 
 
 async def test_a_closed_stream_leaves_nothing_behind() -> None:
-    """Whoever goes away is no longer followed for."""
     jobs = memory()
     async with over_http(server_of(jobs)) as http:
         task_id = await http.begin()
@@ -93,8 +89,6 @@ async def test_a_closed_stream_leaves_nothing_behind() -> None:
 
 
 class Broken(MemoryMcpTasks):
-    """MCP tasks whose states can't be had."""
-
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
         raise MCPError(INTERNAL_ERROR, "broken")
         yield await self.get(task_id)
@@ -118,7 +112,6 @@ class Flood:
 
 @pytest.mark.parametrize("finished", [True, False])
 async def test_a_stream_that_the_server_ends_ends_in_good_order(*, finished: bool) -> None:
-    """Its last message is the answer to the request, and nothing is followed any longer."""
     jobs = memory()
     async with over_http(server_of(jobs, Flood())) as http:
         task_id = await http.begin()
@@ -136,7 +129,6 @@ async def test_a_stream_that_the_server_ends_ends_in_good_order(*, finished: boo
 
 
 async def test_what_stands_behind_sees_the_whole_session() -> None:
-    """The session that adds to the acknowledgement is the request's own in all else."""
     seen: list[object] = []
 
     async def look(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -174,7 +166,6 @@ async def test_a_state_that_can_not_be_had_is_an_error_and_not_an_unknown_id() -
 
 @pytest.mark.parametrize("task_ids", ["one", [7], {"one": 1}, [None], [*map(str, range(MAX_MCP_TASKS + 1))]])
 async def test_a_filter_that_makes_no_sense_is_an_invalid_parameter(task_ids: object) -> None:
-    """Anything but a list of texts, or more of them than one stream follows."""
     async with over_http(server_of(memory())) as http:
         refused = await http.ask("subscriptions/listen", notifications={"taskIds": task_ids})
     assert (refused["status"], refused["error"]["code"]) == (400, INVALID_PARAMS)
@@ -189,14 +180,12 @@ async def test_a_filter_needs_the_declaration() -> None:
 
 @pytest.mark.parametrize("task_ids", [None, []])
 async def test_an_empty_filter_needs_no_declaration(task_ids: object) -> None:
-    """It asks for nothing, and the SDK serves the rest."""
     async with over_http(server_of(memory())) as http, http.listen(taskIds=task_ids, toolsListChanged=True) as stream:
         assert (await stream.next())["params"]["notifications"] == {"toolsListChanged": True}
 
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_what_the_sdk_says_of_a_stream_is_passed_on(*, known: bool) -> None:
-    """Here that the server serves no streams at all; the watch ends with it."""
     jobs = memory()
     async with over_http(server_of(jobs, False)) as http:
         task_id = await http.begin() if known else "unknown"

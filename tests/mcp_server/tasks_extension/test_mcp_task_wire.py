@@ -11,12 +11,7 @@ from runway_mcp.mcp_server.tasks_extension import wire
 
 THEN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 KNOWN: dict[str, Any] = {"task_id": "one", "created_at": THEN, "last_updated_at": THEN}
-BASE = {
-    "taskId": "one",
-    "createdAt": "2026-11-21T10:00:00Z",
-    "lastUpdatedAt": "2026-11-21T10:00:00Z",
-    "ttlMs": None,
-}
+BASE = {"taskId": "one", "createdAt": "2026-11-21T10:00:00Z", "lastUpdatedAt": "2026-11-21T10:00:00Z", "ttlMs": None}
 
 CASES: tuple[tuple[wire.McpTask, dict[str, Any]], ...] = (
     (wire.WorkingMcpTask(**KNOWN), {"status": "working"}),
@@ -58,7 +53,6 @@ def test_a_new_mcp_task_has_no_result_yet(task: wire.McpTask, fields: dict[str, 
 @pytest.mark.parametrize("milliseconds", [0, -1, 1.5])
 @pytest.mark.parametrize("name", ["ttl_ms", "poll_interval_ms"])
 def test_times_are_whole_milliseconds(name: str, milliseconds: float) -> None:
-    """Neither a fraction nor a time that has no length can be written."""
     with pytest.raises(ValidationError):
         wire.WorkingMcpTask.model_validate(KNOWN | {name: milliseconds})
 

@@ -10,9 +10,9 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.client.extension import advertise
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 from support.served import serving_http
 
 from runway_mcp.cli.main import main
@@ -30,7 +30,6 @@ RUNS = reply(200, task("RUNNING"))
 
 @asynccontextmanager
 async def connected(api: FaultyWire | Script | None = None, **options: Any) -> AsyncGenerator[Client]:
-    """A client in memory, of a server that offers the capability's tools over the sandbox or a script."""
     wire = api or FaultyWire()
     callers = CallerRegistry(lambda _: scripted_client(wire) if isinstance(wire, Script) else faulty_client(wire))
     with anyio.fail_after(20):
@@ -39,17 +38,10 @@ async def connected(api: FaultyWire | Script | None = None, **options: Any) -> A
 
 
 async def call(client: Client, tool: str, task_id: str = ID) -> CallToolResult:
-    """Call a tool about a task."""
     return await client.call_tool(tool, {"id": task_id})
 
 
-def texts(result: CallToolResult) -> list[str]:
-    """The text of each block."""
-    return [block.text for block in result.content if isinstance(block, TextContent)]
-
-
 async def test_the_tools_are_those_of_the_snapshot() -> None:
-    """Exactly two; a change of their schemas, words or hints is seen in review."""
     async with connected() as client:
         found = [tool.model_dump(by_alias=True, exclude_none=True) for tool in (await client.list_tools()).tools]
         instructions = client.instructions or ""
@@ -59,12 +51,7 @@ async def test_the_tools_are_those_of_the_snapshot() -> None:
     assert "runway_" not in instructions + json.dumps(found)
 
 
-def test_their_scopes_follow_from_their_annotations() -> None:
-    assert (scope_of(RETRIEVE), scope_of(CANCEL_DELETE)) == (READ, WRITE)
-
-
 async def test_retrieve_returns_the_task_as_the_api_gives_it() -> None:
-    """Text and structured content are the API's own object."""
     async with connected() as client:
         result = await call(client, RETRIEVE.name, SAMPLES["succeeded_video"].id)
     assert not result.is_error
@@ -73,24 +60,16 @@ async def test_retrieve_returns_the_task_as_the_api_gives_it() -> None:
 
 
 async def test_cancel_delete_cancels_what_runs_and_deletes_what_has_finished() -> None:
-    """It says which of the two it did; a task already gone is no error."""
     async with connected() as client:
-        for name, done in (
-            ("running_long", "cancelled"),
-            ("succeeded_video", "deleted"),
-            ("succeeded_video", "nothing"),
-        ):
+        calls = ("running_long", "cancelled"), ("succeeded_video", "deleted"), ("succeeded_video", "nothing")
+        for name, done in calls:
             result = await call(client, CANCEL_DELETE.name, SAMPLES[name].id)
             assert (result.is_error, (result.structured_content or {})["done"]) == (False, done)
 
 
 FAILURES: dict[str, tuple[str, tuple[Step, ...], str]] = {
     "read": (RETRIEVE.name, (reply(404),), "no such task"),
-    "not changed": (
-        CANCEL_DELETE.name,
-        (reply(503, Retry_After="3600"),),
-        "status-and-output shows its state",
-    ),
+    "not changed": (CANCEL_DELETE.name, (reply(503, Retry_After="3600"),), "status-and-output shows its state"),
     "unclear": (CANCEL_DELETE.name, (RUNS, OSError("x")), "retrieve-task-status-and-output, which changes nothing"),
 }
 
@@ -115,7 +94,6 @@ async def test_a_task_that_finishes_meanwhile_is_left_alone() -> None:
 @pytest.mark.parametrize("tool", [RETRIEVE.name, CANCEL_DELETE.name])
 @pytest.mark.parametrize("task_id", ["", "../organization", f"{ID}?a=b", f"{ID}\r\nX: y", "x" * 1_000_000])
 async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_id: str) -> None:
-    """A short tool error names the argument as these tools call it."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await call(client, tool, task_id)
@@ -125,6 +103,7 @@ async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_i
 
 
 async def test_read_only_leaves_only_what_reads() -> None:
+    assert (scope_of(RETRIEVE), scope_of(CANCEL_DELETE)) == (READ, WRITE)
     async with connected(read_only=True) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == [RETRIEVE.name]
         assert "read-only" in (client.instructions or "")

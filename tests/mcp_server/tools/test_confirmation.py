@@ -31,10 +31,7 @@ from runway_mcp.web.auth import Authentication
 from runway_mcp.web.origin_policy import OriginPolicy
 
 ERAS = ("auto", "legacy")
-GOOD: dict[str, Any] = {
-    "type": "text_to_video",
-    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
-}
+GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 COST = 60
 YES = ElicitResult(action="accept", content={"start": True})
 NO = (
@@ -45,8 +42,6 @@ NO = (
 
 
 class Person:
-    """Who is asked, and gives the same answer each time."""
-
     def __init__(self, answer: ElicitResult = YES) -> None:
         self.answer = answer
         self.asked: list[str] = []
@@ -62,7 +57,6 @@ class Person:
 async def connected(
     wire: FaultyWire, person: Person | None, limit: float = COST - 1, mode: str = "auto"
 ) -> AsyncGenerator[Client]:
-    """A client in memory that asks a person, where there is one, about what costs over the limit."""
     callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=limit))
     with anyio.fail_after(30):
         async with Client(build_server(callers), mode=mode, elicitation_callback=person) as client:
@@ -70,12 +64,10 @@ async def connected(
 
 
 async def start(client: Client, prompt: str = "a cat", **more: Any) -> CallToolResult:
-    """Start a task whose price the sandbox tells in its reply."""
     return await client.call_tool("runway_startTask", GOOD | {"input": GOOD["input"] | {"promptText": prompt}} | more)
 
 
 def text(result: CallToolResult) -> str:
-    """All that a result says."""
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
@@ -172,7 +164,6 @@ async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_al
 
 
 async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path) -> None:
-    """What can't be written down can't be started."""
     wire, person = FaultyWire(), Person()
     (tmp_path / "file").write_text("")
     history = tmp_path / "file" / "history"
@@ -236,10 +227,7 @@ async def test_another_replica_takes_the_answer_to_a_question(tmp_path: Path) ->
     """They share the folder of what was started, and in it the key of their questions."""
     ports = free_port(), free_port()
     flags = ("--sandbox", "--transport=streamable-http", "--confirm-over=0", f"--state-dir={tmp_path / 'state'}")
-    async with (
-        running(*flags, f"--port={ports[0]}") as one,
-        running(*flags, f"--port={ports[1]}") as two,
-    ):
+    async with running(*flags, f"--port={ports[0]}") as one, running(*flags, f"--port={ports[1]}") as two:
         for server in (one, two):
             await server.logged("MCP over streamable HTTP at ")
         person = Person()

@@ -12,10 +12,10 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
-from mcp_types import CallToolResult, Result, TextContent
+from mcp_types import CallToolResult, Result
 from support.faulty import FaultyWire, faulty_client
 from support.process import KEY, Message, request, running
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 from support.upstream import Reply, Request, upstream
 from support.upstream import reply as sent
 
@@ -29,17 +29,12 @@ from runway_mcp.mcp_server.tools.account import ACCOUNT
 from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.tasks.callers import READ, WRITE, CallerRegistry
 
-GOOD: dict[str, Any] = {
-    "type": "text_to_video",
-    "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5},
-}
+GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
 PENDING_AND_CANCELLED = reply(200, task("PENDING")), reply(204), reply(200, task("CANCELLED", cost={"credits": 0}))
 
 
 class McpTaskCreated(Result):
-    """A call that became an MCP task."""
-
     result_type: Literal["task"] = "task"
     task_id: str
     status: str
@@ -50,7 +45,6 @@ class McpTaskCreated(Result):
 async def connected(
     api: FaultyWire | Script, *, limits: Limits = NO_LIMITS, history: Path | None = None, read_only: bool = False
 ) -> AsyncGenerator[Client]:
-    """A client in memory, of a server that offers everything."""
     callers = CallerRegistry(
         lambda _: scripted_client(api) if isinstance(api, Script) else faulty_client(api),
         poll_seconds=0.05,
@@ -62,19 +56,12 @@ async def connected(
             yield client
 
 
-def texts(result: CallToolResult) -> list[str]:
-    """The text of each block."""
-    return [block.text for block in result.content if isinstance(block, TextContent)]
-
-
 async def listed(**arguments: str | None) -> list[str]:
-    """What the list of task types answers."""
     async with connected(FaultyWire()) as client:
         return texts(await client.call_tool("runway_listTaskTypes", arguments))
 
 
 async def start(client: Client, **more: Any) -> CallToolResult:
-    """Start the task that the catalogue allows."""
     return await client.call_tool("runway_startTask", GOOD | more)
 
 
@@ -122,7 +109,6 @@ async def test_it_is_told_how_large_a_file_may_be_within_a_call() -> None:
 
 
 async def test_a_start_returns_the_task_as_runway_has_it() -> None:
-    """The API's own JSON, with its estimate; sent once."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await start(client)
@@ -138,7 +124,6 @@ async def test_a_start_returns_the_task_as_runway_has_it() -> None:
 
 
 async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -> None:
-    """Every problem at once, and where to look."""
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await start(client, input={"promptText": "a cat", "ratio": "16:9", "duration": "5s"})
@@ -222,8 +207,6 @@ async def test_a_start_that_waits_returns_the_finished_task() -> None:
 
 
 class Follower(ClientExtension):
-    """The client's side of MCP tasks: notes what a call became, and looks no further."""
-
     identifier = EXTENSION_ID
 
     def __init__(self) -> None:
@@ -260,7 +243,6 @@ async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> No
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 async def test_a_start_whose_task_has_ended_is_answered_as_a_wait_would_be(status: str) -> None:
-    """It becomes no MCP task; where it FAILED, that is an error."""
     callers = CallerRegistry(lambda _: scripted_client(Script(CREATED, reply(200, task(status)))), poll_seconds=0.05)
     follower = Follower()
     with anyio.fail_after(20):
@@ -290,7 +272,6 @@ async def test_a_task_that_nobody_can_look_at_in_time_is_told_by_its_id(wait: bo
 
 
 async def test_a_repeated_start_of_a_task_that_is_gone_says_so() -> None:
-    """No task is made up for it, and nothing is bought."""
     script = Script(CREATED, reply(200, task("PENDING")), reply(404, {"error": "no"}))
     callers = CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.000_001)
     with anyio.fail_after(20):
@@ -331,7 +312,6 @@ async def test_a_task_that_can_not_be_looked_at_is_told_by_its_id(priced: bool) 
 
 
 async def test_the_account_is_shown_with_what_was_spent_here() -> None:
-    """The API's own JSON, and a sentence of ours."""
     wire = FaultyWire()
     async with connected(wire) as client:
         cost = json.loads(texts(await start(client))[0])["estimatedCost"]["credits"]
@@ -360,7 +340,6 @@ async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, wor
 
 
 async def test_who_may_only_read_can_not_spend() -> None:
-    """By the annotations; and a read-only server offers no start."""
     scopes = {tool.name: scope_of(tool) for tool in (*GENERATION.tools, *ACCOUNT.tools)}
     assert scopes == {"runway_listTaskTypes": READ, "runway_startTask": WRITE, "runway_getAccount": READ}
     async with connected(FaultyWire(), read_only=True) as client:

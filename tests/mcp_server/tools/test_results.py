@@ -5,9 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
-from support.scripted import ID, task
+from support.scripted import ID, task, texts
 
 from runway_mcp.api.models import Task
 from runway_mcp.mcp_server import results
@@ -22,18 +21,11 @@ VALUES = st.recursive(
 
 
 def made(status: str, **fields: JsonValue) -> Task:
-    """A task as the use cases hand it over."""
     return Task(ID, status, task(status, **fields))
-
-
-def texts(result: CallToolResult) -> list[str]:
-    """The text of each block."""
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
 def test_the_text_is_the_task_whole_and_compact(fields: dict[str, JsonValue]) -> None:
-    """Every field is kept, nothing is added, and text and structured content say the same."""
     data = {**fields, **task("RUNNING")}
     result = results.task_result(Task(ID, "RUNNING", data))
     assert len(result.content) == 1
@@ -59,7 +51,6 @@ def test_each_invisible_character_is_written_as_an_escape(character: str) -> Non
 
 
 def test_a_failed_task_is_a_successful_read_with_advice_beside_it() -> None:
-    """The advice stands in a second block, outside the JSON."""
     result = results.task_result(made("FAILED", failureCode="ASSET.INVALID.SIZE"))
     assert not result.is_error
     data, advice = texts(result)
@@ -73,7 +64,6 @@ def test_other_tasks_come_without_advice(status: str) -> None:
 
 
 def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
-    """A result that would break the host is not sent."""
     result = results.task_result(made("FAILED", failure="x" * 500_000))
     assert result.is_error
     assert "500,1" in texts(result)[0]
@@ -91,17 +81,13 @@ def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
     ids=str,
 )
 def test_a_change_says_what_was_done_twice(change: Change, done: str) -> None:
-    """Once as JSON with structured content, once as a sentence."""
     result = results.change_result(change)
     data, sentence = texts(result)
     assert json.loads(data) == result.structured_content
-    assert result.structured_content is not None
-    assert result.structured_content["id"] == ID
-    assert result.structured_content["done"] == done
-    assert result.structured_content["statusBefore"] == (change.before.status if change.before else None)
+    status = change.before.status if change.before else None
     before: dict[str, JsonValue] = dict(change.before.data) if change.before else {}
     costs = {name: value for name, value in before.items() if "ost" in name}
-    assert {name: value for name, value in result.structured_content.items() if "ost" in name} == costs
+    assert result.structured_content == {"id": ID, "done": done, "statusBefore": status} | costs
     assert sentence == describe_change(change)
     assert not result.is_error
 
@@ -112,7 +98,6 @@ def test_a_change_passes_no_endless_cost_on() -> None:
 
 
 def test_a_refused_delete_names_the_tool_that_stops() -> None:
-    """The refusal is an error, says that nothing changed, and keeps the structured content."""
     result = results.change_error(StillActiveError(made("RUNNING", estimatedCost={"credits": 5})))
     assert result.is_error
     assert "runway_cancelTask" in texts(result)[1]

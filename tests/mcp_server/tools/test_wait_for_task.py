@@ -10,9 +10,9 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult
 from support.faulty import FaultyWire, faulty_client
-from support.scripted import ID, Script, Step, reply, scripted_client, task
+from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
 from support.virtual_time import VIRTUAL_TIME
 from support.waiting import until
 
@@ -34,7 +34,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 @asynccontextmanager
 async def connected(*steps: Step) -> AsyncGenerator[tuple[Script, Client]]:
-    """A client in memory, of a server over a script that polls without pause."""
     script = Script(*steps)
     with anyio.fail_after(30):
         async with Client(build_server(CallerRegistry(lambda _: scripted_client(script), poll_seconds=0.02))) as client:
@@ -42,13 +41,7 @@ async def connected(*steps: Step) -> AsyncGenerator[tuple[Script, Client]]:
 
 
 async def wait(client: Client, task_id: object = ID, **arguments: Any) -> CallToolResult:
-    """Call the tool."""
     return await client.call_tool("runway_waitForTask", {"taskId": task_id, **arguments})
-
-
-def texts(result: CallToolResult) -> list[str]:
-    """The text of each block."""
-    return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
 async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
@@ -62,7 +55,6 @@ async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
 
 
 async def test_a_failed_task_comes_back_marked_as_an_error_and_a_cancelled_one_does_not() -> None:
-    """What was waited for did not come; JSON, structured content and advice are there all the same."""
     async with connected(RUNNING, reply(200, task("FAILED", failureCode="SAFETY.INPUT.TEXT"))) as (_, client):
         result = await wait(client)
     assert result.is_error
@@ -74,7 +66,6 @@ async def test_a_failed_task_comes_back_marked_as_an_error_and_a_cancelled_one_d
 
 
 async def test_when_the_time_is_up_the_task_is_returned_as_it_stands() -> None:
-    """No error: the JSON, a second block that says that waiting can go on, and no more polls."""
     async with connected(RUNNING) as (script, client):
         result = await wait(client, timeoutSeconds=5)
         assert not result.is_error
@@ -175,7 +166,6 @@ async def test_several_tasks_come_back_as_a_list_in_the_order_asked() -> None:
 
 
 async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
-    """The others are returned as they stand, and the note says so."""
     async with connected(several(one="SUCCEEDED", other="RUNNING")) as (_, client):
         result = await wait(client, [OTHER, ID], until="any")
     assert [entry["status"] for entry in json.loads(texts(result)[0])] == ["RUNNING", "SUCCEEDED"]
@@ -183,7 +173,6 @@ async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
 
 
 async def test_a_task_among_several_that_is_gone_has_its_reason_in_its_place() -> None:
-    """The others are not held up by it; where all are gone it is an error."""
     async with connected(several(one="SUCCEEDED", other="GONE")) as (_, client):
         found = json.loads(texts(await wait(client, [OTHER, ID]))[0])
     assert found[0]["id"] == OTHER
@@ -214,8 +203,6 @@ async def test_a_task_among_several_that_vanishes_is_not_told_as_it_was() -> Non
 
 
 async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
-    """Fifty endless tasks would break the host."""
-
     def answer(request: httpx2.Request) -> httpx2.Response:
         body = {**task("SUCCEEDED", output=["x" * 300_000]), "id": request.url.path.rpartition("/")[2]}
         return httpx2.Response(200, json=body)
@@ -230,7 +217,6 @@ async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
     "given", ["x", "null", "{}", None, 5, {"id": ID}, [], [ID, "../organization"], [ID] * (MAX_TASKS + 1)], ids=str
 )
 async def test_wrong_ids_are_refused_before_anything_is_sent(given: object) -> None:
-    """One bad id of several refuses the call, and so do none, too many, and what is neither text nor list."""
     async with connected(DONE) as (script, client):
         result = await wait(client, given)
     assert result.is_error
@@ -241,7 +227,6 @@ async def test_wrong_ids_are_refused_before_anything_is_sent(given: object) -> N
 
 @pytest.mark.parametrize("seconds", [4.9, -1, 3601, 1e400, "nan", "soon", None, 10**30])
 async def test_a_wrong_timeout_is_refused_before_anything_is_sent(seconds: object) -> None:
-    """Too short, too long, no number: a short error that names the argument."""
     async with connected(DONE) as (script, client):
         result = await wait(client, timeoutSeconds=seconds)
     assert result.is_error
@@ -250,7 +235,6 @@ async def test_a_wrong_timeout_is_refused_before_anything_is_sent(seconds: objec
 
 
 async def test_cancelling_the_call_ends_the_wait_and_not_the_task() -> None:
-    """Nothing more is asked, and no DELETE was sent."""
     wire = FaultyWire()
     with anyio.fail_after(20):
         async with Client(build_server(CallerRegistry(lambda _: faulty_client(wire), poll_seconds=0.02))) as client:
