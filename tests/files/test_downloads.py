@@ -17,6 +17,7 @@ from runway_mcp.files.file_client import MAX_CONCURRENT
 from runway_mcp.files.file_errors import (
     MissingLinkError,
     SaveFailedError,
+    TooLargeError,
     TooManyDownloadsError,
     TooManyOutputsError,
     TransferInterruptedError,
@@ -223,8 +224,8 @@ async def test_an_output_that_is_too_large_is_not_saved(tmp_path: Path) -> None:
     for script, size in ((Host(VIDEO), len(VIDEO)), ([endless], None)):
         async with saving(script, tmp_path, max_bytes=limit) as save:
             error = failed((await save())[0], retryable=False)
-        assert isinstance(error, UnexpectedContentError)
-        assert (error.problem, error.size, error.limit) == ("too_large", size, limit)
+        assert isinstance(error, TooLargeError)
+        assert (error.size, error.limit) == (size, limit)
         assert names(tmp_path) == []
 
 
@@ -240,7 +241,7 @@ class Liar(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(PICTURE))
 
 
-@pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, UnexpectedContentError), (0, None)])
+@pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, TooLargeError), (0, None)])
 async def test_a_body_is_as_long_as_was_said(tmp_path: Path, more: int, error: type[Exception] | None) -> None:
     async with saving(Liar(len(PICTURE) + more), tmp_path) as save:
         (found,) = await save()

@@ -11,9 +11,8 @@ from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
-from runway_mcp.files.caller_files import CallerFiles
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
-from runway_mcp.files.downloads import Report
+from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Destination, Folders
 from runway_mcp.files.paths import InvalidPathError, parse_path
