@@ -19,13 +19,7 @@ from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A regular file, open for reading; a context manager that closes it.
-
-    Attributes:
-        name: Its name, without the folder.
-        size: Bytes that it had when it was opened.
-        file: Its content.
-    """
+    """A regular file, open for reading, of `size` bytes when it was opened; a context manager that closes it."""
 
     name: str
     size: int
@@ -39,7 +33,7 @@ class InputFile:
 
 
 class Folder:
-    """A folder to save in, held open until `close`; a context manager. Made by `Destination.open`."""
+    """A folder to save in; a context manager that closes it. Made by `Destination.open`."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -48,9 +42,6 @@ class Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._directory.__exit__()
 
     def open_partial(self, name: str) -> PartialFile:
@@ -73,11 +64,7 @@ class Folder:
 
 
 class Destination:
-    """A folder to save in that is allowed, and may be missing still.
-
-    Attributes:
-        path: Where it is, free of links.
-    """
+    """A folder to save in that is allowed, and may be missing still; its `path` is free of links."""
 
     def __init__(self, text: str, root: Path, names: tuple[str, ...], abilities: Abilities) -> None:
         self.path = root.joinpath(*names)
@@ -99,12 +86,9 @@ class Destination:
 
 
 class Folders:
-    """The allowed folders, with everything below them. Immutable.
+    """The allowed folders, named by the host or by the operator, with everything below them. Immutable.
 
-    Args:
-        roots: The folders; relative paths begin at the first, which is also the default to save in.
-        from_host: Whether the host named them, rather than the operator.
-        abilities: What the operating system can do.
+    A path is absolute, relative to the first folder, or a `file:` URI.
     """
 
     def __init__(self, roots: Iterable[Path], *, from_host: bool = False, abilities: Abilities = THIS_SYSTEM) -> None:
@@ -119,14 +103,10 @@ class Folders:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The folders, free of links."""
         return tuple(real for _, real in self._roots)
 
     def open_input(self, path: str) -> InputFile:
         """Open a regular file inside for reading.
-
-        Args:
-            path: Absolute, relative to the first folder, or a `file:` URI.
 
         Raises:
             NoFolderAllowedError: There is none.
@@ -141,10 +121,7 @@ class Folders:
             return _input(directory, names[-1] if names else ".")
 
     def destination(self, directory: str | None) -> Destination:
-        """Return a folder inside to save in; nothing is made or opened yet.
-
-        Args:
-            directory: Absolute, relative to the first folder, or a `file:` URI; the first folder if None.
+        """Return a folder inside to save in, the first one if `directory` is None; nothing is made or opened yet.
 
         Raises:
             NoFolderAllowedError: There is none.
