@@ -215,7 +215,7 @@ class Download:
 
     def _open(self) -> PartialFile:
         folder = self._resources.enter_context(self._destination.open())
-        self._file = folder.open_partial(self.name)
+        self._file = PartialFile(folder, self.name)
         self._resources.callback(self._file.discard)
         return self._file
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 from runway_mcp.files.file_errors import NoFolderAllowedError, PathNotAllowedError, UnusablePathError
-from runway_mcp.files.partial_file import PartialFile, check_name, remove_stale
+from runway_mcp.files.partial_file import check_name, remove_stale
 from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, is_encodable, parse_path
 from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
 
@@ -32,57 +32,26 @@ class InputFile:
         self.file.close()
 
 
-class Folder:
-    """A folder to save in; a context manager that closes it. Made by `Destination.open`."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._directory.__exit__()
-
-    def open_partial(self, name: str) -> PartialFile:
-        """Begin a file, hidden until it is published.
-
-        Raises:
-            ValueError: `name` could not be a file's.
-            OSError: It can't be made.
-        """
-        return PartialFile(self._directory, name)
-
-    def open_file(self, name: str) -> InputFile:
-        """Open a file of the folder for reading.
-
-        Raises:
-            ValueError: `name` could not be that of a saved file.
-            OSError: It is missing, a link or no regular file, or can't be read.
-        """
-        return _input(self._directory, check_name(name))
-
-
+@dataclass(frozen=True, slots=True)
 class Destination:
-    """A folder to save in that is allowed, and may be missing still; its `path` is free of links."""
+    """A folder to save in that is allowed, and may be missing still: `path`, free of links, in `root`."""
 
-    def __init__(self, text: str, root: Path, names: tuple[str, ...], abilities: Abilities) -> None:
-        self.path = root.joinpath(*names)
-        self._text = text
-        self._root = root
-        self._names = names
-        self._abilities = abilities
+    path: Path
+    root: Path
+    text: str
+    abilities: Abilities
 
-    def open(self) -> Folder:
+    def open(self) -> Directory:
         """Open the folder, made where it is missing; remove what killed processes left in it.
 
         Raises:
             UnusablePathError: The allowed folder is missing, or the system refuses.
         """
-        with _unusable(self._text, "saved", self._root):
-            directory = Directory.descend(self._root, self._names, make=True, abilities=self._abilities)
+        with _unusable(self.text, "saved", self.root):
+            names = self.path.relative_to(self.root).parts
+            directory = Directory.descend(self.root, names, make=True, abilities=self.abilities)
             remove_stale(directory)
-            return Folder(directory)
+            return directory
 
 
 class Folders:
@@ -137,7 +106,7 @@ class Folders:
             except FileNotFoundError:
                 if not root.exists():
                     raise
-        return Destination(text, root, names, self._abilities)
+        return Destination(root.joinpath(*names), root, text, self._abilities)
 
     def _locate(self, text: str) -> tuple[Path, tuple[str, ...]]:
         if not self._roots:
@@ -163,6 +132,16 @@ class Folders:
 
     def _refusal(self, text: str, problem: str) -> PathNotAllowedError:
         return PathNotAllowedError(text, problem, self.paths, self._from_host)
+
+
+def open_saved(directory: Directory, name: str) -> InputFile:
+    """Open a file that was saved in a directory.
+
+    Raises:
+        ValueError: `name` could not be that of a saved file.
+        OSError: It is missing, a link or no regular file, or can't be read.
+    """
+    return _input(directory, check_name(name))
 
 
 @contextmanager

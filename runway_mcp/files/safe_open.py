@@ -66,12 +66,7 @@ class Directory:
         flags |= _FILE | (_NO_LINK if self._descriptor is not None else 0)
         descriptor = os.open(self._at(name), flags, MODE, dir_fd=self._descriptor)
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "it is no ordinary file")
-            self._check()
-            if self._descriptor is None and not os.path.samestat(found, self.status(name)):
-                raise _link_error()
+            self._check_file(name, os.fstat(descriptor))
         except OSError:
             os.close(descriptor)
             raise
@@ -138,6 +133,13 @@ class Directory:
                 raise _link_error()
             if not stat.S_ISDIR(os.lstat(self.path).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def _check_file(self, name: str, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file")
+        self._check()
+        if self._descriptor is None and not os.path.samestat(found, self.status(name)):
+            raise _link_error()
 
 
 def _link_error() -> OSError:

@@ -15,7 +15,7 @@ from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
 from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
-from runway_mcp.files.folders import Destination, Folders
+from runway_mcp.files.folders import Destination, Folders, open_saved
 from runway_mcp.files.paths import InvalidPathError, parse_path
 from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
@@ -98,7 +98,7 @@ def _images(destination: Destination, saved: list[Saved]) -> dict[int, ImageCont
     with destination.open() as folder:
         for output in saved:
             if output.content_type.startswith("image/") and output.size <= room:
-                with suppress(OSError), folder.open_file(output.path.name) as file:
+                with suppress(OSError), open_saved(folder, output.path.name) as file:
                     data = file.file.read(room)
                     room -= len(data)
                     images[output.index] = ImageContent(data=b64encode(data).decode(), mime_type=output.content_type)
