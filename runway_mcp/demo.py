@@ -7,11 +7,9 @@ this machine, and prints every call with what came back.
 import json
 import sys
 import textwrap
-from collections.abc import Generator
-from contextlib import contextmanager
 from hashlib import sha256
 from tempfile import mkdtemp
-from typing import cast
+from typing import Self, cast
 
 import anyio
 from mcp import Client, StdioServerParameters
@@ -60,8 +58,6 @@ def _process(folder: str) -> StdioServerParameters:
 
 
 class _Demo:
-    """A sequence of calls over one connection, each printed with its answer."""
-
     def __init__(self, client: Client, broken_promises: list[str]) -> None:
         self._client = client
         self._broken_promises = broken_promises
@@ -123,7 +119,7 @@ class _Demo:
     ) -> dict[str, JsonValue]:
         words = f"> {tool}  {json.dumps(arguments)}"
         print(f"\n{_wrapped(words, indent=4)}", flush=True)
-        with _shown_progress(in_bytes=tool in TRANSFERS) as progress:
+        with _Progress(in_bytes=tool in TRANSFERS) as progress:
             result = await self._client.call_tool(tool, arguments, progress_callback=progress)
         for text in [block.text for block in result.content if isinstance(block, TextContent)]:
             _print_block(text)
@@ -142,6 +138,13 @@ class _Progress:
         self._bar = Progress(_BarOrSpinner(), figures, console=self._console, expand=True)
         self._task: TaskID | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._bar.stop()
+
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         if not self._console.is_terminal:
             print(f"  {message or f'{progress:g}'}", file=sys.stderr, flush=True)
@@ -151,23 +154,8 @@ class _Progress:
             self._bar.start()
         self._bar.update(self._task, completed=progress, total=total, description=message or "")
 
-    def stop(self) -> None:
-        if self._task is not None:
-            self._bar.stop()
-
-
-@contextmanager
-def _shown_progress(*, in_bytes: bool) -> Generator[_Progress]:
-    progress = _Progress(in_bytes=in_bytes)
-    try:
-        yield progress
-    finally:
-        progress.stop()
-
 
 class _BarOrSpinner(ProgressColumn):
-    """A bar where the total is known, else a spinner."""
-
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True))
         self._bar = BarColumn(BAR_WIDTH)
@@ -178,8 +166,6 @@ class _BarOrSpinner(ProgressColumn):
 
 
 class _Message(ProgressColumn):
-    """What the server says."""
-
     def __init__(self) -> None:
         super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=1))
 
@@ -188,8 +174,6 @@ class _Message(ProgressColumn):
 
 
 class _ByteFigures(_Message):
-    """Percent and speed where the total is known, else the bytes so far."""
-
     def render(self, task: Task) -> RenderableType:
         if task.total is None:
             return Text(decimal(int(task.completed)))

@@ -21,8 +21,7 @@ from support.faulty import FaultyWire, faulty_client
 from support.scripted import Script, reply, scripted_client
 
 from runway_mcp.demo import run_demo
-from runway_mcp.files.caller_files import CallerFiles
-from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
 from runway_mcp.mcp_server.server import build_server
@@ -114,9 +113,7 @@ class Simulated:
     @asynccontextmanager
     async def _files(self, tasks: TaskGroup) -> AsyncGenerator[Callable[[Caller], CallerFiles]]:
         async with open_file_client(own_origin="http://sandbox.localhost", own_transport=self._carrier) as client:
-            yield lambda _: CallerFiles(
-                lambda: Folders([self._folder]), client, Downloads(client, tasks), takes_roots=False
-            )
+            yield lambda _: CallerFiles(lambda: Folders([self._folder]), client, tasks, takes_roots=False)
 
 
 async def test_the_demo_shows_json_that_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import random
-from typing import Final
 
 import anyio
 from anyio import to_thread
@@ -15,19 +15,17 @@ from runway_mcp.files.file_client import DownloadResponse, FileClient
 from runway_mcp.files.file_errors import (
     FilesError,
     SaveFailedError,
+    TooLargeError,
     TransferError,
     TransferInterruptedError,
     TransferTimeoutError,
     UnexpectedContentError,
 )
-from runway_mcp.files.folders import Destination, Folder
+from runway_mcp.files.folders import Destination
 from runway_mcp.files.partial_file import PartialFile
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 2 * 1024**3
-MAX_SECONDS = 1800.0
-CALL_SECONDS = 45.0
 RETRIES = 3
 """Failed requests in a row, none of which brought anything, after which a download fails."""
 WRITE = 1024 * 1024
@@ -38,16 +36,7 @@ REPORT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """An output on the disk.
-
-    Attributes:
-        index: Its place among the outputs, from 1.
-        path: The file.
-        size: Its bytes.
-        content_type: Its MIME type, by its content.
-        sha256: The digest of its bytes, in hexadecimal.
-        was_there: Whether an earlier download had saved the same bytes.
-    """
+    """Output number `index`, from 1, on the disk; with its type by its content and its digest in hexadecimal."""
 
     index: int
     path: Path
@@ -55,17 +44,12 @@ class Saved:
     content_type: str
     sha256: str
     was_there: bool
+    """Whether an earlier download had saved the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """An output that is still being downloaded, and goes on after the call.
-
-    Attributes:
-        index: Its place among the outputs, from 1.
-        size: Bytes that have come.
-        total: Bytes that it has, where the host says so.
-    """
+    """An output of which `size` bytes have come, of `total` where the host says so; it goes on after the call."""
 
     index: int
     size: int
@@ -74,12 +58,7 @@ class InProgress:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An output that was not saved; nothing of it is left on the disk.
-
-    Attributes:
-        index: Its place among the outputs, from 1.
-        error: Why.
-    """
+    """An output that was not saved; nothing of it is left on the disk."""
 
     index: int
     error: FilesError
@@ -90,38 +69,26 @@ Output = Saved | InProgress | Failed
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """What bounds downloads.
+    """What bounds downloads: bytes of an output, seconds of a download, and seconds that a call waits for it."""
 
-    Attributes:
-        max_bytes: Bytes of one output.
-        max_seconds: Seconds of one download, in the background too.
-        call_seconds: Seconds that a call waits: below the 60 s after which common MCP hosts give up on it.
-        sleep: Waits before a retry.
-    """
-
-    max_bytes: int = MAX_BYTES
-    max_seconds: float = MAX_SECONDS
-    call_seconds: float = CALL_SECONDS
+    max_bytes: int = 2 * 1024**3
+    max_seconds: float = 1800.0
+    call_seconds: float = 45.0
+    """Below the 60 s after which common MCP hosts give up on a call."""
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-
-
-DEFAULT_LIMITS = DownloadLimits()
 
 
 class Download:
     """One output on its way to the disk. `run` runs once, in the background.
 
-    Attributes:
-        name: The file's name without its extension.
-        size: Bytes that have come.
-        total: Bytes that it has, where the host says so.
-        changed: Is set with the next change of these, and at the end; then replaced.
+    `size` bytes have come, of `total` where the host says so. `changed` is set with the next change of these, and at
+    the end; then replaced.
     """
 
     def __init__(
         self, client: FileClient, destination: Destination, url: str, *, name: str, index: int, limits: DownloadLimits
     ) -> None:
-        self.name: Final = name
+        self.name = name
         self.size = 0
         self.total: int | None = None
         self.changed = anyio.Event()
@@ -132,13 +99,12 @@ class Download:
         self._limits = limits
         self._etag: str | None = None
         self._can_resume = True
-        self._folder: Folder | None = None
+        self._resources = ExitStack()
         self._file: PartialFile | None = None
         self._result: Saved | Failed | Exception | None = None
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, in one way or the other."""
         return self._result is not None
 
     def is_still_saved(self) -> bool:
@@ -152,7 +118,6 @@ class Download:
         raise self._result or RuntimeError("the download has not ended")
 
     async def run(self) -> None:
-        """Save the output, and keep how that ended."""
         result: Saved | Failed | Exception | None = None
         try:
             with anyio.fail_after(self._limits.max_seconds):
@@ -168,17 +133,15 @@ class Download:
             result = error
         finally:
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._close)
+                await to_thread.run_sync(self._resources.close)
             self._result = result
             self._notify()
 
     async def _save(self) -> Saved:
         file = await self._fetch()
-        if not file.size:
-            raise UnexpectedContentError("empty")
         content_type = file.content_type
         if content_type is None:
-            raise UnexpectedContentError("not_media")
+            raise UnexpectedContentError("not_media" if file.size else "empty")
         path, was_there = await to_thread.run_sync(file.publish, self.name, content_type.extension)
         return Saved(self._index, path, file.size, content_type.name, file.sha256, was_there)
 
@@ -210,7 +173,7 @@ class Download:
     async def _receive(self, response: DownloadResponse) -> bool:
         limit = self._limits.max_bytes
         if response.total is not None and response.total > limit:
-            raise UnexpectedContentError("too_large", size=response.total, limit=limit)
+            raise TooLargeError(response.total, limit)
         if response.start and None not in {response.total, self.total} and response.total != self.total:
             raise UnexpectedContentError("wrong_range")
         file = await self._opened()
@@ -235,7 +198,7 @@ class Download:
         try:
             async for chunk in response.chunks:
                 if self.size + len(chunk) > limit:
-                    raise UnexpectedContentError("too_large", limit=limit)
+                    raise TooLargeError(None, limit)
                 self.size += len(chunk)
                 waiting += chunk
                 if len(waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
@@ -251,15 +214,10 @@ class Download:
         return self._file or await to_thread.run_sync(self._open)
 
     def _open(self) -> PartialFile:
-        self._folder = self._destination.open()
-        self._file = self._folder.open_partial(self.name)
+        folder = self._resources.enter_context(self._destination.open())
+        self._file = PartialFile(folder, self.name)
+        self._resources.callback(self._file.discard)
         return self._file
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.discard()
-        if self._folder is not None:
-            self._folder.close()
 
     def _notify(self) -> None:
         self.changed.set()

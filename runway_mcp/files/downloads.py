@@ -7,10 +7,10 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from runway_mcp.files.download import DEFAULT_LIMITS, Download, DownloadLimits, Failed, InProgress, Output
+from runway_mcp.files.download import Download, DownloadLimits, Failed, InProgress, Output
 from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import FilesError, MissingLinkError, TooManyDownloadsError, TooManyOutputsError
-from runway_mcp.files.folders import Destination
+from runway_mcp.files.folders import Destination, Folders
 
 MAX_OUTPUTS = 50
 """Outputs that a call saves: a report of them has room in a host's 1,048,576 characters."""
@@ -22,15 +22,9 @@ Report = Callable[[int, int | None], Awaitable[None]]
 
 
 class Downloads:
-    """One caller's downloads.
+    """One caller's downloads. They run in `tasks`, whose cancellation removes what is not whole."""
 
-    Args:
-        client: What fetches files.
-        tasks: Where downloads run; cancelling it ends them, and removes what is not whole.
-        limits: What bounds them.
-    """
-
-    def __init__(self, client: FileClient, tasks: TaskGroup, limits: DownloadLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, client: FileClient, tasks: TaskGroup, limits: DownloadLimits) -> None:
         self._client = client
         self._tasks = tasks
         self.limits = limits
@@ -38,7 +32,6 @@ class Downloads:
 
     @property
     def running(self) -> int:
-        """How many are in progress."""
         return sum(not download.is_done for download in self._kept.values())
 
     async def save(
@@ -52,12 +45,8 @@ class Downloads:
     ) -> list[Output]:
         """Save outputs as `{stem}-{index}.{extension}`, or join the downloads that already do.
 
-        Args:
-            destination: The folder, made with the first byte.
-            urls: The links, None for an output without one. One last `Failed` stands for those beyond `MAX_OUTPUTS`.
-            stem: Safe as a file's name: the id of the task.
-            timeout: Seconds after which what is unfinished is returned as in progress, and goes on.
-            report: Is told how far it is.
+        What is unfinished after `timeout` seconds is returned as in progress, and goes on. One last `Failed` stands
+        for the outputs beyond `MAX_OUTPUTS`.
         """
         outputs: dict[int, Output] = {}
         joined: dict[int, Download] = {}
@@ -122,3 +111,37 @@ async def _follow(downloads: Sequence[Download], report: Report | None) -> None:
     async with anyio.create_task_group() as followers:
         for download in downloads:
             followers.start_soon(follow, download)
+
+
+class CallerFiles:
+    """One caller's folders and transfers.
+
+    Args:
+        find_folders: Returns the folders that the operator allows; blocks, and is called once.
+        client: What fetches and sends files.
+        tasks: Where downloads run.
+        takes_roots: Whether the host's own folders (roots) are allowed where the operator allows none.
+        limits: What bounds downloads.
+    """
+
+    def __init__(
+        self,
+        find_folders: Callable[[], Folders],
+        client: FileClient,
+        tasks: TaskGroup,
+        *,
+        takes_roots: bool,
+        limits: DownloadLimits | None = None,
+    ) -> None:
+        self.client = client
+        self.downloads = Downloads(client, tasks, limits or DownloadLimits())
+        self.takes_roots = takes_roots
+        self._find_folders = find_folders
+        self._finding = anyio.Lock()
+        self._folders = Folders(())
+
+    async def folders(self) -> Folders:
+        """Return the folders that the operator allows; maybe none."""
+        async with self._finding:
+            self._folders = self._folders or await to_thread.run_sync(self._find_folders)
+        return self._folders

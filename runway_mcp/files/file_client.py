@@ -1,10 +1,11 @@
 """The HTTP client for files: it knows no key, follows no redirect, and trusts no link.
 
-It uses https only, through the machine's proxy where there is one, else to public addresses. The sandbox's own
-address is the one exception.
+It uses https only, through the machine's proxy where there is one (settings as for the API; it resolves names
+itself), else to public addresses. The sandbox's own address is the one exception.
 """
 
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ import anyio
 import httpcore2
 import httpx2
 
-from runway_mcp.api.connection import USER_AGENT
-from runway_mcp.files.file_connections import Connections
+from runway_mcp.api.connection import USER_AGENT, trust
+from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.files.file_errors import (
     UnexpectedContentError,
     UnexpectedStatusError,
@@ -29,7 +30,11 @@ MAX_TEXT = 4096
 """Bytes of an answer to a POST that are kept."""
 MAX_CONCURRENT = 4
 """Files that one caller receives at once, and files that they send; more wait for their turn."""
+MAX_CONNECTIONS = 128
+"""Connections of all callers together."""
+MAX_PORT = 0xFFFF
 
+_LIMITS = httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=10)
 _TIMEOUTS = {"connect": 10.0, "read": 20.0, "write": 20.0}
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -39,12 +44,7 @@ _STRONG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 
 @dataclass(frozen=True, slots=True)
 class UploadResponse:
-    """What the host says of a file that was sent.
-
-    Attributes:
-        status: The HTTP status.
-        text: The beginning of its body: data, that may repeat parts of the signature.
-    """
+    """What the host says of a file that was sent; `text` is data, that may repeat parts of the signature."""
 
     status: int
     text: str = field(repr=False)
@@ -52,15 +52,10 @@ class UploadResponse:
 
 @dataclass(frozen=True, slots=True)
 class DownloadResponse:
-    """A file, or the rest of one, that is coming.
+    """The bytes from `start` to before `end` of a file of `total` bytes, as they come; None where the host is silent.
 
-    Attributes:
-        host: Who sends it.
-        start: Bytes of the file before the first that comes: as requested, or 0.
-        end: Bytes of the file up to the last that comes; less than `total` where the host sends a part at a time.
-        total: Bytes of the whole file; None where the host does not say.
-        etag: Its strong validator, which only the same bytes share; None where the host gives none.
-        chunks: The bytes; raises `TransferInterruptedError` where they end too early.
+    `etag` is the strong validator, which only the same bytes share. `chunks` raises `TransferInterruptedError` where
+    they end too early.
     """
 
     host: str
@@ -74,7 +69,7 @@ class DownloadResponse:
 class FileClient:
     """The client of one caller. Made by `open_file_client`, those of further callers by `for_another`."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: "_Connections") -> None:
         self._connections = connections
         self._places = {method: anyio.Semaphore(MAX_CONCURRENT) for method in ("GET", "POST")}
 
@@ -84,12 +79,7 @@ class FileClient:
 
     @asynccontextmanager
     async def get(self, url: str, *, start: int = 0, etag: str | None = None) -> AsyncGenerator[DownloadResponse]:
-        """Request a file, or the rest of it.
-
-        Args:
-            url: Where it is.
-            start: Bytes that are there already.
-            etag: The strong validator of the file that these are of. Without it the whole is requested.
+        """Request a file, or the rest of it after the first `start` bytes, which are of the file with this `etag`.
 
         Raises:
             TransferError: It does not come.
@@ -102,11 +92,6 @@ class FileClient:
 
     async def post(self, url: str, *, content: AsyncIterator[bytes], headers: Mapping[str, str]) -> UploadResponse:
         """Send a file, and return the answer, whatever its status.
-
-        Args:
-            url: Where it goes.
-            content: The body.
-            headers: Its type and, where known, its length.
 
         Raises:
             TransferError: There was no answer.
@@ -158,12 +143,71 @@ async def open_file_client(
         ca_file: Certificates in PEM form that are trusted beside the operating system's.
         network: Makes the direct connections to every other host; `PublicNetwork` where not given.
     """
-    connections = Connections(own_origin, own_transport, ca_file, network or PublicNetwork())
+    connections = _Connections(own_origin, own_transport, ca_file, network or PublicNetwork())
     try:
         yield FileClient(connections)
     finally:
         with anyio.CancelScope(shield=True):
             await connections.aclose()
+
+
+class _Connections:
+    def __init__(
+        self,
+        own_origin: str | None,
+        own_transport: httpx2.AsyncBaseTransport | None,
+        ca_file: Path | None,
+        network: httpcore2.AsyncNetworkBackend,
+    ) -> None:
+        self._own_origin = own_origin and _origin(httpx2.URL(own_origin))
+        self._own_transport = own_transport
+        self._ca_file = ca_file
+        self._network = network
+        self._others: _ProxyRules | None = None
+
+    def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
+        is_own = _origin(url) == self._own_origin
+        if not is_own and (url.scheme != "https" or not url.host or (url.port or 0) > MAX_PORT):
+            raise UrlNotAllowedError("not_https", url.host)
+        try:
+            if is_own:
+                if self._own_transport is None:
+                    verify = trust(self._ca_file) if url.scheme == "https" else False
+                    self._own_transport = httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=_LIMITS)
+                return self._own_transport
+            self._others = self._others or _ProxyRules(trust(self._ca_file), self._network)
+        except (ImportError, ValueError, OSError, httpx2.InvalidURL):
+            raise UrlNotAllowedError("unusable_network", url.host) from None
+        return self._others.transport(url)
+
+    async def aclose(self) -> None:
+        if self._own_transport is not None:
+            await self._own_transport.aclose()
+        if self._others is not None:
+            await self._others.aclose()
+
+
+class _ProxyRules(httpx2.AsyncClient):
+    """httpx2's choice of a proxy, by the environment and NO_PROXY, as for the API; else a direct connection.
+
+    Only the choice is used: a client's cookies, credentials and default headers are not for files.
+    """
+
+    def __init__(self, context: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:
+        super().__init__(verify=context, trust_env=True, limits=_LIMITS)
+        self._direct = DirectTransport(context, _LIMITS, network)
+
+    def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
+        found = self._transport_for_url(url)
+        return self._direct if found is self._transport else found
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await super().aclose()
+
+
+def _origin(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 async def _chunks(host: str, response: httpx2.Response) -> AsyncGenerator[bytes]:

@@ -1,19 +1,6 @@
 """Why a file was not read, saved, fetched or sent. Errors carry data; the MCP server words them.
 
-    FilesError
-    ├── NoFolderAllowedError, PathNotAllowedError, UnusablePathError     where a caller may read and save
-    ├── SaveFailedError, MissingLinkError, TooManyOutputsError, TooManyDownloadsError
-    ├── UploadError
-    │   ├── FileSizeError, UnsupportedFileError, UnreadableFileError     the file itself
-    │   └── UploadFailedError, UploadTimeoutError
-    └── TransferError
-        ├── UrlNotAllowedError           nothing was sent
-        ├── UnexpectedStatusError        the host answered without the file
-        ├── UnexpectedContentError       what the host sends is not saved
-        ├── TransferInterruptedError     no connection, or it broke
-        └── TransferTimeoutError         it took too long
-
-Errors name the host and never the URL, whose query holds a signature.
+They name the host and never the URL, whose query holds a signature.
 """
 
 import ssl
@@ -32,16 +19,13 @@ from runway_mcp.files.public_addresses import NotPublicError
 class FilesError(Exception):
     """A file was not read, saved, fetched or sent.
 
-    Attributes:
-        retryable: Whether the same call may succeed later, with nothing else changed.
-        temporary: Whether the same request may succeed in a moment.
+    The same call may succeed later if the error is `retryable`, the same request in a moment if it is `temporary`.
     """
 
     retryable: bool = False
     temporary: bool = False
 
 
-@dataclass(eq=False)
 class NoFolderAllowedError(FilesError):
     """The caller may use no folder."""
 
@@ -103,30 +87,18 @@ class UploadError(FilesError):
 
 
 @dataclass(eq=False)
-class FileSizeError(UploadError):
-    """Runway takes no file of `size` bytes, only of `minimum` to `maximum`."""
+class UnsuitableFileError(UploadError):
+    """Runway takes no such file, or it can't be read whole; `reason` is what the system says."""
 
-    size: int
-    minimum: int
-    maximum: int
-
-
-class UnsupportedFileError(UploadError):
-    """By its content the file is nothing that Runway takes."""
-
-
-@dataclass(eq=False)
-class UnreadableFileError(UploadError):
-    """The file can't be read, or became shorter meanwhile (`reason` is None)."""
-
-    reason: str | None = None
+    problem: Literal["size", "type", "shortened", "unreadable"]
+    size: int = 0
+    reason: str = ""
 
 
 @dataclass(eq=False)
 class UploadFailedError(UploadError):
-    """The storage took the file in none of `attempts`; `cause` is an error, or its status, beside its `code`."""
+    """The storage took the file in no attempt; the last ended with `cause`: an error, or a status beside a `code`."""
 
-    attempts: int
     cause: "TransferError | int"
     code: str | None = None
 
@@ -167,15 +139,22 @@ class UnexpectedStatusError(TransferError):
 
 @dataclass(eq=False)
 class UnexpectedContentError(TransferError):
-    """What the host sends is not saved; `size` and `limit` are bytes, where the file is too large."""
+    """What the host sends is not saved."""
 
-    problem: Literal["encoded", "no_length", "wrong_range", "too_large", "empty", "not_media"]
+    problem: Literal["encoded", "no_length", "wrong_range", "empty", "not_media"]
     host: str = ""
-    size: int | None = None
-    limit: int = 0
+    detail = ""
 
     def __post_init__(self) -> None:
         self.retryable = self.problem in {"empty", "not_media"}  # a fresh link may bring the file
+
+
+@dataclass(eq=False)
+class TooLargeError(TransferError):
+    """The file has more than `limit` bytes: `size`, where the host says so."""
+
+    size: int | None
+    limit: int
 
 
 @dataclass(eq=False)

@@ -12,20 +12,14 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
 from runway_mcp.files.file_errors import NoFolderAllowedError, PathNotAllowedError, UnusablePathError
-from runway_mcp.files.partial_file import PartialFile, check_name, remove_stale
+from runway_mcp.files.partial_file import check_name, remove_stale
 from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, is_encodable, parse_path
 from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A regular file, open for reading; a context manager that closes it.
-
-    Attributes:
-        name: Its name, without the folder.
-        size: Bytes that it had when it was opened.
-        file: Its content.
-    """
+    """A regular file, open for reading, of `size` bytes when it was opened; a context manager that closes it."""
 
     name: str
     size: int
@@ -38,73 +32,32 @@ class InputFile:
         self.file.close()
 
 
-class Folder:
-    """A folder to save in, held open until `close`; a context manager. Made by `Destination.open`."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._directory.__exit__()
-
-    def open_partial(self, name: str) -> PartialFile:
-        """Begin a file, hidden until it is published.
-
-        Raises:
-            ValueError: `name` could not be a file's.
-            OSError: It can't be made.
-        """
-        return PartialFile(self._directory, name)
-
-    def open_file(self, name: str) -> InputFile:
-        """Open a file of the folder for reading.
-
-        Raises:
-            ValueError: `name` could not be that of a saved file.
-            OSError: It is missing, a link or no regular file, or can't be read.
-        """
-        return _input(self._directory, check_name(name))
-
-
+@dataclass(frozen=True, slots=True)
 class Destination:
-    """A folder to save in that is allowed, and may be missing still.
+    """A folder to save in that is allowed, and may be missing still: `path`, free of links, in `root`."""
 
-    Attributes:
-        path: Where it is, free of links.
-    """
+    path: Path
+    root: Path
+    text: str
+    abilities: Abilities
 
-    def __init__(self, text: str, root: Path, names: tuple[str, ...], abilities: Abilities) -> None:
-        self.path = root.joinpath(*names)
-        self._text = text
-        self._root = root
-        self._names = names
-        self._abilities = abilities
-
-    def open(self) -> Folder:
+    def open(self) -> Directory:
         """Open the folder, made where it is missing; remove what killed processes left in it.
 
         Raises:
             UnusablePathError: The allowed folder is missing, or the system refuses.
         """
-        with _unusable(self._text, "saved", self._root):
-            directory = Directory.descend(self._root, self._names, make=True, abilities=self._abilities)
+        with _unusable(self.text, "saved", self.root):
+            names = self.path.relative_to(self.root).parts
+            directory = Directory.descend(self.root, names, make=True, abilities=self.abilities)
             remove_stale(directory)
-            return Folder(directory)
+            return directory
 
 
 class Folders:
-    """The allowed folders, with everything below them. Immutable.
+    """The allowed folders, named by the host or by the operator, with everything below them. Immutable.
 
-    Args:
-        roots: The folders; relative paths begin at the first, which is also the default to save in.
-        from_host: Whether the host named them, rather than the operator.
-        abilities: What the operating system can do.
+    A path is absolute, relative to the first folder, or a `file:` URI.
     """
 
     def __init__(self, roots: Iterable[Path], *, from_host: bool = False, abilities: Abilities = THIS_SYSTEM) -> None:
@@ -119,14 +72,10 @@ class Folders:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The folders, free of links."""
         return tuple(real for _, real in self._roots)
 
     def open_input(self, path: str) -> InputFile:
         """Open a regular file inside for reading.
-
-        Args:
-            path: Absolute, relative to the first folder, or a `file:` URI.
 
         Raises:
             NoFolderAllowedError: There is none.
@@ -141,10 +90,7 @@ class Folders:
             return _input(directory, names[-1] if names else ".")
 
     def destination(self, directory: str | None) -> Destination:
-        """Return a folder inside to save in; nothing is made or opened yet.
-
-        Args:
-            directory: Absolute, relative to the first folder, or a `file:` URI; the first folder if None.
+        """Return a folder inside to save in, the first one if `directory` is None; nothing is made or opened yet.
 
         Raises:
             NoFolderAllowedError: There is none.
@@ -160,7 +106,7 @@ class Folders:
             except FileNotFoundError:
                 if not root.exists():
                     raise
-        return Destination(text, root, names, self._abilities)
+        return Destination(root.joinpath(*names), root, text, self._abilities)
 
     def _locate(self, text: str) -> tuple[Path, tuple[str, ...]]:
         if not self._roots:
@@ -186,6 +132,16 @@ class Folders:
 
     def _refusal(self, text: str, problem: str) -> PathNotAllowedError:
         return PathNotAllowedError(text, problem, self.paths, self._from_host)
+
+
+def open_saved(directory: Directory, name: str) -> InputFile:
+    """Open a file that was saved in a directory.
+
+    Raises:
+        ValueError: `name` could not be that of a saved file.
+        OSError: It is missing, a link or no regular file, or can't be read.
+    """
+    return _input(directory, check_name(name))
 
 
 @contextmanager

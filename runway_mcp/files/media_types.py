@@ -14,12 +14,7 @@ HEAD = 1024
 
 @dataclass(frozen=True, slots=True)
 class ContentType:
-    """A type of file.
-
-    Attributes:
-        name: As in a `Content-Type` header.
-        extension: Of its files' names, without the dot.
-    """
+    """A type of file: its name as in a `Content-Type` header, and the extension of its files, without the dot."""
 
     name: str
     extension: str

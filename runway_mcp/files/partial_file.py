@@ -46,14 +46,9 @@ def remove_stale(directory: Directory) -> None:
 
 
 class PartialFile:
-    """A new file, hashed while it is written. Ends with `publish` or `discard`. Not for two threads at once.
+    """A new file `.runway-{name}.{random}.part`, hashed while it is written. Not for two threads at once.
 
-    Args:
-        directory: Where it is.
-        name: What its hidden name begins with: `.runway-{name}.{random}.part`.
-
-    Attributes:
-        size: Bytes that it has.
+    It ends with `publish` or `discard`.
     """
 
     def __init__(self, directory: Directory, name: str) -> None:
@@ -68,7 +63,6 @@ class PartialFile:
 
     @property
     def sha256(self) -> str:
-        """The digest of its bytes, in hexadecimal."""
         return self._digest.hexdigest()
 
     @property
@@ -106,23 +100,21 @@ class PartialFile:
         Raises:
             OSError: It can't be done; nothing has the name.
         """
-        number, name = 1, check_name(f"{stem}.{extension}")
+        number, name, was_there = 1, check_name(f"{stem}.{extension}"), False
         os.fsync(self._file.fileno())
         self._file.close()
-        while True:
+        while not was_there:
             try:
                 self._link(name)
+                break
             except FileExistsError:
-                if not self._equals(name):
-                    number += 1
-                    name = f"{stem}-{number}.{extension}"
-                    continue
-                was_there = True
-            else:
-                was_there = False
-            self.discard()
-            self._directory.sync()
-            return self._directory.path / name, was_there
+                was_there = self._equals(name)
+            if not was_there:
+                number += 1
+                name = f"{stem}-{number}.{extension}"
+        self.discard()
+        self._directory.sync()
+        return self._directory.path / name, was_there
 
     def discard(self) -> None:
         """Remove it; after `publish` the final name stays."""

@@ -14,20 +14,8 @@ MAX_LENGTH = 3500
 MAX_DEPTH = 32
 """Names of a path."""
 
-PathProblem = Literal[
-    "length",
-    "characters",
-    "url",
-    "home",
-    "parent",
-    "depth",
-    "uri_host",
-    "uri_query",
-    "windows",
-    "device",
-    "drive",
-    "reserved_name",
-]
+_TextProblem = Literal["length", "characters", "url", "home", "parent", "depth", "uri_host", "uri_query"]
+PathProblem = _TextProblem | Literal["windows", "device", "drive", "reserved_name"]
 
 
 class InvalidPathError(ValueError):
@@ -61,7 +49,9 @@ def parse_path(text: str, *, windows: bool = os.name == "nt") -> PurePath:
         raise InvalidPathError("url")
     if text.startswith("~"):
         raise InvalidPathError("home")
-    path = _windows_path(text) if windows else _posix_path(text)
+    if not windows and _WINDOWS_PATH.match(text):
+        raise InvalidPathError("windows")
+    path = _windows_path(text) if windows else PurePosixPath(text)
     if ".." in path.parts:
         raise InvalidPathError("parent")
     if len(path.parts) > MAX_DEPTH:
@@ -91,12 +81,6 @@ def _path_of_uri(uri: str, *, windows: bool) -> str:
     if _CONTROL.search(path):
         raise InvalidPathError("characters")
     return path[1:] if windows else path
-
-
-def _posix_path(text: str) -> PurePath:
-    if _WINDOWS_PATH.match(text):
-        raise InvalidPathError("windows")
-    return PurePosixPath(text)
 
 
 def _windows_path(text: str) -> PurePath:

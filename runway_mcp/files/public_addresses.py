@@ -92,12 +92,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class PublicNetwork(httpcore2.AsyncNetworkBackend):
-    """Connects only to hosts whose addresses are all public.
-
-    Args:
-        resolve: Finds the addresses of a host.
-        network: Makes the connection; the event loop's where not given.
-    """
+    """Connects only to hosts whose addresses are all public, over `network` or else the event loop's."""
 
     def __init__(self, resolve: Resolve = resolve, network: httpcore2.AsyncNetworkBackend | None = None) -> None:
         self._resolve = resolve

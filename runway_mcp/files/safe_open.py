@@ -26,12 +26,7 @@ MODE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What the operating system and its file system can do.
-
-    Attributes:
-        descriptors: Reach an entry through its open directory.
-        hard_links: Give a file a second name.
-    """
+    """Whether the system reaches an entry through its open directory, and gives a file a second name."""
 
     descriptors: bool = os.open in os.supports_dir_fd
     hard_links: bool = True
@@ -41,11 +36,7 @@ THIS_SYSTEM = Abilities()
 
 
 class Directory:
-    """One open directory; a context manager that closes it.
-
-    Attributes:
-        path: Where it was when it was opened, free of links.
-    """
+    """One open directory; a context manager that closes it. Its `path` was free of links when it was opened."""
 
     def __init__(self, path: Path, descriptor: int | None, abilities: Abilities) -> None:
         self.path = path
@@ -54,14 +45,7 @@ class Directory:
 
     @classmethod
     def descend(cls, root: Path, names: Iterable[str], *, make: bool, abilities: Abilities) -> "Directory":
-        """Open `root`, a path free of links, and from there one directory after the other.
-
-        Args:
-            root: Where to begin.
-            names: The directories to go through.
-            make: Whether those that are missing are made.
-            abilities: What the operating system can do.
-        """
+        """Open `root`, a path free of links, and from there one directory after the other; `make` those missing."""
         directory = cls(root, os.open(root, _FOLDER) if abilities.descriptors else None, abilities)
         directory._check()
         for name in names:
@@ -89,7 +73,7 @@ class Directory:
         return descriptor
 
     def status(self, name: str) -> os.stat_result:
-        """Return what is known of an entry, of a link itself where it is one."""
+        """Return the status of an entry, of a link itself where it is one."""
         return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def names(self) -> list[str]:
@@ -138,18 +122,15 @@ class Directory:
         return self._open_child(name)
 
     def _open_child(self, name: str) -> "Directory":
-        path = self.path / name
-        if self._descriptor is None:
-            child = Directory(path, None, self._abilities)
-        else:
-            child = Directory(path, os.open(name, _FOLDER, dir_fd=self._descriptor), self._abilities)
+        descriptor = None if self._descriptor is None else os.open(name, _FOLDER, dir_fd=self._descriptor)
+        child = Directory(self.path / name, descriptor, self._abilities)
         child._check()
         return child
 
     def _check(self) -> None:
         if self._descriptor is None:
             if Path(os.path.realpath(self.path)) != self.path:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                raise _link_error()
             if not stat.S_ISDIR(os.lstat(self.path).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
@@ -158,4 +139,8 @@ class Directory:
             raise OSError(errno.EINVAL, "it is no ordinary file")
         self._check()
         if self._descriptor is None and not os.path.samestat(found, self.status(name)):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            raise _link_error()
+
+
+def _link_error() -> OSError:
+    return OSError(errno.ELOOP, os.strerror(errno.ELOOP))

@@ -20,10 +20,8 @@ from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.models import UploadSlot
 from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import (
-    FileSizeError,
     TransferError,
-    UnreadableFileError,
-    UnsupportedFileError,
+    UnsuitableFileError,
     UploadFailedError,
     UploadTimeoutError,
     UrlNotAllowedError,
@@ -40,24 +38,12 @@ CHUNK = 256 * 1024
 """Bytes that are read and sent at a time."""
 MAX_NAME = 100
 
-NOT_TAKEN = frozenset({"image/gif"})
-"""Types that Runway gives but does not take."""
-
-Report = Callable[[int, int], Awaitable[None]]
-"""Takes the bytes of the file that have gone, which never become fewer, and those that it has."""
-
 _CODE = re.compile(r"<Code>([A-Za-z]{1,40})</Code>")
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A file that Runway has.
-
-    Attributes:
-        uri: `runway://…`, which names it as an input for 24 hours.
-        size: Its bytes.
-        content_type: Its MIME type, by its content.
-    """
+    """A file of `size` bytes that Runway has; `uri` names it as an input for 24 hours."""
 
     uri: str
     size: int
@@ -70,20 +56,13 @@ async def upload(
     file: InputFile,
     *,
     timeout: float = TIMEOUT,
-    report: Report | None = None,
+    report: Callable[[int, int], Awaitable[None]] | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     random: Callable[[], float] = system_random,
 ) -> Uploaded:
-    """Upload a file, anew where the storage fails.
+    """Upload a file, anew where the storage fails, within `timeout` seconds; the file is not closed.
 
-    Args:
-        api: The API, with the key of the account that gets it.
-        client: What sends it.
-        file: The file; not closed.
-        timeout: Seconds for everything.
-        report: Is told how far it is.
-        sleep: Waits before a retry.
-        random: Returns a number from 0 to 1, for the length of that wait.
+    `report` takes the bytes that have gone, which never become fewer, and those that the file has.
 
     Raises:
         UploadError: Runway does not take such a file, or the storage did not take it.
@@ -91,38 +70,36 @@ async def upload(
         RunwayError: Runway gives no place for it.
     """
     sending = _Sending(file, await _check(file), report)
-    failure: tuple[TransferError | int, str | None] | None = None
+    attempt = 0
     try:
         with anyio.fail_after(timeout):
-            for attempt in range(1, retry.RETRIES + 2):
+            while True:
+                attempt += 1
                 slot = await api.create_upload(sending.name)
-                failure = await sending.send(client, slot)
-                if failure is None:
+                cause, code = await sending.send(client, slot)
+                if cause is None:
                     return Uploaded(slot.uri, file.size, sending.content_type.name)
-                if attempt <= retry.RETRIES:
-                    await sleep(retry.delay(attempt, random))
+                if attempt > retry.RETRIES:
+                    raise UploadFailedError(file.name, cause, code)
+                await sleep(retry.delay(attempt, random))
     except TimeoutError:
         raise UploadTimeoutError(file.name, timeout, sending.furthest, file.size) from None
-    assert failure is not None  # noqa: S101 - every attempt failed
-    raise UploadFailedError(file.name, retry.RETRIES + 1, *failure)
 
 
 async def _check(file: InputFile) -> ContentType:
     if not MIN_BYTES <= file.size <= MAX_BYTES:
-        raise FileSizeError(file.name, file.size, MIN_BYTES, MAX_BYTES)
+        raise UnsuitableFileError(file.name, "size", size=file.size)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))
-    if found is None or found.name in NOT_TAKEN:
-        raise UnsupportedFileError(file.name)
+    if found is None or found.name == "image/gif":  # which Runway gives, but does not take
+        raise UnsuitableFileError(file.name, "type")
     return found
 
 
 @dataclass(slots=True)
 class _Sending:
-    """A file on its way, in as many attempts as it takes."""
-
     file: InputFile
     content_type: ContentType
-    report: Report | None
+    report: Callable[[int, int], Awaitable[None]] | None
     furthest: int = field(default=0, init=False)
 
     @property
@@ -130,7 +107,7 @@ class _Sending:
         stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:MAX_NAME].strip("_")
         return f"{stem or 'file'}.{self.content_type.extension}"
 
-    async def send(self, client: FileClient, slot: UploadSlot) -> tuple[TransferError | int, str | None] | None:
+    async def send(self, client: FileClient, slot: UploadSlot) -> tuple[TransferError | int | None, str | None]:
         head, tail, form_type = self._form(slot)
         headers = {"Content-Type": form_type, "Content-Length": str(len(head) + self.file.size + len(tail))}
         try:
@@ -140,10 +117,8 @@ class _Sending:
             raise
         except TransferError as error:
             return error, None
-        if 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's successes
-            return None
         code = _CODE.search(answer.text)
-        return answer.status, code[1] if code else None
+        return None if 200 <= answer.status < 300 else answer.status, code and code[1]  # noqa: PLR2004 - HTTP's successes
 
     def _form(self, slot: UploadSlot) -> tuple[bytes, bytes, str]:
         declared = {name.lower(): value for name, value in slot.fields.items()}.get("content-type")
@@ -172,7 +147,7 @@ def _read(file: InputFile, start: int, size: int) -> bytes:
         file.file.seek(start)
         found = file.file.read(size)
     except OSError as error:
-        raise UnreadableFileError(file.name, error.strerror or type(error).__name__) from None
+        raise UnsuitableFileError(file.name, "unreadable", reason=error.strerror or type(error).__name__) from None
     if start + len(found) < min(start + size, file.size):
-        raise UnreadableFileError(file.name)
+        raise UnsuitableFileError(file.name, "shortened")
     return found

@@ -4,8 +4,10 @@ import errno
 from http import HTTPStatus
 
 from runway_mcp.api.errors import quote
+from runway_mcp.api.retry import RETRIES
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
+from runway_mcp.files.uploads import MAX_BYTES, MIN_BYTES
 from runway_mcp.mcp_server.messages import describe_task, explain, word
 from runway_mcp.tasks.outputs import NoOutputError
 
@@ -30,6 +32,45 @@ _PATH_PROBLEMS = {
     "reserved_name": "It holds a name that Windows reserves.",
     "outside": "It does not lie in a folder that this server may use.",
     "unusable_name": "It leads to a name that can't be shown or used.",
+}
+
+_FILE_PROBLEMS = {
+    "size": (
+        f"has {{error.size:,}} bytes. Runway takes files of {MIN_BYTES} bytes to {MAX_BYTES // MEGABYTE} MB. Nothing "
+        "was sent or charged."
+    ),
+    "type": (
+        "is no image (JPEG, PNG, WebP), video (MP4, MOV, WebM, MKV, OGV) or sound (MP3, WAV, M4A, AAC, FLAC, OGG) "
+        "that Runway takes, by its content. Nothing was sent or charged."
+    ),
+    "shortened": "became shorter while it was read. Nothing was charged.",
+    "unreadable": "can't be read: {error.reason}. Nothing was charged.",
+}
+_BEHIND_PROXY = "Behind a company's proxy, set HTTPS_PROXY."
+_TRANSFER_PROBLEMS = {
+    "invalid": "The link to the file is no URL. Nothing was sent.",
+    "not_https": "The link to the file is not an https URL with a host. Nothing was sent.",
+    "private_address": (
+        "{host} has an address in a private or reserved network. Without a proxy, files go only to and from public "
+        "addresses. Nothing was sent."
+    ),
+    "untrusted_certificate": (
+        "This machine does not trust the certificate of {host}: {detail}. Nothing was sent. Name its authority with "
+        "--ca-file (PEM)."
+    ),
+    "unusable_network": (
+        "The proxy or certificate settings of this machine can't be used. Nothing was sent. Correct HTTPS_PROXY or "
+        "ALL_PROXY (http:// or https://), SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
+    ),
+    "encoded": "{host} sends the file in an encoding that was not requested.",
+    "no_length": "{host} does not say how long the file is, so a part could be taken for the whole.",
+    "wrong_range": "{host} sends another part of the file than was requested.",
+    "empty": "The host sends an empty file. Repeat the call to use a fresh link.",
+    "not_media": "The host sends no image, video, sound or ZIP archive. Repeat the call to use a fresh link.",
+    "connect_timeout": f"{{host}} could not be reached in time. {_BEHIND_PROXY}",
+    "unreachable": f"{{host}} could not be reached: {{detail}}. {_BEHIND_PROXY}",
+    "proxy": "The proxy does not connect to {host}: {detail}. Check HTTPS_PROXY or ALL_PROXY.",
+    "broken": "The connection to {host} broke before everything had come.",
 }
 
 
@@ -90,38 +131,17 @@ def _(error: errors.SaveFailedError) -> str:
 
 
 @explain.register
-def _(error: errors.FileSizeError) -> str:
-    return (
-        f"{quote(error.name)} has {error.size:,} bytes. Runway takes files of {error.minimum} bytes to "
-        f"{error.maximum // MEGABYTE} MB. Nothing was sent or charged."
-    )
-
-
-@explain.register
-def _(error: errors.UnsupportedFileError) -> str:
-    return (
-        f"By its content, {quote(error.name)} is no image (JPEG, PNG, WebP), video (MP4, MOV, WebM, MKV, OGV) or "
-        "sound (MP3, WAV, M4A, AAC, FLAC, OGG) that Runway takes. Nothing was sent or charged."
-    )
-
-
-@explain.register
-def _(error: errors.UnreadableFileError) -> str:
-    if error.reason is None:
-        return f"{quote(error.name)} became shorter while it was read. Nothing was charged."
-    return f"{quote(error.name)} can't be read: {error.reason}. Nothing was charged."
+def _(error: errors.UnsuitableFileError) -> str:
+    return f"{quote(error.name)} {_FILE_PROBLEMS[error.problem].format(error=error)}"
 
 
 @explain.register
 def _(error: errors.UploadFailedError) -> str:
-    if isinstance(error.cause, int):
-        code = f" ({error.code})" if error.code else ""
-        why = f"The storage answered {error.cause}{code}."
-    else:
-        why = explain(error.cause)
+    code = f" ({error.code})" if error.code else ""
+    why = f"The storage answered {error.cause}{code}." if isinstance(error.cause, int) else explain(error.cause)
     return (
-        f"{quote(error.name)} could not be uploaded in {error.attempts} attempts. {why} Nothing was charged; "
-        "repeat the call to start over."
+        f"{quote(error.name)} could not be uploaded in {RETRIES + 1} attempts. {why} Nothing was charged; repeat the "
+        "call to start over."
     )
 
 
@@ -141,28 +161,14 @@ def _(error: errors.UploadTimeoutError) -> str:
 
 
 @explain.register
-def _(error: errors.UrlNotAllowedError) -> str:
-    host = quote(error.host, 80)
-    match error.problem:
-        case "invalid":
-            return "The link to the file is no URL. Nothing was sent."
-        case "not_https":
-            return "The link to the file is not an https URL with a host. Nothing was sent."
-        case "private_address":
-            return (
-                f"{host} has an address in a private or reserved network. Without a proxy, files go only to and "
-                "from public addresses. Nothing was sent."
-            )
-        case "untrusted_certificate":
-            return (
-                f"This machine does not trust the certificate of {host}: {quote(error.detail)}. Nothing was sent. "
-                "Name its authority with --ca-file (PEM)."
-            )
-        case _:
-            return (
-                "The proxy or certificate settings of this machine can't be used. Nothing was sent. Correct "
-                "HTTPS_PROXY or ALL_PROXY (http:// or https://), SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-            )
+def _(error: errors.UrlNotAllowedError | errors.UnexpectedContentError | errors.TransferInterruptedError) -> str:
+    return _TRANSFER_PROBLEMS[error.problem].format(host=quote(error.host, 80), detail=quote(error.detail))
+
+
+@explain.register
+def _(error: errors.TooLargeError) -> str:
+    size = f"It has {error.size:,} bytes, more than" if error.size else "More bytes came than"
+    return f"{size} the limit of {error.limit:,}. Nothing of it is left."
 
 
 @explain.register
@@ -180,40 +186,6 @@ def _(error: errors.UnexpectedStatusError) -> str:
             return f"{host} redirects to another place ({status}); redirects are not followed."
         case status:
             return f"{host} answers {status} instead of the file."
-
-
-@explain.register
-def _(error: errors.UnexpectedContentError) -> str:
-    host = quote(error.host, 80)
-    match error.problem:
-        case "encoded":
-            return f"{host} sends the file in an encoding that was not requested."
-        case "no_length":
-            return f"{host} does not say how long the file is, so a part could be taken for the whole."
-        case "wrong_range":
-            return f"{host} sends another part of the file than was requested."
-        case "too_large":
-            size = f"It has {error.size:,} bytes, more than" if error.size else "More bytes came than"
-            return f"{size} the limit of {error.limit:,}. Nothing of it is left."
-        case "empty":
-            return "The host sends an empty file. Repeat the call to use a fresh link."
-        case _:
-            return "The host sends no image, video, sound or ZIP archive. Repeat the call to use a fresh link."
-
-
-@explain.register
-def _(error: errors.TransferInterruptedError) -> str:
-    host = quote(error.host, 80)
-    proxy = "Behind a company's proxy, set HTTPS_PROXY."
-    match error.problem:
-        case "connect_timeout":
-            return f"{host} could not be reached in time. {proxy}"
-        case "unreachable":
-            return f"{host} could not be reached: {quote(error.detail)}. {proxy}"
-        case "proxy":
-            return f"The proxy does not connect to {host}: {quote(error.detail)}. Check HTTPS_PROXY or ALL_PROXY."
-        case _:
-            return f"The connection to {host} broke before everything had come."
 
 
 @explain.register

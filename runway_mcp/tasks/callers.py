@@ -26,7 +26,7 @@ from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, Counters, TaskPo
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from runway_mcp.files.caller_files import CallerFiles
+    from runway_mcp.files.downloads import CallerFiles
     from runway_mcp.history.sqlite import History
 
 T = TypeVar("T")
@@ -235,13 +235,12 @@ def _history(file: Path | None) -> "AbstractAsyncContextManager[History]":
 
 @asynccontextmanager
 async def _no_files(tasks: "TaskGroup") -> "AsyncGenerator[Callable[[Caller], CallerFiles]]":
-    from runway_mcp.files.caller_files import CallerFiles  # noqa: PLC0415 - only who uses files pays for it
-    from runway_mcp.files.downloads import Downloads  # noqa: PLC0415 - as above
+    from runway_mcp.files.downloads import CallerFiles  # noqa: PLC0415 - only who uses files pays for it
     from runway_mcp.files.file_client import open_file_client  # noqa: PLC0415 - as above
     from runway_mcp.files.folders import Folders  # noqa: PLC0415 - as above
 
     async with open_file_client() as client:
-        yield lambda _: CallerFiles(lambda: Folders(()), client, Downloads(client, tasks), takes_roots=False)
+        yield lambda _: CallerFiles(lambda: Folders(()), client, tasks, takes_roots=False)
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,5 @@
 """A task's outputs saved to a folder, by links that were read just before."""
 
-from typing import cast
-
 import anyio
 
 from runway_mcp.api.models import Task, TaskId
@@ -12,11 +10,7 @@ from runway_mcp.tasks.callers import CallerContext
 
 
 class NoOutputError(Exception):
-    """The task has not succeeded, or has no outputs.
-
-    Attributes:
-        task: The task as it was read.
-    """
+    """The task, as it was read, has not succeeded, or has no outputs."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(f"Task {task.id} has no output that could be saved.")
@@ -34,15 +28,13 @@ async def save_outputs(
     """
     started = anyio.current_time()
     task = await context.tasks.get(task_id)
-    match task.data.get("output"):
-        case [_, *_] as urls if task.status == "SUCCEEDED":
-            pass
-        case _:
-            raise NoOutputError(task)
+    urls = task.data.get("output")
+    if task.status != "SUCCEEDED" or not urls or not isinstance(urls, list):
+        raise NoOutputError(task)
     downloads = (await context.files()).downloads
     return await downloads.save(
         destination,
-        [url if isinstance(url, str) else None for url in cast("list[object]", urls)],
+        [url if isinstance(url, str) else None for url in urls],
         stem=task_id,
         timeout=downloads.limits.call_seconds - (anyio.current_time() - started),
         report=report,

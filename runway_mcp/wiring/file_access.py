@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx2
     from anyio.abc import TaskGroup
 
-    from runway_mcp.files.caller_files import CallerFiles
+    from runway_mcp.files.downloads import CallerFiles
     from runway_mcp.files.folders import Folders
 
 MAX_NAME = 40
@@ -34,16 +34,14 @@ async def open_files(
 
     Downloads run in `tasks`.
     """
-    from runway_mcp.files.caller_files import CallerFiles
-    from runway_mcp.files.downloads import Downloads
+    from runway_mcp.files.downloads import CallerFiles
     from runway_mcp.files.file_client import open_file_client
 
     kept = WeakValueDictionary[tuple[str, str], CallerFiles]()
 
     def files(caller: Caller) -> CallerFiles:
-        own = client.for_another()
         made = CallerFiles(
-            partial(_folders, settings, caller), own, Downloads(own, tasks), takes_roots=settings.transport == "stdio"
+            partial(_folders, settings, caller), client.for_another(), tasks, takes_roots=settings.transport == "stdio"
         )
         return kept.setdefault((caller.issuer, caller.subject), made)
 

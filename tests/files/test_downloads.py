@@ -1,6 +1,7 @@
 """Outputs on their way to the disk: named, checked, resumed, joined by the next call, and never in anything's place."""
 
 import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runway_mcp.files.file_client import MAX_CONCURRENT
 from runway_mcp.files.file_errors import (
     MissingLinkError,
     SaveFailedError,
+    TooLargeError,
     TooManyDownloadsError,
     TooManyOutputsError,
     TransferInterruptedError,
@@ -25,8 +27,7 @@ from runway_mcp.files.file_errors import (
     UnexpectedStatusError,
     UrlNotAllowedError,
 )
-from runway_mcp.files.folders import Destination, Folder, Folders
-from runway_mcp.files.partial_file import PartialFile
+from runway_mcp.files.folders import Destination, Folders
 from runway_mcp.files.safe_open import THIS_SYSTEM, Directory
 
 ARCHIVE = b"PK\3\4\x14\0\0\0" + bytes(100)
@@ -223,8 +224,8 @@ async def test_an_output_that_is_too_large_is_not_saved(tmp_path: Path) -> None:
     for script, size in ((Host(VIDEO), len(VIDEO)), ([endless], None)):
         async with saving(script, tmp_path, max_bytes=limit) as save:
             error = failed((await save())[0], retryable=False)
-        assert isinstance(error, UnexpectedContentError)
-        assert (error.problem, error.size, error.limit) == ("too_large", size, limit)
+        assert isinstance(error, TooLargeError)
+        assert (error.size, error.limit) == (size, limit)
         assert names(tmp_path) == []
 
 
@@ -240,7 +241,7 @@ class Liar(httpx2.AsyncBaseTransport):
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(PICTURE))
 
 
-@pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, UnexpectedContentError), (0, None)])
+@pytest.mark.parametrize(("more", "error"), [(1, TransferInterruptedError), (-1, TooLargeError), (0, None)])
 async def test_a_body_is_as_long_as_was_said(tmp_path: Path, more: int, error: type[Exception] | None) -> None:
     async with saving(Liar(len(PICTURE) + more), tmp_path) as save:
         (found,) = await save()
@@ -250,41 +251,26 @@ async def test_a_body_is_as_long_as_was_said(tmp_path: Path, more: int, error: t
         assert isinstance(failed(found, retryable=more > 0), error)
 
 
-class FullFile(PartialFile):
-    """A file on a disk that takes nothing more."""
+class ReadOnly(Directory):
+    """A directory whose new files take nothing."""
 
-    error = errno.ENOSPC
-
-    def write(self, data: bytes) -> None:
-        super().write(data[: len(data) // 2])
-        raise OSError(self.error, "as the system says")
+    def open_file(self, name: str, flags: int) -> int:
+        os.close(super().open_file(name, flags))
+        return super().open_file(name, os.O_RDONLY)
 
 
-class FullFolder(Folder):
-    """A folder on such a disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._full = Directory.descend(path.resolve(), (), make=False, abilities=THIS_SYSTEM)
-        super().__init__(self._full)
-
-    def open_partial(self, name: str) -> PartialFile:
-        return FullFile(self._full, name)
+class ReadOnlyDestination(Destination):
+    def open(self) -> Directory:
+        return ReadOnly.descend(self.path, (), make=False, abilities=self.abilities)
 
 
-class FullDestination(Destination):
-    """Such a folder, before it is opened."""
-
-    def open(self) -> Folder:
-        return FullFolder(self.path)
-
-
-async def test_a_disk_that_takes_nothing_more_is_told(tmp_path: Path) -> None:
+async def test_a_disk_that_does_not_take_an_output_is_told(tmp_path: Path) -> None:
     async with saving(Host(VIDEO), tmp_path) as save:
-        destination = FullDestination(".", tmp_path, (), THIS_SYSTEM)
+        destination = ReadOnlyDestination(tmp_path, tmp_path, ".", THIS_SYSTEM)
         (found,) = await save.downloads.save(destination, save.urls, stem=STEM, timeout=20)
     error = failed(found, retryable=False)
     assert isinstance(error, SaveFailedError)
-    assert error.error.errno == errno.ENOSPC
+    assert error.error.errno == errno.EBADF
     assert names(tmp_path) == []
 
 

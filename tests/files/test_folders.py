@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from runway_mcp.files.file_errors import NoFolderAllowedError, PathNotAllowedError, UnusablePathError
-from runway_mcp.files.folders import Folders
+from runway_mcp.files.folders import Folders, open_saved
+from runway_mcp.files.partial_file import PartialFile
 from runway_mcp.files.safe_open import Abilities
 from runway_mcp.mcp_server.file_messages import explain
 
@@ -210,26 +211,26 @@ def test_a_file_of_an_opened_folder_can_be_read(root: Path, abilities: Abilities
     (root / "link.png").symlink_to(root.parent / "secret.png")
     (root / "dangling.png").symlink_to(root.parent / "none.png")
     with Folders([root], abilities=abilities).destination(None).open() as folder, opened_descriptors():
-        with folder.open_file("saved.png") as file:
+        with open_saved(folder, "saved.png") as file:
             assert file.file.read() == b"saved"
         for name in ("link.png", "dangling.png", "none.png"):
             with pytest.raises(OSError, match=r"(?i)links|no such"):
-                folder.open_file(name)
+                open_saved(folder, name)
         for name in ("../secret.png", "sub/a b.png", ""):
             with pytest.raises(ValueError, match="name"):
-                folder.open_file(name)
+                open_saved(folder, name)
 
 
 def test_a_link_put_in_a_folders_place_leads_nowhere(root: Path) -> None:
     """After a folder was opened: whatever is done in it is done in the folder that it was."""
     with Folders([root]).destination("sub").open() as folder, opened_descriptors():
-        file = folder.open_partial("a")
+        file = PartialFile(folder, "a")
         exchange(root)
         file.write(b"1")
         file.publish("final", "png")
-        folder.open_partial("b").discard()
+        PartialFile(folder, "b").discard()
         with pytest.raises(FileNotFoundError):
-            folder.open_file("secret.png")
+            open_saved(folder, "secret.png")
     assert (root / "moved" / "final.png").read_bytes() == b"1"
     assert [path.name for path in (root.parent / "outside").iterdir()] == ["secret.png"]
 
@@ -246,13 +247,13 @@ def test_a_link_put_there_before_a_folder_is_opened_is_refused(root: Path, abili
 def test_without_descriptors_a_link_in_a_folders_place_is_refused(root: Path) -> None:
     folders = Folders([root], abilities=Abilities(descriptors=False))
     with folders.destination("sub").open() as folder, opened_descriptors():
-        file = folder.open_partial("a")
+        file = PartialFile(folder, "a")
         file.write(b"1")
         exchange(root)
         for step in (
             lambda: file.publish("final", "png"),
-            lambda: folder.open_partial("b"),
-            lambda: folder.open_file("secret.png"),
+            lambda: PartialFile(folder, "b"),
+            lambda: open_saved(folder, "secret.png"),
         ):
             with pytest.raises(OSError, match="symbolic links"):
                 step()

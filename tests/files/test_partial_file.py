@@ -11,9 +11,9 @@ from time import time
 
 import pytest
 
-from runway_mcp.files.folders import Folder, Folders
+from runway_mcp.files.folders import Folders
 from runway_mcp.files.partial_file import STALE_SECONDS, PartialFile
-from runway_mcp.files.safe_open import Abilities
+from runway_mcp.files.safe_open import Abilities, Directory
 
 MODES = [
     Abilities(descriptors=descriptors, hard_links=hard_links)
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=MODES, ids=str)
-def folder(request: pytest.FixtureRequest, path: Path) -> Iterator[Folder]:
+def folder(request: pytest.FixtureRequest, path: Path) -> Iterator[Directory]:
     """A folder to save in, by every way to reach and to name a file."""
     with Folders([path], abilities=request.param).destination(None).open() as folder:
         yield folder
@@ -42,15 +42,15 @@ def names(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir())
 
 
-def written(folder: Folder, *data: bytes, name: str = "a") -> PartialFile:
+def written(folder: Directory, *data: bytes, name: str = "a") -> PartialFile:
     """A file with something in it."""
-    file = folder.open_partial(name)
+    file = PartialFile(folder, name)
     for piece in data:
         file.write(piece)
     return file
 
 
-def test_a_whole_file_gets_its_name(folder: Folder, path: Path) -> None:
+def test_a_whole_file_gets_its_name(folder: Directory, path: Path) -> None:
     """Before that it is hidden and the owner's alone; afterwards nothing else is left, and nothing undoes it."""
     file = written(folder, b"12", b"", b"3")
     file.restart()
@@ -69,7 +69,7 @@ def test_a_whole_file_gets_its_name(folder: Folder, path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "dangling link"])
-def test_a_name_that_is_taken_stays_as_it_is(folder: Folder, path: Path, tmp_path: Path, kind: str) -> None:
+def test_a_name_that_is_taken_stays_as_it_is(folder: Directory, path: Path, tmp_path: Path, kind: str) -> None:
     """Whatever has it; the next free name is taken, and the same bytes are saved once."""
     taken = path / "a.png"
     (tmp_path / "file").write_bytes(b"old")
@@ -93,7 +93,7 @@ def test_a_name_that_is_taken_stays_as_it_is(folder: Folder, path: Path, tmp_pat
     assert not (tmp_path / "new").exists()
 
 
-def test_many_that_publish_at_once_all_get_a_name(folder: Folder, path: Path) -> None:
+def test_many_that_publish_at_once_all_get_a_name(folder: Directory, path: Path) -> None:
     def publish(number: int) -> tuple[Path, bool]:
         return written(folder, b"%d" % number).publish("a", "bin")
 
@@ -116,7 +116,7 @@ def test_what_is_exchanged_while_it_is_written_is_not_published(path: Path) -> N
         assert names(path) == []
 
 
-def test_what_can_not_be_published_takes_no_name(folder: Folder, path: Path) -> None:
+def test_what_can_not_be_published_takes_no_name(folder: Directory, path: Path) -> None:
     """The hidden file was removed: told, and the final name is free."""
     file = written(folder, b"new")
     (hidden,) = path.iterdir()
@@ -147,15 +147,15 @@ def test_what_a_killed_process_left_is_removed(path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../a", "a/b", "a\\b", ".a", "a.", "a b", "ä", "a\0", "a:b", "x" * 152]
 )
-def test_a_name_is_plain(folder: Folder, path: Path, name: str) -> None:
+def test_a_name_is_plain(folder: Directory, path: Path, name: str) -> None:
     """Of letters, digits, dots, underscores and hyphens: no other file system reads it differently."""
     with pytest.raises(ValueError, match="name"):
-        folder.open_partial(name)
+        PartialFile(folder, name)
     assert names(path) == []
 
 
-def test_a_full_disk_is_the_systems_error(folder: Folder) -> None:
-    file = folder.open_partial("a")
+def test_a_full_disk_is_the_systems_error(folder: Directory) -> None:
+    file = PartialFile(folder, "a")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:

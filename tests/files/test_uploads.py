@@ -22,8 +22,7 @@ from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import AuthenticationError, UnexpectedReplyError
 from runway_mcp.files.file_client import FileClient, open_file_client
 from runway_mcp.files.file_errors import (
-    FileSizeError,
-    UnreadableFileError,
+    UnsuitableFileError,
     UploadError,
     UploadTimeoutError,
     UrlNotAllowedError,
@@ -258,7 +257,7 @@ async def test_what_is_too_large_is_not_sent(tmp_path: Path) -> None:
     given(tmp_path, PNG).file.close()
     os.truncate(tmp_path / "a.png", MAX_BYTES + 1)
     async with storage() as (found, api, client):
-        with Folders([tmp_path]).open_input("a.png") as file, pytest.raises(FileSizeError) as caught:
+        with Folders([tmp_path]).open_input("a.png") as file, pytest.raises(UnsuitableFileError) as caught:
             await upload(api, client, file)
     assert "200 MB" in explain(caught.value)
     assert found.server.requests == []
@@ -269,14 +268,14 @@ async def test_a_file_that_can_not_be_read_to_its_end_is_not_passed_off_as_whole
     async with storage(TAKEN, TAKEN) as (found, api, client):
         with given(tmp_path, LONG) as file:
             os.truncate(tmp_path / "a.png", len(PNG) + CHUNK)
-            with pytest.raises(UnreadableFileError) as caught:
+            with pytest.raises(UnsuitableFileError) as caught:
                 await upload(api, client, file)
         assert "became shorter" in explain(caught.value)
         assert (found.slots, found.forms) == (1, [])
         with (
             given(tmp_path, PNG) as file,
             (tmp_path / "b").open("wb") as unreadable,
-            pytest.raises(UnreadableFileError) as caught,
+            pytest.raises(UnsuitableFileError) as caught,
         ):
             await upload(api, client, replace(file, file=cast("Any", unreadable)))
         assert "can't be read: " in explain(caught.value)

@@ -21,7 +21,7 @@ from support.scripted import Sleeper, poller_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
-from runway_mcp.files.caller_files import CallerFiles
+from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.history.records import HistoryError, HistoryLockedError, Limits
 from runway_mcp.history.sqlite import DAY, History, open_history
 from runway_mcp.spending.start_errors import StartError

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
 from support.scripted import Sleeper
 from support.upstream import Reply, Request, Script, Upstream, reply, upstream
 
-from runway_mcp.files.download import MAX_BYTES, MAX_SECONDS, DownloadLimits, Failed, Output, Saved
+from runway_mcp.files.download import DownloadLimits, Failed, Output, Saved
 from runway_mcp.files.downloads import Downloads, Report
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import FilesError
@@ -89,9 +90,7 @@ async def saving(
     script: Script | httpx2.AsyncBaseTransport,
     path: Path,
     outputs: int = 1,
-    *,
-    max_bytes: int = MAX_BYTES,
-    max_seconds: float = MAX_SECONDS,
+    **limits: Any,
 ) -> AsyncGenerator[Saving]:
     """A host on a real socket or in this process, and what saves from it; the end cancels what still runs."""
     transport = script if isinstance(script, httpx2.AsyncBaseTransport) else None
@@ -104,8 +103,7 @@ async def saving(
                 open_file_client(own_origin=origin, own_transport=transport) as client,
                 anyio.create_task_group() as tasks,
             ):
-                limits = DownloadLimits(max_bytes, max_seconds, sleep=sleep)
-                yield Saving(api, Downloads(client, tasks, limits), sleep, urls, path)
+                yield Saving(api, Downloads(client, tasks, DownloadLimits(**limits, sleep=sleep)), sleep, urls, path)
                 tasks.cancel_scope.cancel()
 
 

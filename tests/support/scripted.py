@@ -14,8 +14,7 @@ from pydantic import JsonValue, SecretStr
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.connection import RunwayAuth, Timeouts
 from runway_mcp.api.models import TaskId, parse_task_id
-from runway_mcp.files.caller_files import CallerFiles
-from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
 from runway_mcp.history.records import NO_LIMITS, Limits
@@ -119,7 +118,7 @@ async def context_of(
             return opened
 
         async def no_files() -> CallerFiles:
-            return CallerFiles(lambda: Folders(()), files, Downloads(files, downloads), takes_roots=False)
+            return CallerFiles(lambda: Folders(()), files, downloads, takes_roots=False)
 
         ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
         tasks = TaskOperations(client, background, poller, sleep=sleep, random=lambda: 0.0)

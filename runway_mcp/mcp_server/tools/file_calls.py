@@ -1,21 +1,21 @@
 """The calls of the tools that move files."""
 
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from anyio import to_thread
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ContentBlock, ImageContent, ListRootsResult, ResourceLink
+from mcp_types import CallToolResult, ImageContent, ListRootsResult, ResourceLink
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
-from runway_mcp.files.caller_files import CallerFiles
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
-from runway_mcp.files.downloads import Report
+from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
-from runway_mcp.files.folders import Destination, Folders
+from runway_mcp.files.folders import Destination, Folders, open_saved
 from runway_mcp.files.paths import InvalidPathError, parse_path
 from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
@@ -57,12 +57,21 @@ async def download_to(
         folders = await _folders(files, roots)
         destination = await to_thread.run_sync(folders.destination, directory)
         outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
-        shown, unshown = await to_thread.run_sync(_images, destination, outputs) if inline else ([], [])
+        saved = [output for output in outputs if isinstance(output, Saved)]
+        images = await to_thread.run_sync(_images, destination, saved) if inline and saved else {}
     except (InvalidTaskIdError, FilesError, NoOutputError) as error:
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
-    return _downloaded(task_id, outputs, shown, unshown)
+    unshown = [output for output in saved if inline and output.index not in images]
+    result = results.json_result({"id": task_id, "files": list(map(_file, outputs))}, *_notes(outputs, unshown))
+    result.content += images.values()
+    result.content += [
+        ResourceLink(uri=file.path.as_uri(), name=file.path.name, mime_type=file.content_type, size=file.size)
+        for file in saved
+    ]
+    result.is_error = all(isinstance(output, Failed) for output in outputs)
+    return result
 
 
 async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
@@ -84,52 +93,32 @@ def _reporter(ctx: Context[CallerContext]) -> Report:
     return report
 
 
-def _images(destination: Destination, outputs: list[Output]) -> tuple[list[ContentBlock], list[int]]:
-    shown, unshown, room = list[ContentBlock](), list[int](), MAX_INLINE
-    saved = [output for output in outputs if isinstance(output, Saved)]
-    if not saved:
-        return shown, unshown
+def _images(destination: Destination, saved: list[Saved]) -> dict[int, ImageContent]:
+    images, room = dict[int, ImageContent](), MAX_INLINE
     with destination.open() as folder:
         for output in saved:
-            data = b""
             if output.content_type.startswith("image/") and output.size <= room:
-                with suppress(OSError), folder.open_file(output.path.name) as file:
+                with suppress(OSError), open_saved(folder, output.path.name) as file:
                     data = file.file.read(room)
-            if data:
-                room -= len(data)
-                shown.append(ImageContent(data=b64encode(data).decode(), mime_type=output.content_type))
-            else:
-                unshown.append(output.index)
-    return shown, unshown
+                    room -= len(data)
+                    images[output.index] = ImageContent(data=b64encode(data).decode(), mime_type=output.content_type)
+    return images
 
 
-def _downloaded(task_id: str, outputs: list[Output], shown: list[ContentBlock], unshown: list[int]) -> CallToolResult:
-    saved = [output for output in outputs if isinstance(output, Saved)]
-    failed = [output for output in outputs if isinstance(output, Failed)]
-    unfinished = [output for output in outputs if isinstance(output, InProgress)]
-    notes = list[str]()
-    if unfinished:
-        notes.append(
+def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
+    if unfinished := [output for output in outputs if isinstance(output, InProgress)]:
+        yield (
             f"Still downloading: output {_numbers(unfinished)}. This goes on in the background; repeat the call to "
             "wait for it and get the path."
         )
-    if failed:
+    if failed := [output for output in outputs if isinstance(output, Failed)]:
         retry = " Repeat the call to try again." if any(output.error.retryable for output in failed) else ""
-        notes.append(f"Not saved: output {_numbers(failed)}.{retry}")
+        yield f"Not saved: output {_numbers(failed)}.{retry}"
     if unshown:
-        numbers = ", ".join(map(str, unshown))
-        notes.append(f"Not inline: output {numbers}. Only images are, of {MAX_INLINE:,} bytes together at most.")
-    result = results.json_result({"id": task_id, "files": [_file(output) for output in outputs]}, *notes)
-    result.content += shown
-    result.content += [
-        ResourceLink(uri=file.path.as_uri(), name=file.path.name, mime_type=file.content_type, size=file.size)
-        for file in saved
-    ]
-    result.is_error = not saved and not unfinished
-    return result
+        yield f"Not inline: output {_numbers(unshown)}. Only images are, of {MAX_INLINE:,} bytes together at most."
 
 
-def _numbers(outputs: list[Failed] | list[InProgress]) -> str:
+def _numbers(outputs: Sequence[Output]) -> str:
     return ", ".join(str(output.index) for output in outputs)
 
 

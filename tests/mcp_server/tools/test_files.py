@@ -28,9 +28,8 @@ from support.waiting import until
 
 from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import load
-from runway_mcp.files.caller_files import CallerFiles
 from runway_mcp.files.download import DownloadLimits
-from runway_mcp.files.downloads import Downloads
+from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import UnexpectedStatusError, UrlNotAllowedError
 from runway_mcp.files.folders import Folders
@@ -73,12 +72,7 @@ async def connected(
     async def files(tasks: TaskGroup) -> AsyncGenerator[Callable[[Caller], CallerFiles]]:
         async with open_file_client(own_origin="http://sandbox.localhost", own_transport=wire or api) as client:
             limits = DownloadLimits(call_seconds=call_seconds)
-            yield lambda _: CallerFiles(
-                lambda: Folders(roots),
-                client,
-                Downloads(client, tasks, limits),
-                takes_roots=takes_roots,
-            )
+            yield lambda _: CallerFiles(lambda: Folders(roots), client, tasks, takes_roots=takes_roots, limits=limits)
 
     callers = CallerRegistry(lambda _: faulty_client(api), files=files)
     with anyio.fail_after(30):
