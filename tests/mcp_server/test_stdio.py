@@ -263,6 +263,15 @@ async def test_hostile_input_leaves_the_server_alive(what: str, sandboxed: Serve
     await assert_alive(sandboxed, f"after {what}")
 
 
+async def test_the_line_after_one_that_is_too_long_is_read(sandboxed: Server) -> None:
+    """Of a message over the limit nothing is taken for another message, wherever its parts happen to end."""
+    inner = json.dumps(call("smuggled", "runway_getTask", ID_OF_A_SAMPLE)).encode()
+    await sandboxed.send(b"x" * (4 * 2**20 + 65_536) + inner + b"\n" + inner.replace(b"smuggled", b"honest") + b"\n")
+    assert "result" in await sandboxed.answer("honest")
+    await assert_alive(sandboxed, "after both")
+    assert "smuggled" not in sandboxed.answers
+
+
 async def test_a_duplicate_request_id_leaves_the_server_alive() -> None:
     """Two requests of one id, both under way, end no other call and no process."""
     async with upstream([HANG, HANG, reply(200, task("RUNNING"))]) as api, serving(api) as server:
