@@ -1,7 +1,6 @@
 """The connection pool to the API: credentials, time-outs, proxy and trust settings."""
 
 import ssl
-from collections.abc import Generator
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -39,17 +38,15 @@ TIMEOUTS = Timeouts()
 LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
 
 
-class RunwayAuth(httpx2.Auth):
-    """Puts the bearer token and the API's version on every request, and shows neither key nor token."""
+class RunwayAuth:
+    """The credentials of every request. It shows neither key nor token."""
 
     def __init__(self, key: SecretStr, version: str) -> None:
         self._key = key
         self._version = version
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        request.headers["X-Runway-Version"] = self._version
-        yield request
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key.get_secret_value()}", "X-Runway-Version": self._version}
 
     def redact(self, text: str) -> str:
         """Return `text` without the key, in case upstream echoed it."""
@@ -82,9 +79,8 @@ def open_pool(
     encrypted = base_url.startswith("https:")
     try:
         return _Client(
-            auth=auth,
             base_url=base_url,
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", **auth.headers()},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
             limits=LIMITS,

@@ -50,7 +50,7 @@ class FaultyWire(httpx2.AsyncBaseTransport):
 async def faulty_client(wire: FaultyWire) -> AsyncGenerator[RunwayClient]:
     """A client over `wire`; its waits take no time."""
     auth = RunwayAuth(SecretStr("key_of_the_faulty_wire"), "2024-11-06")
-    async with httpx2.AsyncClient(transport=wire, base_url="http://sandbox.localhost", auth=auth) as http:
+    async with httpx2.AsyncClient(transport=wire, base_url="http://sandbox.localhost", headers=auth.headers()) as http:
         yield RunwayClient(lambda: http, sleep=Sleeper(), random=lambda: 0.0)
 
 

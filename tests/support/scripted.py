@@ -79,7 +79,7 @@ async def scripted_client(
 ) -> AsyncGenerator[RunwayClient]:
     """A client whose requests meet `script`, whose waits take no time and whose jitter is nil."""
     auth = RunwayAuth(SecretStr(key), "2024-11-06")
-    async with httpx2.AsyncClient(transport=script, base_url="https://api.example", auth=auth) as http:
+    async with httpx2.AsyncClient(transport=script, base_url="https://api.example", headers=auth.headers()) as http:
         yield RunwayClient(
             lambda: http,
             redact=auth.redact,
