@@ -111,7 +111,7 @@ async def moving_wait(deployment: Deployment, stack: AsyncExitStack) -> str:
         await until(lambda: first.served("GET /v1/tasks/{id}") > 3, "the replica to be asked again", 15)
         ends.set()
     assert told(results[0], "status") in {"PENDING", "RUNNING"}, results[0]
-    assert "goes on" in str(results[0].content), results[0]
+    assert "keep waiting" in str(results[0].content), results[0]
     assert told(results[1], "status") == "SUCCEEDED", results[1]
     assert second.served("tools/call") > before
     assert set(statuses) <= {200, 503}, set(statuses)
