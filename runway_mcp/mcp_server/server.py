@@ -27,6 +27,7 @@ from runway_mcp import __version__
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.message_reader import name_wrong_params
 from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
@@ -170,7 +171,14 @@ def build_server(
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[records, InFlightLimit(MAX_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
+        middleware=[
+            records,
+            name_wrong_params,
+            InFlightLimit(MAX_IN_FLIGHT),
+            access,
+            mcp_tasks.subscriptions,
+            resources,
+        ],
     )
     resources.register(server)
     for toolset in toolsets:

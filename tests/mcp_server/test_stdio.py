@@ -131,6 +131,51 @@ async def test_stdout_holds_nothing_but_messages_at_log_level_debug() -> None:
         assert "DEBUG" in server.stderr
 
 
+async def test_a_line_that_is_no_message_is_answered_and_the_next_is_served(sandboxed: Server) -> None:
+    """Under its own id where that can be found, for a host waits for it."""
+    batch = json.dumps([request("first", "ping"), request("second", "ping")])
+    await sandboxed.send(
+        b'{"jsonrpc": "2.0", "id": "broken", "method": "ping",}\n',
+        json.dumps(request("listed", "ping") | {"params": ["x"]}).encode() + b"\n",
+        batch.encode() + b"\n",
+        json.dumps(request("many", "ping", values=[{}] * 5_000)).encode() + b"\n",
+        json.dumps(request("long", "ping", value="x" * 4_500_000)).encode() + b"\n",
+    )
+    for name, word in {
+        "broken": "not valid JSON",
+        "listed": "params must be",
+        "first": "Batches",
+        "second": "Batches",
+        "many": "JSON values",
+        "long": "4 MiB",
+    }.items():
+        assert word in (await sandboxed.answer(name))["error"]["message"]
+    await assert_alive(sandboxed, "after unreadable lines")
+
+
+async def test_half_an_emoji_does_not_end_a_call(sandboxed: Server) -> None:
+    result = await sandboxed.ask(call("half", "runway_getTask", "\ud83d"))
+    assert result["isError"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "field"),
+    [
+        ("tools/call", {}, "params.name"),
+        ("tools/call", {"name": "runway_getTask", "arguments": ["x"]}, "params.arguments"),
+        ("prompts/get", {"name": "x", "arguments": {"a b" * 100: 1}}, "params.arguments.\"a b"),
+    ],
+)
+async def test_a_wrong_field_of_params_is_named(
+    method: str, params: dict[str, object], field: str, sandboxed: Server
+) -> None:
+    await sandboxed.send(request(field, method, **params))
+    error = (await sandboxed.answer(field))["error"]
+    assert error["code"] == -32602
+    assert field in error["message"]
+    assert len(error["message"]) < 250
+
+
 async def test_an_idle_server_stops() -> None:
     async def check(how: Stop) -> None:
         async with running("--sandbox", measured=True) as server:
