@@ -147,7 +147,7 @@ def build_server(
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
-    access = Access(callers, tools)
+    guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), Access(callers, tools))
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
         lambda ctx: RunwayMcpTasks(
@@ -171,14 +171,7 @@ def build_server(
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[
-            records,
-            name_wrong_params,
-            InFlightLimit(MAX_IN_FLIGHT),
-            access,
-            mcp_tasks.subscriptions,
-            resources,
-        ],
+        middleware=[records, *guards, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in toolsets:

@@ -1,21 +1,13 @@
-"""Deadlines for clients that never finish a request or never read its response. Uvicorn sets none."""
+"""Deadlines for clients that never send a request or never read its response. Uvicorn sets none."""
 
 import asyncio
 
-import anyio
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from runway_mcp.web.error_response import error_response
 
 HEADER_SECONDS = 20.0
 READING_SECONDS = 20.0
-BODY_SECONDS = 20.0
 MIN_READ = 16 * 1024
 """Bytes of a pending response that a client has to read in `READING_SECONDS`."""
-
-_stalled = error_response(408, "The request's body did not arrive in time; nothing was done.", retry=True)
-_stalled.headers["Connection"] = "close"
 
 
 class DeadlineProtocol(H11Protocol):
@@ -74,41 +66,3 @@ class DeadlineProtocol(H11Protocol):
 def _cancelled(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
-
-
-class BodyDeadline:
-    """Answers 408 if a request's body does not arrive in time. The app reads the body itself, and limits its size."""
-
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
-        self._app = app
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        until = anyio.current_time() + self._seconds
-        is_complete = False
-
-        async def timed() -> Message:
-            nonlocal is_complete
-            if is_complete:
-                return await receive()
-            with anyio.move_on_after(until - anyio.current_time()):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _IncompleteBodyError(gone=True)
-                is_complete = not message.get("more_body", False)
-                return message
-            raise _IncompleteBodyError(gone=False)
-
-        try:
-            await self._app(scope, timed, send)
-        except _IncompleteBodyError as error:
-            if not error.gone:
-                await _stalled(scope, receive, send)
-
-
-class _IncompleteBodyError(Exception):
-    """The body did not arrive in time, or its client has gone."""
-
-    def __init__(self, *, gone: bool) -> None:
-        super().__init__()
-        self.gone = gone

@@ -9,6 +9,12 @@ from runway_mcp.tasks.callers import ANONYMOUS
 from runway_mcp.web.error_response import error_response
 
 
+def sender_of(scope: Scope) -> object:
+    """Return what a request is counted by: its caller's identity, or its address if its caller is unknown."""
+    caller = RequestRecord.from_scope(scope).caller
+    return (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity
+
+
 class RequestLimit:
     """Answers 429 to a caller with too many requests in flight. A stream counts for as long as it is open.
 
@@ -22,8 +28,7 @@ class RequestLimit:
         self._in_flight: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = RequestRecord.from_scope(scope).caller
-        who = (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity
+        who = sender_of(scope)
         if self._in_flight[who] >= self._max_concurrent:
             message = (
                 f"{self._max_concurrent} requests of yours are under way, as many as one caller may have. This one was "

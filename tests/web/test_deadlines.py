@@ -15,7 +15,8 @@ from support.waiting import together
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.deadlines import BodyDeadline, DeadlineProtocol
+from runway_mcp.web.deadlines import DeadlineProtocol
+from runway_mcp.web.request_body import RequestBody
 
 DEADLINE = 0.3
 LOCAL = Caller("local")
@@ -71,6 +72,8 @@ async def exchange(port: int, pieces: list[bytes], pause: float = DEADLINE / 4) 
 
 
 _HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+_MESSAGE = b'{"jsonrpc":"2.0","method":"hello"}'
+_LONGER_HEAD = _HEAD.replace(b"5", str(len(_MESSAGE)).encode())
 
 
 def _drip(start: bytes, piece: bytes) -> list[bytes]:
@@ -124,15 +127,15 @@ async def test_a_body_that_does_not_come_in_time_is_408() -> None:
     async def check(what: str) -> None:
         assert (await exchange(port, STALLING_BODIES[what])).startswith(b"HTTP/1.1 408")
 
-    async with hasty(BodyDeadline(echo, seconds=2 * DEADLINE)) as port:
+    async with hasty(RequestBody(echo, seconds=2 * DEADLINE)) as port:
         await together(check, STALLING_BODIES)
 
 
 async def test_a_body_that_comes_slowly_but_in_time_is_whole() -> None:
-    close = _HEAD + b"Connection: close\r\n\r\n"
-    async with hasty(BodyDeadline(echo, seconds=10 * DEADLINE)) as port:
-        said = await exchange(port, [close, b"he", b"l", b"lo"])
-    assert said.endswith(b"hello")
+    close = _LONGER_HEAD + b"Connection: close\r\n\r\n"
+    async with hasty(RequestBody(echo, seconds=10 * DEADLINE)) as port:
+        said = await exchange(port, [close, _MESSAGE[:2], _MESSAGE[2:9], _MESSAGE[9:]])
+    assert said.endswith(_MESSAGE)
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> None:
@@ -143,13 +146,13 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> Non
         heard.append(await Request(scope, receive).body())
         await PlainTextResponse(heard[-1])(scope, receive, send)
 
-    async with hasty(BodyDeadline(listen)) as port:
+    async with hasty(RequestBody(listen)) as port:
         async with connection(port) as (_, writer):
             writer.write(_HEAD + b"\r\nhe")
             await writer.drain()
-        said = await exchange(port, [_HEAD + b"Connection: close\r\n\r\nhello"])
-    assert said.endswith(b"hello")
-    assert heard == [b"hello"]
+        said = await exchange(port, [_LONGER_HEAD + b"Connection: close\r\n\r\n" + _MESSAGE])
+    assert said.endswith(_MESSAGE)
+    assert heard == [_MESSAGE]
 
 
 class Feed:

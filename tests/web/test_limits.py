@@ -14,8 +14,9 @@ from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
-from runway_mcp.tasks.callers import ANONYMOUS
+from runway_mcp.tasks.callers import ANONYMOUS, READ, SCOPES
 from runway_mcp.web.limits import RequestLimit
+from runway_mcp.web.request_body import MAX_READER_BYTES
 
 LIMIT = 4 * 1024 * 1024
 PAGE = "https://app.example.com"
@@ -29,7 +30,8 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Upstream, Served]]:
     """A server for two callers, whose calls get no answer from the API."""
     tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
-    tokens.write_text("".join(token_entry(token, name, "runway:read") for name, token in TOKENS.items()), "utf-8")
+    scopes = {"ana": SCOPES, "ben": (READ,)}
+    tokens.write_text("".join(token_entry(token, name, *scopes[name]) for name, token in TOKENS.items()), "utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(tokens), "--allow-shared-key")
     page = ("--allowed-origin", PAGE)
     limits = ("--max-concurrent-requests", str(MAX_REQUESTS), "--max-concurrent-waits", str(MAX_WAITS))
@@ -105,6 +107,17 @@ async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) ->
     for body in (padded + b" ", pieces()):
         assert (await served.post(body, **headers)).status_code == 413
     assert "tools" in (await served.post(padded, **headers)).json()["result"]
+
+
+async def test_a_body_larger_than_a_reader_can_need_is_413(limited: tuple[Upstream, Served]) -> None:
+    _, served = limited
+    padded = json.dumps(request(1, "tools/list")).encode().ljust(MAX_READER_BYTES)
+    headers = headers_of(request(1, "tools/list")) | bearer("ben")
+    assert "tools" in (await served.post(padded, **headers)).json()["result"]
+    refused = await served.post(padded + b" ", **headers)
+    assert refused.status_code == 413
+    assert refused.json()["id"] == 1
+    assert "over 64 KiB" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(("head", "status"), [("POST /mcp", 401), ("DELETE /v1/tasks/x", 401), ("GET /healthz", 200)])
