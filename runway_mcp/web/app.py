@@ -24,6 +24,7 @@ from runway_mcp.web.auth import Authenticated, Authentication, ScopeChallengeMid
 from runway_mcp.web.auth.token_watch import TokenWatch
 from runway_mcp.web.error_response import not_served
 from runway_mcp.web.limits import RequestLimit
+from runway_mcp.web.negotiation import Negotiation
 from runway_mcp.web.origin_policy import OriginMiddleware, OriginPolicy
 from runway_mcp.web.request_body import RequestBody
 from runway_mcp.web.shutdown import GracefulShutdown
@@ -61,7 +62,7 @@ def build_app(
     )
     (route,) = mcp.routes
     assert isinstance(route, Route)  # noqa: S101 - the SDK's only route, which ours replace
-    app_of_route = RequestBody(route.app)
+    app_of_route = RequestBody(Negotiation(route.app))
 
     def endpoint(at: str) -> Route:
         # Without sessions there is no stream to open and no session to delete.

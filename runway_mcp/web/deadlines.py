@@ -1,4 +1,4 @@
-"""Deadlines for clients that never send a request or never read its response. Uvicorn sets none."""
+"""Limits for clients that never send a request or never read its response. Uvicorn sets none."""
 
 import asyncio
 
@@ -6,23 +6,33 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 20.0
 READING_SECONDS = 20.0
+MAX_SILENT = 250
+"""Connections without a request in flight. One more closes the one that has been silent for longest."""
 MIN_READ = 16 * 1024
 """Bytes of a pending response that a client has to read in `READING_SECONDS`."""
 
 
 class DeadlineProtocol(H11Protocol):
-    """Closes a connection whose request head does not arrive in time, or whose client does not read."""
+    """Closes a connection whose request head does not arrive in time, or whose client does not read.
+
+    Silent connections take no room from others, however many there are and wherever they come from: a limit by address
+    would be one for all clients of a proxy together.
+    """
 
     header_seconds = HEADER_SECONDS
     reading_seconds = READING_SECONDS
+    max_silent = MAX_SILENT
     _head: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
     _unread = 0
+    silent_since: float = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # Every byte that the system does not take at once counts as unread, also the last ones before a close.
         transport.set_write_buffer_limits(high=0)
+        self.silent_since = self.loop.time()
+        self._close_silent()
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -31,6 +41,7 @@ class DeadlineProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.silent_since = self.loop.time()
         if self.conn.trailing_data[0]:
             self._await_head()
 
@@ -45,6 +56,16 @@ class DeadlineProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head, self._reading = _cancelled(self._head), _cancelled(self._reading)
         super().connection_lost(exc)
+
+    @property
+    def is_silent(self) -> bool:
+        return not self.transport.is_closing() and (not self.cycle or self.cycle.response_complete)
+
+    def _close_silent(self) -> None:
+        ours: list[DeadlineProtocol] = [one for one in self.connections if isinstance(one, DeadlineProtocol)]
+        silent = [one for one in ours if one.is_silent and one is not self]
+        if len(silent) >= self.max_silent:
+            min(silent, key=lambda one: one.silent_since).transport.close()
 
     def _await_head(self) -> None:
         if self.cycle and not self.cycle.response_complete:

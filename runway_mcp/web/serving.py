@@ -13,7 +13,6 @@ from runway_mcp.signals import on_stop_signal
 from runway_mcp.web.deadlines import DeadlineProtocol
 from runway_mcp.web.shutdown import GracefulShutdown
 
-MAX_CONNECTIONS = 1_000
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle. Longer than a proxy keeps one, so that no request meets a closing connection."""
 CLOSING_SECONDS = 0.5
@@ -77,7 +76,6 @@ async def serve_http(
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 from starlette.requests import Request
@@ -27,6 +27,12 @@ class Hasty(DeadlineProtocol):
 
     header_seconds = DEADLINE
     reading_seconds = DEADLINE
+
+
+class Crowded(DeadlineProtocol):
+    """Few silent connections, so that a test can open more."""
+
+    max_silent = 3
 
 
 class Patient(Hasty):
@@ -96,6 +102,32 @@ async def test_a_head_that_does_not_come_in_time_closes_the_connection() -> None
 
     async with hasty(echo) as port:
         await together(check, STALLING_HEADS)
+
+
+async def test_silent_connections_take_no_room_from_others() -> None:
+    """One more closes the oldest, whether it never said anything or has had its answer; never one that is answered."""
+    release = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await release.wait()
+        await PlainTextResponse("done")(scope, receive, send)
+
+    async with hasty(app, Crowded) as port, AsyncExitStack() as stack:
+        slow, asking = await stack.enter_async_context(connection(port))
+        asking.write(_GET.replace(b"/", b"/slow", 1))
+        answered, asking = await stack.enter_async_context(connection(port))
+        asking.write(_GET)
+        with anyio.fail_after(5):
+            assert (await answered.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+            silent = [await stack.enter_async_context(connection(port)) for _ in range(4)]
+            assert await answered.read() == b""
+            assert await silent[0][0].read() == b""
+            latest, asking = silent[-1]
+            asking.write(_GET)
+            assert (await latest.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+            release.set()
+            assert (await slow.readuntil(b"done")).startswith(b"HTTP/1.1 200")
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
