@@ -27,6 +27,7 @@ from runway_mcp import __version__
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.cancelled_waits import CancelledWaits
 from runway_mcp.mcp_server.message_reader import name_wrong_params
 from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
@@ -147,7 +148,7 @@ def build_server(
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
-    guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), Access(callers, tools))
+    guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), CancelledWaits(), Access(callers, tools))
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
         lambda ctx: RunwayMcpTasks(
