@@ -18,6 +18,7 @@ from mcp_types import (
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
+    JSONRPCNotification,
     RequestId,
     jsonrpc_message_adapter,
 )
@@ -69,9 +70,12 @@ def read_message(raw: bytes) -> tuple[bytes, JSONRPCMessage]:
         raise UnreadableMessageError([_error(INVALID_REQUEST, TOO_MANY_VALUES, _id_in(raw, raw))], too_large=True)
     text = _repaired(raw)
     try:
-        return text, jsonrpc_message_adapter.validate_json(text, by_name=False)
+        message = jsonrpc_message_adapter.validate_json(text, by_name=False)
     except ValidationError:
         raise UnreadableMessageError(_answers(text)) from None
+    if isinstance(message, JSONRPCNotification) and "id" in from_json(text):
+        raise UnreadableMessageError(_answers(text))  # a request, whose sender waits for an answer
+    return text, message
 
 
 def too_long(head: bytes, tail: bytes, limit: int = MAX_BYTES) -> UnreadableMessageError:

@@ -92,6 +92,8 @@ def test_a_message_that_is_too_long_says_what_to_do() -> None:
         ('{"jsonrpc": "2.0", "id": 3, "method": 7}', INVALID_REQUEST, 3, "method must be a string"),
         ('{"jsonrpc": "2.0", "id": 3, "result": 7}', INVALID_REQUEST, None, "no method"),
         ('{"jsonrpc": "2.0", "id": true, "method": "x", "params": "x"}', INVALID_PARAMS, None, "params"),
+        ('{"jsonrpc": "2.0", "id": 3.5, "method": "x"}', INVALID_REQUEST, None, "id must be"),
+        ('{"jsonrpc": "2.0", "id": null, "method": "x"}', INVALID_REQUEST, None, "id must be"),
         ("7", INVALID_REQUEST, None, "a JSON object"),
         ("[]", INVALID_REQUEST, None, "Batches"),
     ],

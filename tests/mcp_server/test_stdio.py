@@ -122,7 +122,8 @@ async def test_stdout_holds_nothing_but_messages_at_log_level_debug() -> None:
         await server.ask(request("list", "tools/list"))
         await server.ask(call("wrong", "runway_getTask", "no id"))
         await server.send(b"{nonsense\n", call("unknown", "no_such_tool", TASK_ID), request("odd", "no/such/method"))
-        for refused in ("unknown", "odd"):
+        await server.send(json.dumps(request("long", "ping", value="x" * 4_500_000)).encode() + b"\n")
+        for refused in ("unknown", "odd", "long"):
             assert "error" in await server.answer(refused)
         await server.stop("eof")
         await server.ends_quietly()
