@@ -96,7 +96,7 @@ class _Body:
         self._limit = MAX_BYTES if can_write else MAX_READER_BYTES
         self._sender = sender_of(scope)
         self._held = held
-        self._size = 0
+        self._size = self._arrived = 0
         self._pieces: list[bytes] = []
         declared = Headers(scope=scope).get("content-length", "")
         self._declared = int(declared) if declared.isdecimal() else 0
@@ -126,9 +126,10 @@ class _Body:
 
     def _add(self, piece: bytes) -> None:
         self._pieces.append(piece)
-        self._size += len(piece)
-        self._held[self._sender] += len(piece)
-        if max(self._size, self._declared) > self._limit:
+        self._arrived += len(piece)
+        before, self._size = self._size, max(self._arrived, self._declared)
+        self._held[self._sender] += self._size - before
+        if self._size > self._limit:
             error = too_long(b"".join(self._pieces)[:CONTEXT], b"", self._limit)
             raise _RefusedError(413, error.answers[0])
         if self._size <= SMALL_BYTES:
