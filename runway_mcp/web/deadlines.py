@@ -1,13 +1,14 @@
 """Limits for clients that never send a request or never read its response. Uvicorn sets none."""
 
 import asyncio
+from collections import Counter
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 20.0
 READING_SECONDS = 20.0
 MAX_SILENT = 250
-"""Connections without a request in flight. One more closes the one that has been silent for longest."""
+"""Connections without a request in flight. One more closes the oldest of the address that has most of them."""
 MIN_READ = 16 * 1024
 """Bytes of a pending response that a client has to read in `READING_SECONDS`."""
 
@@ -15,8 +16,8 @@ MIN_READ = 16 * 1024
 class DeadlineProtocol(H11Protocol):
     """Closes a connection whose request head does not arrive in time, or whose client does not read.
 
-    Silent connections take no room from others, however many there are and wherever they come from: a limit by address
-    would be one for all clients of a proxy together.
+    Silent connections take no room from others, however many there are. A limit by address alone would be one for all
+    clients of a proxy together.
     """
 
     header_seconds = HEADER_SECONDS
@@ -61,11 +62,16 @@ class DeadlineProtocol(H11Protocol):
     def is_silent(self) -> bool:
         return not self.transport.is_closing() and (not self.cycle or self.cycle.response_complete)
 
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
     def _close_silent(self) -> None:
         ours: list[DeadlineProtocol] = [one for one in self.connections if isinstance(one, DeadlineProtocol)]
         silent = [one for one in ours if one.is_silent and one is not self]
         if len(silent) >= self.max_silent:
-            min(silent, key=lambda one: one.silent_since).transport.close()
+            ((most, _),) = Counter(one.address for one in silent).most_common(1)
+            min((one for one in silent if one.address == most), key=lambda one: one.silent_since).transport.close()
 
     def _await_head(self) -> None:
         if self.cycle and not self.cycle.response_complete:

@@ -4,12 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import ClassVar
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.served import connection
+from support.served import connection, free_port
 from support.serving import served
 from support.waiting import together
 
@@ -33,6 +34,12 @@ class Crowded(DeadlineProtocol):
     """Few silent connections, so that a test can open more."""
 
     max_silent = 3
+    neighbours: ClassVar[set[int]] = set()
+    """Ports of clients that come from another address."""
+
+    @property
+    def address(self) -> str:
+        return "192.0.2.1" if self.client and self.client[1] in self.neighbours else super().address
 
 
 class Patient(Hasty):
@@ -128,6 +135,20 @@ async def test_silent_connections_take_no_room_from_others() -> None:
             assert (await latest.readuntil(b"done")).startswith(b"HTTP/1.1 200")
             release.set()
             assert (await slow.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+
+
+async def test_an_address_with_many_silent_connections_closes_its_own() -> None:
+    own = free_port()
+    Crowded.neighbours.add(own)
+    async with hasty(echo, Crowded) as port, AsyncExitStack() as stack:
+        older = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.1", own))
+        stack.callback(older[1].close)
+        silent = [await stack.enter_async_context(connection(port)) for _ in range(4)]
+        with anyio.fail_after(5):
+            assert await silent[0][0].read() == b""
+            assert await silent[1][0].read() == b""
+            older[1].write(_LONGER_HEAD + b"Connection: close\r\n\r\n" + _MESSAGE)
+            assert (await older[0].read()).endswith(_MESSAGE)
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
