@@ -1,18 +1,14 @@
-"""The tools that list task types and start a task.
-
-The fields of each task type are not part of the tools' schemas, which cost the model tokens every turn.
-`runway_listTaskTypes` returns them on demand.
-"""
+"""The tool that starts a task, and its toolset."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import TaskId
@@ -22,6 +18,7 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.start_messages import NOT_RECORDED, explain_unrecorded
 from runway_mcp.mcp_server.tools.confirmation import answer_token, approved_credits, prepared
+from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
@@ -30,21 +27,12 @@ from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poller import CallerLimitError
 
-if TYPE_CHECKING:
-    from runway_mcp.catalogue.lookup import Model, TaskType
-
 WAIT_SECONDS = 45.0
 """How long a start and its wait take together, below a host's 60 s."""
 LATE = "Runway did not answer in time."
-NO_MODELS = "no models to choose"
-MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 MAX_TOKEN = 200
 """Characters of a client token."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
-
-TypeArgument = Annotated[
-    str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
-]
 
 ClientToken = Annotated[
     str,
@@ -55,48 +43,6 @@ ClientToken = Annotated[
         max_length=MAX_TOKEN,
     ),
 ]
-
-
-class TypesOutput(BaseModel):
-    """The task types, or the fields of one type or model."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-async def list_task_types(
-    type: OptionalText[Annotated[TypeArgument, Field(description="Show this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
-    model: OptionalText[
-        Annotated[str, Field(title="Model", description="Show this model's schema and an example.")]
-    ] = "",
-) -> Annotated[CallToolResult, TypesOutput]:
-    """Run `runway_listTaskTypes`."""
-    from runway_mcp.catalogue import lookup as catalogue  # noqa: PLC0415 - read when first asked for
-
-    types = catalogue.task_types()
-    if not type:
-        found = {name: kind for name, kind in types.items() if not model or model in kind.models}
-        if not found:
-            return results.error_result("No task type has such a model. Call without arguments to list all models.")
-        return results.json_result(
-            {name: f"{kind.summary}; {', '.join(_starred(kind)) or NO_MODELS}" for name, kind in found.items()},
-            "A * marks the default model. Call again with a type for its fields.",
-        )
-    kind = types.get(type)
-    if kind is None:
-        return results.error_result(f"There is no such task type. There are: {', '.join(types)}.")
-    if not model and len(kind.models) > 1:
-        fields: dict[str, JsonValue] = {str(name): ", ".join(_fields(one)) for name, one in kind.models.items()}
-        return results.json_result(
-            {"type": type, "recommended": kind.recommended, "fields": fields},
-            "A * marks a required field. Call again with a model for its schema and an example.",
-        )
-    shown = kind.models.get(model) if model else next(iter(kind.models.values()))
-    if shown is None:
-        return results.error_result(f"{type} has no such model. It has: {', '.join(_starred(kind)) or NO_MODELS}.")
-    notes = [MAX_DATA] if "^data:" in str(shown.schema) else []
-    if not shown.documented:
-        notes.append("Runway's public documentation lacks it: only the names of its fields are known.")
-    return results.json_result({"type": type, "schema": dict(shown.schema), "example": dict(shown.example)}, *notes)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
@@ -172,28 +118,6 @@ def followed() -> Generator[None]:
         _FOLLOWED.reset(before)
 
 
-def _starred(kind: "TaskType") -> list[str]:
-    return [f"{name}*" if name == kind.recommended else name for name in kind.models if name is not None]
-
-
-def _fields(model: "Model") -> list[str]:
-    required = cast("list[str]", model.schema.get("required", []))
-    fields = cast("dict[str, object]", model.schema["properties"])
-    return [f"{name}*" if name in required else name for name in fields if name != "model"]
-
-
-LIST_TASK_TYPES = Tool(
-    name="runway_listTaskTypes",
-    title="List Runway task types",
-    description=(
-        "List what runway_startTask can start. Without arguments: every task type with its models. With a type: its "
-        "models' fields. With a model too: its exact schema and a minimal example. Sends nothing, costs nothing."
-    ),
-    annotations=ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    ),
-    run=list_task_types,
-)
 START_TASK = Tool(
     name="runway_startTask",
     title="Start a Runway task",
