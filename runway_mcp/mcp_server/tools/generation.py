@@ -49,6 +49,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         dict[str, Any],
         Field(
             title="Input",
+            default_factory=dict[str, Any],
             description="The fields of the type and its model: these, and any other.",
             json_schema_extra={"properties": COMMON_FIELDS},
         ),
