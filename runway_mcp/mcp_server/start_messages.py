@@ -8,6 +8,7 @@ from runway_mcp.history.records import (
     HistoryNewerError,
     HistoryReplacedError,
     HistoryUnusableError,
+    NotOpenError,
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain, word
@@ -66,6 +67,10 @@ word(
         HistoryReplacedError: (
             "The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the "
             "file, or restart the server to use what is there now."
+        ),
+        NotOpenError: (
+            "Start {error.number} is not open: there is none of this number, its outcome is known, or Runway may still "
+            "answer. Nothing was changed."
         ),
         HistoryLockedError: "Another process has locked the history of started tasks: {error.file}.",
         HistoryNewerError: (
