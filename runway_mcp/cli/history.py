@@ -1,5 +1,6 @@
 """The command `runway-mcp history`: starts of unknown outcome, and what a person found out about them."""
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,9 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     settle.add_argument("number", type=option(int, "must be a start's number"), metavar="NUMBER")
     outcome = settle.add_mutually_exclusive_group(required=True)
     outcome.add_argument("--nothing", action="store_true", help="it bought nothing: its clientToken is free again")
-    outcome.add_argument("--task", type=option(_task_id, "must be a task's id"), metavar="ID", help="it became this task")
+    outcome.add_argument(
+        "--task", type=option(_task_id, "must be a task's id"), metavar="ID", help="it became this task"
+    )
     options, others = parser.parse_known_args(arguments)
     settings, _ = parse_settings(others, {})
     file = history_file(settings)
@@ -46,7 +49,7 @@ def run_history(arguments: Sequence[str], about: str) -> int:
             anyio.run(_settle, file, options.number, options.task)
             print(f"Start {options.number} is settled.")
     except (HistoryError, NotOpenError) as error:
-        print(explain(error))
+        print(f"runway-mcp: {explain(error)}", file=sys.stderr)
         return 1
     return 0
 
