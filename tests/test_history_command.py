@@ -52,7 +52,9 @@ def test_open_starts_are_listed_until_they_are_settled(folder: Path, capsys: pyt
 @pytest.mark.usefixtures("folder")
 def test_what_is_not_open_is_not_settled(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "settle", "3", "--nothing"]) == 1
-    assert "Start 3 is not open: there is none of this number" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Start 3 is not open: there is none of this number" in said
+    assert said.endswith("Nothing was changed.\n")
 
 
 def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

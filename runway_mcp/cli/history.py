@@ -29,8 +29,8 @@ def run_history(arguments: Sequence[str], about: str) -> int:
         epilog="--state-dir, --env-file and the environment count as they do for the server.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="list|settle")
-    actions.add_parser("list", prog=parser.prog, description="List the starts of unknown outcome.")
-    settle = actions.add_parser("settle", prog=parser.prog, description="Record what became of a start.")
+    actions.add_parser("list", description="List the starts of unknown outcome.")
+    settle = actions.add_parser("settle", description="Record what became of a start.")
     settle.add_argument("number", type=option(int, "must be a start's number"), metavar="NUMBER")
     outcome = settle.add_mutually_exclusive_group(required=True)
     outcome.add_argument("--nothing", action="store_true", help="it bought nothing: its clientToken is free again")
@@ -49,7 +49,7 @@ def run_history(arguments: Sequence[str], about: str) -> int:
             anyio.run(_settle, file, options.number, options.task)
             print(f"Start {options.number} is settled.")
     except (HistoryError, NotOpenError) as error:
-        print(f"runway-mcp: {explain(error)}", file=sys.stderr)
+        print(f"runway-mcp: {explain(error)} Nothing was changed.", file=sys.stderr)
         return 1
     return 0
 

@@ -70,7 +70,7 @@ word(
         ),
         NotOpenError: (
             "Start {error.number} is not open: there is none of this number, its outcome is known, or Runway may still "
-            "answer. Nothing was changed."
+            "answer."
         ),
         HistoryLockedError: "Another process has locked the history of started tasks: {error.file}.",
         HistoryNewerError: (
