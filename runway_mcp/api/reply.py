@@ -23,6 +23,8 @@ MAX_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
 
 _Parsed = TypeVar("_Parsed")
+_NOT_SERVED = {501, 505, 511}
+"""Failures with which the request was certainly not acted upon: 511 is a network's that asks for a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,9 @@ def _error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
             return errors.NotFoundError(status=status)
         case 429:
             return errors.RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
-        case _ if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        case _ if status == HTTPStatus.REQUEST_TIMEOUT or (
+            status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SERVED
+        ):
             return errors.UnavailableError(
                 status=status,
                 quoted=quoted,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
+    "history": "list starts of unknown outcome, and settle them",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
 }
 
@@ -61,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _demo(rest)
             case ["token", *rest]:
                 return _token(rest)
+            case ["history", *rest]:
+                from runway_mcp.cli.history import run_history
+
+                return run_history(rest, COMMANDS["history"])
             case ["sandbox", *rest]:
                 return _sandbox(rest)
             case _:
