@@ -118,9 +118,16 @@ class TransferError(FilesError):
 
 @dataclass(eq=False)
 class UrlNotAllowedError(TransferError):
-    """Nothing is sent to this URL; `detail` is what TLS says of a certificate."""
+    """Nothing is sent to this URL; `detail` is what TLS says of a certificate, or the variable that names a proxy."""
 
-    problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate", "unusable_network"]
+    problem: Literal[
+        "invalid",
+        "not_https",
+        "private_address",
+        "untrusted_certificate",
+        "unusable_proxy",
+        "unusable_certificates",
+    ]
     host: str = ""
     detail: str = ""
 
