@@ -2,7 +2,8 @@
 
     RunwayError
     ├── AuthenticationError     401 or 403
-    │   └── MissingKeyError     no key, so nothing was sent
+    │   ├── MissingKeyError     no key, so nothing was sent
+    │   └── AccountError        the key's account is suspended, unpaid or out of credits
     ├── NetworkSettingsError    this machine's proxy or certificate settings can't be used
     ├── NotFoundError           404: never existed, cancelled, deleted, or not this key's
     ├── BadRequestError         any other 4xx, with the API's `issues`
@@ -100,8 +101,20 @@ class MissingKeyError(AuthenticationError):
     of_caller: bool = False
 
 
+@dataclass(eq=False, kw_only=True)
+class AccountError(AuthenticationError):
+    """The API knows the key, but does not serve its account, which is suspended, unpaid or out of credits."""
+
+
+@dataclass(eq=False, kw_only=True)
 class NetworkSettingsError(RunwayError):
-    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
+    """This machine's proxy or certificate settings can't be used, so nothing was sent.
+
+    Attributes:
+        variable: What names the proxy; empty where the certificates are at fault.
+    """
+
+    variable: str = ""
 
 
 class NotFoundError(RunwayError):

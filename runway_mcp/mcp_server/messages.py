@@ -66,11 +66,6 @@ def _fill(template: str, error: Exception) -> str:
 word(
     {
         errors.RunwayError: "The call to Runway failed through a fault of this server; its log says more.",
-        errors.NetworkSettingsError: (
-            "The proxy or certificate settings of this machine can't be used, so nothing was sent. Correct "
-            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file "
-            "(PEM)."
-        ),
         errors.NotFoundError: f"Runway has no such task. {NO_SUCH_TASK}",
         errors.TransientError: NO_ANSWER_YET,
         TooManyWaitsError: (
@@ -84,6 +79,27 @@ word(
         AbortedByShutdownError: "The server stopped before the {error.name} had ended, so its outcome is unknown.",
     }
 )
+
+
+@explain.register
+def _(error: errors.NetworkSettingsError) -> str:
+    if error.variable:
+        return (
+            f"The proxy that {error.variable} names (or this machine's settings) can't be used, so nothing was sent. "
+            "Give it as http://host:port or https://host:port, or exempt Runway with NO_PROXY=.runwayml.com."
+        )
+    return (
+        "The certificate settings of this machine can't be used, so nothing was sent. Correct SSL_CERT_FILE, "
+        "SSL_CERT_DIR or --ca-file (PEM)."
+    )
+
+
+@explain.register
+def _(error: errors.AccountError) -> str:
+    return (
+        f"Runway knows the API key, but does not serve its account {_answer(error)}: it is suspended, unpaid or out "
+        f"of credits. The account's owner settles that at {KEYS_PAGE}; a new key does not help."
+    )
 
 
 @explain.register
