@@ -63,9 +63,7 @@ def test_the_setting_that_applies_to_a_url_counts(
     assert (found and found.variable) == variable
 
 
-@pytest.mark.parametrize(
-    "value", [SOCKS, "socks5://user:marked@127.0.0.1", "ftp://marked", "marked:port"]
-)
+@pytest.mark.parametrize("value", [SOCKS, "socks5://user:marked@127.0.0.1", "ftp://marked", "marked:port"])
 def test_a_proxy_that_can_not_be_used_is_named_by_its_variable_alone(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
