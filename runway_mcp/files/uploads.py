@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from runway_mcp.api import retry
 from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.input_types import is_input_type
 from runway_mcp.api.models import UploadSlot
 from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import (
@@ -90,7 +91,7 @@ async def _check(file: InputFile) -> ContentType:
     if not MIN_BYTES <= file.size <= MAX_BYTES:
         raise UnsuitableFileError(file.name, "size", size=file.size)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))
-    if found is None or found.name == "image/gif":  # which Runway gives, but does not take
+    if found is None or not is_input_type(found.name):
         raise UnsuitableFileError(file.name, "type")
     return found
 

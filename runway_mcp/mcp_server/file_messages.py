@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from runway_mcp.api.errors import quote
+from runway_mcp.api.input_types import IN_WORDS
 from runway_mcp.api.retry import RETRIES
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
@@ -48,10 +49,7 @@ _FILE_PROBLEMS = {
         f"has {{error.size:,}} bytes. Runway takes files of {MIN_BYTES} bytes to {MAX_BYTES // MEGABYTE} MB. Nothing "
         "was sent or charged."
     ),
-    "type": (
-        "is no image (JPEG, PNG, WebP), video (MP4, MOV, WebM, MKV, OGV) or sound (MP3, WAV, M4A, AAC, FLAC, OGG) "
-        "that Runway takes, by its content. Nothing was sent or charged."
-    ),
+    "type": f"is no {IN_WORDS} that Runway takes, by its content. Nothing was sent or charged.",
     "shortened": "became shorter while it was read. Nothing was charged.",
     "unreadable": "can't be read: {error.reason}. Nothing was charged.",
 }
