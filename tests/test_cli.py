@@ -98,9 +98,7 @@ def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -
 @pytest.mark.parametrize("options", [[], ["--log-format", "JSON"]])
 def test_in_a_terminal_it_says_what_it_waits_for(options: list[str]) -> None:
     """A person who runs it by hand sees one line; a host, which uses pipes, none (see the test above)."""
-    import pty  # noqa: PLC0415 - Windows has none
-
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "runway_mcp", "--sandbox", *options], stdin=theirs, stderr=subprocess.PIPE, text=True
     ) as process:
