@@ -5,11 +5,11 @@ scripts/update_catalogue.py. It is read when first asked for. The document state
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from pydantic import JsonValue
 
@@ -64,6 +64,15 @@ def task_types() -> Mapping[str, TaskType]:
         )
         for name, entry in catalogue["types"].items()
     }
+
+
+def input_fields(type_name: str) -> Sequence[str] | None:
+    """Return the top-level fields of any model of a task type, the default model's first; None for no such type."""
+    kind = task_types().get(type_name)
+    if kind is None:
+        return None
+    models = sorted(kind.models.values(), key=lambda model: model.name != kind.recommended)
+    return list(dict.fromkeys(name for one in models for name in cast("dict[str, object]", one.schema["properties"])))
 
 
 def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:

@@ -1,18 +1,14 @@
-"""The tools that list task types and start a task.
-
-The fields of each task type are not part of the tools' schemas, which cost the model tokens every turn.
-`runway_listTaskTypes` returns them on demand.
-"""
+"""The tool that starts a task, and its toolset."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field, JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import TaskId
@@ -22,81 +18,21 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.start_messages import NOT_RECORDED, explain_unrecorded
 from runway_mcp.mcp_server.tools.confirmation import answer_token, approved_credits, prepared
+from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
-from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
+from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poller import CallerLimitError
 
-if TYPE_CHECKING:
-    from runway_mcp.catalogue.lookup import Model, TaskType
-
 WAIT_SECONDS = 45.0
 """How long a start and its wait take together, below a host's 60 s."""
 LATE = "Runway did not answer in time."
-NO_MODELS = "no models to choose"
-MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 MAX_TOKEN = 200
 """Characters of a client token."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
-
-TypeArgument = Annotated[
-    str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
-]
-
-ClientToken = Annotated[
-    str,
-    Field(
-        title="Client token",
-        description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
-        min_length=1,
-        max_length=MAX_TOKEN,
-    ),
-]
-
-
-class TypesOutput(BaseModel):
-    """The task types, or the fields of one type or model."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-async def list_task_types(
-    type: OptionalText[Annotated[TypeArgument, Field(description="Show this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
-    model: OptionalText[
-        Annotated[str, Field(title="Model", description="Show this model's schema and an example.")]
-    ] = "",
-) -> Annotated[CallToolResult, TypesOutput]:
-    """Run `runway_listTaskTypes`."""
-    from runway_mcp.catalogue import lookup as catalogue  # noqa: PLC0415 - read when first asked for
-
-    types = catalogue.task_types()
-    if not type:
-        found = {name: kind for name, kind in types.items() if not model or model in kind.models}
-        if not found:
-            return results.error_result("No task type has such a model. Call without arguments to list all models.")
-        return results.json_result(
-            {name: f"{kind.summary}; {', '.join(_starred(kind)) or NO_MODELS}" for name, kind in found.items()},
-            "A * marks the default model. Call again with a type for its fields.",
-        )
-    kind = types.get(type)
-    if kind is None:
-        return results.error_result(f"There is no such task type. There are: {', '.join(types)}.")
-    if not model and len(kind.models) > 1:
-        fields: dict[str, JsonValue] = {str(name): ", ".join(_fields(one)) for name, one in kind.models.items()}
-        return results.json_result(
-            {"type": type, "recommended": kind.recommended, "fields": fields},
-            "A * marks a required field. Call again with a model for its schema and an example.",
-        )
-    shown = kind.models.get(model) if model else next(iter(kind.models.values()))
-    if shown is None:
-        return results.error_result(f"{type} has no such model. It has: {', '.join(_starred(kind)) or NO_MODELS}.")
-    notes = [MAX_DATA] if "^data:" in str(shown.schema) else []
-    if not shown.documented:
-        notes.append("Runway's public documentation lacks it: only the names of its fields are known.")
-    return results.json_result({"type": type, "schema": dict(shown.schema), "example": dict(shown.example)}, *notes)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
@@ -111,7 +47,14 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
         bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
     ] = False,
-    clientToken: OptionalText[ClientToken] = "",
+    clientToken: Annotated[
+        str,
+        Field(
+            title="Client token",
+            description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
+            max_length=MAX_TOKEN,
+        ),
+    ] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
@@ -127,38 +70,40 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         return results.error_result(f"{explain(error)} Nothing was started, and nothing is charged.")
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
+    notes = [*request.understood]
+    if repeated:
+        notes.append(f"{repeated}: nothing new was bought.")
+    if started.unrecorded:
+        notes.append(explain_unrecorded(started.unrecorded))
     try:
-        result = await _started_result(ctx, started.task_id, wait=wait, until=until)
+        return await _started_result(ctx, started.task_id, notes, wait=wait, until=until)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
         if repeated and isinstance(error, NotFoundError):
             return results.error_result(
                 f"{explain(error)} {repeated}, and it was cancelled or deleted since. Nothing was sent; another "
                 "clientToken starts another task."
             )
-        result = _unread_result(started, LATE if isinstance(error, TimeoutError) else explain(error))
-    if repeated:
-        result.content.append(TextContent(text=f"{repeated}: nothing new was bought."))
-    if started.unrecorded:
-        result.content.append(TextContent(text=explain_unrecorded(started.unrecorded)))
-    return result
+        return _unread_result(started, LATE if isinstance(error, TimeoutError) else explain(error), notes)
 
 
-async def _started_result(ctx: Context[CallerContext], task_id: TaskId, *, wait: bool, until: float) -> CallToolResult:
+async def _started_result(
+    ctx: Context[CallerContext], task_id: TaskId, notes: list[str], *, wait: bool, until: float
+) -> CallToolResult:
     tasks = ctx.request_context.lifespan_context.tasks
     seconds = max(until - anyio.current_time(), 1)
     if wait and not _FOLLOWED.get():
-        return results.wait_result(await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx)))
-    show = results.awaited_result if wait else results.task_result
+        waited = await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx))
+        return results.wait_result(waited, *notes)
     with anyio.fail_after(seconds):
-        return show(await tasks.get(task_id))
+        return results.task_result(await tasks.get(task_id), *notes)
 
 
-def _unread_result(started: Started, reason: str) -> CallToolResult:
+def _unread_result(started: Started, reason: str, notes: list[str]) -> CallToolResult:
     data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
     if started.credits is not None:
         data["estimatedCost"] = {"credits": started.credits}
     return results.json_result(
-        data, f"The task was started, but could not be read: {reason} runway_getTask shows its state."
+        data, f"The task was started, but could not be read: {reason} runway_getTask shows its state.", *notes
     )
 
 
@@ -172,28 +117,6 @@ def followed() -> Generator[None]:
         _FOLLOWED.reset(before)
 
 
-def _starred(kind: "TaskType") -> list[str]:
-    return [f"{name}*" if name == kind.recommended else name for name in kind.models if name is not None]
-
-
-def _fields(model: "Model") -> list[str]:
-    required = cast("list[str]", model.schema.get("required", []))
-    fields = cast("dict[str, object]", model.schema["properties"])
-    return [f"{name}*" if name in required else name for name in fields if name != "model"]
-
-
-LIST_TASK_TYPES = Tool(
-    name="runway_listTaskTypes",
-    title="List Runway task types",
-    description=(
-        "List what runway_startTask can start. Without arguments: every task type with its models. With a type: its "
-        "models' fields. With a model too: its exact schema and a minimal example. Sends nothing, costs nothing."
-    ),
-    annotations=ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    ),
-    run=list_task_types,
-)
 START_TASK = Tool(
     name="runway_startTask",
     title="Start a Runway task",
@@ -213,6 +136,8 @@ START_TASK = Tool(
 GENERATION = Toolset(
     name="generation",
     guide="runway_listTaskTypes lists what can be started.",
-    guide_to_changes="runway_startTask starts a task, which spends credits.",
+    guide_to_changes=(
+        "runway_startTask starts a task, which spends credits; repeated with the same clientToken it buys nothing new."
+    ),
     tools=(LIST_TASK_TYPES, START_TASK),
 )
