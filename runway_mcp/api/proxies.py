@@ -12,7 +12,7 @@ from urllib.request import getproxies
 
 import httpx2
 
-from runway_mcp.api.errors import NetworkSettingsError
+from runway_mcp.api.errors import ProxySettingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class ProxySetting:
         """Return connections through this proxy.
 
         Raises:
-            NetworkSettingsError: It is no proxy that can be used.
+            ProxySettingError: It is no proxy that can be used.
         """
         url = self.url if "://" in self.url else f"http://{self.url}"
         try:
             return httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, proxy=httpx2.Proxy(url))
         except (ImportError, ValueError, httpx2.InvalidURL):
-            raise NetworkSettingsError(variable=self.variable) from None
+            raise ProxySettingError(variable=self.variable) from None
 
 
 def find_proxy(url: httpx2.URL) -> ProxySetting | None:

@@ -23,6 +23,7 @@ from runway_mcp.api.proxies import find_proxy
 from runway_mcp.files.file_errors import (
     UnexpectedContentError,
     UnexpectedStatusError,
+    UnusableNetworkError,
     UrlNotAllowedError,
     typed_errors,
 )
@@ -174,9 +175,9 @@ class _Connections:
         try:
             return self._own(url) if is_own else self._other(url)
         except NetworkSettingsError as error:
-            raise UrlNotAllowedError("unusable_proxy", url.host, error.variable) from None
+            raise UnusableNetworkError(error) from None
         except (ValueError, OSError):
-            raise UrlNotAllowedError("unusable_certificates", url.host) from None
+            raise UnusableNetworkError(NetworkSettingsError()) from None
 
     def _own(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
         if self._own_transport is None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import httpx2
 
+from runway_mcp.api.errors import NetworkSettingsError
 from runway_mcp.files.public_addresses import NotPublicError
 
 Action = Literal["read", "saved"]
@@ -139,18 +140,18 @@ class TransferError(FilesError):
 
 @dataclass(eq=False)
 class UrlNotAllowedError(TransferError):
-    """Nothing is sent to this URL; `detail` is what TLS says of a certificate, or the variable that names a proxy."""
+    """Nothing is sent to this URL; `detail` is what TLS says of a certificate."""
 
-    problem: Literal[
-        "invalid",
-        "not_https",
-        "private_address",
-        "untrusted_certificate",
-        "unusable_proxy",
-        "unusable_certificates",
-    ]
+    problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate"]
     host: str = ""
     detail: str = ""
+
+
+@dataclass(eq=False)
+class UnusableNetworkError(TransferError):
+    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
+
+    cause: NetworkSettingsError
 
 
 @dataclass(eq=False)

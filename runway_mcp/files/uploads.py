@@ -23,6 +23,7 @@ from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import (
     TransferError,
     UnsuitableFileError,
+    UnusableNetworkError,
     UploadFailedError,
     UploadTimeoutError,
     UrlNotAllowedError,
@@ -68,6 +69,7 @@ async def upload(
     Raises:
         UploadError: Runway does not take such a file, or the storage did not take it.
         UrlNotAllowedError: Runway names a place that nothing is sent to.
+        UnusableNetworkError: This machine's network settings can't be used.
         RunwayError: Runway gives no place for it.
     """
     sending = _Sending(file, await _check(file), report)
@@ -114,7 +116,7 @@ class _Sending:
         try:
             async with aclosing(self._body(head, tail)) as body:
                 answer = await client.post(slot.url, content=body, headers=headers)
-        except UrlNotAllowedError:
+        except (UrlNotAllowedError, UnusableNetworkError):
             raise
         except TransferError as error:
             return error, None

@@ -65,14 +65,6 @@ _TRANSFER_PROBLEMS = {
         "This machine does not trust the certificate of {host}: {detail}. Nothing was sent. Name its authority with "
         "--ca-file (PEM)."
     ),
-    "unusable_proxy": (
-        "The proxy that {error.detail} names (or this machine's settings) can't be used, so nothing was sent. Give it "
-        "as http://host:port or https://host:port, or exempt {host} with NO_PROXY."
-    ),
-    "unusable_certificates": (
-        "The certificate settings of this machine can't be used, so nothing was sent. Correct SSL_CERT_FILE, "
-        "SSL_CERT_DIR or --ca-file (PEM)."
-    ),
     "encoded": "{host} sends the file in an encoding that was not requested.",
     "no_length": "{host} does not say how long the file is, so a part could be taken for the whole.",
     "wrong_range": "{host} sends another part of the file than was requested.",
@@ -186,7 +178,12 @@ def _(error: errors.UploadTimeoutError) -> str:
 
 @explain.register
 def _(error: errors.UrlNotAllowedError | errors.UnexpectedContentError | errors.TransferInterruptedError) -> str:
-    return _TRANSFER_PROBLEMS[error.problem].format(error=error, host=quote(error.host, 80), detail=quote(error.detail))
+    return _TRANSFER_PROBLEMS[error.problem].format(host=quote(error.host, 80), detail=quote(error.detail))
+
+
+@explain.register
+def _(error: errors.UnusableNetworkError) -> str:
+    return explain(error.cause)
 
 
 @explain.register

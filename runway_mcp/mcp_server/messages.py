@@ -69,6 +69,14 @@ def _fill(template: str, error: Exception) -> str:
 word(
     {
         errors.RunwayError: "The call to Runway failed through a fault of this server; its log says more.",
+        errors.NetworkSettingsError: (
+            "The certificate settings of this machine can't be used, so nothing was sent. Correct SSL_CERT_FILE, "
+            "SSL_CERT_DIR or --ca-file (PEM)."
+        ),
+        errors.ProxySettingError: (
+            "The proxy that {error.variable} or this machine's settings name can't be used, so nothing was sent. Give "
+            "it as http://host:port or https://host:port, or exempt the host with NO_PROXY."
+        ),
         errors.NotFoundError: f"Runway has no such task. {NO_SUCH_TASK}",
         errors.TransientError: NO_ANSWER_YET,
         TooManyWaitsError: (
@@ -82,19 +90,6 @@ word(
         AbortedByShutdownError: "The server stopped before the {error.name} had ended, so its outcome is unknown.",
     }
 )
-
-
-@explain.register
-def _(error: errors.NetworkSettingsError) -> str:
-    if error.variable:
-        return (
-            f"The proxy that {error.variable} names (or this machine's settings) can't be used, so nothing was sent. "
-            "Give it as http://host:port or https://host:port, or exempt Runway with NO_PROXY=.runwayml.com."
-        )
-    return (
-        "The certificate settings of this machine can't be used, so nothing was sent. Correct SSL_CERT_FILE, "
-        "SSL_CERT_DIR or --ca-file (PEM)."
-    )
 
 
 @explain.register

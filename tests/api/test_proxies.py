@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from runway_mcp.api.connection import LIMITS
-from runway_mcp.api.errors import NetworkSettingsError
+from runway_mcp.api.errors import ProxySettingError
 from runway_mcp.api.proxies import find_proxy
 from runway_mcp.mcp_server.messages import explain
 
@@ -72,9 +72,9 @@ def test_a_proxy_that_can_not_be_used_is_named_by_its_variable_alone(
     found = find_proxy(httpx2.URL(API))
     assert found
     assert value not in repr(found)
-    with pytest.raises(NetworkSettingsError) as caught:
+    with pytest.raises(ProxySettingError) as caught:
         found.open(ssl.create_default_context(), LIMITS)
-    assert "The proxy that ALL_PROXY names" in explain(caught.value)
+    assert "The proxy that ALL_PROXY or " in explain(caught.value)
     assert "marked" not in explain(caught.value)
 
 

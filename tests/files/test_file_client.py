@@ -22,6 +22,7 @@ from runway_mcp.files.file_errors import (
     TransferInterruptedError,
     UnexpectedContentError,
     UnexpectedStatusError,
+    UnusableNetworkError,
     UrlNotAllowedError,
 )
 from runway_mcp.files.public_addresses import PublicNetwork
@@ -497,10 +498,10 @@ async def test_settings_are_looked_at_with_the_first_request(tmp_path: Path, mon
     """To open a client costs nothing; a file without certificates and a proxy that is none are told in a sentence."""
     (tmp_path / "ca.pem").write_text("nothing")
     for file in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
-        async with open_file_client(ca_file=file) as files, refused(UrlNotAllowedError, "SSL_CERT_FILE"):
+        async with open_file_client(ca_file=file) as files, refused(UnusableNetworkError, "SSL_CERT_FILE"):
             await get(files, "https://files.example")
     monkeypatch.setenv("ALL_PROXY", "socks://proxy.example")
-    async with open_file_client() as files, refused(UrlNotAllowedError, "The proxy that ALL_PROXY names"):
+    async with open_file_client() as files, refused(UnusableNetworkError, "The proxy that ALL_PROXY or "):
         await get(files, "https://files.example")
 
 

@@ -215,8 +215,12 @@ def test_what_a_chat_a_shell_or_a_url_adds_is_left_out(root: Path, abilities: Ab
             assert file.file.read() == b"literal"
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("'sub'\n", "sub"), ("new%20one", "new one"), (' "new" ', "new")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("sub ", "sub"), ("'sub'\n", "sub"), ("'s%20b'", "s%20b"), ("new%20one", "new one"), (' "new" ', "new")],
+)
 def test_a_folder_is_not_made_with_what_a_chat_adds(root: Path, abilities: Abilities, typed: str, meant: str) -> None:
+    (root / "s%20b").mkdir()
     assert make(Folders([root], abilities=abilities), typed) == root / meant
 
 
@@ -320,6 +324,9 @@ def test_what_is_no_ordinary_file_is_refused_at_once(root: Path, abilities: Abil
         ("none/a.png", "does not exist"),
         ("sub/a b.png/c.png", "no folder"),
         (".", "no ordinary file"),
+        ("'sub/a b.png/c.png'", "no folder"),
+        ("sub/a%20b.png/c.png", "no folder"),
+        ("x" * 300 + "%20", "name too long"),
         ("x" * 300, "name too long"),
         ("loop", "symbolic links|does not exist"),
     ],
