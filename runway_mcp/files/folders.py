@@ -121,7 +121,7 @@ class Folders:
         for text in others:
             with suppress(PathNotAllowedError, UnusablePathError):
                 found = self._destination(text)
-                if found.path.is_dir():
+                if _is_folder(found.path):
                     return found
         return self._destination(plainest)
 
@@ -136,7 +136,7 @@ class Folders:
     def _destination(self, text: str) -> Destination:
         root, names = self._locate(text, "saved")
         path = root.joinpath(*names)
-        if names and _MEDIA_FILE.search(names[-1]) and not path.is_dir():
+        if names and _MEDIA_FILE.search(names[-1]) and not _is_folder(path):
             raise self._refusal(text, "file_name", "saved")
         with _unusable(text, "saved", root):
             try:
@@ -199,13 +199,17 @@ def open_saved(directory: Directory, name: str) -> InputFile:
     return _input(directory, check_name(name))
 
 
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises what is not to be seen, or too long
+
+
 @contextmanager
 def _unusable(text: str, action: Action, root: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
         raise UnusablePathError(
-            text, action, error, root, root.is_dir(), is_relative=not parse_path(text).is_absolute()
+            text, action, error, root, _is_folder(root), is_relative=not parse_path(text).is_absolute()
         ) from None
 
 

@@ -1,6 +1,7 @@
 """Which folders a caller may use, and how files travel, by the settings."""
 
 import logging
+import os
 import re
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -59,7 +60,7 @@ async def open_files(
 def warn_of_missing_folders(settings: Settings) -> None:
     """Log each allowed folder that does not exist: the server starts all the same, and using it is an error."""
     for root in settings.files_root:
-        if not root.is_dir():
+        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises what this process may not see
             logger.warning("--files-root: %s does not exist or is no folder; nothing can be read or saved there", root)
 
 

@@ -276,7 +276,7 @@ def test_a_url_that_an_input_takes_needs_no_upload(root: Path) -> None:
         assert "pass a URL to the input as it is" in explain(caught.value)
 
 
-@pytest.mark.parametrize("directory", ["kite.mp4", "sub/Kite.PNG", "'out/a.webm'", "out/a.jpeg\n"])
+@pytest.mark.parametrize("directory", ["kite.mp4", "sub/Kite.PNG", "'out/a.webm'", "out/a.jpeg\n", "x" * 300 + ".png"])
 def test_a_folder_is_not_named_as_a_media_file(root: Path, abilities: Abilities, directory: str) -> None:
     """It is a wish for a file's name; a folder that has such a name is one."""
     folders = Folders([root], abilities=abilities)

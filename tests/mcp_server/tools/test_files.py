@@ -511,10 +511,11 @@ async def test_a_folder_that_is_not_there_is_told_where_it_is_used(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server starts, and logs its name; the others can be used; a home folder may be written as ~."""
-    settings = load({"files_root": [str(folder), str(tmp_path / "none")]})
+    settings = load({"files_root": [str(folder), str(tmp_path / "none"), str(tmp_path / ("x" * 300))]})
     warn_of_missing_folders(settings)
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        f"--files-root: {tmp_path / 'none'} does not exist or is no folder; nothing can be read or saved there"
+        f"--files-root: {root} does not exist or is no folder; nothing can be read or saved there"
+        for root in settings.files_root[1:]
     ]
     async with connected(*settings.files_root) as (client, _):
         assert not (await upload(client)).is_error
