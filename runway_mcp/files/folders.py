@@ -154,13 +154,20 @@ class Folders:
             path = parse_path(text)
         except InvalidPathError as error:
             raise self._refusal(text, error.problem, action) from None
-        for given, real in self._roots:
-            for base in (given, real):
-                if not path.is_absolute() or path.is_relative_to(base):
-                    inside = real / (path.relative_to(base) if path.is_absolute() else path)
-                    found = self._inside(text, Path(os.path.realpath(inside)), action)
-                    return found if os.path.lexists(found[0].joinpath(*found[1])) else self._alike(text, *found, action)
+        if not path.is_absolute():
+            return self._on_disk(text, self.paths[0] / path, action)
+        for same in (os.path.normcase, comparable):
+            for given, real in self._roots:
+                for base in (given, real):
+                    depth = len(base.parts)
+                    if list(map(same, path.parts[:depth])) == list(map(same, base.parts)):
+                        return self._on_disk(text, real.joinpath(*path.parts[depth:]), action)
         raise self._refusal(text, "outside", action)
+
+    def _on_disk(self, text: str, path: Path, action: Action) -> tuple[Path, tuple[str, ...]]:
+        root, names = self._inside(text, Path(os.path.realpath(path)), action)
+        found = os.path.lexists(root.joinpath(*names))
+        return (root, names) if found else self._alike(text, root, names, action)
 
     def _alike(self, text: str, root: Path, names: tuple[str, ...], action: Action) -> tuple[Path, tuple[str, ...]]:
         # each name that is missing is the one name of its folder that looks the same, where there is one

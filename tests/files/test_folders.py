@@ -161,6 +161,19 @@ def test_a_name_that_looks_the_same_is_found(root: Path, abilities: Abilities, o
         assert file.file.read() == b"exact"
 
 
+def test_an_allowed_folder_may_look_the_same_too(root: Path, abilities: Abilities) -> None:
+    """Hosts on macOS write names in another form than models do."""
+    allowed = root / "Bu\u0308cher\u202f1"
+    (allowed / "sub").mkdir(parents=True)
+    (allowed / "sub" / "a b.png").write_bytes(b"inside")
+    folders = Folders([allowed], abilities=abilities)
+    assert read(folders, f"{root}/B\xfccher 1/sub/a b.png") == b"inside"
+    assert read(folders, f"{allowed}/sub/a b.png") == b"inside"
+    assert make(folders, f"{root}/B\xfccher 1/new") == allowed / "new"
+    with pytest.raises(PathNotAllowedError):
+        folders.open_input(f"{root}/B\xfccher 2/sub/a b.png")
+
+
 def test_of_several_names_that_look_the_same_none_is_chosen(root: Path, abilities: Abilities) -> None:
     for name in ("a\xa0b.png", "a\u202fb.png"):
         (root / name).write_bytes(b"inside")
