@@ -23,6 +23,7 @@ from runway_mcp.catalogue.json_schema import (
     utf16_length,
     violations,
 )
+from runway_mcp.catalogue.media_inputs import hint
 from runway_mcp.catalogue.suggestions import likely_choice, likely_name, likely_value
 
 MAX_SHOWN = 40
@@ -31,10 +32,6 @@ MAX_SHOWN = 40
 MAX_LISTED = 100
 """Characters that a list of allowed values takes."""
 
-UPLOAD_FIRST = "a file on disk has to be uploaded first"
-"""The hint for a path in place of a URL."""
-
-_ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
@@ -152,8 +149,8 @@ def _sentence(fault: Violation, definitions: Schema) -> str:
         whole = {**schema, "$defs": definitions}
         likely = likely_value(value, lambda other: fits(other, whole))
     end = f"; did you mean {likely}?" if likely else "."
-    if isinstance(value, str) and "format" in schema and _ON_DISK.match(value):
-        end = f"; {UPLOAD_FIRST}."
+    if isinstance(value, str) and "format" in schema and (told := hint(value)):
+        end = f"; {told}."
     return f": {shown(value)} is not allowed; it must be {allowed}{end}"
 
 
