@@ -5,7 +5,7 @@ scripts/update_catalogue.py. It is read when first asked for. The document state
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,6 +64,18 @@ def task_types() -> Mapping[str, TaskType]:
         )
         for name, entry in catalogue["types"].items()
     }
+
+
+def input_fields(type_name: str) -> frozenset[str]:
+    """Return the names of the fields that any model of a task type takes; none for an unknown type."""
+    kind = task_types().get(type_name)
+    schemas = [form for model in kind.models.values() for form in forms(model.schema)] if kind else []
+    return frozenset(name for schema in schemas for name in schema["properties"])
+
+
+def forms(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the alternatives of a schema; itself where it has none."""
+    return schema.get("anyOf", [schema])
 
 
 def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:
