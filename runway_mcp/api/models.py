@@ -37,13 +37,17 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 class InvalidTaskIdError(ValueError):
-    """A text that can't be a task's id."""
+    """A text that can't be a task's id, in the argument `field`."""
+
+    def __init__(self, field: str = "taskId") -> None:
+        super().__init__(f"{field} is not a UUID of version 4")
+        self.field = field
 
 
-def parse_task_id(text: str) -> TaskId:
+def parse_task_id(text: str, field: str = "taskId") -> TaskId:
     """Return a task's id in lower case; `InvalidTaskIdError`, which does not repeat the text, for any other text."""
     if _TASK_ID.fullmatch(text) is None:
-        raise InvalidTaskIdError("not a UUID of version 4")
+        raise InvalidTaskIdError(field)
     return TaskId(text.lower())
 
 

@@ -66,11 +66,13 @@ def task_types() -> Mapping[str, TaskType]:
     }
 
 
-def input_fields(type_name: str) -> frozenset[str]:
-    """Return the names of the fields that any model of a task type takes; none for an unknown type."""
+def input_fields(type_name: str) -> Sequence[str] | None:
+    """Return the top-level fields of any model of a task type, the default model's first; None for no such type."""
     kind = task_types().get(type_name)
-    schemas = [form for model in kind.models.values() for form in forms(model.schema)] if kind else []
-    return frozenset(name for schema in schemas for name in schema["properties"])
+    if kind is None:
+        return None
+    models = sorted(kind.models.values(), key=lambda model: model.name != kind.recommended)
+    return list(dict.fromkeys(name for one in models for form in forms(one.schema) for name in form["properties"]))
 
 
 def forms(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -43,19 +43,19 @@ _ALIASES = {
 
 
 def likely_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` stands for; earlier ones win."""
+    """Return the known name that `name` stands for; of equally likely ones the earlier."""
     bare = _bare(name)
-    if bare == "model":
-        return None  # it is part of nothing but, by its letters, of a mode
     names: dict[str, str] = {}
     for one in known:
         names.setdefault(_bare(one), one)
+    if bare == "model" and bare not in names:
+        return None  # it is part of nothing but, by its letters, of a mode
     for wanted in (bare, _ALIASES.get(bare, bare)):
         if wanted in names:
             return names[wanted]
-        for one, known_name in names.items():
-            if min(len(one), len(wanted)) >= _MIN_PART and (one in wanted or wanted in one):
-                return known_name
+        parts = [one for one in names if min(len(one), len(wanted)) >= _MIN_PART and (one in wanted or wanted in one)]
+        if parts:
+            return names[max(parts, key=lambda one: min(len(one), len(wanted)))]
     near = difflib.get_close_matches(bare, names, n=1, cutoff=_MIN_SIMILARITY)
     return names[near[0]] if near else None
 

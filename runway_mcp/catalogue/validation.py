@@ -61,6 +61,7 @@ class Prepared:
     endpoint: str
     model: str | None
     body: dict[str, JsonValue]
+    understood: tuple[str, ...] = ()
 
 
 def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names

@@ -6,14 +6,17 @@ module beside this one (`file_messages.py`, `start_messages.py`).
 
 from collections.abc import Mapping
 from functools import partial, singledispatch
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue
 
 from runway_mcp.api import errors
 from runway_mcp.api.errors import quote
-from runway_mcp.api.models import InvalidTaskIdError, Task
+from runway_mcp.api.models import InvalidTaskIdError, Task, parse_cost, plain
+from runway_mcp.catalogue.problems import describe
 from runway_mcp.catalogue.validation import InvalidRequestError
 from runway_mcp.tasks.background_tasks import AbortedByShutdownError
+from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import (
     Change,
     ChangeInProgressError,
@@ -159,8 +162,10 @@ def _(error: errors.UnexpectedReplyError) -> str:
 
 
 @explain.register
-def _(_: InvalidTaskIdError) -> str:
-    return explain_id("taskId")
+def _(error: InvalidTaskIdError) -> str:
+    return (
+        f"{error.field} must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f. {NOTHING_SENT}"
+    )
 
 
 @explain.register
@@ -179,14 +184,6 @@ def _(error: StillActiveError) -> str:
 @explain.register
 def _(error: UnclearOutcomeError) -> str:
     return f"The request was sent, but its outcome is unknown. {_why_unclear(error)} The task may be changed or not."
-
-
-def explain_id(field: str) -> str:
-    """Return what a task's id in `field` has to be."""
-    return (
-        f"{field} must be a Runway task's id: a UUID such as 17f20503-6c24-4c16-946b-35dbbce2af2f, with nothing before "
-        f"or after it. {NOTHING_SENT}"
-    )
 
 
 def explain_read(error: errors.RunwayError) -> str:
@@ -216,23 +213,18 @@ def explain_change(
             return f"{explain(error)} The task was not changed."
 
 
-def explain_arguments(tool: str, error: ValidationError) -> str:
-    """Return what is wrong with a call's arguments, by name and without their values."""
-    wrong = "; ".join(
-        f"{quote('.'.join(map(str, entry['loc'])), 40)}: {entry['msg']}"
-        for entry in error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    )
-    return f"The arguments of {tool} are not valid: {wrong}. {NOTHING_SENT}"
+def explain_arguments(tool: str, arguments: Mapping[str, JsonValue], schema: Mapping[str, Any]) -> str:
+    """Return what is wrong with a call's arguments by its tool's schema."""
+    problems = list(describe(dict(arguments), schema, allow_unknown=False))[:5]
+    return f"The arguments of {tool} are not valid: {' '.join(problems)} {NOTHING_SENT}"
 
 
 def describe_change(change: Change, *, deleter: str = "runway_deleteTask") -> str:
     """Return what a change came to; `deleter` is the tool that deletes a task that was left alone."""
     before = change.before.status if change.before else None
     match change.outcome, before:
-        case "cancelled", "PENDING" | "THROTTLED":
-            text = "Cancelled."
         case "cancelled", _:
-            text = "Cancelled. Credits of a task that was running are not refunded."
+            text = f"Cancelled: {_final_cost(change)}."
         case "deleted", _:
             text = "Deleted, together with its output. Nothing is refunded."
         case "finished", "CANCELLED":
@@ -251,6 +243,11 @@ def describe_change(change: Change, *, deleter: str = "runway_deleteTask") -> st
     return text
 
 
+def describe_failure(task: Task) -> str:
+    """Return that a task FAILED, and what to do about it."""
+    return f"The task FAILED. {advice(task.failure_code)}"
+
+
 def describe_task(task: Task) -> str:
     """Return a task's status and, where it is known, its progress: "RUNNING, 45 %"."""
     status = task.status
@@ -263,6 +260,15 @@ def progress(task: Task) -> float | None:
     """Return how much of a task is done, 0 to 1; None where the API does not say."""
     done = task.data.get("progress")
     return float(min(max(done, 0), 1)) if isinstance(done, int | float) and not isinstance(done, bool) else None
+
+
+def _final_cost(change: Change) -> str:
+    cost = parse_cost(change.after) if change.after else None
+    if cost is not None:
+        return f"it cost {plain(cost)} credits"
+    if change.before is not None and change.before.status in {"PENDING", "THROTTLED"}:
+        return "it had not begun, which costs nothing; Runway has not confirmed this yet"
+    return "what it cost is not known yet. Credits of a task that was running are not refunded"
 
 
 def _answer(error: errors.RunwayError) -> str:

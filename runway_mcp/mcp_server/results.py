@@ -1,11 +1,14 @@
 """Makes tool results from what the operations return or raise.
 
-A task's JSON is passed on as it is. Our sentences about it stand in blocks of their own.
+A host shows a model all blocks, or the structured content alone, or of an error the first block alone. So our
+sentences about a result are its note: a block of its own and `note` in the structured content. On an error the note
+comes first. The JSON is the API's own object, with nothing added.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
@@ -13,9 +16,9 @@ from pydantic import JsonValue
 from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task
 from runway_mcp.mcp_server import messages
-from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
-from runway_mcp.tasks.waiting import Waited
+from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.waiting import Until, Waited
 
 MAX_JSON = 400_000
 """Characters of a result's JSON: text and structured content together stay below the 1,048,576 that hosts take."""
@@ -27,41 +30,35 @@ _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
+Failure = RunwayError | StillActiveError | UnclearOutcomeError
+"""Why a change did not happen, or may have."""
 
-def task_result(task: Task) -> CallToolResult:
-    """Return the API's task object as compact JSON and structured content, with advice if it FAILED."""
-    text = compact_json(task.data)
-    if len(text) > MAX_JSON:
+
+def task_result(task: Task, *notes: str) -> CallToolResult:
+    """Return the API's task object; the note says first that it FAILED, and what to do about it."""
+    size = len(compact_json(task.data))
+    if size > MAX_JSON:
         return error_result(
-            f"Task {task.id} is {messages.describe_task(task)}, but its JSON has {len(text):,} characters, more than "
+            f"Task {task.id} is {messages.describe_task(task)}, but its JSON has {size:,} characters, more than "
             "MCP hosts accept, and is not shown. Nothing was changed."
         )
-    notes = [f"Advice on this failure: {advice(task.failure_code)}"] if task.status == "FAILED" else []
-    return _result(text, notes, task.data)
+    failed = [messages.describe_failure(task)] if task.status == "FAILED" else []
+    return json_result(task.data, *failed, *notes)
 
 
-def awaited_result(task: Task) -> CallToolResult:
-    """Return `task_result`, marked as an error if the task FAILED."""
-    result = task_result(task)
-    result.is_error = result.is_error or task.status == "FAILED"
-    return result
-
-
-def wait_result(waited: Waited) -> CallToolResult:
-    """Return the one task waited for, with a note if it has not finished."""
+def wait_result(waited: Waited, *notes: str) -> CallToolResult:
+    """Return the one task waited for; the note says whether it has not finished."""
     (state,) = waited.states.values()
     assert state.task is not None  # noqa: S101 - a wait that never saw its task is an error
-    result = awaited_result(state.task)
-    if state.task.is_active:
-        note = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(state.task)}. {messages.GOES_ON}"
-        if state.last_error:
-            note += f" The latest read failed: {messages.explain(state.last_error)}"
-        result.content.append(TextContent(text=note))
-    return result
+    if not state.task.is_active:
+        return task_result(state.task, *notes)
+    still = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(state.task)}. {messages.GOES_ON}"
+    failed = [f"The latest read failed: {messages.explain(state.last_error)}"] if state.last_error else []
+    return task_result(state.task, still, *failed, *notes)
 
 
-def waits_result(waited: Waited) -> CallToolResult:
-    """Return several tasks as a JSON list in the order asked for; an error only if every one FAILED."""
+def waits_result(waited: Waited, until: Until) -> CallToolResult:
+    """Return several tasks in the order asked for; one that can't be read is its id and an `error`."""
     states = [waited.states[task_id] for task_id in waited.task_ids]
     tasks: list[JsonValue] = []
     for task_id, state in zip(waited.task_ids, states, strict=True):
@@ -70,29 +67,39 @@ def waits_result(waited: Waited) -> CallToolResult:
             tasks.append({"id": task_id, "error": messages.explain(lost or TransientError())})
         else:
             tasks.append(dict(state.task.data))
-    text = compact_json(tasks)
-    if len(text) > MAX_JSON:
-        return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
-    active = sum(not state.is_final for state in states)
-    still = f"{active} of {len(states)} have not finished after {waited.seconds:.0f} s. {messages.GOES_ON}"
-    failed = all(state.task is not None and state.task.status == "FAILED" for state in states)
-    return _result(text, [still] if active else [], {"tasks": tasks}, is_error=failed)
+    return _list_result(tasks, *_failures(states), *_unfinished(waited, until))
 
 
 def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
     """Return what was done; `deleter` is the tool that deletes a task that was left alone."""
-    done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
-    return _changed(done, messages.describe_change(change, deleter=deleter), change.task_id, change.before)
+    return json_result(_change(change), messages.describe_change(change, deleter=deleter))
 
 
-def change_error(
-    error: RunwayError | StillActiveError | UnclearOutcomeError, *, reader: str = "runway_getTask"
-) -> CallToolResult:
+def change_error(error: Failure, *, reader: str = "runway_getTask") -> CallToolResult:
     """Return why a change did not happen, or may have; `reader` is the tool that reads the task."""
     text = messages.explain_change(error, reader=reader)
     if isinstance(error, StillActiveError):
-        return _changed("nothing", text, error.task.id, error.task, is_error=True)
+        return error_result(text, _left(error))
     return error_result(text)
+
+
+def changes_result(changes: Mapping[str, Change | Failure]) -> CallToolResult:
+    """Return what was done to each of several tasks: an error only where nothing came of any."""
+    tasks: list[JsonValue] = []
+    said: dict[str, list[str]] = {}
+    for task_id, change in changes.items():
+        if isinstance(change, Change):
+            text = messages.describe_change(change)
+            tasks.append(_change(change))
+        else:
+            text = messages.explain_change(change)
+            entry: dict[str, JsonValue] = _left(change) if isinstance(change, StillActiveError) else {"id": task_id}
+            tasks.append({**entry, "error": text})
+        said.setdefault(text, []).append(task_id)
+    notes = [f"{', '.join(ids)}: {text}" for text, ids in said.items()]
+    if all(isinstance(change, Exception) for change in changes.values()):
+        return error_result(" ".join(notes), {"tasks": tasks})
+    return _list_result(tasks, *notes)
 
 
 def read_error(error: RunwayError) -> CallToolResult:
@@ -101,13 +108,31 @@ def read_error(error: RunwayError) -> CallToolResult:
 
 
 def json_result(data: Mapping[str, JsonValue], *notes: str) -> CallToolResult:
-    """Return an object as compact JSON and structured content, with notes about it."""
-    return _result(compact_json(data), list(notes), data)
+    """Return an object as compact JSON and structured content, with a note of these sentences."""
+    return _success(compact_json(data), data, notes)
 
 
-def error_result(text: str) -> CallToolResult:
-    """Return a tool error with one text block."""
-    return CallToolResult(content=[TextContent(text=text)], is_error=True)
+def error_result(text: str, data: Mapping[str, JsonValue] | None = None) -> CallToolResult:
+    """Return a tool error: what happened, then the data about it, if any."""
+    blocks = [text] if data is None else [text, compact_json(data)]
+    return CallToolResult(
+        content=[TextContent(text=block) for block in blocks],
+        structured_content=None if data is None else {**data, "note": text},
+        is_error=True,
+    )
+
+
+def with_notes(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
+    """Return a result whose note goes on with these sentences."""
+    if not notes:
+        return result
+    texts = [block.text for block in result.content if isinstance(block, TextContent)]
+    others = [block for block in result.content if not isinstance(block, TextContent)]
+    at = 0 if result.is_error else 1
+    note = " ".join([*texts[at : at + 1], *notes])
+    data = None if result.structured_content is None else {**result.structured_content, "note": note}
+    blocks = [TextContent(text=text) for text in (*texts[:at], note, *texts[at + 1 :])]
+    return CallToolResult(content=[*blocks, *others], structured_content=data, is_error=result.is_error)
 
 
 def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
@@ -120,17 +145,51 @@ def _escape(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
 
 
-def _changed(done: str, sentence: str, task_id: str, before: Task | None, *, is_error: bool = False) -> CallToolResult:
-    data: dict[str, JsonValue] = {"id": task_id, "done": done, "statusBefore": before.status if before else None}
-    if before is not None:
-        costs = {name: before.data[name] for name in ("cost", "estimatedCost") if name in before.data}
-        data |= costs if len(compact_json(costs)) <= MAX_COST else {}
-    return _result(compact_json(data), [sentence], data, is_error=is_error)
-
-
-def _result(text: str, notes: list[str], data: Mapping[str, JsonValue], *, is_error: bool = False) -> CallToolResult:
+def _success(text: str, data: Mapping[str, JsonValue], notes: Sequence[str]) -> CallToolResult:
+    note = " ".join(notes)
     return CallToolResult(
-        content=[TextContent(text=block) for block in (text, *notes)],
-        structured_content=dict(data),
-        is_error=is_error,
+        content=[TextContent(text=block) for block in (text, note) if block],
+        structured_content={**data, "note": note} if note else dict(data),
     )
+
+
+def _list_result(tasks: list[JsonValue], *notes: str) -> CallToolResult:
+    text = compact_json(tasks)
+    if len(text) > MAX_JSON:
+        return error_result(f"The tasks' JSON has {len(text):,} characters, more than MCP hosts accept. Ask for fewer.")
+    return _success(text, {"tasks": tasks}, notes)
+
+
+def _change(change: Change) -> dict[str, JsonValue]:
+    done = change.outcome if change.outcome in {"cancelled", "deleted"} else "nothing"
+    return _done(change.task_id, done, change.before, change.after or change.before)
+
+
+def _left(error: StillActiveError) -> dict[str, JsonValue]:
+    return _done(error.task.id, "nothing", error.task, error.task)
+
+
+def _done(task_id: str, done: str, before: Task | None, priced: Task | None) -> dict[str, JsonValue]:
+    data: dict[str, JsonValue] = {"id": task_id, "done": done}
+    if before is not None:
+        data["statusBefore"] = before.status
+    if priced is not None:
+        costs = {name: priced.data[name] for name in ("cost", "estimatedCost") if name in priced.data}
+        data |= costs if len(compact_json(costs)) <= MAX_COST else {}
+    return data
+
+
+def _failures(states: Sequence[TaskState]) -> list[str]:
+    failed = [state.task for state in states if state.task is not None and state.task.status == "FAILED"]
+    by_words = groupby(sorted(failed, key=messages.describe_failure), key=messages.describe_failure)
+    return [f"{', '.join(task.id for task in tasks)}: {words}" for words, tasks in by_words]
+
+
+def _unfinished(waited: Waited, until: Until) -> list[str]:
+    active = [task_id for task_id in waited.states if not waited.states[task_id].is_final]
+    if not active:
+        return []
+    count = f"{len(active)} of {len(waited.states)} have not finished after {waited.seconds:.0f} s"
+    if until == "any" and len(active) < len(waited.states):
+        return [f"{count}. To wait for the next one, leave the finished out: call again with {', '.join(active)}."]
+    return [f"{count}. {messages.GOES_ON}"]

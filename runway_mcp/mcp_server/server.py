@@ -20,6 +20,7 @@ from mcp_types import (
     CallToolResult,
     GetPromptResult,
     InputRequiredResult,
+    Tool,
 )
 from pydantic import ValidationError
 
@@ -27,6 +28,7 @@ from runway_mcp import __version__
 from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.arguments import Arguments, ArgumentsError
 from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
@@ -36,7 +38,7 @@ from runway_mcp.mcp_server.tools.confirmation import AnswerCodec, StartRefusedEr
 from runway_mcp.mcp_server.tools.files import FILES
 from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.mcp_server.tools.tasks import TASKS
-from runway_mcp.mcp_server.tools.toolset import Toolset
+from runway_mcp.mcp_server.tools.toolset import Toolset, plain_schema
 from runway_mcp.mcp_server.tools.wait import WAITING
 from runway_mcp.observability.mcp_middleware import McpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd, RequestRecord
@@ -81,10 +83,37 @@ class InFlightLimit:
 
 
 class RunwayServer(MCPServer[CallerContext]):
-    """The SDK's server; its errors are short and repeat none of the caller's values."""
+    """The SDK's server, which takes arguments as they were meant and says what is wrong with them."""
+
+    def __init__(self, *, sandbox: bool, **settings: Any) -> None:
+        super().__init__(
+            name="runway-mcp-sandbox" if sandbox else "runway-mcp",
+            title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
+            description="Start, wait for, save, cancel and delete Runway generation tasks.",
+            website_url=WEBSITE,
+            version=__version__,
+            **settings,
+        )
+        self.arguments = Arguments(self.list_tools)
+
+    async def list_tools(self) -> list[Tool]:
+        tools = await super().list_tools()
+        for tool in tools:
+            plain_schema(tool.input_schema)
+        return tools
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            taken = await self.arguments.take(name, arguments)
+        except ArgumentsError as error:
+            return results.error_result(str(error))
+        result = await self._call(name, taken.arguments, context)
+        return results.with_notes(result, taken.notes) if isinstance(result, CallToolResult) else result
+
+    async def _call(
+        self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None
     ) -> CallToolResult | InputRequiredResult:
         try:
             return await super().call_tool(name, arguments, context)
@@ -100,8 +129,9 @@ class RunwayServer(MCPServer[CallerContext]):
             )
         except ToolError as error:
             match error.__cause__:
-                case ValidationError() as wrong:
-                    return results.error_result(explain_arguments(name, wrong))
+                case ValidationError():
+                    schema = await self.arguments.schema(name)
+                    return results.error_result(explain_arguments(name, arguments, schema))
                 case StartRefusedError() as refusal:
                     return results.error_result(str(refusal))
                 case ToolError():
@@ -152,17 +182,14 @@ def build_server(
         lambda ctx: RunwayMcpTasks(
             ctx.lifespan_context,
             read_only=read_only,
+            take=server.arguments.take,
             offers_waits=WAITING in toolsets,
             poll_seconds=callers.poll_seconds,
         )
     )
     server = RunwayServer(
-        name="runway-mcp-sandbox" if sandbox else "runway-mcp",
-        title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
-        description="Start, wait for, save, cancel and delete Runway generation tasks.",
+        sandbox=sandbox,
         instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
-        website_url=WEBSITE,
-        version=__version__,
         lifespan=lifespan,
         request_state_security=RequestStateSecurity(
             codec=AnswerCodec([question_key or token_bytes()]), bind_principal=_who_asks

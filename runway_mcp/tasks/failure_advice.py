@@ -7,25 +7,31 @@ prefixes count. Source: Runway's documentation of task failures.
 _A_NEW_TASK = "Starting it again is a new task with its own price."
 
 _ON_THEIR_SIDE = "This is a failure on Runway's side. A retry may succeed after a delay. " + _A_NEW_TASK
+_PARTS = {
+    "TEXT": "an input, by its code the text and no image",
+    "IMAGE": "an input, by its code an image and not the text",
+    "VIDEO": "an input, by its code a video and not the text",
+    "AUDIO": "an input, by its code a sound and not the text",
+}
+"""What a part of a code says that was refused; Runway calls it a diagnosis, which may be wrong."""
 _UNKNOWN = "The code is not known here; the failure text says more. " + _A_NEW_TASK
-_MODERATED = "Moderation refused this. Never start it again unchanged: change it first. " + _A_NEW_TASK
+_MODERATED = "Moderation refused {part}. Never start it again unchanged: change it first. " + _A_NEW_TASK
 
 _ADVICE = {
     "": _ON_THEIR_SIDE,
     "INTERNAL": _ON_THEIR_SIDE,
     "INPUT_PREPROCESSING.INTERNAL": _ON_THEIR_SIDE,
     "SAFETY": _MODERATED,
-    "INPUT_PREPROCESSING.SAFETY": _MODERATED,
+    "INPUT_PREPROCESSING.SAFETY": (
+        "Moderation refused {part}. The same input will be refused again: change it first. " + _A_NEW_TASK
+    ),
     "SAFETY.INPUT": (
-        "Moderation refused an input. It is not refunded, and the same input will be refused again; "
+        "Moderation refused {part}. It is not refunded, and the same input will be refused again; "
         "repeated refusals can get the account suspended. Change the input before anything is started anew."
     ),
     "SAFETY.OUTPUT": (
         "Moderation refused what was generated. The same request is likely to be refused again: "
         "change it first. " + _A_NEW_TASK
-    ),
-    "INPUT_PREPROCESSING.SAFETY.TEXT": (
-        "Moderation refused the text. The same text will be refused again: change it first. " + _A_NEW_TASK
     ),
     "ASSET.INVALID": (
         "An input file does not meet the requirements (format, size, dimensions or length). "
@@ -47,5 +53,6 @@ def advice(failure_code: str | None) -> str:
     for length in range(len(parts), 0, -1):
         found = _ADVICE.get(".".join(parts[:length]))
         if found is not None:
-            return found
+            refused = next((_PARTS[part] for part in reversed(parts) if part in _PARTS), "an input")
+            return found.format(part=refused)
     return _UNKNOWN

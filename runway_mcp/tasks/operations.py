@@ -6,7 +6,8 @@ read it again before anything is sent a second time.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from random import random as system_random
 from typing import Literal
@@ -23,7 +24,7 @@ from runway_mcp.api.errors import (
     RunwayError,
     TransientError,
 )
-from runway_mcp.api.models import Task, TaskId
+from runway_mcp.api.models import Task, TaskId, parse_cost
 from runway_mcp.tasks.background_tasks import BackgroundTasks
 from runway_mcp.tasks.poller import CallerLimitError, TaskPoller
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
@@ -32,8 +33,12 @@ READ_SECONDS = 15.0
 """How long the read before a change may take, its retries included."""
 QUEUE_SECONDS = 10.0
 """How long a change may wait for an earlier one of the same task."""
-CHANGE_SECONDS = 30.0
-"""How long a change may take from its first DELETE on; with the two above, below a host's 60 s."""
+CHANGE_SECONDS = 25.0
+"""How long a change may take from its first DELETE on."""
+COST_SECONDS = 5.0
+"""How long the cost of a cancelled task is looked up; with the three above, below a host's 60 s."""
+COST_PAUSE_SECONDS = 2.0
+"""The pause between two such reads."""
 
 Outcome = Literal["cancelled", "deleted", "finished", "gone"]
 """What a change came to. `finished`: the task had ended by itself and was left alone. `gone`: somebody
@@ -42,11 +47,17 @@ else had already removed it."""
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What came of a change, and the task as it was last seen before, or None where it was already gone."""
+    """What came of a change.
+
+    Attributes:
+        before: The task as it was last seen before; None where it was already gone.
+        after: The task as it was seen after it was cancelled, with its cost; None where `priced` has not seen it.
+    """
 
     task_id: TaskId
     outcome: Outcome
     before: Task | None
+    after: Task | None = None
 
     def __str__(self) -> str:
         return self.outcome
@@ -110,6 +121,7 @@ class TaskOperations:
         self._max_waits = max_waits
         self._sleep, self._random = sleep, random
         self._waits: set[anyio.CancelScope] = set()
+        self._lookups: set[anyio.CancelScope] = set()
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
 
     async def get(self, task_id: TaskId) -> Task:
@@ -127,8 +139,8 @@ class TaskOperations:
         return len(self._waits)
 
     def end_waits(self) -> None:
-        """Have every wait in progress return now, with its tasks as they stand."""
-        for scope in self._waits:
+        """Have every wait in progress return now, with its tasks as they stand, and so every lookup of a cost."""
+        for scope in self._waits | self._lookups:
             scope.cancel()
 
     async def cancel(self, task_id: TaskId) -> Change:
@@ -151,6 +163,22 @@ class TaskOperations:
         One that finishes while it is being cancelled is left alone, as by `cancel`.
         """
         return await self._change(task_id, lambda before: "cancelled" if before.is_active else "deleted")
+
+    async def priced(self, change: Change) -> Change:
+        """Return a change with the cancelled task, once Runway tells its cost; as it came where Runway does not."""
+        if change.outcome != "cancelled":
+            return change
+        with anyio.move_on_after(COST_SECONDS) as scope, suppress(RunwayError):
+            self._lookups.add(scope)
+            try:
+                while True:
+                    task = await self._client.get_task(change.task_id, timeout=COST_SECONDS)
+                    if parse_cost(task) is not None:
+                        return replace(change, after=task)
+                    await self._sleep(COST_PAUSE_SECONDS)
+            finally:
+                self._lookups.discard(scope)
+        return change
 
     async def _change(self, task_id: TaskId, choose: Callable[[Task], Outcome | None]) -> Change:
         """Read a task, and do what is then chosen for it, or nothing.

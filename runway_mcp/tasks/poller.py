@@ -25,8 +25,8 @@ MAX_REQUESTS = 50
 """Concurrent reads with one Runway key; one caller gets half. The client's pool has room for twice as many."""
 MAX_FOLLOWED = 1_000
 """Tasks that one caller may follow at once."""
-MAX_RETRY_AFTER = 300.0
-"""Seconds of a `Retry-After` that are kept to: one that is wrong must not hide a task for days."""
+MAX_RETRY_AFTER = 86_400.0
+"""Seconds of a `Retry-After` that are kept to: one that is wrong must not hide a task for ever."""
 MAX_REMEMBERED = 1_000
 """Results kept for reads that come soon after."""
 

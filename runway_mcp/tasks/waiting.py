@@ -7,7 +7,7 @@ from typing import Literal
 
 import anyio
 
-from runway_mcp.api.errors import AuthenticationError
+from runway_mcp.api.errors import AuthenticationError, TransientError
 from runway_mcp.api.models import TaskId
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import TaskPoller
@@ -46,6 +46,8 @@ async def wait(
 ) -> Waited:
     """Wait until all of the tasks, or any of them, are final; or until the time is up.
 
+    A `Retry-After` that goes beyond that time ends it at once.
+
     A report follows each poll, and comes at least every `REPORT_SECONDS`. `in_progress` holds the wait's scope while it
     lasts: cancelling it ends the wait as if its time were up. A task among several that is gone, or was never seen, is
     `unavailable` in what is returned.
@@ -64,6 +66,8 @@ async def wait(
             waited.seconds = anyio.current_time() - started
             if waited.is_over(until) or isinstance(waited.states[task_id].last_error, AuthenticationError):
                 followers.cancel_scope.cancel()
+                return
+            if _asked_to_stay_away(waited.states[task_id], started + seconds - anyio.current_time()):
                 return
             await report(waited)
 
@@ -85,3 +89,8 @@ async def wait(
     if errors[0] is not None and None not in errors:
         raise errors[0].with_traceback(None)
     return waited
+
+
+def _asked_to_stay_away(state: TaskState, seconds: float) -> bool:
+    error = state.last_error
+    return isinstance(error, TransientError) and (error.retry_after or 0) > seconds

@@ -78,10 +78,9 @@ def test_an_example_is_a_valid_input(kind: TaskType, model: Model) -> None:
 
 
 def test_the_fields_of_a_type_are_those_of_all_its_models() -> None:
-    assert input_fields("text_to_speech") > {"model", "promptText", "voice", "pitchRate", "stability"}
-    assert input_fields("recipes/multi_shot_video") > {"mode", "prompt", "shots"}
-    assert "model" not in input_fields("recipes/product_ad")
-    assert not input_fields("symphony")
+    assert set(input_fields("text_to_speech") or ()) > {"model", "promptText", "voice", "pitchRate", "stability"}
+    assert set(input_fields("recipes/multi_shot_video") or ()) > {"mode", "prompt", "shots"}
+    assert input_fields("symphony") is None
 
 
 def test_the_file_is_small() -> None:

@@ -106,7 +106,9 @@ def tool(name: str) -> Use:
 
 
 def mcp_task(method: str) -> Use:
-    return lambda client: client.session.send_request(RawRequest(method=method, params={"taskId": RUNNING}), Raw)
+    return lambda client: client.session.send_request(
+        RawRequest(method=method, params={"taskId": f"start-{RUNNING}"}), Raw
+    )
 
 
 async def listen(client: Client) -> None:
@@ -170,7 +172,11 @@ async def test_each_caller_has_an_account_and_a_state_of_their_own(team: Team) -
         states = [await client.call_tool("runway_getTask", {"taskId": RUNNING}) for client in (ann, bob)]
         assert [(state.structured_content or {})["status"] for state in states] == ["CANCELLED", "RUNNING"]
         found = [
-            (await client.session.send_request(RawRequest(method="tasks/get", params={"taskId": RUNNING}), Raw))
+            (
+                await client.session.send_request(
+                    RawRequest(method="tasks/get", params={"taskId": f"start-{RUNNING}"}), Raw
+                )
+            )
             for client in (ann, bob)
         ]
         assert [state.model_dump()["status"] for state in found] == ["cancelled", "working"]

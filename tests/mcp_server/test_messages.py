@@ -166,7 +166,7 @@ def test_a_change_whose_outcome_is_unknown_names_the_read_that_shows_it() -> Non
 @pytest.mark.parametrize(
     ("outcome", "before", "words"),
     [
-        ("cancelled", "PENDING", "Cancelled."),
+        ("cancelled", "PENDING", "Cancelled: it had not begun, which costs nothing"),
         ("cancelled", "RUNNING", "not refunded"),
         ("deleted", "SUCCEEDED", "Nothing is refunded"),
         ("finished", "SUCCEEDED", "call runway_deleteTask"),

@@ -210,3 +210,22 @@ async def test_over_http_a_prompt_needs_no_scope() -> None:
             reference = {"type": "ref/prompt", "name": "explain_failure"}
             argument = {"name": "taskId", "value": ""}
             assert "needs the scope" in await ask("completion/complete", ref=reference, argument=argument)
+
+
+@pytest.mark.parametrize("cut", ["A", "A,", '"A', "Überraschung", " sea "])
+async def test_a_request_that_a_host_may_have_cut_to_one_word_is_asked_about(cut: str) -> None:
+    """Some hosts pass a slash command's arguments only up to the first space."""
+    async with connected() as client:
+        assert (await text(client, "make_video", idea=cut)).startswith(
+            "Before step 1, ask the user whether this is their whole idea:"
+        )
+        both = await text(client, "animate_image", image="https://example.com/kite.jpg", motion="It", wishes=cut)
+    assert both.startswith("Before step 1, ask the user whether this is their whole motion and wishes:")
+
+
+@pytest.mark.parametrize("idea", ["A red kite", "\u4e00\u53ea\u7ea2\u8272\u7684\u98ce\u7b5d"])
+async def test_a_whole_request_is_not_asked_about(idea: str) -> None:
+    """Scripts with wide characters write no spaces."""
+    async with connected() as client:
+        assert "Before step 1" not in await text(client, "make_video", idea=idea)
+        assert "Before step 1" not in await text(client, "explain_failure", taskId=f"`{FAILED}`")

@@ -85,8 +85,9 @@ async def test_every_tool_is_described_whole() -> None:
         assert all(isinstance(hint, bool) for hint in hints.values())
         assert len(hints) == 4
         assert all(parameter["description"] for parameter in tool.input_schema["properties"].values())
-        assert tool.output_schema is not None
-        assert all(field["description"] for field in tool.output_schema["properties"].values())
+        assert (tool.output_schema is None) == (tool.name == "runway_downloadOutput")  # images come without structure
+        fields: dict[str, Any] = tool.output_schema["properties"] if tool.output_schema else {}
+        assert all(field["description"] for field in fields.values())
 
 
 async def test_read_only_mode_registers_only_what_reads() -> None:
@@ -104,8 +105,9 @@ async def test_get_returns_the_task_as_the_api_gives_it(name: str) -> None:
     async with connected(wire) as client:
         result = await call(client, "runway_getTask", taskId=SAMPLES[name].id)
     assert not result.is_error
-    assert json.loads(texts(result)[0]) == result.structured_content
     assert result.structured_content is not None
+    note = {"note": texts(result)[1]} if name.startswith("failed") else {}
+    assert json.loads(texts(result)[0]) | note == result.structured_content
     assert result.structured_content["id"] == SAMPLES[name].id
     assert len(texts(result)) == (2 if name.startswith("failed") else 1)
 
@@ -124,7 +126,7 @@ async def test_cancel_and_delete_do_what_they_say() -> None:
         False
     ] * 2 + [True]
     assert "runway_deleteTask" in texts(left)[1]
-    assert "runway_cancelTask" in texts(refused)[1]
+    assert "runway_cancelTask" in texts(refused)[0]
 
 
 HOSTILE = [
@@ -147,7 +149,7 @@ async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_i
     async with connected(wire) as client:
         result = await call(client, tool, taskId=task_id)
     assert result.is_error
-    assert "UUID" in texts(result)[0]
+    assert "taskId" in texts(result)[0]
     assert len(texts(result)[0]) < 1024
     assert wire.methods == []
 
@@ -155,12 +157,12 @@ async def test_a_hostile_id_is_refused_before_anything_is_sent(tool: str, task_i
 @pytest.mark.parametrize(
     "arguments", [{}, {"taskId": None}, {"taskId": 5}, {"taskId": ["x" * 100_000]}, {"task_id": ID}, {"x" * 10_000: 1}]
 )
-async def test_wrong_arguments_are_named_but_not_repeated(arguments: dict[str, Any]) -> None:
+async def test_wrong_arguments_are_named_and_repeated_in_short(arguments: dict[str, Any]) -> None:
     wire = FaultyWire()
     async with connected(wire) as client:
         result = await client.call_tool("runway_getTask", arguments)
     assert result.is_error
-    assert '"taskId"' in texts(result)[0]
+    assert "taskId" in texts(result)[0]
     assert len(texts(result)[0]) < 300
     assert wire.methods == []
 

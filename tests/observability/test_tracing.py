@@ -107,11 +107,12 @@ async def test_a_request_that_is_given_up_is_a_span_too(spans: Spans) -> None:
 
 
 RUNS, ENDED = raw_reply(200, raw_task("RUNNING")), raw_reply(200, raw_task("SUCCEEDED"))
+CANCELLED = raw_reply(200, raw_task("CANCELLED", cost={"credits": 5}))
 DELETE = "DELETE /v1/tasks/{id}"
 CALLS = {
     "runway_getTask": ([RUNS], [GET]),
     "runway_waitForTask": ([RUNS, RUNS, ENDED], [GET, GET, GET]),
-    "runway_cancelTask": ([RUNS, raw_reply(204)], [GET, DELETE]),
+    "runway_cancelTask": ([RUNS, raw_reply(204), CANCELLED], [GET, DELETE, GET]),
 }
 """What the API answers to each tool's requests, and what they are."""
 

@@ -6,15 +6,16 @@ import anyio
 import httpx2
 import pytest
 from support.faulty import Fault, FaultyWire, faulty_context
-from support.scripted import ID, Script, Sleeper, context_of, reply, scripted_client, task
+from support.scripted import ID, Script, Sleeper, context_of, poller_of, reply, scripted_client, task
 from support.virtual_time import VIRTUAL_TIME
 
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import AuthenticationError, BadRequestError, NotFoundError, RateLimitedError
-from runway_mcp.api.models import Task, TaskId, parse_task_id
+from runway_mcp.api.models import Task, TaskId, parse_cost, parse_task_id
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.background_tasks import open_background_tasks
 from runway_mcp.tasks.operations import (
+    CHANGE_SECONDS,
     Change,
     ChangeInProgressError,
     StillActiveError,
@@ -235,7 +236,7 @@ async def test_every_change_ends_within_a_hosts_minute() -> None:
         await anyio.sleep(1)
         calls.start_soon(cancel_one, "second", ChangeInProgressError)
         calls.start_soon(cancel_one, "third", ChangeInProgressError)
-    assert ended == {"second": 11, "third": 11, "first": 14 + 30}
+    assert ended == {"second": 11, "third": 11, "first": 14 + CHANGE_SECONDS}
 
 
 @pytest.mark.parametrize("status", ["PROCESSING", "DREAMING"])
@@ -246,6 +247,46 @@ async def test_an_unknown_status_counts_as_active(status: str) -> None:
         with pytest.raises(StillActiveError):
             await context.tasks.delete(ID)
     assert script.methods == ["GET", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "cost", "reads"),
+    [
+        ([reply(200, task("CANCELLED", cost={"credits": 7}))], 7, 1),
+        (
+            [
+                reply(200, task("RUNNING")),
+                reply(200, task("CANCELLED")),
+                reply(200, task("CANCELLED", cost={"credits": 0})),
+            ],
+            0,
+            3,
+        ),
+        ([reply(200, task("RUNNING"))], None, 3),
+        ([reply(404, {"error": "gone"})], None, 1),
+    ],
+)
+@pytest.mark.parametrize("anyio_backend", [VIRTUAL_TIME])
+async def test_the_cost_of_a_cancelled_task_is_looked_up_for_five_seconds(
+    answers: list[httpx2.Response], cost: float | None, reads: int
+) -> None:
+    script = Script(reply(200, task("RUNNING")), reply(204), *answers)
+    async with scripted_client(script) as client, open_background_tasks() as background, poller_of(client) as poller:
+        tasks = TaskOperations(client, background, poller)
+        change = await tasks.cancel(ID)
+        before = anyio.current_time()
+        priced = await tasks.priced(change)
+        assert anyio.current_time() - before <= 5
+        assert (parse_cost(priced.after) if priced.after else None) == cost
+        assert script.methods == ["GET", "DELETE", *["GET"] * reads]
+
+
+async def test_nothing_is_looked_up_after_a_change_that_cancelled_nothing() -> None:
+    script = Script(reply(200, task("SUCCEEDED")))
+    async with scripted_client(script) as client, context_of(client) as context:
+        change = await context.tasks.cancel(ID)
+        assert await context.tasks.priced(change) is change
+    assert script.methods == ["GET"]
 
 
 class HeldUp(FaultyWire):

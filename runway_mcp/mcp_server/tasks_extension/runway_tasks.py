@@ -1,22 +1,26 @@
 """Runway tasks as MCP tasks.
 
-Runway's own store is durable, so nothing is kept here: an MCP task's id is the Runway task's id,
-any replica can answer for it, and a restart loses nothing.
+Runway's own store is durable, so nothing is kept here: an MCP task's id is made of the Runway task's id and of what
+it stands for, a start or a wait. Any replica can answer for it, and a restart loses nothing.
+
+Cancelling a start's MCP task cancels the Runway task. Cancelling a wait's changes nothing at Runway: the client stops
+following it, and as nothing is kept, its status goes on being the Runway task's.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, CallToolRequestParams, CallToolResult, TextContent
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, CallToolRequestParams, CallToolResult
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, Task, parse_task, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.arguments import ArgumentsError, Taken
 from runway_mcp.mcp_server.messages import describe_task, explain, explain_change, explain_read
 from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
@@ -25,6 +29,13 @@ from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
 from runway_mcp.tasks.poller import POLL_SECONDS, CallerLimitError
+
+Kind = Literal["start", "wait"]
+"""What an MCP task stands for; its id begins with it."""
+_CANCELLING: dict[Kind, str] = {
+    "start": "Cancelling this cancels the Runway task.",
+    "wait": "Cancelling this ends the wait only; the Runway task goes on.",
+}
 
 
 class RunwayMcpTasks:
@@ -37,6 +48,7 @@ class RunwayMcpTasks:
     def __init__(
         self,
         context: CallerContext,
+        take: Callable[[str, Mapping[str, JsonValue]], Awaitable[Taken]],
         *,
         read_only: bool = False,
         offers_waits: bool = True,
@@ -44,32 +56,38 @@ class RunwayMcpTasks:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._context = context
+        self._take = take
         self._read_only = read_only
         self._offers_waits = offers_waits
         self._poll_ms = round(poll_seconds * 1000)
         self._now = now
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
-        arguments = params.arguments or {}
-        match params.name:
-            case WAIT_FOR_TASK.name:
-                return await self._awaited(arguments) or await run()
-            case START_TASK.name if arguments.get("wait") is True:
-                with followed():
-                    answer = await run()
-                return self._started(answer) or answer
-            case _:
-                return await run()
+        if params.name not in {WAIT_FOR_TASK.name, START_TASK.name}:
+            return await run()
+        try:
+            taken = await self._take(params.name, params.arguments or {})
+        except ArgumentsError:
+            return await run()  # the tool tells it
+        if params.name == WAIT_FOR_TASK.name:
+            return await self._awaited(taken) or await run()
+        if taken.arguments.get("wait") is not True:
+            return await run()
+        with followed():
+            answer = await run()
+        return self._started(answer) or answer
 
-    async def _awaited(self, arguments: Mapping[str, Any]) -> McpTask | None:
-        text = arguments.get("taskId")
-        if not self._offers_waits or not isinstance(text, str) or "until" in arguments:
-            return None
+    async def _awaited(self, taken: Taken) -> McpTask | None:
+        match taken.arguments:
+            case {"taskId": str(text)} | {"taskIds": [str(text)]} if self._offers_waits:
+                pass
+            case _:
+                return None
         try:
             task = await self._context.tasks.get(parse_task_id(text))
         except (InvalidTaskIdError, RunwayError):
             return None
-        return self._mcp_task(task) if task.is_active else None
+        return self._mcp_task("wait", task, *taken.notes) if task.is_active else None
 
     def _started(self, answer: HandlerResult) -> McpTask | None:
         if not isinstance(answer, CallToolResult) or answer.is_error or answer.structured_content is None:
@@ -77,22 +95,24 @@ class RunwayMcpTasks:
         task = parse_task(answer.structured_content, parse_task_id(answer.structured_content["id"]))
         if not task.is_active:
             return None
-        said = [block.text for block in answer.content[1:] if isinstance(block, TextContent)]
-        return self._mcp_task(task).model_copy(update={"status_message": ". ".join([describe_task(task), *said])})
+        note = answer.structured_content.get("note")
+        return self._mcp_task("start", task, *([note] if isinstance(note, str) else []))
 
     async def get(self, task_id: str) -> McpTask:
         with _translated():
-            return self._mcp_task(await self._context.tasks.get(parse_task_id(task_id)))
+            kind, runway_id = _parse(task_id)
+            return self._mcp_task(kind, await self._context.tasks.get(runway_id))
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
         await self.get(task_id)
 
     async def cancel(self, task_id: str) -> None:
-        if self._read_only:
+        kind, runway_id = _parse(task_id)
+        if kind == "wait" or self._read_only:
             await self.get(task_id)
             return
         with _translated():
-            change = await self._context.tasks.cancel(parse_task_id(task_id))
+            change = await self._context.tasks.cancel(runway_id)
             if change.before is None:
                 raise UnknownMcpTaskError(
                     f"Runway has no task {change.task_id}: it is gone, never existed, or belongs to another key's "
@@ -101,18 +121,19 @@ class RunwayMcpTasks:
 
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
         shown: Task | None = None
-        with _translated(), self._context.poller.states(parse_task_id(task_id)) as states:
+        kind, runway_id = _parse(task_id)
+        with _translated(), self._context.poller.states(runway_id) as states:
             async for state in states:
                 if state.unavailable is not None:
                     raise state.unavailable.with_traceback(None)
                 if state.task is not None and state.task != shown:
                     shown = state.task
-                    yield self._mcp_task(shown)
+                    yield self._mcp_task(kind, shown)
 
-    def _mcp_task(self, task: Task) -> McpTask:
+    def _mcp_task(self, kind: Kind, task: Task, *notes: str) -> McpTask:
         now = self._now()
         known: dict[str, Any] = {
-            "task_id": task.id,
+            "task_id": f"{kind}-{task.id}",
             "created_at": _created_at(task) or now,
             "last_updated_at": now,
             "poll_interval_ms": self._poll_ms,
@@ -123,11 +144,20 @@ class RunwayMcpTasks:
             case "CANCELLED":
                 return CancelledMcpTask(**known, status_message=task.status)
             case _:
-                return WorkingMcpTask(**known, status_message=describe_task(task))
+                said = " ".join([*notes, _CANCELLING["wait" if self._read_only else kind]])
+                return WorkingMcpTask(**known, status_message=f"{describe_task(task)}. {said}")
+
+
+def _parse(task_id: str) -> tuple[Kind, TaskId]:
+    kind, _, runway_id = task_id.partition("-")
+    if kind not in _CANCELLING:
+        raise UnknownMcpTaskError(f"An MCP task's id begins with one of: {', '.join(_CANCELLING)}.")
+    with _translated():
+        return kind, parse_task_id(runway_id)
 
 
 def _result(task: Task) -> dict[str, JsonValue]:
-    return results.awaited_result(task).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return results.task_result(task).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _created_at(task: Task) -> datetime | None:

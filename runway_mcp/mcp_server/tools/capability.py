@@ -12,7 +12,7 @@ from mcp_types import CallToolResult
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import explain_id
+from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.tools.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -25,9 +25,9 @@ async def retrieve(
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `retrieve-task-status-and-output`."""
     try:
-        return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id)))
-    except InvalidTaskIdError:
-        return results.error_result(explain_id("id"))
+        return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id, "id")))
+    except InvalidTaskIdError as error:
+        return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
 
@@ -38,9 +38,10 @@ async def cancel_delete(
 ) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `cancel-delete-task`."""
     try:
-        change = await ctx.request_context.lifespan_context.tasks.remove(parse_task_id(id))
-    except InvalidTaskIdError:
-        return results.error_result(explain_id("id"))
+        tasks = ctx.request_context.lifespan_context.tasks
+        change = await tasks.priced(await tasks.remove(parse_task_id(id, "id")))
+    except InvalidTaskIdError as error:
+        return results.error_result(explain(error))
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error, reader=RETRIEVE.name)
     return results.change_result(change, deleter=CANCEL_DELETE.name)
@@ -52,7 +53,7 @@ RETRIEVE = Tool(
     description=(
         "Read a Runway task: status, progress, output URLs, failure and cost. Read-only and free. Returns the API's "
         "task JSON. Only SUCCEEDED, FAILED and CANCELLED are final. Runway updates a task at most every 5 seconds; "
-        "output URLs expire within 24-48 h. Advice on the failureCode of a FAILED task follows the JSON."
+        "output URLs expire within 24-48 h. Of a FAILED task the note says what to do."
     ),
     annotations=READS,
     run=retrieve,
@@ -64,7 +65,7 @@ CANCEL_DELETE = Tool(
         "Cancel a Runway task that has not finished, or permanently delete a finished one and its output files. "
         "Irreversible: save outputs you need first; credits of a RUNNING task are not refunded. A task that "
         "finishes while it is being cancelled is left alone, and a task already gone is no error. Returns what was "
-        "done (cancelled, deleted or nothing), the status before, and the cost or estimate."
+        "done (cancelled, deleted or nothing), the status before, and the final cost."
     ),
     annotations=REMOVES,
     run=cancel_delete,

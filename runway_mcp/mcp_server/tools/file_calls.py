@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from mcp.server.mcpserver import Context
-from mcp_types import CallToolResult, ImageContent, ListRootsResult, ResourceLink
+from mcp_types import CallToolResult, ImageContent, ListRootsResult
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
@@ -64,13 +64,14 @@ async def download_to(
     except RunwayError as error:
         return results.read_error(error)
     unshown = [output for output in saved if inline and output.index not in images]
-    result = results.json_result({"id": task_id, "files": list(map(_file, outputs))}, *_notes(outputs, unshown))
-    result.content += images.values()
-    result.content += [
-        ResourceLink(uri=file.path.as_uri(), name=file.path.name, mime_type=file.content_type, size=file.size)
-        for file in saved
-    ]
-    result.is_error = all(isinstance(output, Failed) for output in outputs)
+    data: dict[str, JsonValue] = {"id": task_id, "files": list(map(_file, outputs))}
+    notes = list(_notes(outputs, unshown))
+    if all(isinstance(output, Failed) for output in outputs):
+        return results.error_result(" ".join(notes), data)
+    result = results.json_result(data, *notes)
+    if images:
+        result.content += images.values()
+        result.structured_content = None  # hosts that get some show a model nothing else
     return result
 
 
@@ -111,9 +112,13 @@ def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
             f"Still downloading: output {_numbers(unfinished)}. This goes on in the background; repeat the call to "
             "wait for it and get the path."
         )
-    if failed := [output for output in outputs if isinstance(output, Failed)]:
-        retry = " Repeat the call to try again." if any(output.error.retryable for output in failed) else ""
-        yield f"Not saved: output {_numbers(failed)}.{retry}"
+    failed: dict[str, list[Failed]] = {}
+    for output in outputs:
+        if isinstance(output, Failed):
+            failed.setdefault(explain(output.error), []).append(output)
+    for reason, those in failed.items():
+        retry = those[0].error.retryable and "Repeat the call" not in reason
+        yield f"Not saved: output {_numbers(those)}. {reason}{' Repeat the call to try again.' if retry else ''}"
     if unshown:
         yield f"Not inline: output {_numbers(unshown)}. Only images are, of {MAX_INLINE:,} bytes together at most."
 

@@ -10,8 +10,8 @@ from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
 from pydantic import Field
 
 from runway_mcp.mcp_server.client_capabilities import can_list_roots, list_roots
-from runway_mcp.mcp_server.tools.tasks import Output, TaskIdArgument
-from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
+from runway_mcp.mcp_server.tools.tasks import TaskIdArgument
+from runway_mcp.mcp_server.tools.toolset import Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 
 
@@ -21,15 +21,6 @@ class UploadOutput(Output):
     uri: str = Field(description="runway://…, which an input may name for 24 hours.")
     size: int = Field(description="Bytes.")
     content_type: str = Field(description="By its content.")
-
-
-class DownloadOutput(Output):
-    """The outputs of a task."""
-
-    id: str = Field(description="The task's id.")
-    files: object = Field(
-        description="For each output: index, path, size, contentType, sha256, wasThere; or downloaded, total; or error."
-    )
 
 
 async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
@@ -60,14 +51,11 @@ async def download_output(
     taskId: TaskIdArgument,
     ctx: Context[CallerContext],
     roots: RootsArgument,
-    directory: OptionalText[
-        Annotated[
-            str,
-            Field(title="Directory", description="Where to, within an allowed folder; the first one where left out."),
-        ]
+    directory: Annotated[
+        str, Field(title="Directory", description="Where to, within an allowed folder; the first one where left out.")
     ] = "",
     inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
-) -> Annotated[CallToolResult, DownloadOutput]:
+) -> CallToolResult:
     """Run `runway_downloadOutput`."""
     from runway_mcp.mcp_server.tools.file_calls import download_to  # noqa: PLC0415 - see the module's docstring
 
@@ -105,7 +93,8 @@ FILES = Toolset(
     name="files",
     guide="",
     guide_to_changes=(
-        "runway_uploadFile takes inputs from disk, runway_downloadOutput keeps outputs, whose URLs expire."
+        "runway_uploadFile takes inputs from disk; runway_downloadOutput saves outputs, whose URLs expire and may be "
+        "masked by hosts."
     ),
     tools=(UPLOAD_FILE, DOWNLOAD_OUTPUT),
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
@@ -20,7 +20,7 @@ from runway_mcp.mcp_server.start_messages import NOT_RECORDED, explain_unrecorde
 from runway_mcp.mcp_server.tools.confirmation import answer_token, approved_credits, prepared
 from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
-from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool, Toolset
+from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
@@ -33,16 +33,6 @@ LATE = "Runway did not answer in time."
 MAX_TOKEN = 200
 """Characters of a client token."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
-
-ClientToken = Annotated[
-    str,
-    Field(
-        title="Client token",
-        description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
-        min_length=1,
-        max_length=MAX_TOKEN,
-    ),
-]
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
@@ -57,7 +47,14 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
         bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
     ] = False,
-    clientToken: OptionalText[ClientToken] = "",
+    clientToken: Annotated[
+        str,
+        Field(
+            title="Client token",
+            description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
+            max_length=MAX_TOKEN,
+        ),
+    ] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
@@ -73,38 +70,40 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         return results.error_result(f"{explain(error)} Nothing was started, and nothing is charged.")
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
+    notes = [*request.understood]
+    if repeated:
+        notes.append(f"{repeated}: nothing new was bought.")
+    if started.unrecorded:
+        notes.append(explain_unrecorded(started.unrecorded))
     try:
-        result = await _started_result(ctx, started.task_id, wait=wait, until=until)
+        return await _started_result(ctx, started.task_id, notes, wait=wait, until=until)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
         if repeated and isinstance(error, NotFoundError):
             return results.error_result(
                 f"{explain(error)} {repeated}, and it was cancelled or deleted since. Nothing was sent; another "
                 "clientToken starts another task."
             )
-        result = _unread_result(started, LATE if isinstance(error, TimeoutError) else explain(error))
-    if repeated:
-        result.content.append(TextContent(text=f"{repeated}: nothing new was bought."))
-    if started.unrecorded:
-        result.content.append(TextContent(text=explain_unrecorded(started.unrecorded)))
-    return result
+        return _unread_result(started, LATE if isinstance(error, TimeoutError) else explain(error), notes)
 
 
-async def _started_result(ctx: Context[CallerContext], task_id: TaskId, *, wait: bool, until: float) -> CallToolResult:
+async def _started_result(
+    ctx: Context[CallerContext], task_id: TaskId, notes: list[str], *, wait: bool, until: float
+) -> CallToolResult:
     tasks = ctx.request_context.lifespan_context.tasks
     seconds = max(until - anyio.current_time(), 1)
     if wait and not _FOLLOWED.get():
-        return results.wait_result(await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx)))
-    show = results.awaited_result if wait else results.task_result
+        waited = await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx))
+        return results.wait_result(waited, *notes)
     with anyio.fail_after(seconds):
-        return show(await tasks.get(task_id))
+        return results.task_result(await tasks.get(task_id), *notes)
 
 
-def _unread_result(started: Started, reason: str) -> CallToolResult:
+def _unread_result(started: Started, reason: str, notes: list[str]) -> CallToolResult:
     data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
     if started.credits is not None:
         data["estimatedCost"] = {"credits": started.credits}
     return results.json_result(
-        data, f"The task was started, but could not be read: {reason} runway_getTask shows its state."
+        data, f"The task was started, but could not be read: {reason} runway_getTask shows its state.", *notes
     )
 
 
@@ -137,6 +136,8 @@ START_TASK = Tool(
 GENERATION = Toolset(
     name="generation",
     guide="runway_listTaskTypes lists what can be started.",
-    guide_to_changes="runway_startTask starts a task, which spends credits.",
+    guide_to_changes=(
+        "runway_startTask starts a task, which spends credits; repeated with the same clientToken it buys nothing new."
+    ),
     tools=(LIST_TASK_TYPES, START_TASK),
 )

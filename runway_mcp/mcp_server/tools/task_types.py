@@ -7,10 +7,10 @@ The fields of each task type are not part of the tools' schemas, which cost the 
 from typing import TYPE_CHECKING, Annotated, cast
 
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.tools.toolset import OptionalText, Tool
+from runway_mcp.mcp_server.tools.toolset import Output, Tool
 
 if TYPE_CHECKING:
     from runway_mcp.catalogue.lookup import Model, TaskType
@@ -23,17 +23,13 @@ TypeArgument = Annotated[
 ]
 
 
-class TypesOutput(BaseModel):
+class TypesOutput(Output):
     """The task types, or the fields of one type or model."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 async def list_task_types(
-    type: OptionalText[Annotated[TypeArgument, Field(description="Show this type's models and fields.")]] = "",  # noqa: A002 - the field's name at Runway
-    model: OptionalText[
-        Annotated[str, Field(title="Model", description="Show this model's schema and an example.")]
-    ] = "",
+    type: Annotated[TypeArgument, Field(description="Show this type's models and fields.")] = "",  # noqa: A002 - the field's name at Runway
+    model: Annotated[str, Field(title="Model", description="Show this model's schema and an example.")] = "",
 ) -> Annotated[CallToolResult, TypesOutput]:
     """Run `runway_listTaskTypes`."""
     from runway_mcp.catalogue import lookup as catalogue  # noqa: PLC0415 - read when first asked for

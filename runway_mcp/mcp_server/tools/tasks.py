@@ -1,41 +1,43 @@
 """The tools that read, cancel and delete a Runway task."""
 
-from typing import Annotated, Literal, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
+from runway_mcp.mcp_server.messages import NOTHING_SENT, explain, word
+from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.operations import StillActiveError, UnclearOutcomeError
+from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
+
+MAX_TASKS = 50
+"""Tasks of one call."""
 
 TaskIdArgument = Annotated[
     str,
     Field(
         title="Task id",
-        description="The id that starting the task returned: a UUID, e.g. 17f20503-6c24-4c16-946b-35dbbce2af2f.",
-        json_schema_extra={"format": "uuid"},
+        description="The UUID that starting the task returned, e.g. 17f20503-6c24-4c16-946b-35dbbce2af2f.",
     ),
+]
+OneTaskId = Annotated[TaskIdArgument, Field(description="One task's id, a UUID.")]
+SeveralTaskIds = Annotated[
+    tuple[str, ...],
+    Field(title="Task ids", description=f"Instead: up to {MAX_TASKS} tasks' ids."),
 ]
 
 
-def _plain(schema: dict[str, JsonValue]) -> None:
-    # titles and nulls as defaults, which pydantic adds, tell a reader nothing
-    for part in (schema, *cast("dict[str, dict[str, JsonValue]]", schema["properties"]).values()):
-        part.pop("title", None)
-        part.pop("default", None)
+class TaskCountError(InvalidTaskIdError):
+    """A call that names no task, too many, or some in both ways."""
 
 
-class Output(BaseModel):
-    """The shape of a structured result. Only what every reply holds has a type: the API may grow."""
-
-    model_config = ConfigDict(extra="allow", alias_generator=to_camel, json_schema_extra=_plain)
+word({TaskCountError: f"Give either taskId, one task's id, or taskIds, a list of 1 to {MAX_TASKS}. {NOTHING_SENT}"})
 
 
 class TaskOutput(Output):
@@ -46,23 +48,15 @@ class TaskOutput(Output):
         description="PENDING, THROTTLED, RUNNING, SUCCEEDED, FAILED or CANCELLED; the last three are final. "
         "A newer status counts as not finished."
     )
-    created_at: object = Field(None, description="When it was submitted, ISO 8601.")
-    progress: object = Field(None, description="0 to 1, while RUNNING.")
-    output: object = Field(None, description="URLs of the results, when SUCCEEDED; they expire within 24-48 h.")
-    failure: object = Field(None, description="Why it FAILED, for people.")
-    failure_code: object = Field(None, description="Why it FAILED, for programs: dotted, e.g. SAFETY.INPUT.IMAGE.")
-    estimated_cost: object = Field(None, description="{credits} it may cost, until it finishes.")
-    cost: object = Field(None, description="{credits} it cost, once finished.")
 
 
 class ChangeOutput(Output):
-    """What a call did to a task."""
+    """What a call did to a task, or with taskIds to each of them."""
 
-    id: str = Field(description="The task's id.")
-    done: Literal["cancelled", "deleted", "nothing"] = Field(description="What this call did.")
-    status_before: str | None = Field(description="The status it was last seen in; null where it was gone.")
-    estimated_cost: object = Field(None, description="{credits} it was estimated at, if it had not finished.")
-    cost: object = Field(None, description="{credits} it had cost, if it had finished.")
+    id: str = Field("", description="The task's id.")
+    done: str = Field("", description="What this call did: cancelled, deleted or nothing.")
+    status_before: str = Field("", description="The status it was last seen in; absent where it was gone.")
+    tasks: list[dict[str, Any]] = Field([], description="With taskIds: for each, these fields, cost, or error.")
 
 
 async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, TaskOutput]:
@@ -75,24 +69,60 @@ async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annot
         return results.read_error(error)
 
 
-async def cancel_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, ChangeOutput]:
+async def cancel_task(
+    ctx: Context[CallerContext], taskId: OneTaskId = "", taskIds: SeveralTaskIds = ()
+) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `runway_cancelTask`."""
-    try:
-        return results.change_result(await _context(ctx).tasks.cancel(parse_task_id(taskId)))
-    except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
-    except (RunwayError, UnclearOutcomeError) as error:
-        return results.change_error(error)
+    tasks = _context(ctx).tasks
+
+    async def cancel(task_id: TaskId) -> Change:
+        return await tasks.priced(await tasks.cancel(task_id))
+
+    return await _change(cancel, taskId, taskIds)
 
 
-async def delete_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annotated[CallToolResult, ChangeOutput]:
+async def delete_task(
+    ctx: Context[CallerContext], taskId: OneTaskId = "", taskIds: SeveralTaskIds = ()
+) -> Annotated[CallToolResult, ChangeOutput]:
     """Run `runway_deleteTask`."""
+    return await _change(_context(ctx).tasks.delete, taskId, taskIds)
+
+
+def parse_task_ids(task_id: str, task_ids: Sequence[str]) -> list[TaskId]:
+    """Return the tasks that a call names by one id, or by several, each once.
+
+    Raises:
+        InvalidTaskIdError: It names none, both ways, too many, or something else.
+    """
+    if bool(task_id) == bool(task_ids) or len(task_ids) > MAX_TASKS:
+        raise TaskCountError
+    if task_id:
+        return [parse_task_id(task_id)]
+    return list(dict.fromkeys(parse_task_id(text, f"taskIds[{index}]") for index, text in enumerate(task_ids)))
+
+
+async def _change(
+    change: Callable[[TaskId], Awaitable[Change]], task_id: str, task_ids: Sequence[str]
+) -> CallToolResult:
     try:
-        return results.change_result(await _context(ctx).tasks.delete(parse_task_id(taskId)))
+        parsed = parse_task_ids(task_id, task_ids)
     except InvalidTaskIdError as error:
         return results.error_result(explain(error))
-    except (RunwayError, StillActiveError, UnclearOutcomeError) as error:
-        return results.change_error(error)
+    changes: dict[str, Change | results.Failure] = {}
+
+    async def run(task: TaskId) -> None:
+        try:
+            changes[task] = await change(task)
+        except (RunwayError, StillActiveError, UnclearOutcomeError) as error:
+            changes[task] = error
+
+    async with anyio.create_task_group() as group:
+        for task in parsed:
+            group.start_soon(run, task)
+    if task_ids:
+        return results.changes_result({task: changes[task] for task in parsed})
+    (result,) = changes.values()
+    return results.change_result(result) if isinstance(result, Change) else results.change_error(result)
 
 
 def _context(ctx: Context[CallerContext]) -> CallerContext:
@@ -106,8 +136,7 @@ GET_TASK = Tool(
         "Read a Runway task: status, progress, output URLs, failure and cost. Read-only and free. Returns the API's "
         "task JSON. SUCCEEDED, FAILED and CANCELLED are final; PENDING, THROTTLED (queued) and RUNNING go on by "
         "themselves. Runway updates a task at most every 5 seconds. Output URLs expire within 24-48 h; reading "
-        "again returns fresh ones. A FAILED task is a successful read, with advice on its failureCode after the "
-        "JSON."
+        "again returns fresh ones. Of a FAILED task the note says what to do."
     ),
     annotations=READS,
     run=get_task,
@@ -116,10 +145,11 @@ CANCEL_TASK = Tool(
     name="runway_cancelTask",
     title="Cancel a Runway task",
     description=(
-        "Stop a Runway task that has not finished. Irreversible: its output is lost, and credits of a RUNNING task "
-        "are not refunded. A finished task and its output are left alone (runway_deleteTask removes them), and a "
-        "task already gone is no error. Only a task that finishes at that very moment may go with its output. "
-        "Returns what was done (cancelled or nothing), the status before, and the cost or estimate."
+        "Stop Runway tasks that have not finished, one (taskId) or several (taskIds). Irreversible: the output is "
+        "lost, and credits of a RUNNING task are not refunded. A finished task and its output are left alone "
+        "(runway_deleteTask removes them), and a task already gone is no error. Only a task that finishes at that "
+        "very moment may go with its output. Returns for each what was done (cancelled or nothing), the status "
+        "before, and the final cost."
     ),
     annotations=REMOVES,
     run=cancel_task,
@@ -128,9 +158,10 @@ DELETE_TASK = Tool(
     name="runway_deleteTask",
     title="Delete a Runway task",
     description=(
-        "Permanently delete a finished Runway task and its output files. Irreversible, and refunds nothing: save "
-        "outputs you need first. A task that has not finished is refused (runway_cancelTask stops it), and a task "
-        "already gone is no error. Returns what was done (deleted or nothing), the status before, and the cost."
+        "Permanently delete finished Runway tasks and their output files, one (taskId) or several (taskIds). "
+        "Irreversible, and refunds nothing: save outputs you need first. A task that has not finished is refused "
+        "(runway_cancelTask stops it), and a task already gone is no error. Returns for each what was done (deleted "
+        "or nothing), the status before, and the cost."
     ),
     annotations=REMOVES,
     run=delete_task,

@@ -1,18 +1,18 @@
 """The records of a tool and of a toolset.
 
-One module per toolset. Only a tool's annotations say whether it changes anything: read-only mode and scopes follow
-them.
+One module per toolset. Only a tool's annotations say whether it changes anything: read-only mode, scopes and what
+happens to unknown arguments follow them.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Annotated, TypeVar
 
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import Field, JsonValue, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
 
 from runway_mcp.tasks.callers import CallerContext
 
@@ -22,12 +22,31 @@ REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempoten
 """A tool that removes something; calling it again changes nothing more."""
 
 
-def _read(given: object, read: Callable[[object], str]) -> str:
-    return "" if given is None else read(given)
+def plain_schema(schema: JsonValue) -> None:
+    """Leave out of a schema what pydantic adds and readers can't use.
+
+    Titles and empty defaults tell nothing, and more fields are allowed by default.
+    """
+    match schema:
+        case dict():
+            for name in ("title", "default", "additionalProperties"):
+                if not isinstance(schema.get(name), dict):  # else it is a property of that name
+                    schema.pop(name, None)
+            for part in schema.values():
+                plain_schema(part)
+        case list():
+            for part in schema:
+                plain_schema(part)
+        case _:
+            pass
 
 
-def _without_default(schema: dict[str, JsonValue]) -> None:
-    del schema["default"]
+class Output(BaseModel):
+    """The shape of a structured result. The API may add fields."""
+
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel, json_schema_extra=plain_schema)
+
+    note: str = Field("", description="What this server says about the result.")
 
 
 def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
@@ -39,14 +58,6 @@ def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaita
             raise RuntimeError("a protocol error within the tool") from error
 
     return body
-
-
-Text = TypeVar("Text", bound=str)
-OptionalText = Annotated[Text, WrapValidator(_read), Field(json_schema_extra=_without_default)]
-"""A text that may be left out or null, and is "" then.
-
-The SDK would parse a `str | None` argument that looks like JSON ("null", "[1]").
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +97,4 @@ class Toolset:
                     title=tool.title,
                     description=tool.description,
                     annotations=tool.annotations,
-                    structured_output=True,
                 )

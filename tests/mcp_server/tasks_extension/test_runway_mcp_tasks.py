@@ -15,10 +15,14 @@ from support.scripted import ID, Script, Step, context_of, reply, scripted_clien
 
 from runway_mcp.api.models import parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.arguments import Arguments
+from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tasks_extension import RunwayMcpTasks, UnknownMcpTaskError, wire
-from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.callers import CallerContext, CallerRegistry
 from runway_mcp.tasks.poller import MAX_FOLLOWED
 
+START = f"start-{ID}"
+WAIT = f"wait-{ID}"
 NOW = datetime(2026, 11, 21, 10, 5, tzinfo=UTC)
 RUNNING = reply(200, task("RUNNING", progress=0.45))
 SUCCEEDED = reply(200, task("SUCCEEDED", output=["https://x.example/a.mp4"]))
@@ -33,7 +37,8 @@ async def mcp_tasks(*steps: Step, **options: Any) -> AsyncGenerator[tuple[Runway
     script = Script(*steps)
     with anyio.fail_after(10):
         async with scripted_client(script) as client, context_of(client) as context:
-            yield RunwayMcpTasks(context, now=lambda: NOW, **options), script, context
+            arguments = Arguments(build_server(CallerRegistry(lambda _: scripted_client(script))).list_tools)
+            yield RunwayMcpTasks(context, arguments.take, now=lambda: NOW, **options), script, context
 
 
 def wait_call(**arguments: Any) -> CallToolRequestParams:
@@ -48,17 +53,17 @@ async def answered() -> HandlerResult:
 
 
 async def states(tasks: RunwayMcpTasks) -> list[str]:
-    async with aclosing(tasks.watch(ID)) as watch:
+    async with aclosing(tasks.watch(START)) as watch:
         return [f"{state.status}: {state.status_message}" async for state in watch]
 
 
 async def test_an_active_task_is_working() -> None:
     async with mcp_tasks(RUNNING) as (tasks, _, _):
-        assert wire.get_result(await tasks.get(ID.upper())) == {
+        assert wire.get_result(await tasks.get(f"start-{ID.upper()}")) == {
             "resultType": "complete",
-            "taskId": ID,
+            "taskId": START,
             "status": "working",
-            "statusMessage": "RUNNING, 45 %",
+            "statusMessage": "RUNNING, 45 %. Cancelling this cancels the Runway task.",
             "createdAt": "2026-11-21T10:00:00Z",
             "lastUpdatedAt": "2026-11-21T10:05:00Z",
             "ttlMs": None,
@@ -66,11 +71,12 @@ async def test_an_active_task_is_working() -> None:
         }
 
 
-@pytest.mark.parametrize(("step", "is_error"), [(SUCCEEDED, False), (FAILED, True)])
-async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step: Step, *, is_error: bool) -> None:
+@pytest.mark.parametrize("mcp_task", [START, WAIT])
+@pytest.mark.parametrize("step", [SUCCEEDED, FAILED])
+async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step: Step, mcp_task: str) -> None:
     async with mcp_tasks(step) as (tasks, _, context):
-        found = await tasks.get(ID)
-        returned = results.task_result(await context.tasks.get(ID)).model_copy(update={"is_error": is_error})
+        found = await tasks.get(mcp_task)
+        returned = results.task_result(await context.tasks.get(ID))
     assert isinstance(found, wire.CompletedMcpTask)
     assert found.result == returned.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -80,10 +86,17 @@ async def test_an_age_that_is_not_told_is_counted_from_now(created: object) -> N
     """A time without a zone tells none either."""
     fields = {"createdAt": created}
     async with mcp_tasks(reply(200, task("RUNNING") | fields)) as (tasks, _, _):
-        assert (await tasks.get(ID)).created_at == NOW
+        assert (await tasks.get(START)).created_at == NOW
 
 
-MALFORMED = {"path": "../organization", "empty": "", "line": ID + "\n", "megabyte": "x" * 1_000_000}
+MALFORMED = {
+    "bare": ID,
+    "other": f"stop-{ID}",
+    "path": "start-../organization",
+    "empty": "",
+    "line": START + "\n",
+    "megabyte": "x" * 1_000_000,
+}
 METHODS: dict[str, Callable[[RunwayMcpTasks, str], Any]] = {
     "get": lambda tasks, task_id: tasks.get(task_id),
     "update": lambda tasks, task_id: tasks.update(task_id, {}),
@@ -106,47 +119,77 @@ async def test_a_malformed_id_is_unknown_and_nothing_is_sent(method: str, task_i
 async def test_a_task_that_is_gone_is_unknown_and_a_failure_of_the_api_an_internal_error(method: str) -> None:
     async with mcp_tasks(GONE) as (tasks, _, _):
         with pytest.raises(UnknownMcpTaskError):
-            await METHODS[method](tasks, ID)
+            await METHODS[method](tasks, START)
     async with mcp_tasks(DENIED) as (tasks, _, _):
         with pytest.raises(MCPError, match="does not accept the API key") as raised:
-            await METHODS[method](tasks, ID)
+            await METHODS[method](tasks, START)
     assert raised.value.code == INTERNAL_ERROR
 
 
 @pytest.mark.parametrize(("step", "deletes"), [(RUNNING, 1), (SUCCEEDED, 0), (FAILED, 0), (CANCELLED, 0)])
 async def test_cancelling_stops_an_active_task_and_leaves_a_finished_one_alone(step: Step, deletes: int) -> None:
     async with mcp_tasks(step, reply(204)) as (tasks, script, _):
-        await tasks.cancel(ID)
+        await tasks.cancel(START)
         assert script.methods.count("DELETE") == deletes
 
 
 async def test_a_read_only_server_cancels_nothing() -> None:
     async with mcp_tasks(RUNNING, read_only=True) as (tasks, script, _):
-        await tasks.cancel(ID)
+        await tasks.cancel(START)
         assert script.methods == ["GET"]
     async with mcp_tasks(GONE, read_only=True) as (tasks, _, _):
         with pytest.raises(UnknownMcpTaskError):
-            await tasks.cancel(ID)
+            await tasks.cancel(START)
 
 
 async def test_a_cancel_whose_outcome_is_unclear_says_so() -> None:
     lost = httpx2.ReadError("lost")
     async with mcp_tasks(RUNNING, lost, DENIED) as (tasks, _, _):
         with pytest.raises(MCPError, match="its outcome is unknown") as raised:
-            await tasks.cancel(ID)
+            await tasks.cancel(START)
     assert raised.value.code == INTERNAL_ERROR
 
 
 async def test_an_update_is_acknowledged_and_ignored() -> None:
     async with mcp_tasks(RUNNING) as (tasks, script, _):
-        await tasks.update(ID, {"any": "thing"})
+        await tasks.update(START, {"any": "thing"})
         assert set(script.methods) == {"GET"}
 
 
-async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        wait_call(taskId=ID, timeoutSeconds=60),
+        wait_call(taskId=ID, until="all"),
+        wait_call(taskId=ID, until="any", taskIds=None),
+        wait_call(taskIds=[ID]),
+        wait_call(taskId=[ID]),
+    ],
+)
+async def test_waiting_for_an_active_task_becomes_an_mcp_task(call: CallToolRequestParams) -> None:
     async with mcp_tasks(RUNNING) as (tasks, _, _):
-        created = await tasks.call(wait_call(taskId=ID, timeoutSeconds=60), answered)
-        assert created == await tasks.get(ID)
+        created = await tasks.call(call, answered)
+        assert created == await tasks.get(WAIT)
+    assert isinstance(created, wire.WorkingMcpTask)
+    assert created.status_message == "RUNNING, 45 %. Cancelling this ends the wait only; the Runway task goes on."
+
+
+async def test_what_was_understood_is_told_by_an_mcp_task_too() -> None:
+    async with mcp_tasks(RUNNING) as (tasks, _, _):
+        created = await tasks.call(wait_call(taskId=f"task {ID}", foo=1), answered)
+    assert isinstance(created, wire.WorkingMcpTask)
+    assert f'Took taskId "{ID}" from "task {ID}". Ignored foo' in (created.status_message or "")
+
+
+async def test_cancelling_a_wait_leaves_the_runway_task_alone() -> None:
+    """The person who stops a wait must not lose the credits of the task."""
+    async with mcp_tasks(RUNNING, reply(204)) as (tasks, script, _):
+        await tasks.cancel(WAIT)
+        assert script.methods == ["GET"]
+        assert (await tasks.get(WAIT)).status == "working"
+    async with mcp_tasks(GONE) as (tasks, _, _):
+        with pytest.raises(UnknownMcpTaskError):
+            await tasks.cancel(WAIT)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +199,8 @@ async def test_waiting_for_an_active_task_becomes_an_mcp_task() -> None:
         (GONE, wait_call(taskId=ID)),
         (DENIED, wait_call(taskId=ID)),
         (RUNNING, wait_call(taskId="../organization")),
-        (RUNNING, wait_call(taskId=[ID])),
-        (RUNNING, wait_call(taskId=ID, until="any")),
+        (RUNNING, wait_call(taskIds=[ID, ID.replace("08388106", "08388107")])),
+        (RUNNING, wait_call(taskId=ID, timeout=6)),
         (RUNNING, wait_call()),
         (RUNNING, CallToolRequestParams(name="runway_waitForTask")),
         (RUNNING, CallToolRequestParams(name="runway_getTask", arguments={"taskId": ID})),
@@ -171,7 +214,11 @@ async def test_any_other_call_is_left_to_its_tool(step: Step, params: CallToolRe
 async def test_a_watch_yields_each_change_until_the_end() -> None:
     later = reply(200, task("RUNNING", progress=0.9))
     async with mcp_tasks(RUNNING, RUNNING, reply(500), later, SUCCEEDED) as (tasks, _, _):
-        assert await states(tasks) == ["working: RUNNING, 45 %", "working: RUNNING, 90 %", "completed: SUCCEEDED"]
+        assert await states(tasks) == [
+            "working: RUNNING, 45 %. Cancelling this cancels the Runway task.",
+            "working: RUNNING, 90 %. Cancelling this cancels the Runway task.",
+            "completed: SUCCEEDED",
+        ]
 
 
 async def test_a_watch_of_a_finished_task_ends_at_once() -> None:

@@ -53,9 +53,10 @@ def test_each_invisible_character_is_written_as_an_escape(character: str) -> Non
 def test_a_failed_task_is_a_successful_read_with_advice_beside_it() -> None:
     result = results.task_result(made("FAILED", failureCode="ASSET.INVALID.SIZE"))
     assert not result.is_error
-    data, advice = texts(result)
+    data, note = texts(result)
     assert json.loads(data) == task("FAILED", failureCode="ASSET.INVALID.SIZE")
-    assert advice.startswith("Advice on this failure: An input file does not meet the requirements")
+    assert note.startswith("The task FAILED. An input file does not meet the requirements")
+    assert result.structured_content == json.loads(data) | {"note": note}
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "CANCELLED", "PENDING", "DREAMING"])
@@ -83,26 +84,28 @@ def test_a_task_too_large_for_hosts_is_an_error_that_says_so() -> None:
 def test_a_change_says_what_was_done_twice(change: Change, done: str) -> None:
     result = results.change_result(change)
     data, sentence = texts(result)
-    assert json.loads(data) == result.structured_content
-    status = change.before.status if change.before else None
+    assert json.loads(data) | {"note": sentence} == result.structured_content
+    status = {"statusBefore": change.before.status} if change.before else {}
     before: dict[str, JsonValue] = dict(change.before.data) if change.before else {}
     costs = {name: value for name, value in before.items() if "ost" in name}
-    assert result.structured_content == {"id": ID, "done": done, "statusBefore": status} | costs
+    assert result.structured_content == {"id": ID, "done": done, "note": sentence} | status | costs
     assert sentence == describe_change(change)
     assert not result.is_error
 
 
 def test_a_change_passes_no_endless_cost_on() -> None:
     result = results.change_result(Change(ID, "deleted", made("FAILED", cost={"x": "y" * 5_000})))
-    assert result.structured_content == {"id": ID, "done": "deleted", "statusBefore": "FAILED"}
+    assert json.loads(texts(result)[0]) == {"id": ID, "done": "deleted", "statusBefore": "FAILED"}
 
 
 def test_a_refused_delete_names_the_tool_that_stops() -> None:
     result = results.change_error(StillActiveError(made("RUNNING", estimatedCost={"credits": 5})))
     assert result.is_error
-    assert "runway_cancelTask" in texts(result)[1]
-    assert "Nothing was changed" in texts(result)[1]
-    assert result.structured_content == {
+    sentence, data = texts(result)
+    assert "runway_cancelTask" in sentence
+    assert "Nothing was changed" in sentence
+    assert result.structured_content == json.loads(data) | {"note": sentence}
+    assert json.loads(data) == {
         "id": ID,
         "done": "nothing",
         "statusBefore": "RUNNING",

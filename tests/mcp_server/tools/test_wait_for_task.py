@@ -17,7 +17,7 @@ from support.virtual_time import VIRTUAL_TIME
 from support.waiting import until
 
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.mcp_server.tools.wait import MAX_TASKS
+from runway_mcp.mcp_server.tools.tasks import MAX_TASKS
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerRegistry
 
@@ -54,13 +54,14 @@ async def test_a_wait_returns_the_task_as_soon_as_it_is_final() -> None:
     assert len(script.requests) <= 4
 
 
-async def test_a_failed_task_comes_back_marked_as_an_error_and_a_cancelled_one_does_not() -> None:
+async def test_a_wait_for_a_task_that_failed_has_succeeded_and_its_note_says_why() -> None:
+    """An error is for a call that did not do what it says: clients would repeat it."""
     async with connected(RUNNING, reply(200, task("FAILED", failureCode="SAFETY.INPUT.TEXT"))) as (_, client):
         result = await wait(client)
-    assert result.is_error
-    assert result.structured_content == task("FAILED", failureCode="SAFETY.INPUT.TEXT")
-    assert json.loads(texts(result)[0]) == result.structured_content
-    assert "Moderation refused an input" in texts(result)[1]
+    data, note = texts(result)
+    assert not result.is_error
+    assert json.loads(data) == task("FAILED", failureCode="SAFETY.INPUT.TEXT")
+    assert note.startswith("The task FAILED. Moderation refused an input, by its code the text")
     async with connected(reply(200, task("CANCELLED"))) as (_, client):
         assert not (await wait(client)).is_error
 
@@ -151,18 +152,42 @@ def several(**statuses: str) -> Step:
 
 
 async def test_several_tasks_come_back_as_a_list_in_the_order_asked() -> None:
-    """Text and structured content hold the same list; it is an error only where every one FAILED."""
+    """Text and structured content hold the same list; the note names what FAILED, with advice."""
     async with connected(several(one="SUCCEEDED", other="FAILED")) as (_, client):
         result = await wait(client, [OTHER, ID, OTHER])
         as_text = await wait(client, json.dumps([OTHER, ID, OTHER]))  # as some hosts send it
-        failed = await wait(client, [OTHER, OTHER])
     found = json.loads(texts(result)[0])
-    assert [entry["id"] for entry in found] == [OTHER, ID, OTHER]
-    assert result.structured_content == {"tasks": found}
+    assert [entry["id"] for entry in found] == [OTHER, ID]
+    note = texts(result)[1]
+    assert result.structured_content == {"tasks": found, "note": note}
+    assert note.startswith(f"{OTHER}: The task FAILED. ")
     assert not result.is_error
     assert as_text.content == result.content
-    assert len(result.content) == 1
-    assert failed.is_error
+
+
+async def test_several_tasks_are_named_by_a_list_of_their_own() -> None:
+    async with connected(several(one="SUCCEEDED", other="RUNNING")) as (_, client):
+        found = [
+            await client.call_tool("runway_waitForTask", {"taskIds": given, "timeoutSeconds": 5})
+            for given in ([ID], [ID, ID], json.dumps([ID]), f"{ID},{ID}", f" {ID} {ID} ", f"`{ID}`")
+        ]
+        both = await client.call_tool("runway_waitForTask", {"taskIds": [ID], "taskId": OTHER})
+    for result in found:
+        assert [entry["id"] for entry in json.loads(texts(result)[0])] == [ID]
+    assert both.is_error
+
+
+async def test_a_retry_after_beyond_its_time_ends_a_wait_at_once() -> None:
+    """No poll may come before it, so that waiting on would tell nothing."""
+    async with connected(RUNNING, reply(503, Retry_After="86400")) as (script, client):
+        began = anyio.current_time()
+        result = await wait(client)
+        assert anyio.current_time() - began < 1
+        asked = len(script.requests)
+        again = await wait(client)
+        assert len(script.requests) == asked
+    assert "It asks to wait 86400 s" in texts(result)[1]
+    assert again.is_error
 
 
 async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
@@ -170,6 +195,7 @@ async def test_with_any_the_first_that_is_final_ends_the_wait() -> None:
         result = await wait(client, [OTHER, ID], until="any")
     assert [entry["status"] for entry in json.loads(texts(result)[0])] == ["RUNNING", "SUCCEEDED"]
     assert texts(result)[1].startswith("1 of 2 have not finished")
+    assert f"leave the finished out: call again with {OTHER}." in texts(result)[1]
 
 
 async def test_a_task_among_several_that_is_gone_has_its_reason_in_its_place() -> None:
@@ -214,23 +240,33 @@ async def test_a_list_too_large_for_hosts_is_an_error_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["x", "null", "{}", None, 5, {"id": ID}, [], [ID, "../organization"], [ID] * (MAX_TASKS + 1)], ids=str
+    ("given", "words"),
+    [
+        ("x", "taskId must be a Runway task's id: a UUID"),
+        ("{}", "taskId must be a Runway task's id: a UUID"),
+        (5, "taskId: 5 is not allowed; it must be a text"),
+        ({"id": ID}, "taskId: an object is not allowed; it must be a text"),
+        ([ID, "../organization"], "taskIds[1] must be a Runway task's id"),
+        *[(given, "Give either taskId") for given in (None, "", "null", [], [ID] * (MAX_TASKS + 1))],
+    ],
+    ids=lambda given: str(given)[:50],
 )
-async def test_wrong_ids_are_refused_before_anything_is_sent(given: object) -> None:
+async def test_wrong_ids_are_refused_before_anything_is_sent(given: object, words: str) -> None:
     async with connected(DONE) as (script, client):
         result = await wait(client, given)
     assert result.is_error
-    assert texts(result)[0].startswith("taskId must be")
+    assert words in texts(result)[0]
     assert "Nothing was sent to Runway" in texts(result)[0]
     assert script.requests == []
 
 
-@pytest.mark.parametrize("seconds", [4.9, -1, 3601, 1e400, "nan", "soon", None, 10**30])
+@pytest.mark.parametrize("seconds", [4.9, -1, 3601, "nan", "soon", "2 hours", "4s", [5], {"a": 1}, True, 10**30])
 async def test_a_wrong_timeout_is_refused_before_anything_is_sent(seconds: object) -> None:
     async with connected(DONE) as (script, client):
         result = await wait(client, timeoutSeconds=seconds)
     assert result.is_error
-    assert '"timeoutSeconds"' in texts(result)[0]
+    assert "timeoutSeconds: " in texts(result)[0]
+    assert "a number from 5 to 3600" in texts(result)[0]
     assert script.requests == []
 
 
