@@ -59,6 +59,8 @@ class Words:
         self.outputs = {kind: medium for medium, kinds in words["outputs"].items() for kind in kinds}
         self.undocumented: dict[str, dict[str, list[str]]] = words["undocumented"]
         self.undocumented_fields: dict[str, Schema] = words["undocumented_fields"]
+        self.patterns: dict[str, str] = words["patterns"]
+        self.languages: dict[str, list[str]] = words["languages"]
         self._fields: dict[str, str] = words["fields"]
         self._used: set[str] = set()
         self._missing: list[str] = []
@@ -121,7 +123,8 @@ class Catalogue:
             for kind in self._words.summaries
             for models in [self._types[kind]]
         }
-        return _rendered({"definitions": self._definitions, "types": types}) + "\n"
+        words = {"patterns": self._words.patterns, "languages": self._words.languages}
+        return _rendered({"definitions": self._definitions, **words, "types": types}) + "\n"
 
     def _add(self, kind: str, models: list[Schema]) -> None:
         self._types.setdefault(kind, []).extend(models)
@@ -154,6 +157,8 @@ class Catalogue:
         if branches and all("pattern" in branch for branch in branches):
             return self._medium(branches)
         lean = {key: schema[key] for key in _KEPT if key in schema and schema[key] not in ("", _NO_LIMIT)}
+        if lean.get("pattern", "") and lean["pattern"] not in self._words.patterns:
+            sys.exit(f"No words for the pattern {lean['pattern']} of {kind}/{model or ''}: {path}")
         if "const" in lean or "enum" in lean:
             lean.pop("type", None)
         if "properties" in schema:

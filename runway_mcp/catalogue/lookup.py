@@ -51,9 +51,25 @@ class TaskType:
 
 
 @cache
+def _catalogue() -> Mapping[str, Any]:
+    return json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+
+
+def pattern_words(pattern: str) -> str:
+    """Return what a text is that matches a pattern of the schemas."""
+    return _catalogue()["patterns"].get(pattern, f"a text that matches {pattern}")
+
+
+@cache
+def languages() -> Mapping[str, str]:
+    """Return the codes of languages by their names, in lower case."""
+    return {name: code for code, names in _catalogue()["languages"].items() for name in names}
+
+
+@cache
 def task_types() -> Mapping[str, TaskType]:
     """Return every task type by its name."""
-    catalogue = json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+    catalogue = _catalogue()
     return {
         name: TaskType(
             name=name,
