@@ -13,6 +13,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
+UNDOCUMENTED = "(undocumented)"
+"""Marks a task type or a model that the API's document lacks."""
+IMPOSSIBLE = "Not possible here: joining sound and video, joining or cutting videos, slow motion."
+"""What is asked for most often and no task type does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -23,12 +28,14 @@ class Model:
         schema: The body of the request as JSON Schema (2020-12), with its definitions; no object
             in it takes a property that it does not name.
         example: A body with little more than the fields that it demands.
+        purpose: What it is for beside what its type says, in a few words; may be empty.
         documented: Whether the API's document has it; else its fields are known by name alone.
     """
 
     name: str | None
     schema: Mapping[str, JsonValue]
     example: Mapping[str, JsonValue]
+    purpose: str
     documented: bool
 
 
@@ -39,6 +46,7 @@ class TaskType:
     Attributes:
         name: The end of its endpoint's path, such as text_to_video or recipes/product_ad.
         summary: What it makes, in a few words.
+        output: What it makes: video, image or audio.
         recommended: The model to take where none is named, if there is one.
         models: The models by name; a single one named None where nobody chooses.
     """
@@ -46,8 +54,25 @@ class TaskType:
     name: str
     endpoint: str
     summary: str
+    output: str
     recommended: str | None
     models: Mapping[str | None, Model]
+
+    @property
+    def label(self) -> str:
+        """The name, marked where the API's document has none of the models."""
+        is_documented = any(model.documented for model in self.models.values())
+        return self.name if is_documented else f"{self.name} {UNDOCUMENTED}"
+
+    @property
+    def labels(self) -> list[str]:
+        """The models' names, marked as the default or as undocumented; none where nobody chooses."""
+        return [f"{name}{self.marks(model)}" for name, model in self.models.items() if name is not None]
+
+    def marks(self, model: Model) -> str:
+        """Return what follows a model's name in a list."""
+        default = " (default)" if model.name is not None and model.name == self.recommended else ""
+        return default if model.documented else f"{default} {UNDOCUMENTED}"
 
 
 @cache
@@ -75,6 +100,7 @@ def task_types() -> Mapping[str, TaskType]:
             name=name,
             endpoint=entry["endpoint"],
             summary=entry["summary"],
+            output=entry["output"],
             recommended=entry["recommended"],
             models={one["name"]: _model(one, catalogue["definitions"]) for one in entry["models"]},
         )
@@ -104,5 +130,6 @@ def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:
         name=entry["name"],
         schema={**schema, "$defs": used} if used else schema,
         example=entry["example"],
+        purpose=entry.get("purpose", ""),
         documented=entry.get("documented", True),
     )

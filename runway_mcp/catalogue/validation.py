@@ -12,7 +12,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.json_schema import Place
-from runway_mcp.catalogue.lookup import Model, TaskType, task_types
+from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.catalogue.understanding import is_nothing, same_spelling, understand
@@ -81,7 +81,8 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     """
     kind = task_types().get(type)
     if kind is None:
-        raise InvalidRequestError([_not_one_of("type", type, list(task_types()))])
+        labels = [one.label for one in task_types().values()]
+        raise InvalidRequestError([f"{_not_one_of('type', type, list(task_types()), labels)} {IMPOSSIBLE}"])
     copy = _Copy()
     body = copy.of(input)
     if not isinstance(body, dict):
@@ -120,16 +121,16 @@ def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool
     names = [name for name in kind.models if name is not None]
     given = body.get("model", kind.recommended)
     if given is None and "model" not in body:
-        raise InvalidRequestError([f"model is missing; it must be one of {listed(names)}."])
+        raise InvalidRequestError([f"model is missing; it must be one of {listed(kind.labels)}."])
     if not isinstance(given, str) or (given not in kind.models and not allow_unknown):
-        raise InvalidRequestError([_not_one_of("model", given, names, f"is no model of {kind.name}")])
+        raise InvalidRequestError([_not_one_of("model", given, names, kind.labels, f"is no model of {kind.name}")])
     return kind.models.get(given)
 
 
-def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is not known") -> str:
+def _not_one_of(field: str, given: JsonValue, names: list[str], labels: list[str], wrong: str = "is not known") -> str:
     likely = likely_choice(given, names) if isinstance(given, str) else None
     hint = f"; did you mean {likely}?" if likely else "."
-    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=MAX_NAMES)}{hint}"
+    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(labels, room=MAX_NAMES)}{hint}"
 
 
 class _Copy:
