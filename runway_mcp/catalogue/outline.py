@@ -50,37 +50,46 @@ def _fields(model: Model) -> Sequence[tuple[str, str, str]]:
 
 
 def _values(schema: Schema, definitions: Mapping[str, Any]) -> str:
+    default = schema.get("default")
+    values = _allowed(schema, definitions)
+    return values if default is None else f"{values} (default {str(default).lower()})"
+
+
+def _allowed(schema: Schema, definitions: Mapping[str, Any]) -> str:
     match schema:
-        case {"$ref": reference} if "properties" not in definitions[reference.rpartition("/")[2]]:
-            return reference.rpartition("/")[2]
         case {"$ref": reference}:
-            return _values(definitions[reference.rpartition("/")[2]], definitions)
+            name = reference.rpartition("/")[2]
+            definition = definitions[name]
+            text = _values(definition, definitions) if "properties" in definition else name
         case {"anyOf": branches}:
-            return " or ".join(dict.fromkeys(_values(branch, definitions) for branch in branches))
+            text = " or ".join(dict.fromkeys(_values(branch, definitions) for branch in branches))
         case {"const": value}:
-            return str(value)
+            text = str(value)
         case {"enum": values}:
             text = "|".join(str(value) for value in values)
-        case {"type": "boolean"}:
-            text = "true|false"
-        case {"type": "string", "pattern": pattern}:
-            text = f"{_range(schema, 'minLength', 'maxLength')} {pattern_words(pattern)}".strip()
         case {"type": "array", "items": items}:
-            return f"[] {_range(schema, 'minItems', 'maxItems')} {_values(items, definitions)}".replace("  ", " ")
+            text = f"[] {_range(schema, 'minItems', 'maxItems')} {_values(items, definitions)}"
         case {"properties": fields}:
             required = schema.get("required", ())
+            marked = (f"{name}{'*' if name in required else ''}" for name in fields)
             inner = (
-                f"{name}{'*' if name in required else ''} {_values(field, definitions)}"
-                for name, field in fields.items()
+                f"{name} {_values(field, definitions)}" for name, field in zip(marked, fields.values(), strict=True)
             )
-            return f"{{{', '.join(inner)}}}"
-        case {"type": "string"}:
-            text = _range(schema, "minLength", "maxLength")
-            text += " characters" if text and text[0] != "≤" else ""
+            text = f"{{{', '.join(inner)}}}"
         case _:
-            text = _range(schema, "minimum", "maximum")
-    default = schema.get("default")
-    return text if default is None else f"{text} (default {str(default).lower()})"
+            text = _allowed_of_type(schema)
+    return " ".join(text.split())
+
+
+def _allowed_of_type(schema: Schema) -> str:
+    if schema.get("type") == "boolean":
+        return "true|false"
+    if schema.get("type") != "string":
+        return _range(schema, "minimum", "maximum")
+    length = _range(schema, "minLength", "maxLength")
+    if length and length[0] != "≤":
+        length += " characters"
+    return f"{length} {pattern_words(schema['pattern'])}" if "pattern" in schema else length
 
 
 def _range(schema: Schema, least: str, most: str) -> str:

@@ -48,14 +48,6 @@ _BROKEN = {
     "pattern": "has another form",
     "format": "has no domain name that the API accepts",
 }
-_NOUNS = {
-    "string": "text",
-    "integer": "whole number",
-    "number": "number",
-    "boolean": "true or false",
-    "array": "list",
-    "object": "object",
-}
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
@@ -232,8 +224,6 @@ def _likely_form(value: str, schema: Schema) -> str | None:
 def _broken(fault: Violation) -> str:
     # follows the value
     length = utf16_length(fault.value) if isinstance(fault.value, str) else None
-    if fault.rule == "type":
-        return f"is no {_NOUNS[fault.schema['type']]}"
     if fault.rule == "anyOf" and "format" in fault.schema:
         starts = tuple(form["pattern"][1:] for form in fault.schema["anyOf"])
         return "is too long" if str(fault.value).startswith(starts) else "begins otherwise"
