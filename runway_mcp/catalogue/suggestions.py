@@ -39,7 +39,7 @@ _ORIENTATIONS: Mapping[str, Callable[[float, float], bool]] = {
     **dict.fromkeys(("portrait", "vertical"), operator.lt),
     "square": operator.eq,
 }
-_WRAPPING = " \t\r\n\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_QUOTES = "\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _NUMBER = re.compile(r"([+-]?\d{1,10}(?:\.\d{1,6})?)[\s-]*(?:s|secs?|seconds?)?", re.ASCII)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -86,7 +86,7 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
     match given:
         case str():
             text = unicodedata.normalize("NFKC", given) if len(given) <= _MAX_LENGTH else given
-            text = text.strip(_WRAPPING)
+            text = text.strip().strip(_QUOTES).strip()
             yield text, quote(text, _MAX_LENGTH)
             if len(text) <= _MAX_LENGTH:
                 yield from _meanings_of_word(text.casefold(), [one for one in choices if isinstance(one, str)], field)
