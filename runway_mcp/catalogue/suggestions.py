@@ -83,6 +83,7 @@ def likely_choice(given: str, choices: Sequence[str]) -> str | None:
 def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterator[Meaning]:
     """Yield what `given` can mean as a value of `field`, fitting or not, and each as one would write it."""
     choices: list[JsonValue] = schema.get("enum", [schema.get("const")])
+    uri = ""
     match given:
         case str():
             text = unicodedata.normalize("NFKC", given) if len(given) <= _MAX_LENGTH else given
@@ -93,19 +94,22 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
             if scheme := re.match("(https|runway|data):", text, re.IGNORECASE):
                 text = scheme[0].lower() + text[scheme.end() :]
                 yield text, f"{scheme[0].lower()}…"
-            yield {"uri": text}, '{"uri": …}'
-            yield [{"uri": text}], '[{"uri": …}]'
+            uri = text
         case int() if str(given) in choices:
             yield str(given), f'"{given}"'
         case [only]:
             yield only, "as the only entry"
-        case {"uri": uri} | {"url": uri} if len(given) == 1:
+        case {"uri": str(only), **rest} | {"url": str(only), **rest} if not rest:
+            uri = only
             yield uri, "as the URI"
-            yield {"uri": uri}, '{"uri": …}'
-            yield [{"uri": uri}], '[{"uri": …}]'
         case _:
             pass
-    yield [given], "as a list of one"
+    if uri:
+        yield {"uri": uri}, '{"uri": …}'
+    if schema.get("items") and not isinstance(given, list):  # a list that takes anything says nothing of its entries
+        yield [given], "as a list of one"
+        if uri:
+            yield [{"uri": uri}], '[{"uri": …}]'
 
 
 def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:

@@ -52,7 +52,7 @@ class _Reader:
         notes: list[str] = []
         if read is not None:
             value, notes = read(value, schema, place)
-        if self._fits(value, schema):
+        if read == self._alternatives or self._fits(value, schema):
             return value, notes
         field = next((step for step in reversed(place) if isinstance(step, str)), "")
         found = {json.dumps(one): (one, words) for one, words in meanings(value, schema, field)}

@@ -77,18 +77,15 @@ def test_a_wrong_value_is_told_with_what_is_allowed(change: dict[str, JsonValue]
             'voice.presetId: "Mia" is not allowed; it must be one of Maya, Arjun, ',
         ]),
         ("text_to_speech", {"promptText": "Hello", "voice": "Maya"}, [
-            'voice: "Maya" is not allowed; it must be an object {"type": "runway-preset", "presetId": …}; '
-            'did you mean {"type": "runway-preset", "presetId": "Maya"}?',
+            'voice: "Maya" is not allowed; it must be an object {"type": "runway-preset", "presetId": …}; did you',
         ]),
         ("avatar_videos", {"avatar": "influencer", "speech": {"type": "text", "text": "Hello", "voice": "Zoe"}}, [
-            'avatar: "influencer" is not allowed; it must be an object {"type": "runway-preset", "presetId": …} or an '
-            'object {"type": "custom", "avatarId": …}; did you mean {"type": "runway-preset", "presetId": "influencer"}?',
+            'avatar: "influencer" is not allowed; it must be an object {"type": "runway-preset", "presetId": …} or an ',
             'speech.voice: "Zoe" is not allowed; it must be an object {"type": "preset", "presetId": …} or an object ',
         ]),
         ("text_to_image", {"promptText": "A", "ratio": "1:1", "referenceImages": [{"uri": IMAGE, "tag": "me"}]}, [
             'ratio: "1:1" is not allowed; it fits several: name one of 1024:1024, 1080:1080, 720:720.',
-            'referenceImages[0].tag: "me" is too short (2 characters); it must be a-z, 0-9 and _, a letter first, of '
-            "length 3 to 16.",
+            'referenceImages[0].tag: "me" is too short (2 characters); it must be a-z, 0-9 and _, a letter first, of',
         ]),
         ("text_to_image", {"promptText": "A", "ratio": "4:3", "referenceImages": [{"uri": IMAGE, "tag": "Me!"}]}, [
             'ratio: "4:3" is not allowed; it fits several: name one of 1168:880, 1440:1080, 960:720.',
@@ -155,6 +152,13 @@ def test_of_many_ratios_some_are_told_and_the_nearest_in_size_is_meant() -> None
     assert problem.endswith("it fits several: name one of 864:496, 1280:720, 1920:1080, 3840:2160.")
     (problem,) = problems("text_to_image", {"model": "gemini_image3.1_flash", "promptText": "A kite", "ratio": "x"})
     assert problem.endswith("256:1024... (56 in all).")
+
+
+def test_a_text_where_an_object_belongs_is_answered_with_the_object() -> None:
+    (problem,) = problems("text_to_speech", {"promptText": "Hello", "voice": "maya"})
+    assert problem.endswith('; did you mean {"type": "runway-preset", "presetId": "Maya"}?')
+    (problem,) = problems("avatar_videos", {"avatar": "cat-character", "speech": {"type": "text", "text": "Hello"}})
+    assert problem.endswith('; did you mean {"type": "runway-preset", "presetId": "cat-character"}?')
 
 
 def test_a_signed_url_is_not_repeated() -> None:

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from support.catalogue_script import MODELS, NAMES, full_input
 from support.inputs import CLIP, IMAGE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO, problems
 
+from runway_mcp.catalogue.json_schema import Place
 from runway_mcp.catalogue.lookup import Model, TaskType, forms
 from runway_mcp.catalogue.validation import prepare
 
@@ -72,9 +73,13 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ("text_to_video", TEXT_TO_VIDEO, "model", "Gen4.5", None, ""),
         ("image_to_video", {"model": "seedance2"}, "promptImage", {"uri": IMAGE}, None, ""),
         ("text_to_video", TEXT_TO_VIDEO, "promptText", 5, None, ""),
+        *(
+            ("image_to_video", {"model": "hailuo3", "promptText": "A"}, "promptImage", value, None, "")
+            for value in (5, "kite.png", {"a": 1}, [IMAGE] * 10)
+        ),
     ],
 )  # fmt: skip
-def test_what_can_mean_one_thing_only_is_taken(
+def test_what_can_mean_one_thing_only_is_taken(  # noqa: PLR0917 - a row of the table
     kind: str, given: dict[str, JsonValue], field: str, value: JsonValue, meant: JsonValue, note: str
 ) -> None:
     changed = {**given, field: value}
@@ -110,7 +115,9 @@ def test_a_field_in_another_spelling_is_taken(name: str) -> None:
 def test_the_models_field_is_known_in_any_case_and_its_name_in_one() -> None:
     prepared = prepare("text_to_video", {**TEXT_TO_VIDEO, "Model": "happyhorse_1_0"})
     assert (prepared.model, prepared.understood) == ("happyhorse_1_0", ("Took Model as model.",))
-    assert problems("text_to_video", {**TEXT_TO_VIDEO, "Model": "happyhorse_1_0", "model": "gen4.5"})[0].startswith("Model is")
+    assert problems("text_to_video", {**TEXT_TO_VIDEO, "Model": "happyhorse_1_0", "model": "gen4.5"})[0].startswith(
+        "Model is"
+    )
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "null", "None", "undefined", "NULL"])
@@ -131,13 +138,13 @@ def test_alternatives_are_read_by_their_constants() -> None:
     given: dict[str, JsonValue] = {"mode": "Custom", "Shots": shots, "version": "2026-06", "duration": "15"}
     prepared = prepare("recipes/multi_shot_video", given)
     assert prepared.body["shots"] == [{"prompt": "A kite", "duration": 5}] * 3
-    assert "Took shots[2].duration 5 from \"5s\"." in prepared.understood
+    assert 'Took shots[2].duration 5 from "5s".' in prepared.understood
     assert problems("recipes/multi_shot_video", {**given, "version": "1999"}) == (
         'version: "1999" is not allowed; it must be one of 2026-06, unsafe-latest.',
     )
 
 
-@pytest.mark.parametrize("half", ["\ud83d", "\ude00"])
+@pytest.mark.parametrize("half", [chr(0xD83D), chr(0xDE00)])
 def test_half_a_character_is_replaced(half: str) -> None:
     prepared = prepare("text_to_video", {**TEXT_TO_VIDEO, "promptText": f"a{half}b"})
     assert prepared.body["promptText"] == "a\N{REPLACEMENT CHARACTER}b"
@@ -147,22 +154,20 @@ def test_half_a_character_is_replaced(half: str) -> None:
     assert problems("text_to_video", {**TEXT_TO_VIDEO, half: 1})[0].startswith('"')
 
 
-def _places(schema: dict[str, Any], definitions: dict[str, Any], *place: str | int) -> Iterator[Any]:
+def _places(schema: dict[str, Any], definitions: dict[str, Any], place: Place = ()) -> Iterator[tuple[Place, Any]]:
     """Each place of a full input with its schema."""
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
-    alternatives = [] if "format" in schema else schema.get("anyOf", [])
     yield place, schema
-    for one in alternatives[-1:] or [schema]:
-        if one is not schema:
-            yield from _places(one, definitions, *place)
-        for name, field in one.get("properties", {}).items():
-            yield from _places(field, definitions, *place, name)
-        if "items" in one:
-            yield from _places(one["items"], definitions, *place, 0)
+    if "anyOf" in schema and "format" not in schema:
+        yield from _places(schema["anyOf"][-1], definitions, place)
+    for name, field in cast("dict[str, dict[str, Any]]", schema.get("properties", {})).items():
+        yield from _places(field, definitions, (*place, name))
+    if "items" in schema:
+        yield from _places(schema["items"], definitions, (*place, 0))
 
 
-def _broken(schema: dict[str, Any]) -> Iterator[tuple[JsonValue, str]]:
+def _broken(schema: dict[str, Any]) -> Iterator[tuple[JsonValue, str]]:  # noqa: C901 - each rule once
     """Values that break one rule of a schema, and how the error names it."""
     if "enum" in schema or "const" in schema:
         yield "?!", "it must be "

@@ -63,7 +63,9 @@ def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: 
 
 
 def test_a_model_is_named_only_where_there_is_a_choice() -> None:
-    assert problems("lip_sync", {}) == ("model is missing; it must be one of gen4 (undocumented), gen4_turbo (undocumented).",)
+    assert problems("lip_sync", {}) == (
+        "model is missing; it must be one of gen4 (undocumented), gen4_turbo (undocumented).",
+    )
     assert problems("recipes/ad_localization", {"model": "x"})[0].startswith("model is no field here; still possible: ")
     first, *_ = problems("recipes/multi_shot_video", {"mode": "auto", "model": "x"})
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
