@@ -25,6 +25,7 @@ from runway_mcp.catalogue.json_schema import (
     violations,
 )
 from runway_mcp.catalogue.lookup import forms, pattern_words
+from runway_mcp.catalogue.media_inputs import hint
 from runway_mcp.catalogue.suggestions import likely_choice, likely_name, meanings, same_shape
 
 MAX_SHOWN = 40
@@ -33,10 +34,6 @@ MAX_SHOWN = 40
 MAX_LISTED = 100
 """Characters that a list of allowed values takes."""
 
-UPLOAD_FIRST = "a file on disk has to be uploaded first"
-"""The hint for a path in place of a URL."""
-
-_ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
 _BROKEN = {
     "minLength": "is too short",
     "maxLength": "is too long",
@@ -202,8 +199,8 @@ def _sentence(fault: Violation, definitions: Schema) -> str:
     if isinstance(value, str):
         likely = likely_choice(value, choices) if choices else _likely_form(value, {**schema, "$defs": definitions})
     end = f"; did you mean {likely}?" if likely else "."
-    if isinstance(value, str) and "format" in schema and _ON_DISK.match(value):
-        end = f"; {UPLOAD_FIRST}."
+    if isinstance(value, str) and "format" in schema and (told := hint(value)):
+        end = f"; {told}."
     return f": {shown(value)} {_broken(fault)}; it must be {allowed}{end}"
 
 

@@ -106,14 +106,7 @@ class _Call:
         return Taken(taken, tuple(self._notes))
 
     def _is_left_out(self, name: str, value: JsonValue) -> bool:
-        if value is None:
-            return True
-        if name in self._required:
-            return False
-        if isinstance(value, str):
-            is_number = self._schemas[name].get("type") in {"number", "integer"}
-            return value.strip().lower() in _LEFT_OUT or (is_number and value.strip() == "0")
-        return not isinstance(value, bool) and value in (0, [], {})
+        return value is None or (name not in self._required and _is_empty(value, self._schemas[name]))
 
     def _meant(self, name: str, value: JsonValue) -> JsonValue:
         schema = self._schemas[name]
@@ -130,6 +123,13 @@ class _Call:
                 meant = _switch(value)
             case _:
                 meant = _parsed(value) if isinstance(value, str) else value
+                if isinstance(meant, dict):  # strict hosts fill in every field that has a name
+                    named = schema.get("properties", {})
+                    meant = {
+                        field: part
+                        for field, part in meant.items()
+                        if field not in named or not _is_empty(part, named[field])
+                    }
         written = value.strip() if isinstance(value, str) else value
         if (meant != written or type(meant) is not type(written)) and schema.get("type") in {
             "string",
@@ -239,6 +239,13 @@ def _shown(value: JsonValue) -> str:
             return f"a list of {len(value)}"
         case _:
             return "an object"
+
+
+def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
+    if isinstance(value, str):
+        is_number = schema.get("type") in {"number", "integer"}
+        return value.strip().lower() in _LEFT_OUT or (is_number and value.strip() == "0")
+    return not isinstance(value, bool) and (value is None or value in (0, [], {}))
 
 
 def _parsed(text: str) -> JsonValue:

@@ -164,6 +164,19 @@ FULL: dict[str, dict[str, Any]] = {
 """Arguments that a tool demands; those of the others are a task's id."""
 
 
+async def test_a_strict_host_that_fills_in_every_named_field_can_start_any_type() -> None:
+    """OpenAI's strict schemas allow no other fields and demand all of these."""
+    async with connected() as (script, client):
+        (schema,) = [tool.input_schema for tool in await tools(client) if tool.name == "runway_startTask"]
+        empty = {
+            name: 0 if part["type"] == "number" else ""
+            for name, part in schema["properties"]["input"]["properties"].items()
+        }
+        wish = {"type": "sound_effect", "input": empty | {"promptText": "Waves"}, "wait": False, "clientToken": ""}
+        assert not (await client.call_tool("runway_startTask", wish | {"allowUnknown": False})).is_error
+    assert sent(script) == {"model": "eleven_text_to_sound_v2", "promptText": "Waves"}
+
+
 @pytest.mark.parametrize("empty", LEFT_OUT, ids=repr)
 async def test_what_hosts_send_for_an_argument_left_out_means_left_out_everywhere(empty: object) -> None:
     """For every optional argument of every tool, by the tools' own schemas."""
@@ -250,6 +263,7 @@ async def test_a_name_that_hides_or_goes_on_for_ever_is_shown_in_short() -> None
         ({"input": json.dumps(BODY)}, BODY, ""),
         ({"input": None, **BODY}, BODY, "Took promptText"),
         ({"input": {}, **BODY}, BODY, "Took promptText"),
+        ({"input": {**BODY, "model": "", "promptImage": ""}, "wait": False, "clientToken": ""}, BODY, ""),
     ],
 )
 async def test_fields_beside_the_input_are_taken_into_it(

@@ -32,13 +32,27 @@ WAIT_SECONDS = 45.0
 LATE = "Runway did not answer in time."
 MAX_TOKEN = 200
 """Characters of a client token."""
+COMMON_FIELDS: dict[str, JsonValue] = {
+    "model": {"type": "string", "description": "The default one where left out."},
+    "promptText": {"type": "string", "description": "What to make."},
+    "promptImage": {"type": "string", "description": "https://, runway:// or data: URL."},
+    "ratio": {"type": "string", "description": "Such as 1280:720."},
+    "duration": {"type": "number", "description": "Seconds."},
+}
+"""Fields that most models take: some hosts let a model fill in named fields only, and all of them."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
     type: TypeArgument,  # noqa: A002, ARG001 - the field's name at Runway; `prepared` reads it
     input: Annotated[  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
-        dict[str, Any], Field(title="Input", description="The fields of the type and its model.")
+        dict[str, Any],
+        Field(
+            title="Input",
+            default_factory=dict[str, Any],
+            description="The fields of the type and its model: these, and any other.",
+            json_schema_extra={"properties": COMMON_FIELDS},
+        ),
     ],
     ctx: Context[CallerContext],
     request: Annotated[Prepared, Resolve(prepared)],

@@ -115,8 +115,8 @@ async def test_a_token_is_a_text_whatever_it_looks_like() -> None:
     ("steps", "limits", "words"),
     [
         ([reply(400, {"error": "too dull"})], NO_LIMITS, '"too dull"). Nothing was started, and nothing is charged.'),
-        ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
-        ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
+        ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task;"),
+        ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task;"),
         ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "this server may spend 1 on a task"),
         ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "was cancelled at once: nothing is charged."),
     ],

@@ -130,6 +130,7 @@ async def test_progress_is_told_at_every_poll_and_grows() -> None:
     assert [round(done) for done, _, _ in told] == [0, 45, 45, 90]
     assert all(before < after for (before, _, _), (after, _, _) in pairwise(told))
     assert {total for _, total, _ in told} == {100}
+    assert all(done == round(done, 3) for done, _, _ in told)
     assert [message for _, _, message in told] == [
         "PENDING, 0 s",
         "RUNNING, 45 %, 0 s",
