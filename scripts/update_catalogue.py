@@ -59,7 +59,10 @@ class Words:
         self.outputs = {kind: medium for medium, kinds in words["outputs"].items() for kind in kinds}
         self.undocumented: dict[str, dict[str, list[str]]] = words["undocumented"]
         self.undocumented_fields: dict[str, Schema] = words["undocumented_fields"]
+        self.patterns: dict[str, str] = words["patterns"]
+        self.languages: dict[str, list[str]] = words["languages"]
         self._fields: dict[str, str] = words["fields"]
+        self._models: dict[str, str] = words["models"]
         self._used: set[str] = set()
         self._missing: list[str] = []
 
@@ -73,10 +76,20 @@ class Words:
         self._missing.append(f"{kind}/{model or ''}: {path}")
         return ""
 
+    def purpose(self, kind: str, model: str) -> str:
+        """Return what a model of a task type is for."""
+        for key in (f"{kind}/{model}", model):
+            if key in self._models:
+                self._used.add(f"model {key}")
+                return self._models[key]
+        self._missing.append(f"{kind}/{model}")
+        return ""
+
     def complaints(self, kinds: Iterable[str]) -> list[str]:
         """Return what is there without need, and what is needed without being there."""
         return [
             *(f"No words for {place}." for place in self._missing),
+            *(f"No model for the words of {key}." for key in sorted(self._models) if f"model {key}" not in self._used),
             *(f"No field for the words of {key}." for key in sorted(self._fields.keys() - self._used)),
             *(f"No summary of {kind}." for kind in sorted(set(kinds) - self.summaries.keys())),
             *(f"No medium of what {kind} makes." for kind in sorted(set(kinds) - self.outputs.keys())),
@@ -101,7 +114,7 @@ class Catalogue:
                 by_model = {None: body}
             for name, one in by_model.items():
                 is_open = any("additionalProperties" not in variant for variant in one.get("oneOf", [one]))
-                self._add(kind, [self._entry(name, self._lean(one, kind, name), is_open=is_open)])
+                self._add(kind, [self._entry(kind, name, self._lean(one, kind, name), is_open=is_open)])
         for kind, source in words.undocumented.items():
             self._add(kind, [self._undocumented(kind, name, source["fields"]) for name in source["models"]])
         if complaints := words.complaints(self._types):
@@ -121,13 +134,18 @@ class Catalogue:
             for kind in self._words.summaries
             for models in [self._types[kind]]
         }
-        return _rendered({"definitions": self._definitions, "types": types}) + "\n"
+        words = {"patterns": self._words.patterns, "languages": self._words.languages}
+        return _rendered({"definitions": self._definitions, **words, "types": types}) + "\n"
 
     def _add(self, kind: str, models: list[Schema]) -> None:
         self._types.setdefault(kind, []).extend(models)
 
-    def _entry(self, name: str | None, schema: Schema, *, documented: bool = True, is_open: bool = True) -> Schema:
-        marks = {**({} if documented else {"documented": False}), **({"open": True} if is_open else {})}
+    def _entry(
+        self, kind: str, name: str | None, schema: Schema, *, documented: bool = True, is_open: bool = True
+    ) -> Schema:
+        marks: Schema = {**({} if documented else {"documented": False}), **({"open": True} if is_open else {})}
+        if documented and name is not None:
+            marks["purpose"] = self._words.purpose(kind, name)
         return {"name": name, **marks, "schema": schema, "example": example(schema, self._definitions)}
 
     def _undocumented(self, kind: str, name: str, fields: list[str]) -> Schema:
@@ -135,7 +153,7 @@ class Catalogue:
         properties = {field: self._described(schemas[field], kind, name, field) for field in _names(fields)}
         required = ["model", *_names(field for field in fields if field.endswith("*"))]
         schema = {"type": "object", "required": required, "properties": {"model": {"const": name}, **properties}}
-        return self._entry(name, schema, documented=False)
+        return self._entry(kind, name, schema, documented=False)
 
     def _described(self, schema: Schema, kind: str, model: str | None, path: str) -> Schema:
         if "const" in schema or ("$ref" in schema and path.endswith("uri")):
@@ -154,6 +172,8 @@ class Catalogue:
         if branches and all("pattern" in branch for branch in branches):
             return self._medium(branches)
         lean = {key: schema[key] for key in _KEPT if key in schema and schema[key] not in ("", _NO_LIMIT)}
+        if lean.get("pattern", "") and lean["pattern"] not in self._words.patterns:
+            sys.exit(f"No words for the pattern {lean['pattern']} of {kind}/{model or ''}: {path}")
         if "const" in lean or "enum" in lean:
             lean.pop("type", None)
         if "properties" in schema:

@@ -12,10 +12,14 @@ Precedence: flag, environment variable, line of the file that `--env-file PATH` 
 named. `runway-mcp --help` shows the same table.
 
 Without a key the server starts and lists its tools; each call then says which variable to set. The key has no flag,
-because others on the machine can read a process's arguments. Separate the values of a repeatable setting by commas in
-its variable; separate the folders of `RUNWAY_MCP_FILES_ROOT` as in `PATH`.
+because others on the machine can read a process's arguments. White space around the key is ignored. A key in quotation
+marks, or a placeholder such as `${RUNWAYML_API_SECRET}` that the host did not expand, is refused at the start.
 
-The server takes a proxy from `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, and certificates from the operating system's
+Choices such as `--log-level DEBUG` may be written in any case. Separate the values of a repeatable setting by commas
+in its variable; separate the folders of `RUNWAY_MCP_FILES_ROOT` as in `PATH`.
+
+The server takes a proxy from `HTTPS_PROXY`, else `ALL_PROXY`, unless `NO_PROXY` exempts the host. A proxy is an
+`http://` or `https://` URL; a variable that does not apply is no matter. Certificates come from the operating system's
 trust store (or `SSL_CERT_FILE`, `SSL_CERT_DIR`).
 
 | flag | variable | default | meaning |

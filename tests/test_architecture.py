@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "web": {"mcp_server", "observability", "tasks", "api", "signals"},
     "demo": {"sandbox", "tasks"},
     "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "api", "config", "sandbox"},
-    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "config", "sandbox", "signals"},
+    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "history", "api"}
+    | {"config", "sandbox", "signals"},
     "__main__": {"cli"},
     "__init__": set[str](),
 }

@@ -1,5 +1,7 @@
 """The command line, in the process: help, errors and what is composed."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,23 @@ def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -
         command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the standard library makes pseudo-terminals on POSIX only")
+@pytest.mark.parametrize("options", [[], ["--log-format", "JSON"]])
+def test_in_a_terminal_it_says_what_it_waits_for(options: list[str]) -> None:
+    """A person who runs it by hand sees one line; a host, which uses pipes, none (see the test above)."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "runway_mcp", "--sandbox", *options], stdin=theirs, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        line = process.stderr.readline()
+        assert "waiting for an MCP host" in line
+        assert "--help" in line
+        assert line.startswith("{" if options else "runway-mcp: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+        os.close(ours)
+        os.close(theirs)

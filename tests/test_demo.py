@@ -2,11 +2,9 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -57,7 +55,9 @@ def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
 
 def run_in_terminal(columns: int, folder: Path) -> str:
     """Run the demo in a pseudo-terminal; return everything that it wrote to it."""
-    ours, theirs = pty.openpty()
+    import termios  # noqa: PLC0415 - Windows has none
+
+    ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {**os.environ, "TMPDIR": str(folder), "TERM": "xterm"}
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
@@ -75,6 +75,7 @@ def run_in_terminal(columns: int, folder: Path) -> str:
     return written.decode()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the standard library makes pseudo-terminals on POSIX only")
 def test_on_a_terminal_progress_is_one_line_that_fits(tmp_path: Path) -> None:
     """Of 40 or 80 columns: a bar with percent, drawn in place, and no line that the terminal would break."""
     widths = (40, 80)

@@ -50,7 +50,7 @@ def blocks(language: str, *pages: str) -> list[str]:
 def known_flags() -> str:
     """What the command line's help says, of every command."""
     shown = io.StringIO()
-    for arguments in (["--help"], ["sandbox", "--help"], ["token", "--help"]):
+    for arguments in (["--help"], ["sandbox", "--help"], ["token", "--help"], ["history", "settle", "--help"]):
         with pytest.raises(SystemExit), redirect_stdout(shown):
             main(arguments)
     return shown.getvalue()

@@ -254,7 +254,7 @@ def test_no_error_about_a_setting_shows_it(monkeypatch: pytest.MonkeyPatch, tmp_
             load({}, file)
         assert marks_in(repr(caught.value), *traceback.format_exception(caught.value)) == []
 
-    for key in (f"{KEY}\nX: y", f"{KEY} {KEY}", f"{KEY}\u00e9", f"\t{KEY}"):
+    for key in (f"{KEY}\nX: y", f"{KEY} {KEY}", f"{KEY}\u00e9", f'"{KEY}"', f"Bearer {KEY}", f"<{KEY}>"):
         monkeypatch.setenv("RUNWAYML_API_SECRET", key)
         check()
     monkeypatch.delenv("RUNWAYML_API_SECRET")

@@ -4,7 +4,6 @@ import ssl
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
 
 import httpx2
 from pydantic import SecretStr
@@ -12,6 +11,7 @@ from pydantic import SecretStr
 from runway_mcp import __version__
 from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.api.errors import NetworkSettingsError
+from runway_mcp.api.proxies import find_proxy
 
 USER_AGENT = f"runway-mcp/{__version__}"
 MIN_SECRET_LENGTH = 16
@@ -54,15 +54,6 @@ class RunwayAuth:
         return text.replace(key, "[API key]") if len(key) >= MIN_SECRET_LENGTH else text
 
 
-class _Client(httpx2.AsyncClient):
-    """httpx2's client, with our transport where no proxy of the environment applies."""
-
-    def _init_transport(  # pyright: ignore[reportIncompatibleMethodOverride] - it is called by keyword, and with these alone
-        self, verify: ssl.SSLContext | str | bool = True, *, transport: Any = None, **_: object
-    ) -> httpx2.AsyncBaseTransport:
-        return transport or DirectTransport(verify if isinstance(verify, ssl.SSLContext) else None, LIMITS)
-
-
 def open_pool(
     auth: RunwayAuth,
     base_url: str,
@@ -76,22 +67,26 @@ def open_pool(
     Raises:
         NetworkSettingsError: The machine's network settings can't be used.
     """
-    encrypted = base_url.startswith("https:")
     try:
-        return _Client(
+        return httpx2.AsyncClient(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", **auth.headers()},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
-            limits=LIMITS,
             follow_redirects=False,
-            # http is only for this machine (see the settings): no proxy may see the key on its way there.
-            trust_env=encrypted,
-            verify=trust(ca_file) if encrypted and transport is None else True,
-            transport=transport,
+            trust_env=False,
+            transport=transport or _transport(base_url, ca_file),
         )
-    except (ImportError, ValueError, OSError, httpx2.InvalidURL):
+    except (ValueError, OSError, httpx2.InvalidURL):
         raise NetworkSettingsError from None
+
+
+def _transport(base_url: str, ca_file: Path | None) -> httpx2.AsyncBaseTransport:
+    # http is only for this machine (see the settings): no proxy may see the key on its way there
+    if not base_url.startswith("https:"):
+        return DirectTransport(None, LIMITS)
+    context, proxy = trust(ca_file), find_proxy(httpx2.URL(base_url))
+    return proxy.open(context, LIMITS) if proxy else DirectTransport(context, LIMITS)
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:

@@ -2,8 +2,10 @@
 
     RunwayError
     ├── AuthenticationError     401 or 403
-    │   └── MissingKeyError     no key, so nothing was sent
-    ├── NetworkSettingsError    this machine's proxy or certificate settings can't be used
+    │   ├── MissingKeyError     no key, so nothing was sent
+    │   └── AccountError        the key's account is suspended, unpaid or out of credits
+    ├── NetworkSettingsError    this machine's certificate settings can't be used
+    │   └── ProxySettingError   its proxy setting can't
     ├── NotFoundError           404: never existed, cancelled, deleted, or not this key's
     ├── BadRequestError         any other 4xx, with the API's `issues`
     ├── TransientError          the same request may succeed a little later
@@ -100,8 +102,20 @@ class MissingKeyError(AuthenticationError):
     of_caller: bool = False
 
 
+@dataclass(eq=False, kw_only=True)
+class AccountError(AuthenticationError):
+    """The API knows the key, but does not serve its account, which is suspended, unpaid or out of credits."""
+
+
 class NetworkSettingsError(RunwayError):
-    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
+    """This machine's certificate settings, or those of its subclass, can't be used, so nothing was sent."""
+
+
+@dataclass(eq=False, kw_only=True)
+class ProxySettingError(NetworkSettingsError):
+    """The proxy that the environment `variable` names can't be used."""
+
+    variable: str
 
 
 class NotFoundError(RunwayError):

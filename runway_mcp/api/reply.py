@@ -4,6 +4,7 @@ Only here are the HTTP library's errors, and a status with its body, translated.
 unbounded.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,15 @@ MAX_BODY = 4 * 1024 * 1024
 """Bytes of a reply, after decompression, that are read before it is refused."""
 
 _Parsed = TypeVar("_Parsed")
+_NOT_SERVED = {501, 505, 511}
+"""Failures with which the request was certainly not acted upon: 511 is a network's that asks for a login."""
+
+_ABOUT_THE_ACCOUNT = re.compile(
+    r"suspen|billing|payment|unpaid|overdue|past due|invoice|subscription|credit balance"
+    r"|(enough|insufficient|out of|no|remaining|more) credits|credits? (exhausted|depleted|used up)"
+    r"|\b(account|organi[sz]ation|workspace|team)\b.{0,40}\b(banned|blocked|closed|deactivated|disabled|frozen|locked)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +135,18 @@ def _error_for(reply: Reply, *, may_repeat: bool) -> RunwayError:
     said = body.get("error") if isinstance(body, dict) else None
     quoted = quote(said) if isinstance(said, str) else ""
     retry_after = parse_retry_after(reply.headers.get("Retry-After"), datetime.now(UTC))
+    is_about_the_account = status == HTTPStatus.PAYMENT_REQUIRED or _ABOUT_THE_ACCOUNT.search(quoted)
     match status:
-        case 401 | 403 if is_from_the_api:
-            return errors.AuthenticationError(status=status, quoted=quoted)
+        case 400 | 401 | 402 | 403 if is_from_the_api and (is_about_the_account or status in {401, 403}):
+            kind = errors.AccountError if is_about_the_account else errors.AuthenticationError
+            return kind(status=status, quoted=quoted)
         case 404 if is_from_the_api:
             return errors.NotFoundError(status=status)
         case 429:
             return errors.RateLimitedError(status=status, quoted=quoted, retry_after=retry_after)
-        case _ if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        case _ if status == HTTPStatus.REQUEST_TIMEOUT or (
+            status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_SERVED
+        ):
             return errors.UnavailableError(
                 status=status,
                 quoted=quoted,

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.media_inputs import has_input_type
+
 if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
@@ -105,9 +107,9 @@ def _dialect(allow_unknown: bool) -> "Callable[[Schema], Validator]":
 
 
 def _is_reachable(value: object) -> bool:
-    """Whether a URI is no https URL, or one with a domain name: the API refuses addresses."""
+    """Whether a URI is an https URL with a domain name (the API refuses addresses), of a media type, or another."""
     if not isinstance(value, str) or not value.startswith("https://"):
-        return True
+        return not isinstance(value, str) or has_input_type(value)
     try:
         host = urlsplit(value).hostname or ""
     except ValueError:

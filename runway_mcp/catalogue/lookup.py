@@ -9,9 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 from pydantic import JsonValue
+
+UNDOCUMENTED = "(undocumented)"
+"""Marks a task type or a model that the API's document lacks."""
+IMPOSSIBLE = "Not possible here: joining sound and video, joining or cutting videos, slow motion."
+"""What is asked for most often and no task type does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +28,14 @@ class Model:
         schema: The body of the request as JSON Schema (2020-12), with its definitions; no object
             in it takes a property that it does not name.
         example: A body with little more than the fields that it demands.
+        purpose: What it is for beside what its type says, in a few words; may be empty.
         documented: Whether the API's document has it; else its fields are known by name alone.
     """
 
     name: str | None
     schema: Mapping[str, JsonValue]
     example: Mapping[str, JsonValue]
+    purpose: str
     documented: bool
 
 
@@ -39,6 +46,7 @@ class TaskType:
     Attributes:
         name: The end of its endpoint's path, such as text_to_video or recipes/product_ad.
         summary: What it makes, in a few words.
+        output: What it makes: video, image or audio.
         recommended: The model to take where none is named, if there is one.
         models: The models by name; a single one named None where nobody chooses.
     """
@@ -46,19 +54,53 @@ class TaskType:
     name: str
     endpoint: str
     summary: str
+    output: str
     recommended: str | None
     models: Mapping[str | None, Model]
+
+    @property
+    def label(self) -> str:
+        """The name, marked where the API's document has none of the models."""
+        is_documented = any(model.documented for model in self.models.values())
+        return self.name if is_documented else f"{self.name} {UNDOCUMENTED}"
+
+    @property
+    def labels(self) -> list[str]:
+        """The models' names, marked as the default or as undocumented; none where nobody chooses."""
+        return [f"{name}{self.marks(model)}" for name, model in self.models.items() if name is not None]
+
+    def marks(self, model: Model) -> str:
+        """Return what follows a model's name in a list."""
+        default = " (default)" if model.name is not None and model.name == self.recommended else ""
+        return default if model.documented else f"{default} {UNDOCUMENTED}"
+
+
+@cache
+def _catalogue() -> Mapping[str, Any]:
+    return json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+
+
+def pattern_words(pattern: str) -> str:
+    """Return what a text is that matches a pattern of the schemas."""
+    return _catalogue()["patterns"].get(pattern, f"a text that matches {pattern}")
+
+
+@cache
+def languages() -> Mapping[str, str]:
+    """Return the codes of languages by their names, in lower case."""
+    return {name: code for code, names in _catalogue()["languages"].items() for name in names}
 
 
 @cache
 def task_types() -> Mapping[str, TaskType]:
     """Return every task type by its name."""
-    catalogue = json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+    catalogue = _catalogue()
     return {
         name: TaskType(
             name=name,
             endpoint=entry["endpoint"],
             summary=entry["summary"],
+            output=entry["output"],
             recommended=entry["recommended"],
             models={one["name"]: _model(one, catalogue["definitions"]) for one in entry["models"]},
         )
@@ -72,7 +114,12 @@ def input_fields(type_name: str) -> Sequence[str] | None:
     if kind is None:
         return None
     models = sorted(kind.models.values(), key=lambda model: model.name != kind.recommended)
-    return list(dict.fromkeys(name for one in models for name in cast("dict[str, object]", one.schema["properties"])))
+    return list(dict.fromkeys(name for one in models for form in forms(one.schema) for name in form["properties"]))
+
+
+def forms(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the alternatives of a schema; itself where it has none."""
+    return schema.get("anyOf", [schema])
 
 
 def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:
@@ -83,5 +130,6 @@ def _model(entry: dict[str, Any], definitions: dict[str, Any]) -> Model:
         name=entry["name"],
         schema={**schema, "$defs": used} if used else schema,
         example=entry["example"],
+        purpose=entry.get("purpose", ""),
         documented=entry.get("documented", True),
     )

@@ -6,8 +6,9 @@ only words about inputs: what is allowed stands in the schemas, so they are made
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import cast
 
 from pydantic import JsonValue
@@ -23,7 +24,9 @@ from runway_mcp.catalogue.json_schema import (
     utf16_length,
     violations,
 )
-from runway_mcp.catalogue.suggestions import likely_choice, likely_name, likely_value
+from runway_mcp.catalogue.lookup import forms, pattern_words
+from runway_mcp.catalogue.media_inputs import hint
+from runway_mcp.catalogue.suggestions import likely_choice, likely_name, meanings, same_shape
 
 MAX_SHOWN = 40
 """Characters of the given value that a sentence shows."""
@@ -31,15 +34,27 @@ MAX_SHOWN = 40
 MAX_LISTED = 100
 """Characters that a list of allowed values takes."""
 
-UPLOAD_FIRST = "a file on disk has to be uploaded first"
-"""The hint for a path in place of a URL."""
-
-_ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
+_BROKEN = {
+    "minLength": "is too short",
+    "maxLength": "is too long",
+    "minItems": "is too short",
+    "maxItems": "is too long",
+    "minimum": "is too small",
+    "exclusiveMinimum": "is too small",
+    "maximum": "is too large",
+    "pattern": "has another form",
+    "format": "has no domain name that the API accepts",
+}
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
 
-def describe(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> Iterator[str]:
-    """Yield one sentence for each wrong field of a body; `allow_unknown` lets those pass that `schema` lacks."""
+def describe(
+    body: JsonValue, schema: Schema, *, allow_unknown: bool, others: Mapping[str, Schema] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yield one sentence for each wrong field of a body.
+
+    `allow_unknown` lets fields pass that `schema` lacks. `others` are the schemas of other models, by name.
+    """
     found = violations(body, schema, allow_unknown=allow_unknown)
     faults = [fault for violation in found for fault in _faults(violation)]
     named: set[Place] = set()
@@ -50,12 +65,19 @@ def describe(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> Iterato
         named.add(fault.place)
         path = path_of(fault.place)
         if fault.rule != UNKNOWN:
-            yield f"{path}{_sentence(fault, schema.get('$defs', {}))}"
+            sentence = _sentence(fault, schema.get("$defs", {}))
+            takers = [name for name, other in others.items() if _takes(other, fault)]
+            yield f"{path}{sentence}{f' Allowed by {listed(takers)}.' if takers else ''}"
             continue
         absent = _absent(fault)
-        likely = likely_name(str(fault.place[-1]), absent)
+        likely = likely_name(str(fault.place[-1]), [*absent, *fault.schema["properties"]])
         named |= {(*fault.place[:-1], likely)} if likely else set()
-        hint = f"did you mean {likely}?" if likely else f"still possible: {listed(absent) or 'nothing'}."
+        hint = f"still possible: {listed(absent) or 'nothing'}."
+        if likely and likely not in absent:
+            hint = f"{likely} is given already."
+        elif likely:
+            value = cast("dict[str, JsonValue]", fault.value)[str(fault.place[-1])]
+            hint = f"did you mean {_name_and_value(likely, value, fault.schema['properties'][likely], schema)}"
         yield f"{path} is no field here; {hint}"
 
 
@@ -75,8 +97,7 @@ def shown(value: JsonValue) -> str:
     match value:
         case str():
             length = f" ({utf16_length(value)} characters)" if len(value) > MAX_SHOWN else ""
-            around = "" if value == value.strip() else " with white space around it"
-            return f"{quote(value, MAX_SHOWN)}{length}{around}"
+            return f"{quote(value, MAX_SHOWN)}{length}"
         case list():
             return f"a list of {len(value)}"
         case dict():
@@ -137,24 +158,75 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
             yield fault
 
 
+def _takes(schema: Schema, fault: Violation) -> bool:
+    field = schema.get("properties", {}).get(fault.place[-1])
+    is_limit = fault.rule in {"maxLength", "maximum", "maxItems"} and len(fault.place) == 1
+    return is_limit and field is not None and fits(fault.value, {**field, "$defs": schema.get("$defs", {})})
+
+
+def _name_and_value(name: str, value: JsonValue, field: Schema, schema: Schema) -> str:
+    whole = {**field, "$defs": schema.get("$defs", {})}
+    if fits(value, whole):
+        return f"{name}?"
+    several = _several(value, field)
+    meant = dict.fromkeys(words for one, words in meanings(value, field, name) if fits(one, whole))
+    if len(meant) == 1:
+        return f"{name}: {next(iter(meant))}?"
+    return f"{name}? It must be {f'one of {listed(several)}' if several else _allowed(field, schema.get('$defs', {}))}."
+
+
+def _several(value: JsonValue, schema: Schema) -> list[str]:
+    # the sizes of one shape, of which only the caller can choose
+    if not isinstance(value, str) or "enum" not in schema:
+        return []
+    found = same_shape(value.strip().lower(), [choice for choice in schema["enum"] if isinstance(choice, str)])
+    return found if len(found) > 1 else []
+
+
 def _sentence(fault: Violation, definitions: Schema) -> str:
     allowed = _allowed(fault.schema, definitions)
     if fault.rule == "required":
         return f" is missing; it must be {allowed}."
     value, schema = fault.value, fault.schema
     if isinstance(value, str) and "format" in schema and value.startswith("https://") and NOT_IN_URLS.search(value):
-        allowed = "a URL holds no white space or control character, a space is %20 in it."
-        return f": {shown(value)} is not allowed; {allowed}"
+        return (
+            f": {shown(value)} is not allowed; a URL holds no white space or control character, a space is %20 in it."
+        )
+    if several := _several(value, schema):
+        return f": {shown(value)} is not allowed; it fits several: name one of {listed(several)}."
     choices = [choice for choice in schema.get("enum", [schema.get("const")]) if isinstance(choice, str)]
-    if isinstance(value, str) and choices:
-        likely = likely_choice(value, choices)
-    else:
-        whole = {**schema, "$defs": definitions}
-        likely = likely_value(value, lambda other: fits(other, whole))
+    likely = None
+    if isinstance(value, str):
+        likely = likely_choice(value, choices) if choices else _likely_form(value, {**schema, "$defs": definitions})
     end = f"; did you mean {likely}?" if likely else "."
-    if isinstance(value, str) and "format" in schema and _ON_DISK.match(value):
-        end = f"; {UPLOAD_FIRST}."
-    return f": {shown(value)} is not allowed; it must be {allowed}{end}"
+    if isinstance(value, str) and "format" in schema and (told := hint(value)):
+        end = f"; {told}."
+    return f": {shown(value)} {_broken(fault)}; it must be {allowed}{end}"
+
+
+def _likely_form(value: str, schema: Schema) -> str | None:
+    if value.lower().startswith("http://") and fits(f"https{value[4:]}", schema):
+        return "https://…"
+    for form in forms(schema):
+        fields = form.get("properties", {})
+        constants = {name: field["const"] for name, field in fields.items() if "const" in field}
+        for name in form.get("required", ()):
+            choices = fields[name].get("enum", ())
+            meant = {**constants, name: next((one for one in choices if str(one).lower() == value.lower()), value)}
+            if name not in constants and fits(meant, {**form, "$defs": schema["$defs"]}):
+                return json.dumps(meant, ensure_ascii=False)
+    return None
+
+
+def _broken(fault: Violation) -> str:
+    # follows the value
+    length = utf16_length(fault.value) if isinstance(fault.value, str) else None
+    if fault.rule == "anyOf" and "format" in fault.schema:
+        starts = tuple(form["pattern"][1:] for form in fault.schema["anyOf"])
+        return "is too long" if str(fault.value).startswith(starts) else "begins otherwise"
+    broken = "is empty" if length == 0 and fault.rule == "minLength" else _BROKEN.get(fault.rule, "is not allowed")
+    is_counted = fault.rule in {"minLength", "maxLength"} and length and length <= MAX_SHOWN
+    return f"{broken} ({length} characters)" if is_counted else broken
 
 
 def _allowed(schema: Schema, definitions: Schema) -> str:
@@ -186,13 +258,23 @@ def _allowed_of_type(schema: Schema) -> str:
             number = "a whole number" if kind == "integer" else "a number"
             return number + _limits(schema, "minimum", "maximum", " from")
         case {"type": "string", "pattern": pattern}:
-            return f"a text that matches {pattern}"
+            return pattern_words(pattern) + _limits(schema, "minLength", "maxLength", ", of length")
         case {"type": "string"}:
             return "a text" + _limits(schema, "minLength", "maxLength", " of length")
         case {"type": "array"}:
             return "a list" + _limits(schema, "minItems", "maxItems", " of length")
         case _:
-            return f"an object with {listed(schema.get('required') or schema['properties'])}"
+            return f"an object {_object(schema)}"
+
+
+def _object(schema: Schema) -> str:
+    # its constants spelled out: {"type": "custom", "id": …}
+    fields = schema["properties"]
+    shown_fields = {name: fields[name] for name in schema.get("required") or fields}
+    parts = (
+        f'"{name}": {json.dumps(field["const"]) if "const" in field else "…"}' for name, field in shown_fields.items()
+    )
+    return f"{{{', '.join(parts)}}}"
 
 
 def _limits(schema: Schema, least: str, most: str, link: str) -> str:

@@ -2,13 +2,19 @@
 
 import difflib
 import math
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.api.errors import quote
 from runway_mcp.api.models import plain
+from runway_mcp.catalogue.lookup import languages
 
+Meaning = tuple[JsonValue, str]
 _Size = tuple[float, float]
 
 _MAX_LENGTH = 60
@@ -28,7 +34,13 @@ _MIN_PIXELS = 100
 
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*[:x\N{MULTIPLICATION SIGN}*/]\s*(\d{1,5}(?:\.\d{1,3})?)")
 _SHAPES = {"landscape": "16:9", "horizontal": "16:9", "portrait": "9:16", "vertical": "9:16", "square": "1:1"}
-_NUMBER = re.compile(r"(-?\d{1,9}(?:\.\d{1,3})?)\s*[a-z%]{0,7}")
+_ORIENTATIONS: Mapping[str, Callable[[float, float], bool]] = {
+    **dict.fromkeys(("landscape", "horizontal"), operator.gt),
+    **dict.fromkeys(("portrait", "vertical"), operator.lt),
+    "square": operator.eq,
+}
+_QUOTES = "\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_NUMBER = re.compile(r"([+-]?\d{1,10}(?:\.\d{1,6})?)[\s-]*(?:s|secs?|seconds?)?", re.ASCII)
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 _ALIASES = {
@@ -68,24 +80,80 @@ def likely_choice(given: str, choices: Sequence[str]) -> str | None:
     return _same_shape(wanted, sizes) if wanted and sizes else _alike(given, choices)
 
 
-def likely_value(given: JsonValue, fits: Callable[[JsonValue], bool]) -> str | None:
-    """Return the number, switch or form that `given` stands for and that fits, as one would write it."""
-    attempts: list[tuple[JsonValue, str]] = []
-    if isinstance(given, str):
-        short = given[:_MAX_LENGTH].strip().lower()
-        if number := _NUMBER.fullmatch(short):
-            value = float(number[1])
-            attempts.append((int(value) if value.is_integer() else value, plain(value)))
-        if (switch := _SWITCHES.get(short)) is not None:
-            attempts.append((switch, str(switch).lower()))
-        if given.lower().startswith("http://"):
-            attempts.append((f"https{given[4:]}", "https://…"))
-        attempts.append(({"uri": given}, '{"uri": …}'))
-        attempts.append(([{"uri": given}], '[{"uri": …}]'))
-    if isinstance(given, list) and len(given) == 1:
-        attempts.append((given[0], "its entry without the list"))
-    attempts.append(([given], "a list of it"))
-    return next((text for value, text in attempts if fits(value)), None)
+def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterator[Meaning]:
+    """Yield what `given` can mean as a value of `field`, fitting or not, and each as one would write it."""
+    choices: list[JsonValue] = schema.get("enum", [schema.get("const")])
+    uri = ""
+    match given:
+        case str():
+            text = unicodedata.normalize("NFKC", given) if len(given) <= _MAX_LENGTH else given
+            text = text.strip().strip(_QUOTES).strip()
+            yield text, quote(text, _MAX_LENGTH)
+            if len(text) <= _MAX_LENGTH:
+                yield from _meanings_of_word(text.casefold(), [one for one in choices if isinstance(one, str)], field)
+            if scheme := re.match("(https|runway|data):", text, re.IGNORECASE):
+                text = scheme[0].lower() + text[scheme.end() :]
+                yield text, f"{scheme[0].lower()}…"
+            uri = text
+        case int() if str(given) in choices:
+            yield str(given), f'"{given}"'
+        case [only]:
+            yield only, "as the only entry"
+        case {"uri": str(only), **rest} | {"url": str(only), **rest} if not rest:
+            uri = only
+            yield uri, "as the URI"
+        case _:
+            pass
+    if uri:
+        yield {"uri": uri}, '{"uri": …}'
+    if schema.get("items") and not isinstance(given, list):  # a list that takes anything says nothing of its entries
+        yield [given], "as a list of one"
+        if uri:
+            yield [{"uri": uri}], '[{"uri": …}]'
+
+
+def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:
+    same = [choice for choice in choices if _signless(choice) == _signless(short)]
+    yield from ((choice, choice) for choice in [*same, *same_shape(short, choices)])
+    if "lang" in field.lower():
+        yield from ((code, code) for code in language_codes(short))
+    if ratio := _RATIO.fullmatch(short):
+        yield f"{ratio[1]}:{ratio[2]}", f"{ratio[1]}:{ratio[2]}"
+    if number := _NUMBER.fullmatch(short):
+        value = float(number[1])
+        yield int(value) if value.is_integer() else value, plain(value)
+    if short in _SWITCHES:
+        yield _SWITCHES[short], str(_SWITCHES[short]).lower()
+
+
+def same_shape(given: str, choices: Sequence[str]) -> list[str]:
+    """Return the allowed sizes that have a given aspect or orientation, or are of a given size in pixels."""
+    sizes = {choice: size for choice in choices if (size := _size(choice))}
+    if given in _ORIENTATIONS:
+        return [choice for choice, (width, height) in sizes.items() if _ORIENTATIONS[given](width, height)]
+    wanted = _size(given)
+    if wanted is None:
+        return []
+    if min(wanted) >= _MIN_PIXELS:
+        return [choice for choice, size in sizes.items() if size == wanted]
+    return [choice for choice, size in sizes.items() if abs(_shape(size) - _shape(wanted)) <= _ROUNDED]
+
+
+def language_codes(name: str) -> Sequence[str]:
+    """Return the code of a language that is given by its name, and of a language with its region."""
+    short = name.strip().casefold().replace("_", "-")
+    if short in languages():
+        return [languages()[short]]
+    base = short.partition("-")[0]
+    return [base] if re.fullmatch("[a-z]{2,3}-[a-z0-9]{2,4}", short) else []
+
+
+def _signless(text: str) -> str:
+    return re.sub(r"[\s_-]", "", text).casefold()
+
+
+def _shape(size: _Size) -> float:
+    return math.log(size[0] / size[1])
 
 
 def _bare(name: str) -> str:

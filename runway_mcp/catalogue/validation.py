@@ -7,13 +7,15 @@ name, nothing else; a likely meaning is suggested, never assumed.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.json_schema import Place
-from runway_mcp.catalogue.lookup import Model, TaskType, task_types
+from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
+from runway_mcp.catalogue.understanding import is_nothing, same_spelling, understand
 
 MAX_PROBLEMS = 5
 MAX_BYTES = 900
@@ -54,7 +56,8 @@ class InvalidRequestError(ValueError):
 class Prepared:
     """A request that may be sent: the task type's name, and what goes to which path.
 
-    The model, given or recommended, is None where the task type lets nobody choose.
+    The model, given or recommended, is None where the task type lets nobody choose. `understood` has a sentence for
+    each thing that is sent otherwise than it was written.
     """
 
     type: str
@@ -78,10 +81,13 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     """
     kind = task_types().get(type)
     if kind is None:
-        raise InvalidRequestError([_not_one_of("type", type, list(task_types()))])
-    body = _Copy().of(input)
+        labels = [one.label for one in task_types().values()]
+        raise InvalidRequestError([f"{_not_one_of('type', type, list(task_types()), labels)} {IMPOSSIBLE}"])
+    copy = _Copy()
+    body = copy.of(input)
     if not isinstance(body, dict):
         raise InvalidRequestError([f"input: {shown(body)} is not allowed; it must be an object."])
+    body, understood = _with_model_named(body)
     model = _model(kind, body, allow_unknown=allow_unknown)
     if model is None:
         name = str(body["model"])
@@ -89,9 +95,23 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         name = model.name
         if name is not None:
             body = {"model": name, **body}
-        if problems := list(describe(body, model.schema, allow_unknown=allow_unknown)):
+        read, notes = understand(body, model.schema, allow_unknown=allow_unknown)
+        body, understood = cast("dict[str, JsonValue]", read), [*understood, *notes]
+        others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
+        if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
-    return Prepared(type=kind.name, endpoint=kind.endpoint, model=name, body=body)
+    return Prepared(
+        type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
+    )
+
+
+def _with_model_named(body: dict[str, JsonValue]) -> tuple[dict[str, JsonValue], list[str]]:
+    names = [name for name in body if same_spelling(name, "model")]
+    if names[1:]:
+        return body, []
+    left_out = {name for name in names if is_nothing(body[name])}
+    made = {"model" if name in names else name: value for name, value in body.items() if name not in left_out}
+    return made, [f"Took {path_of((name,))} as model." for name in names if name != "model" and not left_out]
 
 
 def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool) -> Model | None:
@@ -101,16 +121,16 @@ def _model(kind: TaskType, body: Mapping[str, JsonValue], *, allow_unknown: bool
     names = [name for name in kind.models if name is not None]
     given = body.get("model", kind.recommended)
     if given is None and "model" not in body:
-        raise InvalidRequestError([f"model is missing; it must be one of {listed(names)}."])
+        raise InvalidRequestError([f"model is missing; it must be one of {listed(kind.labels)}."])
     if not isinstance(given, str) or (given not in kind.models and not allow_unknown):
-        raise InvalidRequestError([_not_one_of("model", given, names, f"is no model of {kind.name}")])
+        raise InvalidRequestError([_not_one_of("model", given, names, kind.labels, f"is no model of {kind.name}")])
     return kind.models.get(given)
 
 
-def _not_one_of(field: str, given: JsonValue, names: list[str], wrong: str = "is not known") -> str:
+def _not_one_of(field: str, given: JsonValue, names: list[str], labels: list[str], wrong: str = "is not known") -> str:
     likely = likely_choice(given, names) if isinstance(given, str) else None
     hint = f"; did you mean {likely}?" if likely else "."
-    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(names, room=MAX_NAMES)}{hint}"
+    return f"{field}: {shown(given)} {wrong}; it must be one of {listed(labels, room=MAX_NAMES)}{hint}"
 
 
 class _Copy:
@@ -119,6 +139,7 @@ class _Copy:
     def __init__(self) -> None:
         self._values = 0
         self._characters = 0
+        self.replaced: dict[str, None] = {}
 
     def of(self, value: JsonValue, *place: str | int) -> JsonValue:
         self._values += 1
@@ -138,7 +159,8 @@ class _Copy:
 
     def _text(self, text: str, place: Place) -> str:
         if not text.isascii() and _SURROGATE.search(text):
-            raise InvalidRequestError([f"{path_of(place)} holds a name or a text that is not Unicode."])
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            self.replaced[f"Replaced half a character in {path_of(place)}."] = None
         self._characters += len(text)
         if self._characters > MAX_TEXT:
             raise InvalidRequestError([f"input holds over {MAX_TEXT // 1024**2} MiB of text."])

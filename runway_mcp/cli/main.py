@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
+    "history": "list starts of unknown outcome, and settle them",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
 }
+
+WAITING = (
+    "waiting for an MCP host, which starts this command itself (README.md says how); Ctrl+C ends it, --help lists the "
+    "options"
+)
+"""What a person reads who runs the server in a terminal."""
 
 
 def run() -> NoReturn:
@@ -61,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _demo(rest)
             case ["token", *rest]:
                 return _token(rest)
+            case ["history", *rest]:
+                from runway_mcp.cli.history import run_history
+
+                return run_history(rest, COMMANDS["history"])
             case ["sandbox", *rest]:
                 return _sandbox(rest)
             case _:
@@ -78,6 +89,7 @@ def _serve(arguments: Sequence[str]) -> int:
     secrets = [secret.get_secret_value() for secret in (settings.api_key, settings.oauth_client_secret) if secret]
     redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets, request_id=current_id)
     from runway_mcp.wiring.core import build_core, extra
+    from runway_mcp.wiring.file_access import warn_of_missing_folders
 
     with ExitStack() as ending:
         try:
@@ -86,7 +98,10 @@ def _serve(arguments: Sequence[str]) -> int:
                     from runway_mcp.observability.tracing import start_tracing
                 ending.callback(start_tracing())
             core = build_core(settings, redaction.hide)
+            warn_of_missing_folders(settings)
             if settings.transport == "stdio":
+                if os.isatty(0):
+                    _announce(WAITING, as_json=settings.log_format == "json")
                 from runway_mcp.mcp_server.stdio import serve_stdio
 
                 return _run(partial(serve_stdio, core.server))
@@ -118,7 +133,7 @@ def _token(arguments: Sequence[str]) -> int:
         str, "must be the name of a variable, never the key", lambda text: bool(re.fullmatch(VARIABLE, text, re.ASCII))
     )
     parser.add_argument("name", type=name, metavar="NAME", help="whose it is: their name in the file and in the log")
-    scope = option(str, f"must be {' or '.join(SCOPES)}", SCOPES.__contains__)
+    scope = option(str.lower, f"must be {' or '.join(SCOPES)}", SCOPES.__contains__)
     parser.add_argument("--scope", type=scope, action="append", help="what it allows (repeatable; default: all)")
     parser.add_argument(
         "--runway-key-env",
@@ -193,18 +208,22 @@ def _serve_http(
         return _fail(1, f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}")
     name = f"[{host}]" if ":" in host else host
     where = announcement.format(f"http://{name}:{port}")
-    if as_json:
-        from runway_mcp.observability.logs import announce
-
-        announce(where)
-    else:
-        print(f"runway-mcp: {where}", file=sys.stderr)
+    _announce(where, as_json=as_json)
 
     async def serve() -> None:
         with on_hangup(reread) if reread else nullcontext():
             await serve_http(app, listener, stop, proxies=proxies)
 
     return _run(serve)
+
+
+def _announce(text: str, *, as_json: bool) -> None:
+    if as_json:
+        from runway_mcp.observability.logs import announce
+
+        announce(text)
+    else:
+        print(f"runway-mcp: {text}", file=sys.stderr)
 
 
 def _run(serve: Callable[[], Coroutine[object, object, None]]) -> int:

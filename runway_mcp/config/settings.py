@@ -5,7 +5,7 @@ Secrets have no flag, because other processes on the machine can read a process'
 
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, FilePath, SecretStr, model_validator
+from pydantic import AliasChoices, Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runway_mcp.config.values import (
@@ -21,6 +21,7 @@ from runway_mcp.config.values import (
     OAuthUrl,
     Origins,
     is_loopback,
+    lowered,
 )
 
 PREFIX = "RUNWAY_MCP_"
@@ -151,6 +152,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Lowest severity that is logged to stderr."
     )
+
+    _choices = field_validator("toolsets", "transport", "auth", "log_format", "log_level", mode="before")(lowered)
 
     @model_validator(mode="after")
     def _http_settings_fit_together(self) -> Self:

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
 from runway_mcp.config.settings import Settings, SettingsError, place, variables
-from runway_mcp.config.values import header_safe_key
+from runway_mcp.config.values import usable_key
 
 _ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
 
@@ -39,13 +39,13 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
 def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:
     """Return a function that finds the Runway key in a named environment variable, or None if it is not set.
 
-    The environment takes precedence over `env_file`. A key that can't be sent in a header raises `ValueError`.
+    The environment takes precedence over `env_file`. What can't be a key raises `ValueError`.
     """
     in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
 
     def find(variable: str) -> SecretStr | None:
         text = os.environ.get(variable) or in_file.get(variable)
-        return header_safe_key(SecretStr(text)) if text else None
+        return usable_key(SecretStr(text)) if text else None
 
     return find
 

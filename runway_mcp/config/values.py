@@ -2,6 +2,7 @@
 
 import os
 import re
+import string
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,20 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
 from pydantic_settings import NoDecode
+
+_BLANK = f"{string.whitespace}\x85\xa0\u2007\u200b\u2028\u2029\u202f\ufeff"
+"""White space, and what copying from a page or a file adds unseen."""
+
+_NO_KEYS = {
+    r"^[\"'`\u2018-\u201f]|[\"'`\u2018-\u201f]$": "the API key is in quotation marks: give it without them",
+    r"^(\$|%.+%$|\{\{|<.*>$|your[ _-])": (
+        "it is the name of a variable or a placeholder, which nothing has replaced: hosts differ in what they expand, "
+        "so write the key itself here"
+    ),
+    r"^(bearer|authorization)\b": "it begins as a header does: give the API key alone",
+    r"^(export\s+)?\w+\s*=\s*[^=\s]": "it begins with NAME=: give the API key alone",
+}
+"""What is pasted or left in a key's place, by pattern, and what is said of it."""
 
 
 def is_loopback(host: str) -> bool:
@@ -19,12 +34,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def header_safe_key(key: SecretStr) -> SecretStr:
-    """Return a Runway key that fits into a header; raise `ValueError` for any other."""
-    text = key.get_secret_value()
+def usable_key(key: SecretStr) -> SecretStr | None:
+    """Return a Runway key without white space around it, or None where nothing is left.
+
+    Raises:
+        ValueError: It is no key, but what stands for one; or it does not fit into a header.
+    """
+    text = key.get_secret_value().strip(_BLANK)
+    for pattern, message in _NO_KEYS.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            raise ValueError(message)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("the API key holds a space, a line break or a character outside ASCII")
-    return key
+    return SecretStr(text) if text else None
 
 
 def _pattern(pattern: str, message: str) -> AfterValidator:
@@ -98,12 +120,17 @@ def _expanded(folder: Path) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
 
 
-def _existing(folders: tuple[Path, ...]) -> tuple[Path, ...]:
+def _whole(folders: tuple[Path, ...]) -> tuple[Path, ...]:
     for number, folder in enumerate(folders, 1):
-        if not (folder.is_absolute() and folder.is_dir()):
+        if not folder.is_absolute():
             which = f"number {number} of {len(folders)}" if len(folders) > 1 else "it"
-            raise ValueError(f"{which} is no folder that exists, or not a whole path (/… or ~/…)")
+            raise ValueError(f"{which} is not a whole path (/… or ~/…)")
     return folders
+
+
+def lowered(given: object) -> object:
+    """Return a text in small letters and without white space around it; anything else as it is."""
+    return given.strip().lower() if isinstance(given, str) else given
 
 
 def _free(path: str) -> str:
@@ -112,7 +139,7 @@ def _free(path: str) -> str:
     return path
 
 
-ApiKey = Annotated[SecretStr, AfterValidator(header_safe_key)]
+ApiKey = Annotated[SecretStr, AfterValidator(usable_key)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """Where the Runway API is; without a slash at its end."""
 ApiVersion = Annotated[str, _pattern(r"\d{4}-\d{2}-\d{2}", "must look like 2024-11-06")]
@@ -128,8 +155,8 @@ OAuthUrl = Annotated[str, AfterValidator(_oauth_url)]
 CertificatesFile = Annotated[FilePath, AfterValidator(_certificates)]
 Folder = Annotated[Path, AfterValidator(_expanded)]
 """A folder, which may begin with ~."""
-Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep), AfterValidator(_existing)]
-"""Folders that exist. The flag is repeatable; the variable separates them as PATH does."""
+Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep), AfterValidator(_whole)]
+"""Whole paths of folders, which may be missing. The flag is repeatable; the variable separates them as PATH does."""
 _HostHeader = Annotated[
     str, _pattern(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not")
 ]

@@ -5,10 +5,10 @@ itself), else to public addresses. The sandbox's own address is the one exceptio
 """
 
 import re
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,9 +18,12 @@ import httpx2
 
 from runway_mcp.api.connection import USER_AGENT, trust
 from runway_mcp.api.direct_transport import DirectTransport
+from runway_mcp.api.errors import NetworkSettingsError
+from runway_mcp.api.proxies import find_proxy
 from runway_mcp.files.file_errors import (
     UnexpectedContentError,
     UnexpectedStatusError,
+    UnusableNetworkError,
     UrlNotAllowedError,
     typed_errors,
 )
@@ -161,49 +164,40 @@ class _Connections:
     ) -> None:
         self._own_origin = own_origin and _origin(httpx2.URL(own_origin))
         self._own_transport = own_transport
-        self._ca_file = ca_file
         self._network = network
-        self._others: _ProxyRules | None = None
+        self._trust = cache(partial(trust, ca_file))
+        self._others = dict[str | None, httpx2.AsyncBaseTransport]()
 
     def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
         is_own = _origin(url) == self._own_origin
         if not is_own and (url.scheme != "https" or not url.host or (url.port or 0) > MAX_PORT):
             raise UrlNotAllowedError("not_https", url.host)
         try:
-            if is_own:
-                if self._own_transport is None:
-                    verify = trust(self._ca_file) if url.scheme == "https" else False
-                    self._own_transport = httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=_LIMITS)
-                return self._own_transport
-            self._others = self._others or _ProxyRules(trust(self._ca_file), self._network)
-        except (ImportError, ValueError, OSError, httpx2.InvalidURL):
-            raise UrlNotAllowedError("unusable_network", url.host) from None
-        return self._others.transport(url)
+            return self._own(url) if is_own else self._other(url)
+        except NetworkSettingsError as error:
+            raise UnusableNetworkError(error) from None
+        except (ValueError, OSError):
+            raise UnusableNetworkError(NetworkSettingsError()) from None
+
+    def _own(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
+        if self._own_transport is None:
+            verify = self._trust() if url.scheme == "https" else False
+            self._own_transport = httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=_LIMITS)
+        return self._own_transport
+
+    def _other(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
+        proxy = find_proxy(url)
+        key = proxy and proxy.url
+        if key not in self._others:
+            context = self._trust()
+            self._others[key] = (
+                proxy.open(context, _LIMITS) if proxy else DirectTransport(context, _LIMITS, self._network)
+            )
+        return self._others[key]
 
     async def aclose(self) -> None:
-        if self._own_transport is not None:
-            await self._own_transport.aclose()
-        if self._others is not None:
-            await self._others.aclose()
-
-
-class _ProxyRules(httpx2.AsyncClient):
-    """httpx2's choice of a proxy, by the environment and NO_PROXY, as for the API; else a direct connection.
-
-    Only the choice is used: a client's cookies, credentials and default headers are not for files.
-    """
-
-    def __init__(self, context: ssl.SSLContext, network: httpcore2.AsyncNetworkBackend) -> None:
-        super().__init__(verify=context, trust_env=True, limits=_LIMITS)
-        self._direct = DirectTransport(context, _LIMITS, network)
-
-    def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
-        found = self._transport_for_url(url)
-        return self._direct if found is self._transport else found
-
-    async def aclose(self) -> None:
-        await self._direct.aclose()
-        await super().aclose()
+        for transport in filter(None, (self._own_transport, *self._others.values())):
+            await transport.aclose()
 
 
 def _origin(url: httpx2.URL) -> str:

@@ -4,7 +4,7 @@ They name the host and never the URL, whose query holds a signature.
 """
 
 import ssl
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +13,11 @@ from typing import Literal
 
 import httpx2
 
+from runway_mcp.api.errors import NetworkSettingsError
 from runway_mcp.files.public_addresses import NotPublicError
+
+Action = Literal["read", "saved"]
+"""What was to be done with a file."""
 
 
 class FilesError(Exception):
@@ -26,29 +30,47 @@ class FilesError(Exception):
     temporary: bool = False
 
 
+@dataclass(eq=False)
 class NoFolderAllowedError(FilesError):
     """The caller may use no folder."""
+
+    action: Action
 
 
 @dataclass(eq=False)
 class PathNotAllowedError(FilesError):
-    """The path lies "outside" the `allowed` folders, leads to an "unusable_name", or has a `paths.PathProblem`."""
+    """A path that is not used.
+
+    It lies "outside" the `allowed` folders, leads to an "unusable_name", is a "file_name" in a folder's place, or has a
+    `paths.PathProblem`.
+    """
 
     path: str
     problem: str
+    action: Action
     allowed: tuple[Path, ...]
     from_host: bool
 
 
 @dataclass(eq=False)
-class UnusablePathError(FilesError):
-    """The system does not open a path inside an allowed folder; `folder` is what a relative path begins at."""
+class AmbiguousNameError(FilesError):
+    """A path names no file, but `names` are alike: they differ only in how Unicode writes them."""
 
     path: str
-    action: Literal["read", "saved"]
+    action: Action
+    names: Sequence[str]
+
+
+@dataclass(eq=False)
+class UnusablePathError(FilesError):
+    """The system does not open a path inside the allowed `folder`."""
+
+    path: str
+    action: Action
     error: OSError
-    folder: Path | None = None
-    folder_exists: bool = True
+    folder: Path
+    folder_exists: bool
+    is_relative: bool
 
 
 @dataclass(eq=False)
@@ -120,9 +142,16 @@ class TransferError(FilesError):
 class UrlNotAllowedError(TransferError):
     """Nothing is sent to this URL; `detail` is what TLS says of a certificate."""
 
-    problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate", "unusable_network"]
+    problem: Literal["invalid", "not_https", "private_address", "untrusted_certificate"]
     host: str = ""
     detail: str = ""
+
+
+@dataclass(eq=False)
+class UnusableNetworkError(TransferError):
+    """This machine's proxy or certificate settings can't be used, so nothing was sent."""
+
+    cause: NetworkSettingsError
 
 
 @dataclass(eq=False)

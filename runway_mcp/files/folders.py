@@ -5,16 +5,28 @@ links: neither "..", a link nor a swap in between leads out. Everything here blo
 """
 
 import os
+import re
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Self
 
-from runway_mcp.files.file_errors import NoFolderAllowedError, PathNotAllowedError, UnusablePathError
+from runway_mcp.files.file_errors import (
+    Action,
+    AmbiguousNameError,
+    NoFolderAllowedError,
+    PathNotAllowedError,
+    UnusablePathError,
+)
 from runway_mcp.files.partial_file import check_name, remove_stale
-from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, is_encodable, parse_path
+from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, comparable, is_encodable, parse_path, spellings
 from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
+
+_MEDIA_FILE = re.compile(
+    r"\.(jpe?g|png|gif|webp|avif|heic|bmp|tiff?|svg|mp4|m4v|mov|webm|mkv|avi|ogv|mp3|m4a|wav|flac|aac|ogg|opus|zip)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,63 +87,113 @@ class Folders:
         return tuple(real for _, real in self._roots)
 
     def open_input(self, path: str) -> InputFile:
-        """Open a regular file inside for reading.
+        """Open a regular file inside for reading, by its exact path or another of its `spellings`.
 
         Raises:
             NoFolderAllowedError: There is none.
             PathNotAllowedError: It lies outside.
+            AmbiguousNameError: It is missing, and several files are alike.
             UnusablePathError: It is missing, no regular file, or can't be read.
         """
-        root, names = self._locate(path)
-        with (
-            _unusable(path, "read", self.paths[0]),
-            Directory.descend(root, names[:-1], make=False, abilities=self._abilities) as directory,
-        ):
-            return _input(directory, names[-1] if names else ".")
+        *others, plainest = spellings(path)
+        for text in others:
+            try:
+                return self._open_input(text)
+            except PathNotAllowedError:
+                pass
+            except UnusablePathError as error:
+                if not isinstance(error.error, FileNotFoundError):
+                    raise
+        return self._open_input(plainest)
 
     def destination(self, directory: str | None) -> Destination:
         """Return a folder inside to save in, the first one if `directory` is None; nothing is made or opened yet.
 
+        Of its `spellings` the first one that exists is used, or the last one where none does.
+
         Raises:
             NoFolderAllowedError: There is none.
-            PathNotAllowedError: It lies outside.
+            PathNotAllowedError: It lies outside, or has the name of a media file.
+            AmbiguousNameError: It is missing, and several folders are alike.
             UnusablePathError: An allowed folder is missing, or the path leads through something that is no folder.
         """
-        text = "." if directory is None else directory
-        root, names = self._locate(text)
-        with _unusable(text, "saved", self.paths[0]):
+        *others, plainest = spellings("." if directory is None else directory)
+        for text in others:
+            with suppress(PathNotAllowedError, UnusablePathError):
+                found = self._destination(text)
+                if _is_folder(found.path):
+                    return found
+        return self._destination(plainest)
+
+    def _open_input(self, text: str) -> InputFile:
+        root, names = self._locate(text, "read")
+        with (
+            _unusable(text, "read", root),
+            Directory.descend(root, names[:-1], make=False, abilities=self._abilities) as directory,
+        ):
+            return _input(directory, names[-1] if names else ".")
+
+    def _destination(self, text: str) -> Destination:
+        root, names = self._locate(text, "saved")
+        path = root.joinpath(*names)
+        if names and _MEDIA_FILE.search(names[-1]) and not _is_folder(path):
+            raise self._refusal(text, "file_name", "saved")
+        with _unusable(text, "saved", root):
             try:
                 with Directory.descend(root, names, make=False, abilities=self._abilities):
                     pass
             except FileNotFoundError:
                 if not root.exists():
                     raise
-        return Destination(root.joinpath(*names), root, text, self._abilities)
+        return Destination(path, root, text, self._abilities)
 
-    def _locate(self, text: str) -> tuple[Path, tuple[str, ...]]:
+    def _locate(self, text: str, action: Action) -> tuple[Path, tuple[str, ...]]:
         if not self._roots:
-            raise NoFolderAllowedError
+            raise NoFolderAllowedError(action)
         try:
             path = parse_path(text)
         except InvalidPathError as error:
-            raise self._refusal(text, error.problem) from None
-        for given, real in self._roots:
-            for base in (given, real):
-                if not path.is_absolute() or path.is_relative_to(base):
-                    inside = real / (path.relative_to(base) if path.is_absolute() else path)
-                    return self._inside(text, Path(os.path.realpath(inside)))
-        raise self._refusal(text, "outside")
+            raise self._refusal(text, error.problem, action) from None
+        if not path.is_absolute():
+            return self._on_disk(text, self.paths[0] / path, action)
+        for same in (os.path.normcase, comparable):
+            for given, real in self._roots:
+                for base in (given, real):
+                    depth = len(base.parts)
+                    if list(map(same, path.parts[:depth])) == list(map(same, base.parts)):
+                        return self._on_disk(text, real.joinpath(*path.parts[depth:]), action)
+        raise self._refusal(text, "outside", action)
 
-    def _inside(self, text: str, path: Path) -> tuple[Path, tuple[str, ...]]:
+    def _on_disk(self, text: str, path: Path, action: Action) -> tuple[Path, tuple[str, ...]]:
+        root, names = self._inside(text, Path(os.path.realpath(path)), action)
+        found = os.path.lexists(root.joinpath(*names))
+        return (root, names) if found else self._alike(text, root, names, action)
+
+    def _alike(self, text: str, root: Path, names: tuple[str, ...], action: Action) -> tuple[Path, tuple[str, ...]]:
+        # each name that is missing is the one name of its folder that looks the same, where there is one
+        found: tuple[str, ...] = ()
+        for name in names:
+            entries = list[str]()
+            with suppress(OSError), Directory.descend(root, found, make=False, abilities=self._abilities) as folder:
+                entries = folder.names()
+            alike = [entry for entry in entries if comparable(entry) == comparable(name)]
+            if name in entries or not alike:
+                alike = [name]
+            if len(alike) > 1:
+                raise AmbiguousNameError(text, action, sorted(alike))
+            root, found = self._inside(text, Path(os.path.realpath(root.joinpath(*found, *alike))), action)
+        return root, found
+
+    def _inside(self, text: str, path: Path, action: Action) -> tuple[Path, tuple[str, ...]]:
         if not is_encodable(str(path)) or len(str(path)) > MAX_LENGTH:
-            raise self._refusal(text, "unusable_name")
+            raise self._refusal(text, "unusable_name", action)
         for _, real in self._roots:
             if path.is_relative_to(real):
                 return real, path.relative_to(real).parts
-        raise self._refusal(text, "outside")
+        raise self._refusal(text, "outside", action)
 
-    def _refusal(self, text: str, problem: str) -> PathNotAllowedError:
-        return PathNotAllowedError(text, problem, self.paths, self._from_host)
+    def _refusal(self, text: str, problem: str, action: Action) -> PathNotAllowedError:
+        return PathNotAllowedError(text, problem, action, self.paths, self._from_host)
 
 
 def open_saved(directory: Directory, name: str) -> InputFile:
@@ -144,13 +206,18 @@ def open_saved(directory: Directory, name: str) -> InputFile:
     return _input(directory, check_name(name))
 
 
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises what is not to be seen, or too long
+
+
 @contextmanager
-def _unusable(text: str, action: Literal["read", "saved"], folder: Path) -> Generator[None]:
+def _unusable(text: str, action: Action, root: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        relative_to = None if parse_path(text).is_absolute() else folder
-        raise UnusablePathError(text, action, error, relative_to, folder.is_dir()) from None
+        raise UnusablePathError(
+            text, action, error, root, _is_folder(root), is_relative=not parse_path(text).is_absolute()
+        ) from None
 
 
 def _input(directory: Directory, name: str) -> InputFile:

@@ -5,16 +5,20 @@ Only the text is checked, nothing on the disk. What could mean a device, another
 
 import os
 import re
+import unicodedata
+from contextlib import suppress
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Literal
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 MAX_LENGTH = 3500
 """Characters of a path, so that a name can still follow it."""
 MAX_DEPTH = 32
 """Names of a path."""
 
-_TextProblem = Literal["length", "characters", "url", "home", "parent", "depth", "uri_host", "uri_query"]
+_TextProblem = Literal[
+    "length", "blank", "characters", "url", "elsewhere", "home", "parent", "depth", "uri_host", "uri_query"
+]
 PathProblem = _TextProblem | Literal["windows", "device", "drive", "reserved_name"]
 
 
@@ -27,10 +31,37 @@ class InvalidPathError(ValueError):
 
 
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(attachment|blob|cid|data|sandbox):", re.IGNORECASE)
+_INPUT_URL = re.compile(r"(https?|runway)://|data:", re.IGNORECASE)
+_QUOTED = re.compile(r"[\"'`\u2018\u201c\xab<](.*)[\"'`\u2019\u201d\xbb>]", re.DOTALL)
+_ESCAPED = re.compile(r"\\([\s!\"#$&'()*;<>?\[\]`{|}~])")
+_PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _WINDOWS_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
 _WINDOWS_REFUSED = re.compile(r'[<>:"|?*]|[. ]$')
+
+
+def spellings(text: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """Return a path as it is given, and further without what a chat, a shell or a URL has added to it.
+
+    That is white space and quotation marks around it, a backslash before a sign, and %20: the last one has none.
+    """
+    bare = text.strip("\ufeff\u200b").strip()
+    while quoted := _QUOTED.fullmatch(bare):
+        bare = quoted[1].strip()
+    plain = bare if windows else _ESCAPED.sub(r"\1", bare)
+    decoded = plain
+    if plain[:5].lower() != "file:":  # a URI, which is decoded anyway
+        with suppress(UnicodeDecodeError):
+            decoded = unquote(plain, errors="strict")
+    return list(dict.fromkeys((text, bare, plain, decoded)))
+
+
+def comparable(name: str) -> str:
+    """Return a name as people see it: names that differ only in how Unicode writes them have the same."""
+    text = unicodedata.normalize("NFKC", name).translate(_PLAIN_QUOTES)
+    kinds = ((char, unicodedata.category(char)) for char in text)
+    return " ".join("".join("-" if kind == "Pd" else char for char, kind in kinds if kind != "Cf").split())
 
 
 def parse_path(text: str, *, windows: bool = os.name == "nt") -> PurePath:
@@ -39,14 +70,16 @@ def parse_path(text: str, *, windows: bool = os.name == "nt") -> PurePath:
     Raises:
         InvalidPathError: It can't be used.
     """
-    if not text or len(text) > MAX_LENGTH:
+    if not text.strip():
+        raise InvalidPathError("blank")
+    if len(text) > MAX_LENGTH:
         raise InvalidPathError("length")
     if _CONTROL.search(text) or not is_encodable(text):
         raise InvalidPathError("characters")
     if text[:5].lower() == "file:":
         text = _path_of_uri(text, windows=windows)
     elif _URL.match(text):
-        raise InvalidPathError("url")
+        raise InvalidPathError("url" if _INPUT_URL.match(text) else "elsewhere")
     if text.startswith("~"):
         raise InvalidPathError("home")
     if not windows and _WINDOWS_PATH.match(text):

@@ -17,11 +17,13 @@ from anyio import to_thread
 
 from runway_mcp.api import retry
 from runway_mcp.api.client import RunwayClient
+from runway_mcp.api.input_types import is_input_type
 from runway_mcp.api.models import UploadSlot
 from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import (
     TransferError,
     UnsuitableFileError,
+    UnusableNetworkError,
     UploadFailedError,
     UploadTimeoutError,
     UrlNotAllowedError,
@@ -67,6 +69,7 @@ async def upload(
     Raises:
         UploadError: Runway does not take such a file, or the storage did not take it.
         UrlNotAllowedError: Runway names a place that nothing is sent to.
+        UnusableNetworkError: This machine's network settings can't be used.
         RunwayError: Runway gives no place for it.
     """
     sending = _Sending(file, await _check(file), report)
@@ -90,7 +93,7 @@ async def _check(file: InputFile) -> ContentType:
     if not MIN_BYTES <= file.size <= MAX_BYTES:
         raise UnsuitableFileError(file.name, "size", size=file.size)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))
-    if found is None or found.name == "image/gif":  # which Runway gives, but does not take
+    if found is None or not is_input_type(found.name):
         raise UnsuitableFileError(file.name, "type")
     return found
 
@@ -113,7 +116,7 @@ class _Sending:
         try:
             async with aclosing(self._body(head, tail)) as body:
                 answer = await client.post(slot.url, content=body, headers=headers)
-        except UrlNotAllowedError:
+        except (UrlNotAllowedError, UnusableNetworkError):
             raise
         except TransferError as error:
             return error, None

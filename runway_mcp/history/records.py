@@ -49,6 +49,13 @@ class HistoryUnusableError(HistoryError):
     """The file can't be opened, read or written."""
 
 
+@dataclass(eq=False)
+class NotOpenError(Exception):
+    """There is no open start of this number."""
+
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """A start that is about to be sent.
@@ -59,6 +66,7 @@ class StartRequest:
         fingerprint: A digest of type and input.
         client_token: The caller's name for this start.
         price_key: A digest of the part of the input that the price depends on.
+        list_price: Credits that it costs at most by the price list; None where that has no price for it.
     """
 
     account: str
@@ -67,6 +75,7 @@ class StartRequest:
     type: str
     client_token: str | None = None
     price_key: str = ""
+    list_price: float | None = None
 
     @property
     def token_digest(self) -> str | None:
@@ -99,11 +108,33 @@ class StartRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenStart:
+    """A start of which nobody knows whether it bought a task. A person can settle it by its number.
+
+    Attributes:
+        begun: UNIX seconds.
+        credits: What it counts for; None where no price is known.
+    """
+
+    number: int
+    type: str
+    begun: float
+    credits: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Spend:
-    """The sum of an account's known costs, and the number of starts whose cost is unknown."""
+    """The credits of an account's starts of one day (UTC).
+
+    Attributes:
+        credits: The sum. A start whose cost Runway has not told counts with its likely price.
+        unknown: How many starts have no known price, not even a likely one.
+        open: The numbers of the day's open starts; see `OpenStart`.
+    """
 
     credits: float
     unknown: int
+    open: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,13 @@
 """The history in one SQLite file, shared by any number of processes on one machine.
 
-Each method is one short transaction in a worker thread. A file that can't be trusted is left alone, and the error
-names it: an empty history would let the day's credits be spent, and a client token buy, a second time.
-
-The journal is a rollback journal. Its file exists only within a transaction, unlike a write-ahead log, which holds
-the latest starts and can be deleted under a running server.
+Each method is one short transaction in a worker thread. A result that can't be written, because another process holds
+the file, is written by the next transaction.
 """
 
-import os
+import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,20 +21,20 @@ import anyio.to_thread
 from runway_mcp.history.records import (
     SENDING_SECONDS,
     TOKEN_SECONDS,
-    HistoryDamagedError,
+    HistoryError,
     HistoryLockedError,
-    HistoryNewerError,
-    HistoryReplacedError,
-    HistoryUnusableError,
+    NotOpenError,
+    OpenStart,
     Snapshot,
     Spend,
     StartRecord,
     StartRequest,
     State,
-    digest_token,
 )
+from runway_mcp.history.sqlite_file import connect, typed_errors
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for other processes."""
@@ -47,32 +44,6 @@ PRICE_SECONDS = 31 * 24 * 3600.0
 """How long an estimate counts for later starts."""
 DAY = 86_400
 
-MIGRATIONS: Sequence[str] = (
-    """
-    CREATE TABLE starts (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, begun REAL NOT NULL, account TEXT NOT NULL, caller TEXT NOT NULL,
-        client_token TEXT, fingerprint TEXT NOT NULL, type TEXT NOT NULL, state TEXT NOT NULL, task_id TEXT,
-        credits REAL
-    );
-    CREATE INDEX starts_by_token ON starts (caller, client_token) WHERE client_token IS NOT NULL;
-    CREATE INDEX starts_by_day ON starts (account, begun);
-    """,
-    """
-    ALTER TABLE starts ADD COLUMN settings TEXT NOT NULL DEFAULT '';
-    ALTER TABLE starts ADD COLUMN price REAL;
-    CREATE INDEX starts_by_settings ON starts (account, settings) WHERE price IS NOT NULL;
-    """,
-    """
-    ALTER TABLE starts RENAME COLUMN settings TO price_key;
-    UPDATE starts SET
-        client_token = digest_token(client_token),
-        state = CASE state WHEN 'starting' THEN 'pending' WHEN 'unclear' THEN 'unknown'
-            WHEN 'taken back' THEN 'cancelled' ELSE state END;
-    CREATE INDEX starts_by_fingerprint ON starts (caller, fingerprint) WHERE price IS NOT NULL;
-    """,
-)
-"""Each brings the file from the version of its place to the next; `user_version` counts them."""
-
 _SNAPSHOT = """
 SELECT
     (SELECT count(*) FROM starts WHERE account = :account AND state = 'pending' AND abs(begun - :now) < :sending),
@@ -81,10 +52,13 @@ SELECT
     (SELECT max(price) FROM starts WHERE account = :account AND price_key = :price_key
         AND price IS NOT NULL AND begun > :since)
 """
-_SPENT = """
-SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL)
-FROM starts WHERE account = ? AND begun >= ? AND number <= ?
-"""
+_IS_OPEN = f"(state = 'unknown' OR (state = 'pending' AND abs(begun - :now) >= {SENDING_SECONDS}))"
+_SPENT = f"""
+SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL),
+    group_concat(number) FILTER (WHERE {_IS_OPEN})
+FROM starts WHERE account = :account AND begun >= :day AND number <= :up_to
+"""  # noqa: S608 - made of constants
+_OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {_IS_OPEN}"  # noqa: S608 - as above
 _INSERT = """
 INSERT INTO starts (begun, account, caller, client_token, fingerprint, price_key, type, state, credits)
 VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?)
@@ -106,6 +80,7 @@ class History:
         self._clock, self._elapsed = clock, elapsed
         self._opened = clock() - elapsed()
         self._turn = anyio.Lock()
+        self._unwritten: list[tuple[str, tuple[object, ...]]] = []
 
     async def look(self, start: StartRequest) -> Snapshot:
         """Return what is known about a start, without recording it."""
@@ -143,6 +118,29 @@ class History:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
         return await self._run(lambda _: self._spent(account, up_to))
 
+    async def open_starts(self, account: str | None = None) -> list[OpenStart]:
+        """Return the open starts of an account, or of all, the latest first."""
+        which = f"{_OPEN} AND :account IN (account, '') ORDER BY number DESC"
+        values = {"now": self._clock(), "account": account or ""}
+        return await self._run(lambda connection: [OpenStart(*row) for row in connection.execute(which, values)])
+
+    async def settle(self, number: int, *, task_id: str | None) -> None:
+        """Record what became of an open start: this task or, without an id, certainly nothing.
+
+        A task keeps the credits that the start counts for.
+
+        Raises:
+            NotOpenError: There is no such start, its outcome is known, or Runway's answer may still come.
+        """
+
+        def change(connection: sqlite3.Connection) -> None:
+            values = {"number": number, "task_id": task_id, "now": self._clock()}
+            action = "UPDATE starts SET state = 'started', task_id = :task_id" if task_id else "DELETE FROM starts"
+            if not connection.execute(f"{action} WHERE number = :number AND {_IS_OPEN}", values).rowcount:
+                raise NotOpenError(number)
+
+        await self._run(change)
+
     def _look(self, start: StartRequest) -> Snapshot:
         now = self._clock()
         values = asdict(start) | {"now": now, "sending": SENDING_SECONDS, "since": now - PRICE_SECONDS}
@@ -157,7 +155,8 @@ class History:
             return snapshot.earlier
         allow(snapshot)
         values = (start.account, start.caller, start.token_digest, start.fingerprint, start.price_key, start.type)
-        number = connection.execute(_INSERT, (self._clock(), *values, snapshot.expected)).lastrowid
+        likely = start.list_price if snapshot.expected is None else snapshot.expected
+        number = connection.execute(_INSERT, (self._clock(), *values, likely)).lastrowid
         assert number is not None  # noqa: S101 - an INSERT has one
         connection.execute("DELETE FROM starts WHERE number <= ?", (number - MAX_STARTS,))
         return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
@@ -183,10 +182,26 @@ class History:
         if up_to is not None:
             row = self._connection.execute("SELECT begun FROM starts WHERE number = ?", (up_to,)).fetchone()
             now = row[0] if row else now
-        return Spend(*self._connection.execute(_SPENT, (account, now // DAY * DAY, up_to or 2**63 - 1)).fetchone())
+        values = {"account": account, "day": now // DAY * DAY, "up_to": up_to or 2**63 - 1, "now": self._clock()}
+        total, unknown, numbers = self._connection.execute(_SPENT, values).fetchone()
+        return Spend(total, unknown, tuple(map(int, numbers.split(","))) if numbers else ())
+
+    async def write_unwritten(self) -> None:
+        """Write the results that could not be written when they came. Those that still can't be are logged."""
+        if not self._unwritten:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._run(lambda _: None)
+            except HistoryError as error:
+                logger.error("Results of starts that were never recorded: %d. %s", len(self._unwritten), error)  # noqa: TRY400 - the sentence says it all
 
     async def _execute(self, statement: str, *values: object) -> None:
-        await self._run(lambda connection: connection.execute(statement, values))
+        try:
+            await self._run(lambda connection: connection.execute(statement, values))
+        except HistoryError:
+            self._unwritten.append((statement, values))
+            raise
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run one transaction in a thread, to its end even where the caller is cancelled meanwhile."""
@@ -201,9 +216,14 @@ class History:
             self._turn.release()
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _typed_errors(self._file), self._connection as connection:
+        unwritten = list(self._unwritten)
+        with typed_errors(self._file), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
-            return work(connection)
+            for statement, values in unwritten:
+                connection.execute(statement, values)
+            done = work(connection)
+        del self._unwritten[: len(unwritten)]
+        return done
 
 
 @asynccontextmanager
@@ -221,58 +241,10 @@ async def open_history(
     Raises:
         HistoryError: It can't be opened.
     """
-    connection = await anyio.to_thread.run_sync(partial(_connect, file, busy_seconds))
+    connection = await anyio.to_thread.run_sync(partial(connect, file, busy_seconds))
+    history = History(connection, file, clock, elapsed, busy_seconds)
     with closing(connection):
-        yield History(connection, file, clock, elapsed, busy_seconds)
-
-
-def _connect(file: Path | None, busy_seconds: float) -> sqlite3.Connection:
-    with _typed_errors(file):
-        if file is not None:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(file, os.O_RDONLY | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            file or ":memory:", timeout=busy_seconds, isolation_level=None, check_same_thread=False
-        )
         try:
-            _prepare(connection, file)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
-    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if found != "ok":
-        raise HistoryDamagedError(file, found)
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.create_function("digest_token", 1, digest_token)
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise HistoryNewerError(file)
-        for migration in MIGRATIONS[version:]:
-            for statement in filter(str.strip, migration.split(";")):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-@contextmanager
-def _typed_errors(file: Path | None) -> Generator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        if code == sqlite3.SQLITE_READONLY_DBMOVED:
-            raise HistoryReplacedError(file) from error
-        match code & 0xFF:
-            case sqlite3.SQLITE_BUSY:
-                raise HistoryLockedError(file) from error
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise HistoryDamagedError(file, str(error)) from error
-            case _:
-                raise HistoryUnusableError(file, str(error)) from error
+            yield history
+        finally:
+            await history.write_unwritten()

@@ -1,9 +1,12 @@
 """The words for errors about files."""
 
 import errno
+import json
 from http import HTTPStatus
+from pathlib import Path
 
 from runway_mcp.api.errors import quote
+from runway_mcp.api.input_types import IN_WORDS
 from runway_mcp.api.retry import RETRIES
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
@@ -18,9 +21,11 @@ MAX_NAMED = 5
 MEGABYTE = 1024**2
 
 _PATH_PROBLEMS = {
-    "length": f"A path has 1 to {MAX_LENGTH} characters.",
-    "characters": "It holds characters that no path can have.",
+    "length": f"A path has at most {MAX_LENGTH} characters.",
+    "blank": "It is blank: give a path.",
+    "characters": "It holds a line break, another control character or half a character, which no path can have.",
     "url": "It is a URL: pass a URL to the input as it is.",
+    "elsewhere": "It names nothing on this machine.",
     "home": "~ is not expanded: give the whole path.",
     "parent": 'It holds "..".',
     "depth": f"It is more than {MAX_DEPTH} folders deep.",
@@ -31,18 +36,20 @@ _PATH_PROBLEMS = {
     "drive": r"Give a whole path (C:\folder\name), or one without a drive or a slash at its start.",
     "reserved_name": "It holds a name that Windows reserves.",
     "outside": "It does not lie in a folder that this server may use.",
+    "file_name": (
+        "It is the name of a file, and this names a folder: leave that part out. A saved file is named by the server."
+    ),
     "unusable_name": "It leads to a name that can't be shown or used.",
 }
+
+_MAYBE_FROM_CHAT = {"outside", "elsewhere", "reserved_name"}
 
 _FILE_PROBLEMS = {
     "size": (
         f"has {{error.size:,}} bytes. Runway takes files of {MIN_BYTES} bytes to {MAX_BYTES // MEGABYTE} MB. Nothing "
         "was sent or charged."
     ),
-    "type": (
-        "is no image (JPEG, PNG, WebP), video (MP4, MOV, WebM, MKV, OGV) or sound (MP3, WAV, M4A, AAC, FLAC, OGG) "
-        "that Runway takes, by its content. Nothing was sent or charged."
-    ),
+    "type": f"is no {IN_WORDS} that Runway takes, by its content. Nothing was sent or charged.",
     "shortened": "became shorter while it was read. Nothing was charged.",
     "unreadable": "can't be read: {error.reason}. Nothing was charged.",
 }
@@ -58,10 +65,6 @@ _TRANSFER_PROBLEMS = {
         "This machine does not trust the certificate of {host}: {detail}. Nothing was sent. Name its authority with "
         "--ca-file (PEM)."
     ),
-    "unusable_network": (
-        "The proxy or certificate settings of this machine can't be used. Nothing was sent. Correct HTTPS_PROXY or "
-        "ALL_PROXY (http:// or https://), SSL_CERT_FILE, SSL_CERT_DIR or --ca-file (PEM)."
-    ),
     "encoded": "{host} sends the file in an encoding that was not requested.",
     "no_length": "{host} does not say how long the file is, so a part could be taken for the whole.",
     "wrong_range": "{host} sends another part of the file than was requested.",
@@ -76,10 +79,6 @@ _TRANSFER_PROBLEMS = {
 
 word(
     {
-        errors.NoFolderAllowedError: (
-            "No folder is allowed, so no file was read or written. Start this server with --files-root FOLDER to "
-            "allow one."
-        ),
         errors.MissingLinkError: "The task names no link for this output, so nothing was requested.",
         errors.TooManyOutputsError: (
             "Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. The task has "
@@ -93,13 +92,31 @@ word(
 
 
 @explain.register
+def _(error: errors.NoFolderAllowedError) -> str:
+    return (
+        f"No folder is allowed, so nothing was {error.action}. Start this server with --files-root FOLDER to allow "
+        f"one.{_from_chat(error.action, 'that folder')}"
+    )
+
+
+@explain.register
 def _(error: errors.PathNotAllowedError) -> str:
     named = ", ".join(str(path) for path in error.allowed[:MAX_NAMED])
     more = f" and {len(error.allowed) - MAX_NAMED} more" if len(error.allowed) > MAX_NAMED else ""
     flag = "replaces these" if error.from_host else "allows another one"
+    from_chat = _from_chat(error.action, error.allowed[0]) if error.problem in _MAYBE_FROM_CHAT else ""
     return (
-        f"{quote(error.path)} can't be used. {_PATH_PROBLEMS[error.problem]} Allowed: {named}{more}; "
-        f"--files-root FOLDER {flag}. Nothing was read or written."
+        f"{quote(error.path)} can't be used. {_PATH_PROBLEMS[error.problem]}{from_chat} Allowed: {named}{more}; "
+        f"--files-root FOLDER {flag}. Nothing was {error.action}."
+    )
+
+
+@explain.register
+def _(error: errors.AmbiguousNameError) -> str:
+    names = ", ".join(map(json.dumps, error.names[:MAX_NAMED]))
+    return (
+        f"{quote(error.path)} does not exist, but {len(error.names)} names look the same: {names}. Repeat the call "
+        f"with one of them, exactly as in this JSON. Nothing was {error.action}."
     )
 
 
@@ -108,11 +125,10 @@ def _(error: errors.UnusablePathError) -> str:
     undone = f"Nothing was {error.action}."
     path = quote(error.path)
     if isinstance(error.error, FileNotFoundError):
-        if error.folder is None:
-            return f"{path} does not exist. {undone}"
         if not error.folder_exists:
             return f"The allowed folder {error.folder} does not exist. {undone}"
-        return f"{path} does not exist in {error.folder}. {undone}"
+        where = f" in {error.folder}" if error.is_relative else ""
+        return f"{path} does not exist{where}.{_from_chat(error.action, error.folder)} {undone}"
     if isinstance(error.error, NotADirectoryError):
         return f"{path} leads through something that is no folder. {undone}"
     return f"{path} can't be used: {_reason(error.error)}. {undone}"
@@ -166,6 +182,11 @@ def _(error: errors.UrlNotAllowedError | errors.UnexpectedContentError | errors.
 
 
 @explain.register
+def _(error: errors.UnusableNetworkError) -> str:
+    return explain(error.cause)
+
+
+@explain.register
 def _(error: errors.TooLargeError) -> str:
     size = f"It has {error.size:,} bytes, more than" if error.size else "More bytes came than"
     return f"{size} the limit of {error.limit:,}. Nothing of it is left."
@@ -202,6 +223,12 @@ def _(error: NoOutputError) -> str:
     return (
         f"Nothing was saved: the task is {describe_task(task)}, and only one that has SUCCEEDED has outputs. {advice}"
     )
+
+
+def _from_chat(action: errors.Action, folder: Path | str) -> str:
+    if action != "read":
+        return ""
+    return f" A picture attached to the chat is not on this machine: save it into {folder} first, then name it."
 
 
 def _reason(error: OSError) -> str:

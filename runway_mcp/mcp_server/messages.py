@@ -70,9 +70,12 @@ word(
     {
         errors.RunwayError: "The call to Runway failed through a fault of this server; its log says more.",
         errors.NetworkSettingsError: (
-            "The proxy or certificate settings of this machine can't be used, so nothing was sent. Correct "
-            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY (http:// or https://), or SSL_CERT_FILE, SSL_CERT_DIR or --ca-file "
-            "(PEM)."
+            "The certificate settings of this machine can't be used, so nothing was sent. Correct SSL_CERT_FILE, "
+            "SSL_CERT_DIR or --ca-file (PEM)."
+        ),
+        errors.ProxySettingError: (
+            "The proxy that {error.variable} or this machine's settings name can't be used, so nothing was sent. Give "
+            "it as http://host:port or https://host:port, or exempt the host with NO_PROXY."
         ),
         errors.NotFoundError: f"Runway has no such task. {NO_SUCH_TASK}",
         errors.TransientError: NO_ANSWER_YET,
@@ -87,6 +90,14 @@ word(
         AbortedByShutdownError: "The server stopped before the {error.name} had ended, so its outcome is unknown.",
     }
 )
+
+
+@explain.register
+def _(error: errors.AccountError) -> str:
+    return (
+        f"Runway knows the API key, but does not serve its account {_answer(error)}: it is suspended, unpaid or out "
+        f"of credits. The account's owner settles that at {KEYS_PAGE}; a new key does not help."
+    )
 
 
 @explain.register

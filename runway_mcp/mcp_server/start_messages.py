@@ -8,6 +8,7 @@ from runway_mcp.history.records import (
     HistoryNewerError,
     HistoryReplacedError,
     HistoryUnusableError,
+    NotOpenError,
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain, word
@@ -28,10 +29,20 @@ from runway_mcp.spending.start_errors import (
 )
 
 NOT_RECORDED = "Nothing was sent: a start has to be recorded first."
-HOW_TO_SETTLE = (
-    "Starting it again may buy a second one. Runway has no list of tasks; the account's balance and usage "
-    "(runway_getAccount) show whether it was charged."
-)
+AGAIN = "Starting it again may buy a second task; only a call with the same clientToken as this one buys nothing."
+MAX_NUMBERS = 3
+"""Open starts that a sentence names."""
+
+
+def describe_open(*numbers: int) -> str:
+    """Return that the outcome of these starts is unknown, and how it can be settled by hand."""
+    first = ", ".join(map(str, numbers[:MAX_NUMBERS])) + (", …" if len(numbers) > MAX_NUMBERS else "")
+    what = f"start {first} is" if len(numbers) == 1 else f"starts {first} is"
+    return (
+        f"The outcome of {what} unknown. Runway has no list of tasks; balance and use (runway_getAccount, the "
+        "developer portal) show what was charged. The operator of this server can then record it: "
+        f"runway-mcp history settle {numbers[0]} --nothing, or --task ID."
+    )
 
 
 word(
@@ -40,13 +51,10 @@ word(
             "This clientToken was used within 24 hours for a start with another type or input. Nothing was sent; take "
             "another token for another start."
         ),
-        EarlierReplyLostError: (
-            "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
-            f"charged. This call sent nothing. {HOW_TO_SETTLE}"
-        ),
         EarlierPendingError: (
-            "An earlier call with this clientToken still waits for Runway's answer. This call sent nothing; you can "
-            "repeat it."
+            "An earlier call with this clientToken sent the start, and no answer is recorded yet: its server waits for "
+            "it, or was stopped. This call sent nothing. Repeat it with the same clientToken: that buys nothing new, "
+            "and in {error.seconds:.0f} s at the latest tells the task, or that the reply was lost."
         ),
         EarlierFailedError: (
             "This call waited for an earlier one with the same clientToken, which bought nothing: it was refused or "
@@ -60,7 +68,11 @@ word(
             "The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the "
             "file, or restart the server to use what is there now."
         ),
-        HistoryLockedError: "Another process has locked the history of started tasks: {error.file}. Try again later.",
+        NotOpenError: (
+            "Start {error.number} is not open: there is none of this number, its outcome is known, or Runway may still "
+            "answer."
+        ),
+        HistoryLockedError: "Another process has locked the history of started tasks: {error.file}.",
         HistoryNewerError: (
             "A newer version of this server has written the history of started tasks: {error.file}. Update this one."
         ),
@@ -85,7 +97,18 @@ def _(error: StartCancelledError) -> str:
 
 @explain.register
 def _(error: ReplyLostError) -> str:
-    return f"{explain(error.error)} The start was sent, so the task may exist and be charged. {HOW_TO_SETTLE}"
+    return (
+        f"{explain(error.error)} The start was sent, so the task may exist and be charged. {AGAIN} "
+        f"{describe_open(error.number)}"
+    )
+
+
+@explain.register
+def _(error: EarlierReplyLostError) -> str:
+    return (
+        "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
+        f"charged. This call sent nothing. {AGAIN} {describe_open(error.number)}"
+    )
 
 
 def describe_spend(spent: Spend) -> str:
@@ -105,8 +128,8 @@ def describe_price(request: ApprovalRequest) -> str:
 def explain_unrecorded(error: HistoryError) -> str:
     """Return what it means that a task was started and its result could not be recorded."""
     return (
-        f"{explain(error)} The task was started all the same. Don't repeat the start: its clientToken does not find "
-        "this task."
+        f"{explain(error)} The task was started all the same; keep its id. This server records it as soon as it can. "
+        "Until then its clientToken does not find it: don't start it again."
     )
 
 
@@ -122,20 +145,21 @@ def _limit(error: LimitError, estimate: str) -> str:
             )
         case OverDayLimitError():
             rule = f"this server may spend {plain(error.limit)} credits a day (UTC, --max-credits-per-day)."
-            return f"{_day(error, estimate)}; {rule}"
+            return f"{_day(error, estimate)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
         case PriceUnknownError():
             return "Runway tells no price, so this server can't keep its limits."
         case _:
             return (
                 "other tasks are being started, and until their prices are known nobody can tell whether this one "
-                "keeps within the day's limit. Try again later."
+                "keeps within the day's limit. Call again in a minute."
             )
 
 
 def _day(error: OverDayLimitError, estimate: str) -> str:
     if error.unknown:
         number = f"{error.unknown} tasks" if error.unknown > 1 else "a task"
-        return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC"
+        until = " or until it is settled" if error.open else ""
+        return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
     if error.credits is None:
         return f"{plain(error.spent)} credits were spent today"
     return f"{estimate.format(plain(error.credits))}, which makes {plain(error.spent + error.credits)} today"

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from runway_mcp.history.records import Limits, Snapshot
+from runway_mcp.history.records import Limits, Snapshot, Spend
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     OverDayLimitError,
@@ -56,15 +56,15 @@ def check_before(limits: Limits, snapshot: Snapshot, approved_credits: float) ->
     if snapshot.in_flight:
         raise StartsInFlightError
     if spent.unknown or spent.credits >= limits.day:
-        raise OverDayLimitError(limits.day, spent.credits, unknown=spent.unknown)
+        raise OverDayLimitError(limits.day, spent.credits, spent.unknown, spent.open)
     if same is not None and spent.credits + same > limits.day:
-        raise OverDayLimitError(limits.day, spent.credits, credits=same)
+        raise OverDayLimitError(limits.day, spent.credits, open=spent.open, credits=same)
 
 
-def check_after(limits: Limits, price: float | None, day_credits: float, approved_credits: float) -> None:
+def check_after(limits: Limits, price: float | None, day: Spend, approved_credits: float) -> None:
     """Raise a LimitError where a task that was started must be cancelled, by its price.
 
-    `day_credits` are those of the day's starts up to this one, included.
+    `day` is the sum of the day's starts up to this one, included.
     """
     if price is None:
         is_approved = limits.confirm_over is None or approved_credits == math.inf
@@ -72,8 +72,8 @@ def check_after(limits: Limits, price: float | None, day_credits: float, approve
             raise PriceUnknownError
         return
     _check_task(limits, price)
-    if limits.day is not None and day_credits > limits.day:
-        raise OverDayLimitError(limits.day, day_credits - price, credits=price)
+    if limits.day is not None and day.credits > limits.day:
+        raise OverDayLimitError(limits.day, day.credits - price, open=day.open, credits=price)
     _check_approval(limits, price, approved_credits)
 
 

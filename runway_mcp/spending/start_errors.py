@@ -32,13 +32,15 @@ class OverDayLimitError(LimitError):
     """The day's credits, without this start's, are over their limit; or too many with them; or nobody can tell.
 
     Attributes:
-        unknown: How many starts of this day have an unknown cost.
+        unknown: How many starts of this day have no known price.
+        open: The numbers of the day's starts of unknown outcome, which a person can settle.
         credits: The estimate of this start; None where the others alone are too much.
     """
 
     limit: float
     spent: float
     unknown: int = 0
+    open: tuple[int, ...] = ()
     credits: float | None = None
 
 
@@ -94,20 +96,31 @@ class UnclearStartError(StartError):
 
 @dataclass(eq=False)
 class ReplyLostError(UnclearStartError):
-    """The start was sent, and its reply was lost as the `error` says. A task may exist."""
+    """The start `number` was sent, and its reply was lost as the `error` says. A task may exist."""
 
     error: RunwayError
+    number: int
 
     def __str__(self) -> str:
         return f"the reply was lost ({self.error}), so the task may exist and be charged"
 
 
+@dataclass(eq=False)
 class EarlierReplyLostError(UnclearStartError):
-    """An earlier call with the same client token sent the start, and its reply was lost. A task may exist."""
+    """An earlier call with the same client token sent the start `number`, and its reply was lost. A task may exist."""
+
+    number: int
 
 
+@dataclass(eq=False)
 class EarlierPendingError(UnclearStartError):
-    """An earlier call with the same client token still waits for Runway's answer."""
+    """An earlier call with the same client token sent the start `number`, and no answer is recorded yet.
+
+    Its process waits for the answer, or was stopped. In `seconds` the start counts as one of unknown outcome.
+    """
+
+    number: int
+    seconds: float
 
 
 class EarlierFailedError(UnclearStartError):

@@ -4,7 +4,11 @@ A start is recorded in the history before it is sent, and its result afterwards.
 unknown outcome, and that is what this call and each later one with the same client token reports.
 
 Runway tells a price only in its reply. Before that, the price is known from an earlier start of the same input, and
-likely from one with the same price key.
+likely from one with the same price key. Else the price list says what it is at most.
+
+A start counts for the day's limit from the moment it is recorded: with its likely price until Runway tells the real
+one, and still so where its reply is lost. Where no price is known, not even by the list, nothing more can start that
+day until a person settles it.
 """
 
 import logging
@@ -18,8 +22,9 @@ from anyio.lowlevel import checkpoint
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate
+from runway_mcp.catalogue.list_prices import highest_price
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.records import SENDING_SECONDS, HistoryError, Spend, StartRecord, StartRequest
+from runway_mcp.history.records import SENDING_SECONDS, HistoryError, OpenStart, Spend, StartRecord, StartRequest
 from runway_mcp.spending import spending_limits
 from runway_mcp.spending.fingerprint import fingerprint, price_key
 from runway_mcp.spending.spending_limits import ApprovalRequest
@@ -121,6 +126,10 @@ class Starter:
         """Return the sum of the account's starts of this day (UTC)."""
         return await (await self._ledger.history()).spent(self._ledger.account)
 
+    async def open_starts(self) -> list[OpenStart]:
+        """Return the account's starts of unknown outcome, the latest first."""
+        return await (await self._ledger.history()).open_starts(self._ledger.account)
+
     def _request(self, prepared: Prepared, client_token: str | None) -> StartRequest:
         return StartRequest(
             account=self._ledger.account,
@@ -129,6 +138,7 @@ class Starter:
             type=prepared.type,
             client_token=client_token or None,
             price_key=price_key(prepared),
+            list_price=highest_price(prepared),
         )
 
     async def _begin(self, request: StartRequest, approved_credits: float) -> StartRecord:
@@ -149,13 +159,13 @@ class Starter:
         deadline = anyio.current_time() + self._answer_seconds
         while found is not None and found.state == "pending" and found.age < SENDING_SECONDS:
             if anyio.current_time() >= deadline:
-                raise EarlierPendingError
+                raise EarlierPendingError(found.number, SENDING_SECONDS - found.age)
             await anyio.sleep(LOOK_SECONDS)
             found = await history.find(record.number)
         if found is None or found.state == "cancelled":
             raise EarlierFailedError
         if found.task_id is None:
-            raise EarlierReplyLostError
+            raise EarlierReplyLostError(found.number)
         return Started(TaskId(found.task_id), found.credits, is_repeated=True)
 
     async def _send(self, prepared: Prepared, number: int, approved_credits: float) -> Started:
@@ -167,27 +177,25 @@ class Starter:
                 await _record(history.forget(number))
                 raise
             await _record(history.record_result(number, task_id=None, cost=None))
-            raise ReplyLostError(error) from error
+            raise ReplyLostError(error, number) from error
         price = created.credits
         unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         if price is None and (found := await self._read(created.id)) is not None:
             price = parse_estimate(dict(found.data))
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
-            spending_limits.check_after(
-                self._limits, price, await self._day_credits(number, unrecorded), approved_credits
-            )
+            spending_limits.check_after(self._limits, price, await self._day(number, unrecorded), approved_credits)
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
         return Started(created.id, price, unrecorded=unrecorded)
 
-    async def _day_credits(self, number: int, unrecorded: HistoryError | None) -> float:
-        """The credits of the day's starts up to this one, where there is a limit for them."""
+    async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:
+        """The sum of the day's starts up to this one, where there is a limit for it."""
         if self._limits.day is None:
-            return 0
+            return Spend(0, 0)
         if unrecorded is not None:
             raise unrecorded
-        return (await (await self._ledger.history()).spent(self._ledger.account, up_to=number)).credits
+        return await (await self._ledger.history()).spent(self._ledger.account, up_to=number)
 
     async def _read(self, task_id: TaskId) -> Task | None:
         with anyio.move_on_after(PRICE_SECONDS), suppress(RunwayError):

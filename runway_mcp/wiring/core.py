@@ -72,7 +72,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=None if settings.sandbox else _state_dir(settings) / HISTORY,
+        history=history_file(settings),
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
@@ -101,6 +101,11 @@ def _approvals_key(settings: Settings) -> bytes | None:
         return shared_secret(folder / APPROVALS_KEY)
     except OSError as error:
         raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
+
+
+def history_file(settings: Settings) -> Path | None:
+    """Return where the history is kept; None for one in memory."""
+    return None if settings.sandbox else _state_dir(settings) / HISTORY
 
 
 def _state_dir(settings: Settings) -> Path:

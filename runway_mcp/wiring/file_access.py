@@ -1,5 +1,7 @@
 """Which folders a caller may use, and how files travel, by the settings."""
 
+import logging
+import os
 import re
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from runway_mcp.files.downloads import CallerFiles
     from runway_mcp.files.folders import Folders
+
+logger = logging.getLogger(__name__)
 
 MAX_NAME = 40
 """Characters of a caller's name in the name of their folder."""
@@ -51,6 +55,13 @@ async def open_files(
         own_origin=SANDBOX_URL if sandbox else own_origin, own_transport=sandbox, ca_file=settings.ca_file
     ) as client:
         yield files
+
+
+def warn_of_missing_folders(settings: Settings) -> None:
+    """Log each allowed folder that does not exist: the server starts all the same, and using it is an error."""
+    for root in settings.files_root:
+        if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises what this process may not see
+            logger.warning("--files-root: %s does not exist or is no folder; nothing can be read or saved there", root)
 
 
 def _folders(settings: Settings, caller: Caller) -> "Folders":

@@ -20,6 +20,7 @@ from support.scripted import ID, KEY, Script, Sleeper, Step, reply, scripted_cli
 from runway_mcp.api.client import open_client
 from runway_mcp.api.connection import Timeouts
 from runway_mcp.api.errors import (
+    AccountError,
     AuthenticationError,
     BadRequestError,
     MissingKeyError,
@@ -33,6 +34,7 @@ from runway_mcp.api.errors import (
     UnreachableError,
 )
 from runway_mcp.api.reply import MAX_BODY
+from runway_mcp.mcp_server.messages import explain
 
 RUNNING = reply(200, task("RUNNING", progress=0.5))
 
@@ -81,6 +83,44 @@ async def test_without_a_key_nothing_is_sent() -> None:
             assert not caught.value.of_caller
             assert not caught.value.may_have_taken_effect
             assert len(inspect.getinnerframes(caught.tb)) < 8
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (402, "Payment required"),
+        (402, ""),
+        (401, "This organization has been suspended."),
+        (403, "Your account is disabled. Contact support."),
+        (403, "Billing: your last invoice is overdue"),
+        (400, "You do not have enough credits to run this task."),
+        (400, "Insufficient credits"),
+    ],
+)
+async def test_an_account_that_is_not_served_is_no_fault_of_the_key(status: int, said: str) -> None:
+    _, _, error = await get(reply(status, {"error": said} if said else None))
+    assert type(error) is AccountError
+    assert f"does not serve its account ({status}" in explain(error)
+    assert said in explain(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (reply(401, {"error": "The API key is disabled or was revoked."}), AuthenticationError),
+        (reply(403, {"error": "No access to this model"}), AuthenticationError),
+        (
+            reply(
+                400, {"error": "Validation of body failed", "issues": [{"path": ["credits"], "message": "no credits"}]}
+            ),
+            BadRequestError,
+        ),
+        (reply(402, b"<html>Pay for this network</html>", **{"Content-Type": "text/html"}), UnexpectedReplyError),
+    ],
+)
+async def test_another_refusal_is_not_taken_for_the_accounts(answer: Step, kind: type[RunwayError]) -> None:
+    _, _, error = await get(answer)
+    assert type(error) is kind
 
 
 async def test_an_unusable_proxy_setting_is_told_on_each_call(monkeypatch: pytest.MonkeyPatch) -> None:

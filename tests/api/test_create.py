@@ -117,9 +117,12 @@ NO_TASK = (
     reply(200, b" " * (MAX_BODY + 1)),
     reply(200, gzip.compress(b" " * (MAX_BODY * 4)), Content_Encoding="gzip"),
 )
+HTML = {"Content_Type": "text/html"}
 MIDDLEBOX = (
-    *(reply(status, b"<html>no</html>", Content_Type="text/html") for status in (403, 404, 407, 413, 415)),
+    *(reply(status, b"<html>no</html>", **HTML) for status in (401, 403, 404, 407, 413, 415, 426, 451, 501, 505, 511)),
+    *(reply(status, b"Too Large", Content_Type="text/plain") for status in (405, 411, 413, 414, 415, 431, 501)),
     *(reply(status, Location="/v2/text_to_video") for status in (301, 302, 303, 307, 308)),
+    *(reply(status, {"error": "moved"}) for status in (300, 304, 305, 399)),
 )
 
 
@@ -130,7 +133,7 @@ MIDDLEBOX = (
         *((step, UnexpectedReplyError, True) for step in NO_TASK),
         *((step, UnexpectedReplyError, False) for step in MIDDLEBOX),
         *((reply(status, {"error": "no"}), AuthenticationError, False) for status in (401, 403)),
-        *((reply(status, {"error": "no"}), BadRequestError, False) for status in (400, 405, 422)),
+        *((reply(status, {"error": "no"}), BadRequestError, False) for status in (400, 405, 413, 415, 422, 501)),
     ],
 )
 async def test_what_may_have_arrived_or_was_refused_is_sent_once(
@@ -236,7 +239,7 @@ def test_any_body_under_any_status_is_a_typed_error_and_one_create(body: bytes, 
     script, error = anyio.run(start)
     assert isinstance(error, RunwayError)
     assert len(script.requests) == (3 if status == 429 else 1)
-    assert error.may_have_taken_effect or 300 <= status < 500
+    assert error.may_have_taken_effect or 300 <= status < 500 or status in {501, 505, 511}
 
 
 async def test_each_request_is_observed() -> None:

@@ -122,7 +122,9 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_the_systems_proxy_is_asked_for_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ALL_PROXY says, which desktops set to a kind that is not supported."""
     async with upstream([reply(403)]) as proxy:
+        monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:7891/")
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with client_of("https://runway.invalid") as client:
             with pytest.raises(UnreachableError, match="403"):
@@ -142,7 +144,12 @@ async def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pyte
         assert (api.count("GET"), proxy.requests) == (1, [])
 
 
-async def test_a_certificate_is_trusted_only_with_its_authority(tmp_path: Path) -> None:
+async def test_a_certificate_is_trusted_only_with_its_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_PROXY decides, so it is no matter that the proxy could not be used."""
+    monkeypatch.setenv("ALL_PROXY", "socks://127.0.0.1:7891/")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from support.catalogue_script import MODELS, NAMES, full_input, main
 
-from runway_mcp.catalogue.lookup import Model, TaskType, task_types
+from runway_mcp.catalogue.lookup import Model, TaskType, input_fields, task_types
 from runway_mcp.catalogue.validation import prepare
 
 EVERY_MODEL = pytest.mark.parametrize(("kind", "model"), MODELS, ids=NAMES)
@@ -75,6 +75,12 @@ def test_an_example_is_a_valid_input(kind: TaskType, model: Model) -> None:
     for example in (dict(model.example), full_input(model)):
         prepared = prepare(kind.name, example)
         assert (prepared.endpoint, prepared.model, prepared.body) == (kind.endpoint, model.name, example)
+
+
+def test_the_fields_of_a_type_are_those_of_all_its_models() -> None:
+    assert set(input_fields("text_to_speech") or ()) > {"model", "promptText", "voice", "pitchRate", "stability"}
+    assert set(input_fields("recipes/multi_shot_video") or ()) > {"mode", "prompt", "shots"}
+    assert input_fields("symphony") is None
 
 
 def test_the_file_is_small() -> None:

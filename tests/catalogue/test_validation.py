@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from support.catalogue_script import MODELS, full_input
 from support.inputs import CLIP, IMAGE, IMAGE_TO_VIDEO, JSON, TEXT_TO_VIDEO, changed, problems
 
-from runway_mcp.catalogue.lookup import Model, TaskType
+from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType
+from runway_mcp.catalogue.understanding import is_nothing
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
 
@@ -35,13 +36,13 @@ def test_the_recommended_model_is_put_into_a_copy() -> None:
         ("texttoimage", "did you mean text_to_image?"),
         ("product_ad", "did you mean recipes/product_ad?"),
         ("video upscaling", "did you mean video_upscale?"),
-        ("symphony", "lip_sync, frame_interpolation."),
+        ("symphony", "lip_sync (undocumented), frame_interpolation (undocumented)."),
     ],
 )
 def test_a_task_type_in_another_spelling_is_recognised(kind: str, end: str) -> None:
     (problem,) = problems(kind, {})
     assert problem.startswith(f'type: "{kind}" is not known; it must be one of text_to_video, image_to_video')
-    assert problem.endswith(end)
+    assert problem.endswith(f"{end} {IMPOSSIBLE}")
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,7 @@ def test_a_task_type_in_another_spelling_is_recognised(kind: str, end: str) -> N
         ("text_to_video", "gen45", "did you mean gen4.5?"),
         ("text_to_video", "Veo 3.1 fast", "did you mean veo3.1_fast?"),
         ("text_to_speech", "eleven-v3", "did you mean eleven_v3?"),
-        ("text_to_speech", 3, "it must be one of seed_audio, eleven_multilingual_v2, eleven_v3."),
-        ("text_to_speech", None, "it must be one of seed_audio, eleven_multilingual_v2, eleven_v3."),
+        ("text_to_speech", 3, "it must be one of seed_audio, eleven_multilingual_v2, eleven_v3 (default)."),
     ],
 )
 def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: str) -> None:
@@ -63,7 +63,9 @@ def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: 
 
 
 def test_a_model_is_named_only_where_there_is_a_choice() -> None:
-    assert problems("lip_sync", {}) == ("model is missing; it must be one of gen4, gen4_turbo.",)
+    assert problems("lip_sync", {}) == (
+        "model is missing; it must be one of gen4 (undocumented), gen4_turbo (undocumented).",
+    )
     assert problems("recipes/ad_localization", {"model": "x"})[0].startswith("model is no field here; still possible: ")
     first, *_ = problems("recipes/multi_shot_video", {"mode": "auto", "model": "x"})
     assert first == "model is no field here; still possible: prompt, version, firstFrame, ratio, duration, audio."
@@ -87,13 +89,11 @@ def test_at_most_five_problems_are_told_in_little_room() -> None:
         ({"a": [{"b": -math.inf}]}, "a[0].b is a number that JSON or the API can't hold."),
         ({"a": 10**5000}, "a is a number that JSON or the API can't hold."),
         ({"a": 2.0**53}, "a is a number that JSON or the API can't hold."),
-        ({"a": "\ud800"}, "a holds a name or a text that is not Unicode."),
-        ({"\udfff": 1}, "input holds a name or a text that is not Unicode."),
         (json.loads('{"a": ' + "[" * 33 + "]" * 33 + "}"), "input is nested over 32 deep or holds over 1000 values."),
         ({"a": [0] * 1_001}, "input is nested over 32 deep or holds over 1000 values."),
         ({"a": ["a" * 1024**2] * 33}, "input holds over 32 MiB of text."),
     ],
-    ids=range(11),
+    ids=range(9),
 )
 def test_what_is_not_decent_json_is_refused(given_input: Any, problem: str) -> None:
     assert problems("text_to_video", given_input, allow_unknown=True) == (problem,)
@@ -108,7 +108,7 @@ def test_unknown_fields_and_models_are_sent_where_that_is_allowed() -> None:
     prepared = prepare("text_to_video", given_input, allow_unknown=True)
     assert prepared.body == {"model": "gen4.5", **given_input}
     assert problems("text_to_video", {**TEXT_TO_VIDEO, "new": 1, "duration": 1}, allow_unknown=True) == (
-        "duration: 1 is not allowed; it must be a whole number from 2 to 10.",
+        "duration: 1 is too small; it must be a whole number from 2 to 10.",
     )
     prepared = prepare("text_to_video", {"model": "gen9", "wings": 2}, allow_unknown=True)
     assert (prepared.model, prepared.body) == ("gen9", {"model": "gen9", "wings": 2})
@@ -131,7 +131,7 @@ def test_a_uri_that_the_api_can_fetch_is_accepted(uri: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     [
-        *("http://example.com/a.jpg", "HTTPS://example.com/a.jpg", "ftp://example.com/a.jpg", "/me/a.jpg", "image.jpg"),
+        *("http://example.com/a.jpg", "ftp://example.com/a.jpg", "/me/a.jpg", "image.jpg"),
         *("https://127.0.0.1/a.jpg", "https://127.1/a.jpg", "https://0x7f000001/a.jpg", "https://0x7f.0x1/a.jpg"),
         *("https://127.0.0.1./a.jpg", "https://localhost./a.jpg", "https://./a.jpg", "https://example.com../a.jpg"),
         *("https://[::1]/a.jpg", "https://[::1/a.jpg", "https://localhost/a.jpg", "https:///a.jpg", "https://a..com/a"),
@@ -156,7 +156,9 @@ def test_a_pattern_means_what_it_means_in_javascript(
     kind: str, given: dict[str, JsonValue], field: str, value: str, end: str
 ) -> None:
     prepare(kind, {**given, field: value})
-    (problem,) = problems(kind, {**given, field: value + end})
+    if end.isspace():  # what stands around a value is no part of it
+        assert prepare(kind, {**given, field: value + end}).body[field] == value
+    (problem,) = problems(kind, {**given, field: f"{value}{end}{value}"})
     assert problem.startswith(f"{field}: ")
 
 
@@ -179,5 +181,7 @@ def test_no_input_breaks_the_check(one: tuple[TaskType, Model], data: st.DataObj
         assert all(text.isprintable() for text in told)
     else:
         named: dict[str, Any] = {"model": prepared.model} if prepared.model else {}
-        assert prepared.body == {**named, **given_input}
+        if not prepared.understood:
+            left_out = {name for name, value in given_input.items() if name not in prepared.body and is_nothing(value)}
+            assert prepared.body.keys() | left_out == {**named, **given_input}.keys()
         assert json.loads(json.dumps(prepared.body)) == prepared.body

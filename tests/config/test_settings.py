@@ -80,6 +80,26 @@ def test_an_env_file_may_hold_what_such_files_hold(tmp_path: Path) -> None:
     assert settings.port == 1234
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("log_level", "DEBUG", "debug"),
+        ("log_level", " Warning ", "warning"),
+        ("log_format", "JSON", "json"),
+        ("transport", "Streamable-HTTP", "streamable-http"),
+        ("auth", "None", "none"),
+        ("toolsets", "Tasks, WAITING", "tasks, waiting"),
+    ],
+)
+def test_a_choice_may_be_written_in_any_case(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: str, taken: str
+) -> None:
+    """As a flag and as a variable."""
+    assert getattr(load({name: given}), name) == taken
+    monkeypatch.setenv(variables(name)[0], given)
+    assert getattr(load({}), name) == taken
+
+
 def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
     settings = load({})
@@ -88,7 +108,58 @@ def test_settings_are_frozen_and_hide_the_key(monkeypatch: pytest.MonkeyPatch) -
         settings.port = 1  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] - that it can't be is the test
 
 
-@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", "two words", "kéy", "key\x00", "key\x7f", "\tkey"])
+@pytest.mark.parametrize(
+    "written", [f"{KEY}\n", f" {KEY}\t", f"\r\n{KEY}\r\n", f"\ufeff{KEY}\u200b", f"\xa0{KEY}\u202f", f"{KEY}=="]
+)
+def test_white_space_around_a_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """As it is copied from a page or piped from a file."""
+    key = SecretStr(f"{KEY}==" if "=" in written else KEY)
+    monkeypatch.setenv("RUNWAYML_API_SECRET", written)
+    assert load({}).api_key == key
+    assert find_key_in()("RUNWAYML_API_SECRET") == key
+
+
+def test_a_key_of_white_space_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNWAYML_API_SECRET", " \n")
+    assert load({}).api_key is None
+    assert find_key_in()("RUNWAYML_API_SECRET") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        *(
+            (key, "which nothing has replaced")
+            for key in (
+                "${RUNWAYML_API_SECRET}",
+                "$RUNWAYML_API_SECRET",
+                " %RUNWAYML_API_SECRET% ",
+                "${env:RUNWAYML_API_SECRET}",
+                "${input:runway-key}",
+                "$(cat key.txt)",
+                "{{ secrets.runway }}",
+                "<your key>",
+                "YOUR_API_KEY",
+            )
+        ),
+        *((f"{mark}{KEY}{mark}", "in quotation marks") for mark in "\"'`"),
+        (f"“{KEY}”", "in quotation marks"),
+        (f'"{KEY}', "in quotation marks"),
+        (f"Bearer {KEY}", "give the API key alone"),
+        (f"RUNWAYML_API_SECRET={KEY}", "give the API key alone"),
+        (f"export RUNWAYML_API_SECRET={KEY}", "give the API key alone"),
+    ],
+)
+def test_what_stands_for_a_key_is_named_unseen(monkeypatch: pytest.MonkeyPatch, key: str, words: str) -> None:
+    monkeypatch.setenv("RUNWAYML_API_SECRET", key)
+    with pytest.raises(SettingsError, match=words) as caught:
+        load({})
+    assert str(caught.value).startswith("RUNWAYML_API_SECRET / RUNWAY_API_KEY: ")
+    assert KEY not in str(caught.value)
+    assert key.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["two words", f"{KEY}\n{KEY}", "kéy", "key\x00", "key\x7f"])
 def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
     file = tmp_path / "some.env"
     file.write_text(f'RUNWAYML_API_SECRET="{key}"\n', encoding="utf-8")
@@ -232,11 +303,11 @@ def test_a_folder_may_be_told_from_home_on() -> None:
     assert load({"state_dir": Path("~/state")}).state_dir == Path.home() / "state"
 
 
-def test_folders_must_exist_and_certificates_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_whole_paths_and_certificates_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNWAY_MCP_FILES_ROOT", os.pathsep.join([str(tmp_path), "~"]))
     assert load({}).files_root == (tmp_path, Path.home())
-    for folders, which in (([tmp_path, tmp_path / "none"], "number 2 of 2"), (["."], "it")):
-        with pytest.raises(SettingsError, match=f"{which} is no folder that exists"):
+    for folders, which in (([tmp_path / "none", "none"], "number 2 of 2"), (["."], "it")):
+        with pytest.raises(SettingsError, match=f"{which} is not a whole path"):
             load({"files_root": folders})
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")  # pyright: ignore[reportUnknownMemberType] - trustme leaves a type open
     assert load({"ca_file": tmp_path / "ca.pem"}).ca_file == tmp_path / "ca.pem"

@@ -22,6 +22,7 @@ from runway_mcp.files.file_errors import (
     TransferInterruptedError,
     UnexpectedContentError,
     UnexpectedStatusError,
+    UnusableNetworkError,
     UrlNotAllowedError,
 )
 from runway_mcp.files.public_addresses import PublicNetwork
@@ -497,11 +498,27 @@ async def test_settings_are_looked_at_with_the_first_request(tmp_path: Path, mon
     """To open a client costs nothing; a file without certificates and a proxy that is none are told in a sentence."""
     (tmp_path / "ca.pem").write_text("nothing")
     for file in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
-        async with open_file_client(ca_file=file) as files, refused(UrlNotAllowedError, "SSL_CERT_FILE"):
+        async with open_file_client(ca_file=file) as files, refused(UnusableNetworkError, "SSL_CERT_FILE"):
             await get(files, "https://files.example")
-    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    async with open_file_client() as files, refused(UrlNotAllowedError, "HTTPS_PROXY"):
+    monkeypatch.setenv("ALL_PROXY", "socks://proxy.example")
+    async with open_file_client() as files, refused(UnusableNetworkError, "The proxy that ALL_PROXY or "):
         await get(files, "https://files.example")
+
+
+async def test_only_the_proxy_that_applies_to_a_host_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Desktops set ALL_PROXY to a kind that is not supported; another variable may decide."""
+    async with proxied(tmp_path) as (proxy, file, host):
+        monkeypatch.setenv("ALL_PROXY", "socks://proxy.example")
+        monkeypatch.setenv("NO_PROXY", ".files.example")
+        network = PublicNetwork(resolve, Rerouted(int(host.url.rpartition(":")[2])))
+        async with open_file_client(ca_file=file, network=network) as files:
+            assert (await get(files, "https://files.example"))[3] == CONTENT
+        assert proxy.asked == []
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        async with open_file_client(ca_file=file) as files:
+            assert (await get(files, "https://files.example"))[3] == CONTENT
+        assert proxy.asked == ["files.example:443"]
 
 
 class Wire(httpx2.AsyncBaseTransport):

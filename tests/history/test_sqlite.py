@@ -20,12 +20,15 @@ from runway_mcp.history.records import (
     HistoryNewerError,
     HistoryReplacedError,
     HistoryUnusableError,
+    NotOpenError,
+    OpenStart,
     Snapshot,
     Spend,
     StartRecord,
     StartRequest,
 )
-from runway_mcp.history.sqlite import DAY, MIGRATIONS, PRICE_SECONDS, History, open_history
+from runway_mcp.history.sqlite import DAY, PRICE_SECONDS, History, open_history
+from runway_mcp.history.sqlite_file import MIGRATIONS
 
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
 WITHOUT_TOKEN = replace(START, client_token=None)
@@ -119,7 +122,7 @@ async def test_what_bought_nothing_is_forgotten_and_an_unknown_outcome_is_not() 
         await one.record_result(begun.number, task_id=None, cost=None)
         again = await begin(one)
         assert (again.is_new, again.state, again.task_id) == (False, "unknown", None)
-        assert await one.spent("account") == Spend(0, 1)
+        assert await one.spent("account") == Spend(0, 1, open=(begun.number,))
 
 
 async def test_a_cancelled_start_frees_its_token_and_keeps_its_price() -> None:
@@ -175,11 +178,11 @@ async def test_a_start_is_in_flight_until_its_answer_or_until_it_was_cut_off() -
     """Also one that a clock which was set back has put far ahead."""
     clock = Clock()
     async with history(clock=clock) as one:
-        await begin(one, WITHOUT_TOKEN)
+        cut_off = (await begin(one, WITHOUT_TOKEN)).number
         assert (await one.look(START)).in_flight == 1
         assert (await one.look(replace(START, account="other"))).in_flight == 0
         clock.pass_time(SENDING_SECONDS)
-        assert await one.look(START) == Snapshot(Spend(0, 1))
+        assert await one.look(START) == Snapshot(Spend(0, 1, open=(cut_off,)))
         number = (await begin(one)).number
         clock.now -= 3600
         found = await one.find(number)
@@ -249,7 +252,7 @@ async def test_a_file_of_an_earlier_version_goes_on(version: int, file: Path) ->
             found = (await one.look(replace(START, client_token=f"token of {before}"))).earlier
             assert found is not None
             assert (found.state, found.task_id) == (state, "task")
-        assert await one.spent("account") == Spend(240, 0)
+        assert await one.spent("account") == Spend(240, 0, open=(3,))
     assert b"token of" not in content(file)
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -360,6 +363,109 @@ async def test_a_damaged_or_newer_file_is_refused_and_left_as_it_is(
         assert not (await begin(one, replace(START, client_token="7"))).is_new
 
 
+async def test_a_file_of_0_bytes_was_cut_off(file: Path) -> None:
+    """It is not taken for a new one, by who opens it or has it open."""
+    async with history(file) as one:
+        await begin(one)
+        put(file, b"")
+        assert "0 bytes" in (await refused(file, HistoryDamagedError)).reason
+        with pytest.raises(HistoryError):
+            await begin(one, WITHOUT_TOKEN)
+    assert content(file) == b""
+
+
+async def test_a_file_that_another_process_is_creating_is_waited_for(file: Path, tmp_path: Path) -> None:
+    async with history(tmp_path / "made"):
+        pass
+    file.parent.mkdir(parents=True)
+    put(file, b"")
+    async with anyio.create_task_group() as processes:
+
+        async def open_it() -> None:
+            async with open_history(file, busy_seconds=10) as one:
+                assert (await begin(one)).is_new
+
+        processes.start_soon(open_it)
+        await anyio.wait_all_tasks_blocked()
+        await anyio.Path(tmp_path / "made").replace(file)
+
+
+async def test_a_result_that_could_not_be_written_is_written_by_the_next_transaction(file: Path) -> None:
+    """Or when the process ends. Until then the file still says that the start is pending."""
+    async with history(file) as one, history(file) as another:
+        ours, other = [(await begin(one, replace(START, client_token=token))).number for token in ("a", "b")]
+        with closing(sqlite3.connect(file, isolation_level=None)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            with pytest.raises(HistoryLockedError):
+                await one.record_result(ours, task_id="task", cost=60)
+            with pytest.raises(HistoryLockedError):
+                await another.record_result(other, task_id="another", cost=70)
+        found = await another.look(replace(START, client_token="a"))
+        assert found.earlier is not None
+        assert (found.earlier.state, found.spent) == ("pending", Spend(70, 1))
+        repeated = await begin(one, replace(START, client_token="a"))
+        assert (repeated.is_new, repeated.task_id, repeated.credits) == (False, "task", 60)
+        with closing(sqlite3.connect(file, isolation_level=None)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            with pytest.raises(HistoryLockedError):
+                await another.mark_cancelled(other, cost=0)
+    async with history(file) as later:
+        assert await later.spent("account") == Spend(60, 0)
+
+
+async def test_a_result_that_is_never_written_is_logged_at_the_end(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with history(file) as one:
+        number = await started(one)
+        await anyio.Path(file).unlink()
+        with pytest.raises(HistoryReplacedError):
+            await one.forget(number)
+    assert "Results of starts that were never recorded: 1. HistoryReplacedError" in caplog.text
+
+
+async def test_a_start_counts_with_its_likely_price_else_with_that_of_the_price_list() -> None:
+    """Whether it is pending or of unknown outcome. Without either nobody knows what the day comes to."""
+    async with history() as one:
+        for start, total, unknown in (
+            (replace(START, client_token="1", list_price=85), 85, 0),
+            (replace(START, client_token="2"), 85, 1),
+        ):
+            number = (await begin(one, start)).number
+            assert await one.spent("account") == Spend(total, unknown)
+        await one.record_result(number, task_id="task", cost=60)
+        await begin(one, replace(START, client_token="3", list_price=85))
+        assert await one.spent("account") == Spend(85 + 60 + 60, 0)
+
+
+async def test_an_open_start_is_settled_by_a_person() -> None:
+    """As nothing, which frees its token, or as a task, which its token then finds."""
+    clock = Clock()
+    async with history(clock=clock) as one:
+        cut_off = (await begin(one, replace(START, client_token="cut off", list_price=85))).number
+        known = await started(one, WITHOUT_TOKEN)
+        with pytest.raises(NotOpenError):
+            await one.settle(cut_off, task_id=None)
+        clock.pass_time(SENDING_SECONDS)
+        lost = (await begin(one)).number
+        await one.record_result(lost, task_id=None, cost=None)
+        unknown = OpenStart(lost, "text_to_video", clock.now, 60)
+        assert await one.open_starts("account") == [unknown, OpenStart(cut_off, "text_to_video", NOON, 85)]
+        assert await one.open_starts("other") == []
+        assert await one.spent("account") == Spend(205, 0, open=(cut_off, lost))
+        await one.settle(cut_off, task_id=None)
+        assert await one.open_starts() == [unknown]
+        await one.settle(lost, task_id="task")
+        found = (await one.look(START)).earlier
+        assert found is not None
+        assert (found.state, found.task_id, found.credits) == ("started", "task", 60)
+        assert await one.spent("account") == Spend(120, 0)
+        for number in (cut_off, known, lost, 99):
+            with pytest.raises(NotOpenError):
+                await one.settle(number, task_id=None)
+        assert (await begin(one, replace(START, client_token="cut off"))).is_new
+
+
 async def test_an_index_that_misses_a_token_is_damage(file: Path) -> None:
     """Each page is sound, but the token would not be found, and would buy again."""
     async with history(file) as one:
@@ -386,7 +492,7 @@ async def test_a_file_that_was_replaced_or_removed_is_not_used(file: Path) -> No
             with pytest.raises(HistoryReplacedError):
                 await begin(one, WITHOUT_TOKEN)
             with pytest.raises(HistoryReplacedError):
-                await one.forget(number)
+                await one.record_result(number, task_id="task", cost=70)
             await anyio.Path(file).write_bytes(b"")
         await anyio.Path(moved).replace(file)
         assert not (await begin(one)).is_new

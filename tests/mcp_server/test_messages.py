@@ -83,7 +83,9 @@ RUNWAY_ERRORS: list[tuple[errors.RunwayError, str]] = [
     (errors.MissingKeyError(), "Set the environment variable RUNWAYML_API_SECRET"),
     (errors.MissingKeyError(of_caller=True), "tokens or tenants file"),
     (errors.AuthenticationError(status=401), "does not accept the API key (401). Check RUNWAYML_API_SECRET"),
-    (errors.NetworkSettingsError(), "Correct HTTPS_PROXY"),
+    (errors.AccountError(status=402), "a new key does not help"),
+    (errors.NetworkSettingsError(), "Correct SSL_CERT_FILE"),
+    (errors.ProxySettingError(variable="ALL_PROXY"), "The proxy that ALL_PROXY or this"),
     (errors.NotFoundError(status=404), "Runway has no such task"),
     (errors.BadRequestError(status=404, unknown_endpoint="/v1/x"), "Runway does not know /v1/x"),
     (

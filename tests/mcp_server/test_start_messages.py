@@ -1,5 +1,6 @@
 """The words for a start: each error says what happened, whether it was charged, and what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from runway_mcp.spending.start_errors import (
     StartError,
     StartsInFlightError,
     TokenReusedError,
+    UnclearStartError,
 )
 
 FILE = Path("history.sqlite3")
@@ -50,7 +52,14 @@ MESSAGES: list[tuple[Exception, str]] = [
     (OverDayLimitError(119, 60, credits=60), "was estimated at 60 credits before, which makes 120 today; this server"),
     (OverDayLimitError(60, 61), "61 credits were spent today; this server may spend 60 credits a day"),
     (OverDayLimitError(60, 0, unknown=3), "the cost of 3 tasks started today is unknown, so nothing more can start"),
-    (OverDayLimitError(60, 0, unknown=1), "the cost of a task started today is unknown"),
+    (
+        OverDayLimitError(60, 0, unknown=1, open=(7,)),
+        "a task started today is unknown, so nothing more can start",
+    ),
+    (OverDayLimitError(60, 0, unknown=1, open=(7,)), "or until it is settled; this server may spend 60 credits a day"),
+    (OverDayLimitError(60, 0, unknown=1, open=(7,)), "runway-mcp history settle 7 --nothing, or --task ID."),
+    (OverDayLimitError(60, 61, open=(7, 9)), "The outcome of starts 7, 9 is unknown."),
+    (OverDayLimitError(60, 61, open=(7, 9, 11, 13)), "The outcome of starts 7, 9, 11, … is unknown."),
     (PriceUnknownError(), "Runway tells no price"),
     (StartsInFlightError(), "Nothing was sent: other tasks are being started"),
     (
@@ -74,9 +83,20 @@ MESSAGES: list[tuple[Exception, str]] = [
         "too many others are in flight. Read its state with runway_getTask",
     ),
     (TokenReusedError(), "another type or input. Nothing was sent; take another token"),
-    (ReplyLostError(UnreachableError()), "reply arrived. The start was sent, so the task may exist and be charged."),
-    (EarlierReplyLostError(), "the task may exist and be charged. This call sent nothing. Starting it again may buy a"),
-    (EarlierPendingError(), "still waits for Runway's answer. This call sent nothing; you can repeat it."),
+    (ReplyLostError(UnreachableError(), 7), "reply arrived. The start was sent, so the task may exist and be charged."),
+    (ReplyLostError(UnreachableError(), 7), "only a call with the same clientToken as this one buys nothing."),
+    (ReplyLostError(UnreachableError(), 7), "The outcome of start 7 is unknown. Runway has no list of tasks"),
+    (ReplyLostError(UnreachableError(), 7), "runway-mcp history settle 7 --nothing, or --task ID."),
+    (EarlierReplyLostError(7), "may exist and be charged. This call sent nothing. Starting it again may buy a second"),
+    (EarlierReplyLostError(7), "runway-mcp history settle 7 --nothing, or --task ID."),
+    (
+        EarlierPendingError(7, 19.6),
+        "its server waits for it, or was stopped. This call sent nothing. Repeat it",
+    ),
+    (
+        EarlierPendingError(7, 19.6),
+        "that buys nothing new, and in 20 s at the latest tells the task",
+    ),
     (EarlierFailedError(), "bought nothing: it was refused or cancelled. This call sent nothing; you can repeat it."),
     (HistoryDamagedError(FILE), "damaged: history.sqlite3. Restore a backup of this file, or move it away"),
     (HistoryReplacedError(FILE), "was replaced or removed while this server runs: history.sqlite3. Restore"),
@@ -100,7 +120,20 @@ def test_every_error_of_a_start_has_its_words() -> None:
 
 
 def test_a_task_whose_start_could_not_be_recorded_was_started_all_the_same() -> None:
-    assert "The task was started all the same" in explain_unrecorded(HistoryLockedError(FILE))
+    text = explain_unrecorded(HistoryLockedError(FILE))
+    assert "The task was started all the same; keep its id. This server records it as soon as it can." in text
+
+
+AMBIGUOUS = (
+    *(error for error, _ in MESSAGES if isinstance(error, UnclearStartError | StartCancelledError)),
+    *(HistoryLockedError(FILE), HistoryReplacedError(FILE), HistoryUnusableError(FILE)),
+)
+
+
+@pytest.mark.parametrize("error", AMBIGUOUS, ids=lambda error: type(error).__name__)
+def test_what_may_have_bought_a_task_never_says_try_again(error: Exception) -> None:
+    """Models take it for leave to buy a second one."""
+    assert not re.search(r"\b(try|start it) again\b|\bretry\b", explain(error), re.IGNORECASE)
 
 
 @pytest.mark.parametrize(

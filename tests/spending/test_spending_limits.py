@@ -66,6 +66,9 @@ def test_a_person_is_asked_where_a_start_may_cost_more_than_allowed(
         (Limits(day=119), SIMILAR, None),
         (Limits(day=60), SIMILAR, OverDayLimitError(60, 60)),
         (Limits(day=500), Snapshot(Spend(0, 2)), OverDayLimitError(500, 0, unknown=2)),
+        (Limits(day=500), Snapshot(Spend(0, 2, open=(7,))), OverDayLimitError(500, 0, unknown=2, open=(7,))),
+        (Limits(day=500), Snapshot(Spend(499, 0, open=(7,))), None),
+        (Limits(day=99), Snapshot(Spend(40, 0, (7,)), same=60), OverDayLimitError(99, 40, open=(7,), credits=60)),
         (Limits(day=500), Snapshot(Spend(0, 0), in_flight=1), StartsInFlightError()),
         (Limits(task=500), Snapshot(Spend(0, 2), in_flight=1), None),
     ],
@@ -85,7 +88,7 @@ def test_a_start_is_checked_by_what_is_known_before_it(
         (Limits(confirm_over=0), None, math.inf, None),
         (Limits(), None, 0, None),
         (Limits(task=59), 60, 1000, OverTaskLimitError(60, 59)),
-        (Limits(day=99), 60, 1000, OverDayLimitError(99, 40, credits=60)),
+        (Limits(day=99), 60, 1000, OverDayLimitError(99, 40, open=(7,), credits=60)),
         (Limits(confirm_over=50), 60, 55, ApprovalNeededError(60, 50)),
         (Limits(task=1000), None, math.inf, PriceUnknownError()),
         (Limits(day=1000), None, math.inf, PriceUnknownError()),
@@ -96,4 +99,4 @@ def test_a_task_is_checked_by_its_price(
     limits: Limits, price: float | None, approved: float, error: LimitError | None
 ) -> None:
     """On a day that comes to 100 credits with it. Without a price no limit can be kept."""
-    assert verdict(check_after, limits, price, 100, approved) == (error and str(error))
+    assert verdict(check_after, limits, price, Spend(100, 0, open=(7,)), approved) == (error and str(error))

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -11,14 +11,15 @@ import pytest
 from pydantic import JsonValue
 from support.scripted import ID, Script, Sleeper, Step, context_of, reply, scripted_client, task
 
-from runway_mcp.api.errors import BadRequestError
+from runway_mcp.api.errors import BadRequestError, RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
-from runway_mcp.history.records import NO_LIMITS, HistoryUnusableError, Limits, Spend
+from runway_mcp.history.records import NO_LIMITS, HistoryLockedError, HistoryUnusableError, Limits, Spend
 from runway_mcp.spending.start_errors import (
     Cancellation,
     EarlierFailedError,
     EarlierPendingError,
     EarlierReplyLostError,
+    OverDayLimitError,
     OverTaskLimitError,
     PriceUnknownError,
     ReplyLostError,
@@ -37,6 +38,8 @@ PENDING = reply(200, task("PENDING", estimatedCost={"credits": 60}))
 DELETED = reply(204)
 FREE = reply(200, task("CANCELLED", cost={"credits": 0}))
 CHARGED = reply(200, task("CANCELLED", cost={"credits": 60}))
+MOST = 85
+"""Credits that `wanted` costs at most by the price list."""
 GONE = reply(404, {"error": "gone"})
 
 
@@ -46,13 +49,17 @@ def wanted(prompt: str = "a cat") -> Prepared:
 
 @asynccontextmanager
 async def starting(
-    *steps: Step, script: Script | None = None, limits: Limits = NO_LIMITS, history: Path | None = None
+    *steps: Step,
+    script: Script | None = None,
+    limits: Limits = NO_LIMITS,
+    history: Path | None = None,
+    busy_seconds: float = 5,
 ) -> AsyncGenerator[tuple[Script, CallerContext]]:
     script = script or Script(*steps)
     with anyio.fail_after(20):
         async with (
             scripted_client(script, sleep=Sleeper()) as client,
-            context_of(client, sleep=Sleeper(), limits=limits, history=history) as context,
+            context_of(client, sleep=Sleeper(), limits=limits, history=history, busy_seconds=busy_seconds) as context,
         ):
             yield script, context
 
@@ -211,11 +218,75 @@ async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step:
     created = reply(200, {"id": ID, "estimatedCost": {"credits": "60"}})
     async with starting(created, step) as (_, context):
         assert (await Starter(context).start(wanted())).credits is None
-        assert await Starter(context).spent() == Spend(0, 1)
+        assert await Starter(context).spent() == Spend(MOST, 0)
     async with starting(created, step, PENDING, DELETED, FREE, limits=Limits(day=5)) as (_, context):
         with pytest.raises(StartCancelledError) as caught:
             await Starter(context).start(wanted())
         assert isinstance(caught.value.reason, PriceUnknownError)
+
+
+NOT_RUNWAYS = [
+    *((status, b"", "") for status in (301, 302, 303, 307, 308)),
+    *((status, b"<html>no</html>", "text/html") for status in (403, 404, 407, 413, 414, 415, 451, 501, 511)),
+    *((status, b"Payload Too Large", "text/plain") for status in (407, 411, 413, 415, 431)),
+    (413, b'{"message": "too large"}', "application/json"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "media_type"), NOT_RUNWAYS)
+async def test_an_answer_that_is_certainly_not_runways_bought_nothing(
+    status: int, body: bytes, media_type: str
+) -> None:
+    """The day stays open, and the token is free."""
+    async with starting(reply(status, body, Content_Type=media_type), CREATED, limits=Limits(day=60)) as (_, context):
+        with pytest.raises(RunwayError):
+            await Starter(context).start(wanted(), client_token="mine")
+        assert await Starter(context).spent() == Spend(0, 0)
+        assert not (await Starter(context).start(wanted(), client_token="mine")).is_repeated
+
+
+@pytest.mark.parametrize(
+    "step", [LOST, reply(503), reply(200, b"<html>", Content_Type="text/html"), reply(504, b"<html>")]
+)
+async def test_a_start_of_unknown_outcome_counts_with_its_likely_price(step: Step) -> None:
+    """Before anything like it was started with the highest of the price list, then with the price that Runway told."""
+    async with starting(step, CREATED, step, CREATED, limits=Limits(day=MOST + 130)) as (script, context):
+        for number, spent in ((1, MOST), (3, MOST + 120)):
+            with pytest.raises(ReplyLostError) as caught:
+                await Starter(context).start(wanted())
+            assert caught.value.number == number
+            assert (await Starter(context).spent()).credits == spent
+            if number == 1:
+                assert (await Starter(context).start(wanted())).credits == 60
+        assert [start.number for start in await Starter(context).open_starts()] == [3, 1]
+        with pytest.raises(OverDayLimitError) as over:
+            await Starter(context).start(wanted())
+        assert (over.value.open, over.value.credits) == ((1, 3), 60)
+        assert script.methods == ["POST"] * 3
+
+
+async def test_a_start_of_unknown_outcome_and_price_closes_the_day_until_it_is_settled() -> None:
+    unlisted = prepare("text_to_video", {"model": "newer", "promptText": "a cat"}, allow_unknown=True)
+    async with starting(LOST, CREATED, limits=Limits(day=500)) as (script, context):
+        with pytest.raises(ReplyLostError):
+            await Starter(context).start(unlisted, client_token="mine")
+        with pytest.raises(OverDayLimitError) as over:
+            await Starter(context).start(wanted())
+        assert (over.value.unknown, over.value.open) == (1, (1,))
+        await (await context.ledger.history()).settle(1, task_id=None)
+        assert (await Starter(context).start(unlisted, client_token="mine")).task_id == ID
+        assert script.methods == ["POST", "POST"]
+
+
+async def test_the_token_of_a_start_that_was_settled_as_a_task_brings_it() -> None:
+    async with starting(LOST) as (script, context):
+        for error in (ReplyLostError, EarlierReplyLostError):
+            with pytest.raises(error):
+                await Starter(context).start(wanted(), client_token="mine")
+        await (await context.ledger.history()).settle(1, task_id=ID)
+        again = await Starter(context).start(wanted(), client_token="mine")
+        assert (again.task_id, again.is_repeated) == (ID, True)
+        assert script.methods == ["POST"]
 
 
 async def test_within_a_days_limit_starts_go_one_after_another() -> None:
@@ -245,6 +316,24 @@ async def test_the_id_is_recorded_before_the_price_is_looked_for() -> None:
             assert (again.task_id, again.is_repeated) == (ID, True)
             script.answer.set()
         assert script.methods == ["POST", "GET"]
+
+
+async def test_a_token_finds_a_task_whose_start_could_not_be_recorded_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    with ExitStack() as until_unlocked:
+
+        def lock(request: httpx2.Request) -> httpx2.Response:
+            other = until_unlocked.enter_context(closing(sqlite3.connect(file, isolation_level=None)))
+            other.execute("BEGIN IMMEDIATE")
+            return CREATED(request)
+
+        async with starting(lock, history=file, busy_seconds=0.1) as (script, context):
+            started = await Starter(context).start(wanted(), client_token="mine")
+            assert isinstance(started.unrecorded, HistoryLockedError)
+            until_unlocked.close()
+            again = await Starter(context).start(wanted(), client_token="mine")
+            assert (again.task_id, again.is_repeated) == (ID, True)
+            assert script.methods == ["POST"]
 
 
 def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Response]:

@@ -104,12 +104,13 @@ async def context_of(
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     history: Path | None = None,
     limits: Limits = NO_LIMITS,
+    busy_seconds: float = 5,
 ) -> AsyncGenerator[CallerContext]:
     """The use cases over a client, without jitter."""
     async with (
         poller_of(client, poll_seconds=0.05) as poller,
         open_background_tasks() as background,
-        open_history(history) as opened,
+        open_history(history, busy_seconds=busy_seconds) as opened,
         open_file_client() as files,
         anyio.create_task_group() as downloads,
     ):

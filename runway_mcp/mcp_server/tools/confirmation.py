@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import plain
-from runway_mcp.catalogue.problems import UPLOAD_FIRST
+from runway_mcp.catalogue.media_inputs import UPLOAD_FIRST
 from runway_mcp.catalogue.validation import InvalidRequestError, Prepared, prepare
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results

@@ -4,7 +4,7 @@ The fields of each task type are not part of the tools' schemas, which cost the 
 `runway_listTaskTypes` returns them on demand.
 """
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, JsonValue
@@ -13,10 +13,15 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.toolset import Output, Tool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from runway_mcp.catalogue.lookup import Model, TaskType
 
-NO_MODELS = "no models to choose"
 MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
+LEGEND = (
+    "* marks a required field; ≤ counts characters, or the entries of a list []. image, video and audio are https://, "
+    "runway:// or data: URIs. A field without values takes those under shared. Call again with a model for its schema."
+)
 
 TypeArgument = Annotated[
     str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
@@ -24,7 +29,16 @@ TypeArgument = Annotated[
 
 
 class TypesOutput(Output):
-    """The task types, or the fields of one type or model."""
+    """The task types, or what one type or model takes."""
+
+    types: dict[str, str] = Field({}, description="Without a type: what each makes, and its models.")
+    type: str = Field("", description="The type asked for.")
+    summary: str = Field("", description="What it makes.")
+    models: dict[str, str] = Field({}, description="What each model is for and takes.")
+    shared: dict[str, str] = Field({}, description="Values of fields that several models take alike.")
+    model: str = Field("", description="The model asked for.")
+    json_schema: dict[str, Any] = Field({}, alias="schema", description="With a model: the input's JSON Schema.")
+    example: dict[str, Any] = Field({}, description="A minimal input.")
 
 
 async def list_task_types(
@@ -36,47 +50,73 @@ async def list_task_types(
 
     types = catalogue.task_types()
     if not type:
-        found = {name: kind for name, kind in types.items() if not model or model in kind.models}
-        if not found:
-            return results.error_result("No task type has such a model. Call without arguments to list all models.")
-        return results.json_result(
-            {name: f"{kind.summary}; {', '.join(_starred(kind)) or NO_MODELS}" for name, kind in found.items()},
-            "A * marks the default model. Call again with a type for its fields.",
-        )
+        return _table({name: kind for name, kind in types.items() if not model or model in kind.models}, model)
     kind = types.get(type)
     if kind is None:
-        return results.error_result(f"There is no such task type. There are: {', '.join(types)}.")
-    if not model and len(kind.models) > 1:
-        fields: dict[str, JsonValue] = {str(name): ", ".join(_fields(one)) for name, one in kind.models.items()}
-        return results.json_result(
-            {"type": type, "recommended": kind.recommended, "fields": fields},
-            "A * marks a required field. Call again with a model for its schema and an example.",
-        )
-    shown = kind.models.get(model) if model else next(iter(kind.models.values()))
+        labels = ", ".join(one.label for one in types.values())
+        hint = _did_you_mean(type, types)
+        return results.error_result(f"There is no such task type.{hint} There are: {labels}. {catalogue.IMPOSSIBLE}")
+    if not model:
+        return _type_result(kind)
+    shown = kind.models.get(model)
     if shown is None:
-        return results.error_result(f"{type} has no such model. It has: {', '.join(_starred(kind)) or NO_MODELS}.")
-    notes = [MAX_DATA] if "^data:" in str(shown.schema) else []
-    if not shown.documented:
-        notes.append("Runway's public documentation lacks it: only the names of its fields are known.")
-    return results.json_result({"type": type, "schema": dict(shown.schema), "example": dict(shown.example)}, *notes)
+        others = [name for name, other in types.items() if model in other.models]
+        elsewhere = f" It is a model of {', '.join(others)}." if others else _did_you_mean(model, kind.models)
+        labels = ", ".join(kind.labels)
+        has = f"It has: {labels}." if labels else "It has no models to choose."
+        return results.error_result(f"{type} has no such model.{elsewhere} {has}")
+    return results.json_result(
+        {"type": type, "model": model, "schema": dict(shown.schema), "example": dict(shown.example)},
+        *_notes(kind, [shown]),
+    )
 
 
-def _starred(kind: "TaskType") -> list[str]:
-    return [f"{name}*" if name == kind.recommended else name for name in kind.models if name is not None]
+def _table(kinds: "Mapping[str, TaskType]", model: str) -> CallToolResult:
+    from runway_mcp.catalogue.lookup import IMPOSSIBLE, task_types  # noqa: PLC0415 - read when first asked for
+
+    if not kinds:
+        hint = _did_you_mean(model, dict.fromkeys(name for kind in task_types().values() for name in kind.models))
+        return results.error_result(f"No task type has such a model.{hint} Call without arguments to list all models.")
+    rows: dict[str, JsonValue] = {
+        name: "; ".join(part for part in (kind.summary, ", ".join(kind.labels)) if part) for name, kind in kinds.items()
+    }
+    return results.json_result({"types": rows}, f"Call again with a type for what its models take. {IMPOSSIBLE}")
 
 
-def _fields(model: "Model") -> list[str]:
-    required = cast("list[str]", model.schema.get("required", []))
-    fields = cast("dict[str, object]", model.schema["properties"])
-    return [f"{name}*" if name in required else name for name in fields if name != "model"]
+def _type_result(kind: "TaskType") -> CallToolResult:
+    from runway_mcp.catalogue.outline import outline  # noqa: PLC0415 - read when first asked for
+
+    shared, rows = outline(kind)
+    data: dict[str, JsonValue] = {"type": kind.name, "summary": kind.summary, "models": dict(rows)}
+    if shared:
+        data["shared"] = dict(shared)
+    default = kind.models[kind.recommended] if kind.recommended in kind.models else next(iter(kind.models.values()))
+    data["example"] = dict(default.example)
+    return results.json_result(data, LEGEND, *_notes(kind, list(kind.models.values())))
+
+
+def _notes(kind: "TaskType", models: "list[Model]") -> list[str]:
+    from runway_mcp.catalogue.lookup import IMPOSSIBLE, UNDOCUMENTED  # noqa: PLC0415 - read when first asked for
+
+    notes = [MAX_DATA] if any("^data:" in str(model.schema) for model in models) else []
+    if any(not model.documented for model in models):
+        notes.append(f"{UNDOCUMENTED}: Runway's documentation lacks it; only the names of its fields are known.")
+    return notes if kind.output == "image" else [*notes, IMPOSSIBLE]
+
+
+def _did_you_mean(given: str, names: "Iterable[str | None]") -> str:
+    from runway_mcp.catalogue.suggestions import likely_choice  # noqa: PLC0415 - read when first asked for
+
+    likely = likely_choice(given, [name for name in names if name])
+    return f" Did you mean {likely}?" if likely else ""
 
 
 LIST_TASK_TYPES = Tool(
     name="runway_listTaskTypes",
     title="List Runway task types",
     description=(
-        "List what runway_startTask can start. Without arguments: every task type with its models. With a type: its "
-        "models' fields. With a model too: its exact schema and a minimal example. Sends nothing, costs nothing."
+        "List what runway_startTask can start. Without arguments: every task type with its models. With a type: what "
+        "each of its models is for and takes. With a model too: its exact schema. Sends nothing, costs nothing."
     ),
     annotations=ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False

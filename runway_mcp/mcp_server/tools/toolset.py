@@ -30,7 +30,7 @@ def plain_schema(schema: JsonValue) -> None:
     match schema:
         case dict():
             for name in ("title", "default", "additionalProperties"):
-                if not isinstance(schema.get(name), dict):  # else it is a property of that name
+                if not schema.get(name) or not isinstance(schema[name], dict):  # else it is a property of that name
                     schema.pop(name, None)
             for part in schema.values():
                 plain_schema(part)

@@ -41,7 +41,7 @@ from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegis
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication
 from runway_mcp.web.origin_policy import OriginPolicy
-from runway_mcp.wiring.file_access import open_files
+from runway_mcp.wiring.file_access import open_files, warn_of_missing_folders
 
 ERAS = ("auto", "legacy")
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
@@ -162,7 +162,7 @@ async def test_a_folder_within_is_made_and_one_without_refused(folder: Path, tmp
         for refused in ("../secret.png", "out/secret.png", "link.png", str(tmp_path / "secret.png"), "/etc/hostname"):
             result = await upload(client, refused)
             assert result.is_error
-            assert "Nothing was read or written" in text(result)
+            assert "Nothing was read." in text(result)
         assert "POST" not in wire.methods
     assert names_in(tmp_path) == {folder.name, "secret.png"}
 
@@ -507,11 +507,28 @@ async def test_an_api_on_this_machine_may_keep_files_there(is_own: bool) -> None
     assert len(storage.requests) == is_own
 
 
-def test_a_folder_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
-    """A slip in a host's configuration is seen at once; a home folder may be written as ~."""
-    with pytest.raises(SettingsError, match=r"--files-root.*number 2 of 2 is no folder that exists"):
-        load({"files_root": [str(tmp_path), str(tmp_path / "none")]})
+async def test_a_folder_that_is_not_there_is_told_where_it_is_used(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server starts, and logs its name; the others can be used; a home folder may be written as ~."""
+    settings = load({"files_root": [str(folder), str(tmp_path / "none"), str(tmp_path / ("x" * 300))]})
+    warn_of_missing_folders(settings)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"--files-root: {root} does not exist or is no folder; nothing can be read or saved there"
+        for root in settings.files_root[1:]
+    ]
+    async with connected(*settings.files_root) as (client, _):
+        assert not (await upload(client)).is_error
+        for result in (
+            await upload(client, f"{tmp_path}/none/kite.png"),
+            await save(client, directory=f"{tmp_path}/none/new"),
+        ):
+            assert result.is_error
+            assert "none does not exist" in text(result)
+    assert not (tmp_path / "none").exists()
     for relative in ("", ".", "folder"):
-        with pytest.raises(SettingsError, match="ROOT: it is no folder that exists, or not a whole path"):
+        with pytest.raises(SettingsError, match="ROOT: it is not a whole path"):
             load({"files_root": [relative]})
+    with pytest.raises(SettingsError, match="number 2 of 2 is not a whole path"):
+        load({"files_root": [str(folder), "folder"]})
     assert load({"files_root": ["~"]}).files_root == (Path.home(),)

@@ -19,7 +19,6 @@ from support.scripted import ID, Script, Step, reply, scripted_client, task, tex
 from support.upstream import Reply, Request, upstream
 from support.upstream import reply as sent
 
-from runway_mcp.catalogue.lookup import task_types
 from runway_mcp.history.records import NO_LIMITS, Limits
 from runway_mcp.mcp_server.access import scope_of
 from runway_mcp.mcp_server.server import build_server
@@ -56,56 +55,8 @@ async def connected(
             yield client
 
 
-async def listed(**arguments: str | None) -> list[str]:
-    async with connected(FaultyWire()) as client:
-        return texts(await client.call_tool("runway_listTaskTypes", arguments))
-
-
 async def start(client: Client, **more: Any) -> CallToolResult:
     return await client.call_tool("runway_startTask", GOOD | more)
-
-
-async def test_the_table_of_types_is_small_and_whole() -> None:
-    """Every type, with its models and the one that is taken where none is named; at 4 characters a token."""
-    table, note = await listed()
-    assert json.loads(table).keys() == task_types().keys()
-    assert "gen4.5*" in json.loads(table)["text_to_video"]
-    assert len(table) + len(note) < 1_200 * 4
-
-
-@pytest.mark.parametrize("kind", list(task_types()))
-async def test_each_type_and_each_model_is_shown_small_and_with_an_example(kind: str) -> None:
-    models = task_types()[kind].models
-    shown = await listed(type=kind)
-    assert len("".join(shown)) < 800 * 4
-    assert "fields" in json.loads(shown[0]) or len(models) == 1
-    async with connected(FaultyWire()) as client:
-        for model in filter(None, models):
-            found = texts(await client.call_tool("runway_listTaskTypes", {"type": kind, "model": model}))
-            assert len("".join(found)) < 800 * 4
-            assert json.loads(found[0])["example"] == models[model].example
-            assert ("lacks it" in found[-1]) is not models[model].documented
-
-
-async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
-    assert "text_to_video, image_to_video" in (await listed(type="video"))[0]
-    assert json.loads((await listed(model="gen4.5"))[0]).keys() == {"text_to_video", "image_to_video"}
-    assert "It has: gen4.5*, " in (await listed(type="text_to_video", model="gen5"))[0]
-    assert "It has: no models to choose." in (await listed(type="recipes/product_ad", model="gen5"))[0]
-    assert "No task type has such a model." in (await listed(model="gen5"))[0]
-
-
-@pytest.mark.parametrize("nothing", ["", None])
-async def test_an_argument_that_says_nothing_is_one_left_out(nothing: str | None) -> None:
-    """As hosts send it that fill in every field."""
-    assert await listed(type=nothing, model=nothing) == await listed()
-    assert await listed(type="text_to_video", model=nothing) == await listed(type="text_to_video")
-
-
-async def test_it_is_told_how_large_a_file_may_be_within_a_call() -> None:
-    """Where a model takes files as data, of which Runway allows more."""
-    assert "runway_uploadFile" in (await listed(type="image_to_video", model="gen4.5"))[1]
-    assert "runway_uploadFile" not in "".join(await listed(type="text_to_video", model="gen4.5"))
 
 
 async def test_a_start_returns_the_task_as_runway_has_it() -> None:
@@ -126,11 +77,11 @@ async def test_a_start_returns_the_task_as_runway_has_it() -> None:
 async def test_a_wrong_ratio_is_refused_with_what_was_meant_and_nothing_sent() -> None:
     wire = FaultyWire()
     async with connected(wire) as client:
-        result = await start(client, input={"promptText": "a cat", "ratio": "16:9", "duration": "5s"})
+        result = await start(client, input={"promptText": "a cat", "ratio": "1920:1080", "duration": 11})
     (text,) = texts(result)
     assert result.is_error
     assert "did you mean 1280:720?" in text
-    assert "did you mean 5?" in text
+    assert "duration: 11 is too large; it must be a whole number from 2 to 10." in text
     assert "Nothing was sent" in text
     assert "runway_listTaskTypes" in text
     assert wire.methods == []
@@ -164,8 +115,8 @@ async def test_a_token_is_a_text_whatever_it_looks_like() -> None:
     ("steps", "limits", "words"),
     [
         ([reply(400, {"error": "too dull"})], NO_LIMITS, '"too dull"). Nothing was started, and nothing is charged.'),
-        ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
-        ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second one."),
+        ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task;"),
+        ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task;"),
         ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "this server may spend 1 on a task"),
         ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "was cancelled at once: nothing is charged."),
     ],

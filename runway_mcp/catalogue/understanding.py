@@ -1,0 +1,113 @@
+"""Takes an input as it was meant, where it can mean one thing only.
+
+Each value that does not fit is read in the forms that people and models write. A value that fits in exactly one form is
+taken in it, and a sentence says so. A field's name is taken in another spelling, never in another word.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import cast
+
+from pydantic import JsonValue
+
+from runway_mcp.catalogue.json_schema import Place, Schema, fits
+from runway_mcp.catalogue.problems import path_of, shown
+from runway_mcp.catalogue.suggestions import meanings
+
+_NOTHING = frozenset({"", "null", "none", "undefined"})
+
+_Reading = tuple[JsonValue, list[str]]
+
+
+def understand(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> tuple[JsonValue, list[str]]:
+    """Return a body as its schema takes it, and a sentence for each thing that was written differently."""
+    return _Reader(schema.get("$defs", {}), allow_unknown=allow_unknown).read(body, schema, ())
+
+
+def is_nothing(value: JsonValue) -> bool:
+    """Return whether a value says that its field was left out: null, an empty text, or a word for them."""
+    return value is None or (isinstance(value, str) and len(value) < 99 and value.strip().casefold() in _NOTHING)  # noqa: PLR2004 - longer than any of the words
+
+
+def same_spelling(name: str, other: str) -> bool:
+    """Return whether two names differ in case and separators only."""
+    return _bare(name) == _bare(other)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFKC", name)).casefold()
+
+
+class _Reader:
+    def __init__(self, definitions: Schema, *, allow_unknown: bool) -> None:
+        self._definitions = definitions
+        self._allow_unknown = allow_unknown
+
+    def read(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
+        if "$ref" in schema:
+            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        read = self._form(value, schema)
+        notes: list[str] = []
+        if read is not None:
+            value, notes = read(value, schema, place)
+        if read == self._alternatives or self._fits(value, schema):
+            return value, notes
+        field = next((step for step in reversed(place) if isinstance(step, str)), "")
+        found = {json.dumps(one): (one, words) for one, words in meanings(value, schema, field)}
+        fitting = [(one, words) for one, words in found.values() if self._fits(one, schema)]
+        if len(fitting) != 1:
+            return value, notes
+        meant, words = fitting[0]
+        return meant, [*notes, f"Took {path_of(place)} {words} from {shown(value)}."]
+
+    def _form(self, value: JsonValue, schema: Schema) -> Callable[[JsonValue, Schema, Place], _Reading] | None:
+        if "anyOf" in schema and "format" not in schema:
+            return self._alternatives
+        if isinstance(value, dict) and "properties" in schema:
+            return self._object
+        return self._items if isinstance(value, list) and "items" in schema else None
+
+    def _fits(self, value: JsonValue, schema: Schema) -> bool:
+        return fits(value, {**schema, "$defs": self._definitions})
+
+    def _alternatives(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
+        if not isinstance(value, dict) and self._fits(value, schema):
+            return value, []
+        readings = [(self.read(value, branch, place), branch) for branch in schema["anyOf"]]
+        good = {json.dumps(one[0]): one for one, branch in readings if self._fits(one[0], branch)}
+        if not good:  # what is wrong is told of the alternative that the constants name
+            good = {json.dumps(one[0]): one for one, branch in readings if _is_named(one[0], branch)}
+        return next(iter(good.values())) if len(good) == 1 else (value, [])
+
+    def _items(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
+        readings = [
+            self.read(item, schema["items"], (*place, index))
+            for index, item in enumerate(cast("list[JsonValue]", value))
+        ]
+        return [item for item, _ in readings], [note for _, notes in readings for note in notes]
+
+    def _object(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
+        given, fields = cast("dict[str, JsonValue]", value), schema["properties"]
+        made: dict[str, JsonValue] = {}
+        notes: list[str] = []
+        for name, item in given.items():
+            known = next((one for one in fields if same_spelling(one, name) and one not in given), name)
+            if known not in fields or known in made:
+                if self._allow_unknown or not is_nothing(item):
+                    made[name] = item
+                continue
+            field: Schema = fields[known]
+            if known not in schema.get("required", ()) and is_nothing(item) and item not in field.get("enum", ()):
+                continue
+            if known != name:
+                notes.append(f"Took {path_of((*place, name))} as {known}.")
+            made[known], more = self.read(item, field, (*place, known))
+            notes += more
+        return made, notes
+
+
+def _is_named(value: JsonValue, schema: Schema) -> bool:
+    constants = {name: field["const"] for name, field in schema.get("properties", {}).items() if "const" in field}
+    return isinstance(value, dict) and bool(constants) and constants.items() <= {**value}.items()

@@ -1,0 +1,84 @@
+"""`runway-mcp history`: starts of unknown outcome are listed and settled by hand."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runway_mcp.cli.main import main
+from runway_mcp.history.records import StartRequest
+from runway_mcp.history.sqlite import open_history
+
+TASK = "08388106-1b46-4f5c-bd46-1c1d7ee86892"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two starts of unknown outcome."""
+    monkeypatch.setenv("RUNWAY_MCP_STATE_DIR", str(tmp_path))
+
+    async def lose() -> None:
+        async with open_history(tmp_path / "history.sqlite3", clock=lambda: 1_000_000_000.0) as history:
+            for token, price in (("secret-1", 85.0), ("secret-2", None)):
+                start = StartRequest("account", "caller", "print", "text_to_video", token, list_price=price)
+                begun = await history.begin(start, lambda _: None)
+                await history.record_result(begun.number, task_id=None, cost=None)
+
+    anyio.run(lose)
+    return tmp_path
+
+
+def test_open_starts_are_listed_until_they_are_settled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "list"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2  2001-09-09 01:46:40Z  text_to_video  price unknown",
+        "1  2001-09-09 01:46:40Z  text_to_video  counts for 85 credits",
+    ]
+    assert main(["history", "settle", "1", "--nothing"]) == 0
+    assert main(["history", "settle", "2", "--task", TASK.upper()]) == 0
+    assert capsys.readouterr().out == "Start 1 is settled.\nStart 2 is settled.\n"
+    assert main(["history", "list", "--state-dir", str(folder)]) == 0
+    assert capsys.readouterr().out == "No start has an unknown outcome.\n"
+
+    async def found() -> str | None:
+        async with open_history(folder / "history.sqlite3") as history:
+            assert await history.find(1) is None
+            record = await history.find(2)
+            return record and record.task_id
+
+    assert anyio.run(found) == TASK
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_not_open_is_not_settled(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "settle", "3", "--nothing"]) == 1
+    said = capsys.readouterr().err
+    assert "Start 3 is not open: there is none of this number" in said
+    assert said.endswith("Nothing was changed.\n")
+
+
+def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "history.sqlite3").write_bytes(b"no database" * 1_000)
+    assert main(["history", "list"]) == 1
+    assert "is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required"),
+        (["settle", "1"], "--nothing --task is required"),
+        (["settle", "1", "--nothing", "--task", TASK], "not allowed with argument"),
+        (["settle", "one", "--nothing"], "must be a start's number"),
+        (["settle", "1", "--task", "../x"], "must be a task's id"),
+        (["list", "--spot"], "unknown option --spot"),
+        (["list", "--sandbox"], "no history is kept there"),
+        (["list", "--state-dir", "nowhere"], "no history is kept there"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_wrong_command_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file is made where there is none."""
+    assert main(["history", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("nowhere").exists()
