@@ -11,13 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-from deployment.processes import KEY, Deployment, Replica
+from deployment.processes import BROKEN, KEY, Deployment, Replica
 from mcp_types import CallToolResult
 from support.served import start_task
 from support.waiting import until
 
 from runway_mcp.sandbox import SAMPLES
 
+FAILING = 6
+"""Reads at once that fail."""
 LONGEST = 55
 """Seconds that all of it may take."""
 
@@ -76,6 +78,28 @@ async def departed(deployment: Deployment) -> str:
         while await deployment.waiting():  # noqa: ASYNC110 - another process knows it
             await anyio.sleep(0.05)
     return "departed client: its wait ended with it"
+
+
+async def broken_api(deployment: Deployment) -> str:
+    """What fails at Runway is told to the request that needed it; it takes no replica from others."""
+    broken: list[int] = []
+    others: list[int] = []
+
+    async def read(task_id: str, statuses: list[int]) -> None:
+        async with deployment.http() as http:
+            statuses.append((await http.get(f"/v1/tasks/{task_id}")).status_code)
+
+    async def read_on() -> None:
+        while len(broken) < FAILING:
+            await read(SAMPLES["succeeded_images"].id, others)
+
+    async with anyio.create_task_group() as calls:
+        for _ in range(FAILING):
+            calls.start_soon(read, BROKEN, broken)
+        calls.start_soon(read_on)
+    await read(SAMPLES["succeeded_images"].id, others)
+    assert (set(broken), set(others)) == ({502}, {200}), (broken, others)
+    return f"broken API: {len(broken)} reads were told so, {len(others)} other ones were served meanwhile"
 
 
 async def moving_wait(deployment: Deployment, stack: AsyncExitStack) -> str:
@@ -148,7 +172,7 @@ async def main() -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(deployment.running())
             try:
-                for check in (every_tool, unbuffered_progress, both_served, departed):
+                for check in (every_tool, unbuffered_progress, both_served, broken_api, departed):
                     say(await check(deployment))
                 say(await moving_wait(deployment, stack))
             except Exception:

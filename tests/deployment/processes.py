@@ -18,6 +18,11 @@ from support.process import ENVIRONMENT, Server, running
 from support.served import NO_TRUST, free_port
 from support.waiting import until
 
+from runway_mcp.sandbox import SAMPLES
+
+BROKEN = SAMPLES["cancelled"].id
+FAULT = f"GET /v1/tasks/{BROKEN} 503"
+"""The API is unavailable for one task."""
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 DOMAIN = "mcp.localhost"
 """A name for which Caddy makes the certificate itself."""
@@ -71,7 +76,7 @@ class Deployment:
         async with AsyncExitStack() as stack:
             self.token = await self._make_token()
             port = self.api.rpartition(":")[2]
-            await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3"))
+            await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3", "--fault", FAULT))
             for port in self._ports:
                 self.replicas.append(Replica(port, await stack.enter_async_context(self.serving(port))))
             for replica in self.replicas:
