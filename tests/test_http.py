@@ -146,3 +146,14 @@ async def test_a_port_in_use_is_one_line() -> None:
             assert await server.ends(timeout=30) == 1
             assert len(lines(server.stderr)) == 1
             assert f"127.0.0.1:{port}" in server.stderr
+
+
+async def test_no_subscription_is_announced_where_none_can_be_made(sandboxed: Served) -> None:
+    """The revisions with a handshake would need a session for it; the newest one has a stream of its own."""
+    handshake = {"protocolVersion": ERAS[1], "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": handshake}
+    answer = await sandboxed.post(message, MCP_Protocol_Version=ERAS[1], Accept="application/json")
+    resources = answer.json()["result"]["capabilities"]["resources"]
+    assert "subscribe" not in resources
+    discovered = await sandboxed.post(request(1, "server/discover"))
+    assert discovered.json()["result"]["capabilities"]["resources"]["subscribe"] is True

@@ -65,7 +65,14 @@ class Access:
         context = await self._callers.of(record.caller)
         if context is not ctx.lifespan_context:
             ctx = replace(ctx, lifespan_context=context)
-        return await call_next(ctx)
+        result = await call_next(ctx)
+        match result:
+            case {"capabilities": {"resources": {"subscribe": True} as resources}} if ctx.method == "initialize":
+                # Over HTTP the revisions with a handshake have no session here, and so no stream for updates.
+                del resources["subscribe"]
+            case _:
+                pass
+        return result
 
 
 def _tool(method: str, params: Mapping[str, Any] | None) -> str:

@@ -29,6 +29,8 @@ from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
 from runway_mcp.mcp_server.arguments import Arguments, ArgumentsError
+from runway_mcp.mcp_server.cancelled_waits import CancelledWaits
+from runway_mcp.mcp_server.message_reader import name_wrong_params
 from runway_mcp.mcp_server.messages import explain_arguments
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
@@ -176,7 +178,7 @@ def build_server(
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
-    access = Access(callers, tools)
+    guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), CancelledWaits(), Access(callers, tools))
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
         lambda ctx: RunwayMcpTasks(
@@ -197,7 +199,7 @@ def build_server(
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[records, InFlightLimit(MAX_IN_FLIGHT), access, mcp_tasks.subscriptions, resources],
+        middleware=[records, *guards, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in toolsets:

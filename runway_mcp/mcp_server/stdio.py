@@ -10,33 +10,24 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 from anyio.abc import ObjectSendStream
 from mcp.server.mcpserver import MCPServer
-from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 
+from runway_mcp.mcp_server.message_reader import CONTEXT, MAX_BYTES, UnreadableMessageError, read_message, too_long
 from runway_mcp.signals import on_stop_signal
 
-MAX_LINE = 4 * 1024 * 1024
-"""Bytes of one message; no tool takes anything near it."""
 CHUNK = 64 * 1024
-_NO_MESSAGE = JSONRPCError(
-    jsonrpc="2.0",
-    id=None,
-    error=ErrorData(
-        code=PARSE_ERROR,
-        message=f"That line is no JSON-RPC message, and was not handled. Each message is one line of JSON of at most "
-        f"{MAX_LINE // 1024**2} MiB; batches are not supported.",
-    ),
-)
 READ_AHEAD = 4
 """Chunks that are read before the first of them is dealt with."""
+
+Line = bytes | UnreadableMessageError
+"""A line, or the error for one that is too long."""
 
 
 async def serve_stdio(server: MCPServer[Any]) -> None:
@@ -46,30 +37,38 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
     writer = LineWriter(stdout, on_closed=lines.stop)
     # MCPServer offers no public way to be served over streams of one's own.
     lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    to_server, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
+    to_host, answers = anyio.create_memory_object_stream[SessionMessage]()
     with on_stop_signal(lines.stop):
-        async with stdio_server(cast("Any", lines), cast("Any", writer)) as (read, write):
-            send, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
-            async with anyio.create_task_group() as relaying:
-                relaying.start_soon(_relay, read, send, write)
-                await lowlevel.run(messages, write, lowlevel.create_initialization_options())
-                relaying.cancel_scope.cancel()
+        async with anyio.create_task_group() as tasks, answers:
+            tasks.start_soon(_read_messages, lines, to_server, to_host.clone())
+            tasks.start_soon(_write_messages, answers, writer)
+            await lowlevel.run(messages, to_host, lowlevel.create_initialization_options())
+            tasks.cancel_scope.cancel()
 
 
-class _Sender(Protocol):
-    """Where answers can be sent."""
-
-    async def send(self, item: SessionMessage, /) -> None: ...
-
-
-async def _relay(
-    read: AsyncIterable[SessionMessage | Exception],
-    send: ObjectSendStream[SessionMessage | Exception],
-    write: _Sender,
+async def _read_messages(
+    lines: "LineReader",
+    to_server: ObjectSendStream[SessionMessage | Exception],
+    to_host: ObjectSendStream[SessionMessage],
 ) -> None:
     with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-        async with send:
-            async for item in read:
-                await (write.send(SessionMessage(_NO_MESSAGE)) if isinstance(item, Exception) else send.send(item))
+        async with to_server, to_host:
+            async for line in lines:
+                try:
+                    if isinstance(line, UnreadableMessageError):
+                        raise line
+                    _, message = read_message(line)
+                except UnreadableMessageError as error:
+                    for answer in error.answers:
+                        await to_host.send(SessionMessage(answer))
+                else:
+                    await to_server.send(SessionMessage(message))
+
+
+async def _write_messages(answers: AsyncIterable[SessionMessage], writer: "LineWriter") -> None:
+    async for answer in answers:
+        await writer.write(answer.message.model_dump_json(by_alias=True, exclude_unset=True) + "\n")
 
 
 class LineReader:
@@ -79,18 +78,18 @@ class LineReader:
         self._fd = fd
         self._token = anyio.lowlevel.current_token()
         self._room = threading.Semaphore(READ_AHEAD)
-        self._send, self._receive = anyio.create_memory_object_stream[list[bytes]](READ_AHEAD)
+        self._send, self._receive = anyio.create_memory_object_stream[list[Line]](READ_AHEAD)
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def stop(self) -> None:
         """End the iteration, as if the input had ended."""
         self._send.close()
 
-    async def __aiter__(self) -> AsyncGenerator[str]:
+    async def __aiter__(self) -> AsyncGenerator[Line]:
         async with self._receive:
             async for lines in self._receive:
                 for line in lines:
-                    yield line.decode(errors="replace")
+                    yield line
                 self._room.release()
 
     def _read(self) -> None:
@@ -122,9 +121,6 @@ class LineWriter:
             self._messages.put((text.encode(errors="replace"), written))
             await written.wait()
 
-    async def flush(self) -> None:
-        """Do nothing: what is written is out."""
-
     def _write(self) -> None:
         with suppress(anyio.RunFinishedError):
             while True:
@@ -145,19 +141,21 @@ def _read_chunk(fd: int) -> bytes:
         return b""
 
 
-def _split(chunks: Iterable[bytes]) -> Generator[list[bytes]]:
-    rest = b""
-    skipping = False
+def _split(chunks: Iterable[bytes]) -> Generator[list[Line]]:
+    rest = head = b""
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        if skipping and lines:
-            lines[0] = b"(a part of a line that is too long)"
-            skipping = False
-        if skipping or len(rest) > MAX_LINE:
-            rest, skipping = b"", True
+        first, *others = (rest + chunk).split(b"\n")
+        if head and others:
+            yield [too_long(head, first)]
+            first, head = b"", b""
+        *lines, rest = [first, *others]
+        if len(rest) > MAX_BYTES:
+            head = rest[:CONTEXT]
+        if head:
+            rest = rest[-CONTEXT:]
         yield [line for line in lines if line.strip()]
     if rest:
-        yield [rest]
+        yield [too_long(head, rest) if head else rest]
 
 
 def _take_descriptors() -> tuple[int, int]:

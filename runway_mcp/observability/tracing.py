@@ -12,15 +12,20 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Status
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp import __version__
+from runway_mcp.observability.logs import MAX_FIELD, MAX_RECORD
 
 FLUSH_SECONDS = 1.5
 """How long the end of the process waits for the last spans to be sent."""
+
+LIMITS = SpanLimits(max_span_attribute_length=MAX_FIELD, max_attribute_length=MAX_RECORD)
+"""Characters of an attribute, and of what an exception says. Callers choose names and ids of any length."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +34,9 @@ def start_tracing() -> Callable[[], None]:
     """Send spans from now on. Return a function that sends the last ones, within `FLUSH_SECONDS`."""
     known = {"service.name": "runway-mcp", "service.version": __version__}
     resource = Resource.create({**known, **OTELResourceDetector().detect().attributes})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False, span_limits=LIMITS)
     reporting = Reporting(OTLPSpanExporter())
-    provider.add_span_processor(BatchSpanProcessor(reporting))
+    provider.add_span_processor(ShortSpanProcessor(reporting))
     trace.set_tracer_provider(provider)
     for library in ("opentelemetry.exporter", "opentelemetry.sdk"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
@@ -44,6 +49,29 @@ def start_tracing() -> Callable[[], None]:
             reporting.note(SpanExportResult.FAILURE)
 
     return finish
+
+
+class ShortSpanProcessor(BatchSpanProcessor):
+    """Keeps spans with names and descriptions as short as in the log, because many may wait for the collector."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        name, description = span.name, span.status.description or ""
+        if max(len(name), len(description)) > MAX_FIELD:
+            span = ReadableSpan(
+                name[:MAX_FIELD],
+                context=span.context,
+                parent=span.parent,
+                resource=span.resource,
+                attributes=span.attributes,
+                events=span.events,
+                links=span.links,
+                kind=span.kind,
+                status=Status(span.status.status_code, description[:MAX_FIELD] or None),
+                start_time=span.start_time,
+                end_time=span.end_time,
+                instrumentation_scope=span.instrumentation_scope,
+            )
+        super().on_end(span)
 
 
 class Reporting(SpanExporter):

@@ -22,10 +22,11 @@ from runway_mcp.observability.request_record import OnRequestEnd
 from runway_mcp.tasks.callers import Caller
 from runway_mcp.web.auth import Authenticated, Authentication, ScopeChallengeMiddleware
 from runway_mcp.web.auth.token_watch import TokenWatch
-from runway_mcp.web.deadlines import BodyDeadline
 from runway_mcp.web.error_response import not_served
 from runway_mcp.web.limits import RequestLimit
+from runway_mcp.web.negotiation import Negotiation
 from runway_mcp.web.origin_policy import OriginMiddleware, OriginPolicy
+from runway_mcp.web.request_body import RequestBody
 from runway_mcp.web.shutdown import GracefulShutdown
 
 MAX_CONCURRENT_REQUESTS = 100
@@ -61,7 +62,7 @@ def build_app(
     )
     (route,) = mcp.routes
     assert isinstance(route, Route)  # noqa: S101 - the SDK's only route, which ours replace
-    app_of_route = BodyDeadline(route.app)
+    app_of_route = RequestBody(Negotiation(route.app))
 
     def endpoint(at: str) -> Route:
         # Without sessions there is no stream to open and no session to delete.

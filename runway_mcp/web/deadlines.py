@@ -1,36 +1,39 @@
-"""Deadlines for clients that never finish a request or never read its response. Uvicorn sets none."""
+"""Limits for clients that never send a request or never read its response. Uvicorn sets none."""
 
 import asyncio
+from collections import Counter
 
-import anyio
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from runway_mcp.web.error_response import error_response
 
 HEADER_SECONDS = 20.0
 READING_SECONDS = 20.0
-BODY_SECONDS = 20.0
+MAX_SILENT = 250
+"""Connections without a request in flight. One more closes the oldest of the address that has most of them."""
 MIN_READ = 16 * 1024
 """Bytes of a pending response that a client has to read in `READING_SECONDS`."""
 
-_stalled = error_response(408, "The request's body did not arrive in time; nothing was done.", retry=True)
-_stalled.headers["Connection"] = "close"
-
 
 class DeadlineProtocol(H11Protocol):
-    """Closes a connection whose request head does not arrive in time, or whose client does not read."""
+    """Closes a connection whose request head does not arrive in time, or whose client does not read.
+
+    Silent connections take no room from others, however many there are. A limit by address alone would be one for all
+    clients of a proxy together.
+    """
 
     header_seconds = HEADER_SECONDS
     reading_seconds = READING_SECONDS
+    max_silent = MAX_SILENT
     _head: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
     _unread = 0
+    silent_since: float = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # Every byte that the system does not take at once counts as unread, also the last ones before a close.
         transport.set_write_buffer_limits(high=0)
+        self.silent_since = self.loop.time()
+        self._close_silent()
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -39,6 +42,7 @@ class DeadlineProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.silent_since = self.loop.time()
         if self.conn.trailing_data[0]:
             self._await_head()
 
@@ -53,6 +57,21 @@ class DeadlineProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head, self._reading = _cancelled(self._head), _cancelled(self._reading)
         super().connection_lost(exc)
+
+    @property
+    def is_silent(self) -> bool:
+        return not self.transport.is_closing() and (not self.cycle or self.cycle.response_complete)
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _close_silent(self) -> None:
+        ours: list[DeadlineProtocol] = [one for one in self.connections if isinstance(one, DeadlineProtocol)]
+        silent = [one for one in ours if one.is_silent and one is not self]
+        if len(silent) >= self.max_silent:
+            ((most, _),) = Counter(one.address for one in silent).most_common(1)
+            min((one for one in silent if one.address == most), key=lambda one: one.silent_since).transport.close()
 
     def _await_head(self) -> None:
         if self.cycle and not self.cycle.response_complete:
@@ -74,41 +93,3 @@ class DeadlineProtocol(H11Protocol):
 def _cancelled(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
-
-
-class BodyDeadline:
-    """Answers 408 if a request's body does not arrive in time. The app reads the body itself, and limits its size."""
-
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
-        self._app = app
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        until = anyio.current_time() + self._seconds
-        is_complete = False
-
-        async def timed() -> Message:
-            nonlocal is_complete
-            if is_complete:
-                return await receive()
-            with anyio.move_on_after(until - anyio.current_time()):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _IncompleteBodyError(gone=True)
-                is_complete = not message.get("more_body", False)
-                return message
-            raise _IncompleteBodyError(gone=False)
-
-        try:
-            await self._app(scope, timed, send)
-        except _IncompleteBodyError as error:
-            if not error.gone:
-                await _stalled(scope, receive, send)
-
-
-class _IncompleteBodyError(Exception):
-    """The body did not arrive in time, or its client has gone."""
-
-    def __init__(self, *, gone: bool) -> None:
-        super().__init__()
-        self.gone = gone

@@ -69,6 +69,8 @@ class OriginPolicy:
 
 
 _twice = error_response(400, "There is more than one Host or Origin header. Nothing was done.")
+_two_lengths = error_response(400, "There are both Content-Length and Transfer-Encoding. Nothing was done.")
+_two_lengths.headers["Connection"] = "close"  # where the next request begins would be anyone's guess
 _unreadable = error_response(400, "The path holds a line break. Nothing was done.")
 _misdirected = error_response(421, "This Host header is not accepted here (see --allowed-host). Nothing was done.")
 _forbidden = error_response(
@@ -92,6 +94,8 @@ class OriginMiddleware:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) > 1 or len(origins) > 1:
             await _twice(scope, receive, send)
+        elif "content-length" in headers and "transfer-encoding" in headers:
+            await _two_lengths(scope, receive, send)
         elif "\n" in scope["path"]:
             await _unreadable(scope, receive, send)
         elif not hosts or not self._policy.serves(hosts[0]):

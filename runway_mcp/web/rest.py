@@ -2,7 +2,7 @@
 
 Bodies and statuses are those of the API, so that Runway's SDKs work with this server as their base URL. The SDKs
 repeat failed requests by themselves. Every error of a DELETE forbids that, and so does every error that a
-repetition can't fix.
+repetition can't fix. What fails at Runway is 502 or 504; 503 is only said by a server that is stopping or overloaded.
 """
 
 import logging
@@ -134,8 +134,6 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
             status = 404
         case RateLimitedError():
             status = 429
-        case UnavailableError():
-            status = 503
         case UnreachableError():
             status = 504
         case AuthenticationError(status=None):
@@ -145,7 +143,7 @@ def _failed(error: RunwayError, *, is_change: bool) -> JSONResponse:
             issues = [
                 Issue(path=issue.path.strip('"').split("."), message=issue.message.strip('"')) for issue in error.issues
             ]
-        case AuthenticationError() | BadRequestError() | UnexpectedReplyError():
+        case AuthenticationError() | BadRequestError() | UnavailableError() | UnexpectedReplyError():
             status = 502
         case _:
             status = 500

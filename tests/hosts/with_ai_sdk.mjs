@@ -1,4 +1,5 @@
 // Our tools as Vercel's AI SDK gives them to a model. `scripts/hosts` runs it, where that SDK is installed.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -7,6 +8,7 @@ const from = (name) => import(pathToFileURL(require.resolve(name)).href);
 const { createMCPClient } = await from("@ai-sdk/mcp");
 const { Experimental_StdioMCPTransport: Transport } = await from("@ai-sdk/mcp/mcp-stdio");
 const { asSchema } = await from("ai");
+const version = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`)).version;
 const command = process.argv.slice(2, -1);
 const calls = JSON.parse(process.argv.at(-1));
 
@@ -21,5 +23,4 @@ for (const [name, given] of calls) {
   answers.push(JSON.stringify(await made[name].execute(given, { toolCallId: "1", messages: [] })));
 }
 await client.close();
-const { version } = require("ai/package.json");
-console.log(JSON.stringify({ sdk: `ai ${version}, @ai-sdk/mcp ${require("@ai-sdk/mcp/package.json").version}`, tools, answers }));
+console.log(JSON.stringify({ sdk: `ai ${version("ai")}, @ai-sdk/mcp ${version("@ai-sdk/mcp")}`, tools, answers }));

@@ -22,7 +22,9 @@ async def main() -> None:
                 sys.exit(f"{name} fell back to a schema that is not strict")
             tools[name] = {"description": made.description, "parameters": made.params_json_schema}
         for name, arguments in calls:
-            answers.append(str(await MCPUtil.invoke_mcp_tool(server, listed[name], RunContextWrapper(None), json.dumps(arguments))))
+            answers.append(
+                str(await MCPUtil.invoke_mcp_tool(server, listed[name], RunContextWrapper(None), json.dumps(arguments)))
+            )
     print(json.dumps({"sdk": f"openai-agents {version('openai-agents')}", "tools": tools, "answers": answers}))
 
 

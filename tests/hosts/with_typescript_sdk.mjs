@@ -1,4 +1,5 @@
 // Our tools as the TypeScript SDK of MCP lists and calls them. `scripts/hosts` runs it, where that SDK is installed.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -6,6 +7,7 @@ const require = createRequire(`${process.cwd()}/`);
 const from = (name) => import(pathToFileURL(require.resolve(name)).href);
 const { Client } = await from("@modelcontextprotocol/client");
 const { StdioClientTransport } = await from("@modelcontextprotocol/client/stdio");
+const version = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`)).version;
 const command = process.argv.slice(2, -1);
 const calls = JSON.parse(process.argv.at(-1));
 
@@ -20,5 +22,4 @@ for (const [name, given] of calls) {
   answers.push(JSON.stringify(await client.callTool({ name, arguments: given })));
 }
 await client.close();
-const { version } = require("@modelcontextprotocol/client/package.json");
-console.log(JSON.stringify({ sdk: `@modelcontextprotocol/client ${version}`, tools, answers }));
+console.log(JSON.stringify({ sdk: `@modelcontextprotocol/client ${version("@modelcontextprotocol/client")}`, tools, answers }));

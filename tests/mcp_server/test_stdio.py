@@ -122,13 +122,59 @@ async def test_stdout_holds_nothing_but_messages_at_log_level_debug() -> None:
         await server.ask(request("list", "tools/list"))
         await server.ask(call("wrong", "runway_getTask", "no id"))
         await server.send(b"{nonsense\n", call("unknown", "no_such_tool", TASK_ID), request("odd", "no/such/method"))
-        for refused in ("unknown", "odd"):
+        await server.send(json.dumps(request("long", "ping", value="x" * 4_500_000)).encode() + b"\n")
+        for refused in ("unknown", "odd", "long"):
             assert "error" in await server.answer(refused)
         await server.stop("eof")
         await server.ends_quietly()
         assert server.stdout.endswith(b"\n")
         assert all(json.loads(line)["jsonrpc"] == "2.0" for line in server.stdout.splitlines())
         assert "DEBUG" in server.stderr
+
+
+async def test_a_line_that_is_no_message_is_answered_and_the_next_is_served(sandboxed: Server) -> None:
+    """Under its own id where that can be found, for a host waits for it."""
+    batch = json.dumps([request("first", "ping"), request("second", "ping")])
+    await sandboxed.send(
+        b'{"jsonrpc": "2.0", "id": "broken", "method": "ping",}\n',
+        json.dumps(request("listed", "ping") | {"params": ["x"]}).encode() + b"\n",
+        batch.encode() + b"\n",
+        json.dumps(request("many", "ping", values=[0] * 5_000)).encode() + b"\n",
+        json.dumps(request("long", "ping", value="x" * 4_500_000)).encode() + b"\n",
+    )
+    for name, word in {
+        "broken": "not valid JSON",
+        "listed": "params must be",
+        "first": "Batches",
+        "second": "Batches",
+        "many": "JSON values",
+        "long": "4 MiB",
+    }.items():
+        assert word in (await sandboxed.answer(name))["error"]["message"]
+    await assert_alive(sandboxed, "after unreadable lines")
+
+
+async def test_half_an_emoji_does_not_end_a_call(sandboxed: Server) -> None:
+    result = await sandboxed.ask(call("half", "runway_getTask", "\ud83d"))
+    assert result["isError"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "field"),
+    [
+        ("tools/call", {}, "params.name"),
+        ("tools/call", {"name": "runway_getTask", "arguments": ["x"]}, "params.arguments"),
+        ("prompts/get", {"name": "x", "arguments": {"a b" * 100: 1}}, 'params.arguments."a b'),
+    ],
+)
+async def test_a_wrong_field_of_params_is_named(
+    method: str, params: dict[str, object], field: str, sandboxed: Server
+) -> None:
+    await sandboxed.send(request(field, method, **params))
+    error = (await sandboxed.answer(field))["error"]
+    assert error["code"] == -32602
+    assert field in error["message"]
+    assert len(error["message"]) < 250
 
 
 async def test_an_idle_server_stops() -> None:

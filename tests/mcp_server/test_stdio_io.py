@@ -6,7 +6,8 @@ from collections.abc import Generator
 import anyio
 import pytest
 
-from runway_mcp.mcp_server.stdio import MAX_LINE, LineReader, LineWriter
+from runway_mcp.mcp_server.message_reader import MAX_BYTES, UnreadableMessageError
+from runway_mcp.mcp_server.stdio import Line, LineReader, LineWriter
 
 
 @pytest.fixture
@@ -22,32 +23,66 @@ def pipe() -> Generator[tuple[int, int]]:
 
 async def test_lines_are_read_whole_whatever_the_pieces(pipe: tuple[int, int]) -> None:
     lines = LineReader(pipe[0])
-    found: list[str] = []
+    found: list[Line] = []
     with anyio.fail_after(5):
         os.write(pipe[1], b"one\ntw")
         async for line in lines:
             found.append(line)
-            if line == "one":
+            if line == b"one":
                 os.write(pipe[1], "o\n\nthr\xe9\u00e9\nfour".encode("latin-1"))
                 os.close(pipe[1])
-    assert found == ["one", "two", "thr\ufffd\ufffd", "four"]
+    assert found == [b"one", b"two", b"thr\xe9\xe9", b"four"]
 
 
-async def test_of_an_endless_line_only_a_part_is_kept(pipe: tuple[int, int]) -> None:
-    """A message over the limit costs neither memory nor the connection; what is left of it is no message."""
+@pytest.mark.parametrize(
+    ("head", "tail", "request_id"),
+    [
+        (b'{"id": 7, "method": "x", "params": "', b'"}', 7),
+        (b'{"method": "x", "params": {"id": 1, "text": "', b'"}, "jsonrpc": "2.0", "id": "last"}', "last"),
+        (b'{"method": "x", "params": "', b'"}', None),
+        (b'{"id": 7, "result": "', b'"}', None),
+    ],
+)
+async def test_of_an_endless_line_only_its_ends_are_kept(
+    head: bytes, tail: bytes, request_id: int | str | None, pipe: tuple[int, int]
+) -> None:
+    """A message over the limit costs neither memory nor the connection; its id is at one of its ends."""
     lines = LineReader(pipe[0])
 
     def send() -> None:
         piece = b"x" * 65_536
-        for _ in range(MAX_LINE // len(piece) + 20):
+        os.write(pipe[1], b"before\n" + head)
+        for _ in range(MAX_BYTES // len(piece) + 20):
             os.write(pipe[1], piece)
-        os.write(pipe[1], b"rest\nafter\n")
+        os.write(pipe[1], tail + b"\nafter\n")
         os.close(pipe[1])
 
+    found: list[Line] = []
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, send)
-            assert [line async for line in lines] == ["(a part of a line that is too long)", "after"]
+            found += [line async for line in lines]
+    before, error, after = found
+    assert (before, after) == (b"before", b"after")
+    assert isinstance(error, UnreadableMessageError)
+    assert [answer.id for answer in error.answers] == [request_id]
+    assert "over 4 MiB" in str(error)
+
+
+async def test_an_endless_line_may_be_the_last(pipe: tuple[int, int]) -> None:
+    lines = LineReader(pipe[0])
+
+    def send() -> None:
+        os.write(pipe[1], b"x" * (MAX_BYTES + 65_536))
+        os.close(pipe[1])
+
+    found: list[Line] = []
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, send)
+            found += [line async for line in lines]
+    (error,) = found
+    assert isinstance(error, UnreadableMessageError)
 
 
 async def test_a_reader_that_is_stopped_ends_as_if_the_input_had(pipe: tuple[int, int]) -> None:
@@ -79,7 +114,6 @@ async def test_messages_are_written_whole_and_in_order(pipe: tuple[int, int]) ->
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, receive)
             await writer.write("x" * 300_000 + "\n")
-            await writer.flush()
             await writer.write("\ud800last\n")
     assert b"".join(received) == b"x" * 300_000 + b"\n?last\n"
 

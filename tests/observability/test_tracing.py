@@ -195,6 +195,25 @@ async def test_a_process_sends_its_spans_to_the_collector_before_it_ends() -> No
     assert KEY.encode() not in b"".join(bodies)
 
 
+async def test_a_span_holds_a_callers_words_as_short_as_the_log() -> None:
+    long = "x" * 100_000
+    async with collecting() as (bodies, url):
+        env = {"RUNWAY_MCP_SANDBOX": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "60000"}
+        async with running("--tracing", env=env, measured=True) as server:
+            for message in (
+                request(long, "tools/call", name=long, arguments={}),
+                request(long, long),
+                request(long, "resources/read", uri=f"runway://task/{long}"),
+                request(long, "prompts/get", name=long),
+            ):
+                await server.send(message)
+                await server.answer(long)
+            await server.stop("eof")
+            await server.ends_quietly(timeout=5)
+    assert b"tools/call xxx" in b"".join(bodies)
+    assert b"x" * 101 not in b"".join(bodies)
+
+
 async def test_a_collector_that_is_away_or_hangs_costs_neither_time_nor_lines() -> None:
     async def check(case: tuple[str, str]) -> None:
         where, timeout = case

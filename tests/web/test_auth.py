@@ -41,6 +41,8 @@ class Verifier(Names):
     async def verify_token(self, token: str) -> CallerToken | None:
         if token == "unavailable":
             raise VerifierUnavailableError("The authorization server can't be reached.")
+        if token == "odd":
+            raise LookupError(token)
         return await super().verify_token(token)
 
 
@@ -124,10 +126,20 @@ async def test_several_tokens_are_a_bad_request(url: str, pair: tuple[str, str])
 async def test_where_tokens_can_not_be_checked_the_caller_is_asked_back_later(url: str) -> None:
     """Neither an open door nor a refusal, which would send clients through the whole login again."""
     answer = await posted(url, "Bearer unavailable")
-    assert answer.status_code == 503
+    assert answer.status_code == 502
     assert int(answer.headers["Retry-After"]) > 0
     assert "can't be reached" in answer.json()["error"]
     assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_a_token_that_breaks_the_verifier_is_a_fault_of_this_replica(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await posted(url, "Bearer odd")
+    assert answer.status_code == 503
+    assert answer.headers["X-Should-Retry"] == "false"
+    assert "a fault of this server. Nothing was done." in answer.json()["error"]
+    assert "could not be verified" in caplog.text
 
 
 async def test_each_request_is_its_callers(url: str) -> None:

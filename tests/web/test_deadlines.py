@@ -3,19 +3,21 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import ClassVar
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from support.served import connection
+from support.served import connection, free_port
 from support.serving import served
 from support.waiting import together
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.tasks.callers import Caller
-from runway_mcp.web.deadlines import BodyDeadline, DeadlineProtocol
+from runway_mcp.web.deadlines import DeadlineProtocol
+from runway_mcp.web.request_body import RequestBody
 
 DEADLINE = 0.3
 LOCAL = Caller("local")
@@ -26,6 +28,18 @@ class Hasty(DeadlineProtocol):
 
     header_seconds = DEADLINE
     reading_seconds = DEADLINE
+
+
+class Crowded(DeadlineProtocol):
+    """Few silent connections, so that a test can open more."""
+
+    max_silent = 3
+    neighbours: ClassVar[set[int]] = set()
+    """Ports of clients that come from another address."""
+
+    @property
+    def address(self) -> str:
+        return "192.0.2.1" if self.client and self.client[1] in self.neighbours else super().address
 
 
 class Patient(Hasty):
@@ -71,6 +85,8 @@ async def exchange(port: int, pieces: list[bytes], pause: float = DEADLINE / 4) 
 
 
 _HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+_MESSAGE = b'{"jsonrpc":"2.0","method":"hello"}'
+_LONGER_HEAD = _HEAD.replace(b"5", str(len(_MESSAGE)).encode())
 
 
 def _drip(start: bytes, piece: bytes) -> list[bytes]:
@@ -93,6 +109,46 @@ async def test_a_head_that_does_not_come_in_time_closes_the_connection() -> None
 
     async with hasty(echo) as port:
         await together(check, STALLING_HEADS)
+
+
+async def test_silent_connections_take_no_room_from_others() -> None:
+    """One more closes the oldest, whether it never said anything or has had its answer; never one that is answered."""
+    release = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await release.wait()
+        await PlainTextResponse("done")(scope, receive, send)
+
+    async with hasty(app, Crowded) as port, AsyncExitStack() as stack:
+        slow, asking = await stack.enter_async_context(connection(port))
+        asking.write(_GET.replace(b"/", b"/slow", 1))
+        answered, asking = await stack.enter_async_context(connection(port))
+        asking.write(_GET)
+        with anyio.fail_after(5):
+            assert (await answered.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+            silent = [await stack.enter_async_context(connection(port)) for _ in range(4)]
+            assert await answered.read() == b""
+            assert await silent[0][0].read() == b""
+            latest, asking = silent[-1]
+            asking.write(_GET)
+            assert (await latest.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+            release.set()
+            assert (await slow.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+
+
+async def test_an_address_with_many_silent_connections_closes_its_own() -> None:
+    own = free_port()
+    Crowded.neighbours.add(own)
+    async with hasty(echo, Crowded) as port, AsyncExitStack() as stack:
+        older = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.1", own))
+        stack.callback(older[1].close)
+        silent = [await stack.enter_async_context(connection(port)) for _ in range(4)]
+        with anyio.fail_after(5):
+            assert await silent[0][0].read() == b""
+            assert await silent[1][0].read() == b""
+            older[1].write(_LONGER_HEAD + b"Connection: close\r\n\r\n" + _MESSAGE)
+            assert (await older[0].read()).endswith(_MESSAGE)
 
 
 async def test_the_second_head_of_a_connection_has_the_same_deadline() -> None:
@@ -124,15 +180,15 @@ async def test_a_body_that_does_not_come_in_time_is_408() -> None:
     async def check(what: str) -> None:
         assert (await exchange(port, STALLING_BODIES[what])).startswith(b"HTTP/1.1 408")
 
-    async with hasty(BodyDeadline(echo, seconds=2 * DEADLINE)) as port:
+    async with hasty(RequestBody(echo, seconds=2 * DEADLINE)) as port:
         await together(check, STALLING_BODIES)
 
 
 async def test_a_body_that_comes_slowly_but_in_time_is_whole() -> None:
-    close = _HEAD + b"Connection: close\r\n\r\n"
-    async with hasty(BodyDeadline(echo, seconds=10 * DEADLINE)) as port:
-        said = await exchange(port, [close, b"he", b"l", b"lo"])
-    assert said.endswith(b"hello")
+    close = _LONGER_HEAD + b"Connection: close\r\n\r\n"
+    async with hasty(RequestBody(echo, seconds=10 * DEADLINE)) as port:
+        said = await exchange(port, [close, _MESSAGE[:2], _MESSAGE[2:9], _MESSAGE[9:]])
+    assert said.endswith(_MESSAGE)
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> None:
@@ -143,13 +199,13 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go() -> Non
         heard.append(await Request(scope, receive).body())
         await PlainTextResponse(heard[-1])(scope, receive, send)
 
-    async with hasty(BodyDeadline(listen)) as port:
+    async with hasty(RequestBody(listen)) as port:
         async with connection(port) as (_, writer):
             writer.write(_HEAD + b"\r\nhe")
             await writer.drain()
-        said = await exchange(port, [_HEAD + b"Connection: close\r\n\r\nhello"])
-    assert said.endswith(b"hello")
-    assert heard == [b"hello"]
+        said = await exchange(port, [_LONGER_HEAD + b"Connection: close\r\n\r\n" + _MESSAGE])
+    assert said.endswith(_MESSAGE)
+    assert heard == [_MESSAGE]
 
 
 class Feed:

@@ -14,12 +14,13 @@ from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
-from runway_mcp.tasks.callers import ANONYMOUS
-from runway_mcp.web.limits import RequestLimit
+from runway_mcp.tasks.callers import ANONYMOUS, READ, SCOPES
+from runway_mcp.web.limits import MAX_REQUESTS, RequestLimit
+from runway_mcp.web.request_body import MAX_READER_BYTES
 
 LIMIT = 4 * 1024 * 1024
 PAGE = "https://app.example.com"
-MAX_REQUESTS = 3
+MAX_CONCURRENT = 3
 MAX_WAITS = 1
 TOKENS = {name: f"an-access-token-of-{name}" for name in ("ana", "ben")}
 OTHER_ID = "00000000-0000-4000-8000-000000000002"
@@ -29,10 +30,11 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 async def limited(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Upstream, Served]]:
     """A server for two callers, whose calls get no answer from the API."""
     tokens = tmp_path_factory.mktemp("limits") / "tokens.toml"
-    tokens.write_text("".join(token_entry(token, name, "runway:read") for name, token in TOKENS.items()), "utf-8")
+    scopes = {"ana": SCOPES, "ben": (READ,)}
+    tokens.write_text("".join(token_entry(token, name, *scopes[name]) for name, token in TOKENS.items()), "utf-8")
     arguments = ("--auth", "token", "--tokens-file", str(tokens), "--allow-shared-key")
     page = ("--allowed-origin", PAGE)
-    limits = ("--max-concurrent-requests", str(MAX_REQUESTS), "--max-concurrent-waits", str(MAX_WAITS))
+    limits = ("--max-concurrent-requests", str(MAX_CONCURRENT), "--max-concurrent-waits", str(MAX_WAITS))
     async with upstream([HANG]) as api, serving_http(api, *arguments, *page, *limits) as served:
         yield api, served
         await served.server.stop("SIGTERM")
@@ -47,14 +49,14 @@ async def test_a_caller_with_too_much_under_way_is_429(limited: tuple[Upstream, 
     api, served = limited
     before = api.count("GET")
     async with AsyncExitStack() as stack:
-        for number in range(MAX_REQUESTS):
+        for number in range(MAX_CONCURRENT):
             asked = call(1, "runway_getTask", f"00000000-0000-4000-8000-1{number:011}")
             await stack.enter_async_context(served.under_way(asked, ERAS[0], **bearer("ana")))
-        await api.asked("GET", times=before + MAX_REQUESTS)
+        await api.asked("GET", times=before + MAX_CONCURRENT)
         refused = await served.post(request(1, "tools/list"), **bearer("ana"))
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
-        assert f"{MAX_REQUESTS} requests of yours" in refused.json()["error"]
+        assert f"{MAX_CONCURRENT} requests of yours" in refused.json()["error"]
         assert "nothing was changed" in refused.json()["error"]
         assert (await served.ask("GET", f"/v1/tasks/{TASK_ID}", *bearer("ana").items())).status_code == 429
         assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 200
@@ -74,7 +76,7 @@ async def test_a_stream_is_a_request_for_as_long_as_it_is_open(limited: tuple[Up
     _, served = limited
     listen = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
     async with AsyncExitStack() as stack:
-        for _ in range(MAX_REQUESTS):
+        for _ in range(MAX_CONCURRENT):
             stream = await stack.enter_async_context(served.stream(listen, **bearer("ben")))
             assert (await stream.readline()).startswith(b"HTTP/1.1 200")
         assert (await served.post(request(1, "tools/list"), **bearer("ben"))).status_code == 429
@@ -107,6 +109,17 @@ async def test_a_body_over_the_limit_is_413(limited: tuple[Upstream, Served]) ->
     assert "tools" in (await served.post(padded, **headers)).json()["result"]
 
 
+async def test_a_body_larger_than_a_reader_can_need_is_413(limited: tuple[Upstream, Served]) -> None:
+    _, served = limited
+    padded = json.dumps(request(1, "tools/list")).encode().ljust(MAX_READER_BYTES)
+    headers = headers_of(request(1, "tools/list")) | bearer("ben")
+    assert "tools" in (await served.post(padded, **headers)).json()["result"]
+    refused = await served.post(padded + b" ", **headers)
+    assert refused.status_code == 413
+    assert refused.json()["id"] == 1
+    assert "over 64 KiB" in refused.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(("head", "status"), [("POST /mcp", 401), ("DELETE /v1/tasks/x", 401), ("GET /healthz", 200)])
 async def test_no_body_is_read_without_need(limited: tuple[Upstream, Served], head: str, status: int) -> None:
     _, served = limited
@@ -135,26 +148,46 @@ async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[
     assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
 
 
-async def test_strangers_are_told_apart_by_their_address() -> None:
-    statuses: list[int] = []
-    release = anyio.Event()
+class Line:
+    """Requests that wait in line behind a limit of each caller's, until they are released."""
 
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await release.wait()
+    def __init__(self, limit: int) -> None:
+        self.statuses: list[int] = []
+        self.release = anyio.Event()
+        self._app = HttpRequestMiddleware(RequestLimit(self._wait, limit), ANONYMOUS, ())
+
+    async def ask(self, client: tuple[str, int] | None) -> None:
+        scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": client}
+        await self._app(scope, self._receive, self._send)
+
+    async def _wait(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await self.release.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def send(message: Message) -> None:
-        statuses.extend([message["status"]] if "status" in message else [])
+    async def _send(self, message: Message) -> None:
+        self.statuses.extend([message["status"]] if "status" in message else [])
 
-    async def receive() -> Message:
+    async def _receive(self) -> Message:
         raise AssertionError
 
-    limit = HttpRequestMiddleware(RequestLimit(app, 1), ANONYMOUS, ())
+
+async def test_strangers_are_told_apart_by_their_address() -> None:
+    line = Line(1)
     async with anyio.create_task_group() as tasks:
         for client in (("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 1), None):
-            scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": client}
-            tasks.start_soon(limit, scope, receive, send)
-        await until(lambda: statuses, "a refusal")
-        assert statuses == [429]
-        release.set()
-    assert statuses == [429, 200, 200, 200]
+            tasks.start_soon(line.ask, client)
+        await until(lambda: line.statuses, "a refusal")
+        assert line.statuses == [429]
+        line.release.set()
+    assert line.statuses == [429, 200, 200, 200]
+
+
+async def test_more_requests_than_a_server_has_room_for_are_503() -> None:
+    line = Line(MAX_REQUESTS)
+    async with anyio.create_task_group() as tasks:
+        for number in range(MAX_REQUESTS + 1):
+            tasks.start_soon(line.ask, (f"192.0.2.{number % 2}", 1))
+        await until(lambda: line.statuses, "a refusal")
+        assert line.statuses == [503]
+        line.release.set()
+    assert line.statuses == [503, *[200] * MAX_REQUESTS]

@@ -76,6 +76,16 @@ async def test_a_header_that_says_two_things_is_400(headers: list[tuple[str, str
             assert (await reader.read()).startswith(b"HTTP/1.1 400")
 
 
+async def test_a_body_of_two_lengths_is_400_and_the_last_request_of_its_connection(served: Served) -> None:
+    lengths = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+    async with connection(served.port) as (reader, writer):
+        writer.write(f"POST /mcp HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n0\r\n\r\n".encode())
+        with anyio.fail_after(5):
+            answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Nothing was done" in answer
+
+
 async def test_a_page_that_is_allowed_reads_what_clients_need(served: Served) -> None:
     for answer in (
         await served.post(request(1, "tools/list"), Origin=PAGE),

@@ -193,12 +193,15 @@ READS: dict[str, Case] = {
     "our key": (reply(401, {"error": "bad"}), 502, "does not accept the API key", False),
     "limited": (reply(429, Retry_After="7"), 429, "wait 7 s", True),
     "limited for the day": (reply(429, Retry_After="3600"), 429, "wait 3600 s", False),
-    "unavailable": (reply(500), 503, "unavailable", True),
+    "unavailable": (reply(500), 502, "unavailable", True),
+    "unavailable for an hour": (reply(503, Retry_After="3600"), 502, "unavailable", False),
     "unreachable": (OSError("broken"), 504, "connection broke", True),
     "a page": (reply(200, b"<html>"), 502, "it is not JSON", False),
     "our network": (NetworkSettingsError(), 500, "can't be used", False),
     "a redirect": (reply(302, Location="/x"), 502, "redirects are not followed", False),
 }
+
+RETRY_AFTER = {"limited": "7", "limited for the day": "3600", "unavailable for an hour": "3600"}
 
 
 @pytest.mark.parametrize("what", READS)
@@ -212,7 +215,7 @@ async def test_a_read_that_fails_says_why(what: str, desk: Desk) -> None:
     assert words in answer.json()["error"]
     assert "Nothing was changed." in answer.json()["error"]
     assert answer.headers.get("X-Should-Retry") == (None if may_repeat else "false")
-    assert answer.headers.get("Retry-After") == {"limited": "7", "limited for the day": "3600"}.get(what)
+    assert answer.headers.get("Retry-After") == RETRY_AFTER.get(what)
     assert answer.headers["Cache-Control"] == "no-store"
     if what == "refused":
         assert answer.json()["issues"] == [{"path": ["id"], "message": "no"}]
@@ -223,7 +226,7 @@ CHANGES: dict[str, tuple[tuple[Step, ...], int, str]] = {
     "gone meanwhile": ((TASK_RUNS, reply(404)), 404, "no such task"),
     "finished meanwhile": ((TASK_RUNS, reply(503), reply(200, task("SUCCEEDED"))), 409, "Left alone"),
     "unclear": ((TASK_RUNS, OSError("broken")), 504, "its outcome is unknown"),
-    "not looked at": ((reply(503, Retry_After="3600"),), 503, "The task was not changed"),
+    "not looked at": ((reply(503, Retry_After="3600"),), 502, "The task was not changed"),
     "our key": ((TASK_RUNS, reply(401, {"error": "bad"})), 502, "The task was not changed"),
     "a bug": ((LookupError("x"),), 500, "a fault of this server"),
 }

@@ -30,8 +30,6 @@ from runway_mcp.tasks.poller import CallerLimitError
 WAIT_SECONDS = 45.0
 """How long a start and its wait take together, below a host's 60 s."""
 LATE = "Runway did not answer in time."
-MAX_TOKEN = 200
-"""Characters of a client token."""
 COMMON_FIELDS: dict[str, JsonValue] = {
     "model": {"type": "string", "description": "The default one where left out."},
     "promptText": {"type": "string", "description": "What to make."},
@@ -66,7 +64,6 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         Field(
             title="Client token",
             description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
-            max_length=MAX_TOKEN,
         ),
     ] = "",
 ) -> Annotated[CallToolResult, TaskOutput]:

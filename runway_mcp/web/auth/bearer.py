@@ -1,5 +1,6 @@
 """Bearer authentication of callers, and OAuth's error responses for what they may not do."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import SCOPES
 from runway_mcp.web.auth.token_claims import CallerToken, VerifierUnavailableError
 from runway_mcp.web.auth.token_watch import TokenWatch
+from runway_mcp.web.error_response import error_response
+
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 MAX_CONCURRENT = 10
@@ -84,6 +88,10 @@ class _TooManyTokensError(Exception):
     """Too many tokens of one address are being verified."""
 
 
+class _BrokenVerifierError(Exception):
+    """Verifying a token failed through a fault of this server."""
+
+
 class _Backend(BearerAuthBackend):
     """Verifies few tokens of one address at a time, so that nobody floods the authorization server through us."""
 
@@ -98,6 +106,11 @@ class _Backend(BearerAuthBackend):
         self._verifying[address] += 1
         try:
             return await super().authenticate(conn)
+        except VerifierUnavailableError:
+            raise
+        except Exception as error:
+            logger.exception("An access token could not be verified")
+            raise _BrokenVerifierError from error
         finally:
             self._verifying[address] -= 1
             if not self._verifying[address]:
@@ -121,9 +134,12 @@ class Authenticated:
             await self._middleware(scope, receive, send)
         except _TooManyTokensError:
             message = "Too many access tokens from this address are being verified. Nothing was done: repeat it."
-            await JSONResponse({"error": message}, 429, {"Retry-After": "1"})(scope, receive, send)
+            await error_response(429, message, retry=True, retry_after=1)(scope, receive, send)
         except VerifierUnavailableError as error:
-            await JSONResponse({"error": str(error)}, 503, {"Retry-After": str(RETRY_SECONDS)})(scope, receive, send)
+            await error_response(502, str(error), retry=True, retry_after=RETRY_SECONDS)(scope, receive, send)
+        except _BrokenVerifierError:
+            message = "The access token could not be verified, through a fault of this server. Nothing was done."
+            await error_response(503, message)(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = getattr(scope.get("user"), "access_token", None)
