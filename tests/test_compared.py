@@ -68,7 +68,7 @@ async def test_every_call_of_the_page_does_what_its_row_says() -> None:
             for theirs, calls in ROWS.items():
                 results[theirs] = [await make(client, tool, arguments) for tool, arguments in calls]
     ((image,), (got,), (refreshed,)) = (results[name] for name in (THEIRS[1], THEIRS[6], THEIRS[7]))
-    assert "text_to_image" in results["runway_listModels"][0]
+    assert "text_to_image" in results["runway_listModels"][0]["types"]
     assert len(set(started)) == len(THEIRS[1:6])
     assert (image["status"], refreshed["status"], refreshed["id"]) == ("SUCCEEDED", "SUCCEEDED", image["id"])
     assert set(refreshed["output"]).isdisjoint(image["output"])

@@ -93,7 +93,7 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
                 yield from _meanings_of_word(text.casefold(), [one for one in choices if isinstance(one, str)], field)
             if scheme := re.match("(https|runway|data):", text, re.IGNORECASE):
                 text = scheme[0].lower() + text[scheme.end() :]
-                yield text, f"{scheme[0].lower()}…"
+                yield text, quote(text, _MAX_LENGTH)
             uri = text
         case int() if str(given) in choices:
             yield str(given), f'"{given}"'

@@ -169,7 +169,7 @@ def _task_id(text: str) -> str:
 
 def _look_up(task_type: str) -> str:
     return (
-        f"Call runway_listTaskTypes with the type {task_type}, then also with a model: the recommended one, unless the "
+        f"Call runway_listTaskTypes with the type {task_type}, then also with a model: the default one, unless the "
         "wishes suggest another. That shows its fields, their limits and an example."
     )
 

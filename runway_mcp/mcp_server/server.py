@@ -87,15 +87,8 @@ class InFlightLimit:
 class RunwayServer(MCPServer[CallerContext]):
     """The SDK's server, which takes arguments as they were meant and says what is wrong with them."""
 
-    def __init__(self, *, sandbox: bool, **settings: Any) -> None:
-        super().__init__(
-            name="runway-mcp-sandbox" if sandbox else "runway-mcp",
-            title="Runway tasks (sandbox)" if sandbox else "Runway tasks",
-            description="Start, wait for, save, cancel and delete Runway generation tasks.",
-            website_url=WEBSITE,
-            version=__version__,
-            **settings,
-        )
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
         self.arguments = Arguments(self.list_tools)
 
     async def list_tools(self) -> list[Tool]:
@@ -190,7 +183,7 @@ def build_server(
         )
     )
     server = RunwayServer(
-        sandbox=sandbox,
+        **_identity(sandbox=sandbox),
         instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
         lifespan=lifespan,
         request_state_security=RequestStateSecurity(
@@ -206,6 +199,16 @@ def build_server(
         toolset.register(server, read_only=read_only)
     prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
     return server
+
+
+def _identity(*, sandbox: bool) -> dict[str, str]:
+    return {
+        "name": "runway-mcp-sandbox" if sandbox else "runway-mcp",
+        "title": "Runway tasks (sandbox)" if sandbox else "Runway tasks",
+        "description": "Start, wait for, save, cancel and delete Runway generation tasks.",
+        "website_url": WEBSITE,
+        "version": __version__,
+    }
 
 
 def _no_answer(name: str) -> CallToolResult:

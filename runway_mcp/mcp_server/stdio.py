@@ -7,8 +7,8 @@ threads do it on private copies of the descriptors. A closed stdin or stdout, or
 import os
 import queue
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 from anyio.abc import ObjectSendStream
+from mcp.server import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 
@@ -37,33 +38,66 @@ async def serve_stdio(server: MCPServer[Any]) -> None:
     writer = LineWriter(stdout, on_closed=lines.stop)
     # MCPServer offers no public way to be served over streams of one's own.
     lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    to_server, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
     to_host, answers = anyio.create_memory_object_stream[SessionMessage]()
     with on_stop_signal(lines.stop):
-        async with anyio.create_task_group() as tasks, answers:
-            tasks.start_soon(_read_messages, lines, to_server, to_host.clone())
+        async with anyio.create_task_group() as tasks, answers, to_host:
             tasks.start_soon(_write_messages, answers, writer)
-            await lowlevel.run(messages, to_host, lowlevel.create_initialization_options())
+            async with aclosing(_messages(lines, to_host)) as messages:
+                opening = await anext(messages, None)
+                while opening is not None:
+                    opening = await _serve_until_handshake(lowlevel, opening, messages, to_host.clone())
             tasks.cancel_scope.cancel()
 
 
-async def _read_messages(
-    lines: "LineReader",
-    to_server: ObjectSendStream[SessionMessage | Exception],
+async def _messages(lines: "LineReader", to_host: ObjectSendStream[SessionMessage]) -> AsyncGenerator[SessionMessage]:
+    async for line in lines:
+        try:
+            if isinstance(line, UnreadableMessageError):
+                raise line
+            _, message = read_message(line)
+        except UnreadableMessageError as error:
+            for answer in error.answers:
+                await to_host.send(SessionMessage(answer))
+        else:
+            yield SessionMessage(message)
+
+
+async def _serve_until_handshake(
+    lowlevel: Server[Any],
+    opening: SessionMessage,
+    messages: AsyncIterator[SessionMessage],
     to_host: ObjectSendStream[SessionMessage],
-) -> None:
-    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-        async with to_server, to_host:
-            async for line in lines:
-                try:
-                    if isinstance(line, UnreadableMessageError):
-                        raise line
-                    _, message = read_message(line)
-                except UnreadableMessageError as error:
-                    for answer in error.answers:
-                        await to_host.send(SessionMessage(answer))
-                else:
-                    await to_server.send(SessionMessage(message))
+) -> SessionMessage | None:
+    """Serve until the input ends, or a handshake comes from a client that has only asked what the server speaks.
+
+    Such a client got no answer in time. The SDK decides for a revision with the first request, so it is run anew with
+    the `initialize` that is returned.
+    """
+    to_server, received = anyio.create_memory_object_stream[SessionMessage | Exception]()
+    handshake: SessionMessage | None = None
+
+    async def relay() -> None:
+        nonlocal handshake
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            async with to_server:
+                await to_server.send(opening)
+                has_only_asked = _method(opening) == "server/discover"
+                async for message in messages:
+                    if has_only_asked and _method(message) == "initialize":
+                        handshake = message
+                        return
+                    has_only_asked = has_only_asked and _method(message) == "server/discover"
+                    await to_server.send(message)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(relay)
+        await lowlevel.run(received, to_host, lowlevel.create_initialization_options())
+        tasks.cancel_scope.cancel()
+    return handshake
+
+
+def _method(message: SessionMessage) -> str:
+    return str(getattr(message.message, "method", ""))
 
 
 async def _write_messages(answers: AsyncIterable[SessionMessage], writer: "LineWriter") -> None:

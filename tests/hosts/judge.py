@@ -42,8 +42,9 @@ def losses(given: Schema, made: Schema, place: str) -> Iterator[str]:
             yield f"{place}: {keyword} {given[keyword]!r} became {found.get(keyword.lower())!r}"
     if missing := set(given.get("required", [])) - set(found.get("required", [])):
         yield f"{place}: no longer required: {missing}"
-    properties: Schema = found.get("properties") or {}
-    for name, schema in (given.get("properties") or {}).items():
+    fields: dict[str, Schema] = given.get("properties") or {}
+    properties: dict[str, Schema] = found.get("properties") or {}
+    for name, schema in fields.items():
         if name in properties:
             yield from losses(schema, properties[name], f"{place}.{name}")
         else:
@@ -69,7 +70,7 @@ def faults(output: Mapping[str, Any], tools: Mapping[str, Schema]) -> Iterator[s
 
 def main() -> None:
     if sys.argv[1:] == ["calls"]:
-        print(json.dumps([call[:2] for call in CALLS]))  # noqa: T201 - the calls to make
+        print(json.dumps([call[:2] for call in CALLS]))
         return
     split = sys.argv.index("--")
     tools = anyio.run(listed, sys.argv[split + 1 :])
@@ -77,7 +78,7 @@ def main() -> None:
     for path in sys.argv[1:split]:
         output = json.loads(Path(path).read_text(encoding="utf-8").strip().splitlines()[-1])
         of_this = [f"{output['sdk']}: {fault}" for fault in faults(output, tools)]
-        print(f"{output['sdk']}: {len(tools)} tools, {len(of_this)} faults")  # noqa: T201 - the verdict
+        print(f"{output['sdk']}: {len(tools)} tools, {len(of_this)} faults")
         found += of_this
     sys.exit("\n".join(found) or None)
 

@@ -14,7 +14,7 @@ def main() -> None:
         for finding in report["findings"]
         if tuple(finding[key] for key in ("severity", "rule", "tool")) != KNOWN
     ]
-    print(f"tdqs: {len(report['tools'])} tools, {len(findings)} findings")  # noqa: T201 - the verdict
+    print(f"tdqs: {len(report['tools'])} tools, {len(findings)} findings")
     sys.exit("\n".join(finding["message"] for finding in findings) or None)
 
 

@@ -177,6 +177,33 @@ async def test_a_wrong_field_of_params_is_named(
     assert len(error["message"]) < 250
 
 
+async def test_a_client_whose_probe_was_answered_too_late_falls_back_to_the_handshake() -> None:
+    """Vercel's AI SDK waits a second from the start of the process on, then sends `initialize`."""
+    hello = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    async with running("--sandbox", measured=True) as server:
+        await server.send(request("probe", "server/discover"), request("again", "server/discover"))
+        await server.send({"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": hello})
+        assert (await server.answer("hello"))["result"]["protocolVersion"] == "2025-11-25"
+        await server.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        arguments = {"taskId": ID_OF_A_SAMPLE}
+        plain = {"jsonrpc": "2.0", "id": "read", "method": "tools/call"}
+        await server.send(plain | {"params": {"name": "runway_getTask", "arguments": arguments}})
+        assert not (await server.answer("read"))["result"]["isError"]
+        await server.stop("eof")
+        await server.ends_quietly()
+
+
+async def test_a_handshake_after_other_requests_is_refused(sandboxed: Server) -> None:
+    await assert_alive(sandboxed, "before a handshake")
+    await sandboxed.send(request("late", "initialize"))
+    assert "error" in await sandboxed.answer("late")
+    await assert_alive(sandboxed, "after a handshake")
+
+
 async def test_an_idle_server_stops() -> None:
     async def check(how: Stop) -> None:
         async with running("--sandbox", measured=True) as server:

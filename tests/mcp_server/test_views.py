@@ -130,7 +130,7 @@ OUTCOMES = {
     "start unasked": refused(
         "runway_startTask", START, (CREATED,), "Nothing was sent", "no way to ask", limits=Limits(confirm_over=1)
     ),
-    "types": told("runway_listTaskTypes", {}, (DONE,), "*", data=("text_to_video",)),
+    "types": told("runway_listTaskTypes", {}, (DONE,), "Not possible here", data=("text_to_video",)),
     "types of one": told("runway_listTaskTypes", {"type": "text_to_video"}, (DONE,), "*", data=("promptText",)),
     "types of none": refused("runway_listTaskTypes", {"type": "x"}, (DONE,), "no such task type"),
     "account": told(
