@@ -100,8 +100,9 @@ class _Call:
         if "taskIds" in self._schemas and isinstance(known.get("taskId"), list) and "taskIds" not in known:
             known["taskIds"] = known.pop("taskId")
         taken = {name: self._meant(name, value) for name, value in known.items()}
-        if "input" in self._schemas and unknown:
-            unknown = self._into_input(taken, unknown)
+        if "input" in self._schemas:
+            self._read_json(taken)
+            unknown = self._into_input(taken, unknown) if unknown else unknown
         self._refuse(unknown)
         return Taken(taken, tuple(self._notes))
 
@@ -152,6 +153,17 @@ class _Call:
             self._notes.append(f"Took the task id {meant} from {_shown(value)}.")
         return meant
 
+    def _read_json(self, taken: dict[str, JsonValue]) -> None:
+        """Take the fields of an input that are given as JSON text, as strict hosts have to."""
+        match taken.get("input"):
+            case {"json": str(text), **rest}:
+                fields = _parsed(text)
+                if not isinstance(fields, dict):
+                    raise ArgumentsError(f"input.json must be the text of a JSON object. {NOTHING_SENT}")
+                taken["input"] = _merged(rest, fields, "in json")
+            case _:
+                pass
+
     def _into_input(self, taken: dict[str, JsonValue], unknown: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """Take fields of the input that are written beside it; return what is none."""
         from runway_mcp.catalogue.lookup import input_fields  # noqa: PLC0415 - read for such a call only
@@ -165,14 +177,8 @@ class _Call:
             # where the type itself is wrong, its error is the one to tell
             if (likely_name(name, self._schemas) is None if fields is None else name in fields)
         }
-        for name, value in beside.items():
-            if name in within and within[name] != value:
-                raise ArgumentsError(
-                    f"{name} is {_shown(value)} beside input and {_shown(within[name])} in it: give it once, in "
-                    f"input. {NOTHING_SENT}"
-                )
         if beside:
-            taken["input"] = {**beside, **within}
+            taken["input"] = _merged(within, beside, "beside input")
             self._notes.append(f"Took {', '.join(quote_name(name) for name in beside)} into input.")
         for name in unknown.keys() - beside.keys():
             likely = likely_name(name, [*self._schemas, *(fields or ())])
@@ -239,6 +245,16 @@ def _shown(value: JsonValue) -> str:
             return f"a list of {len(value)}"
         case _:
             return "an object"
+
+
+def _merged(given: Values, more: Values, where: str) -> dict[str, JsonValue]:
+    for name, value in more.items():
+        if name in given and given[name] != value:
+            raise ArgumentsError(
+                f"{quote_name(name)} is {_shown(value)} {where} and {_shown(given[name])} in input: give it once. "
+                f"{NOTHING_SENT}"
+            )
+    return {**more, **given}
 
 
 def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:

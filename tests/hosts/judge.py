@@ -20,6 +20,24 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
     ("runway_getTask", {"taskId": SAMPLES["failed_moderation"].id}, "The task FAILED."),
     ("runway_deleteTask", {"taskId": SAMPLES["running_long"].id}, "Refused: the task is"),
     ("runway_startTask", {"type": "sound_effect", "input": {"promptText": "Waves"}, "wait": False}, "PENDING"),
+    (
+        "runway_startTask",
+        {
+            "type": "video_upscale",
+            "input": {
+                "model": "",
+                "promptText": "",
+                "promptImage": "",
+                "ratio": "",
+                "duration": 0,
+                "json": '{"videoUri": "https://example.com/kite.mp4"}',
+            },
+            "wait": False,
+            "allowUnknown": False,
+            "clientToken": "",
+        },
+        "PENDING",
+    ),
 ]
 """A call of each kind, and the words of ours that the SDK must pass on."""
 KEPT = ("description", "enum", "minimum", "maximum", "maxLength")

@@ -263,6 +263,8 @@ async def test_a_name_that_hides_or_goes_on_for_ever_is_shown_in_short() -> None
         ({"input": json.dumps(BODY)}, BODY, ""),
         ({"input": None, **BODY}, BODY, "Took promptText"),
         ({"input": {}, **BODY}, BODY, "Took promptText"),
+        ({"input": {"json": json.dumps(BODY), "promptText": "", "duration": 0}}, BODY, ""),
+        ({"input": {"json": "", **BODY}}, BODY, ""),
         ({"input": {**BODY, "model": "", "promptImage": ""}, "wait": False, "clientToken": ""}, BODY, ""),
     ],
 )
@@ -288,10 +290,17 @@ async def test_the_model_beside_the_input_is_the_one_that_is_started() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        ({"input": {"json": "[1]"}}, "input.json must be the text of a JSON object"),
+        ({"input": {**BODY, "json": '{"duration": 8}'}}, "duration is 8 in json and 5 in input: give it once"),
+        (
+            {"input": {**BODY, "audio": True}, "model": "veo3.1", "audio": False},
+            "audio is false beside input and true in",
+        ),
+        ({"input": {**BODY, "seed": [1]}, "seed": {"a": 1}}, "seed is an object beside input and a list of 1 in input"),
         ({"client_token": "x"}, "did you mean clientToken?"),
         ({"prompt": "A red kite"}, "did you mean promptText, in input?"),
         ({"aspectRatio": "16:9"}, "did you mean ratio, in input?"),
-        ({"duration": 6}, "duration is 6 beside input and 5 in it: give it once"),
+        ({"duration": 6}, "duration is 6 beside input and 5 in input: give it once"),
         ({"type": "text-to-video", "seed": 1}, '"text-to-video" is not known'),
     ],
 )

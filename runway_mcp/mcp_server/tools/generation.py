@@ -36,8 +36,9 @@ COMMON_FIELDS: dict[str, JsonValue] = {
     "promptImage": {"type": "string", "description": "https://, runway:// or data: URL."},
     "ratio": {"type": "string", "description": "Such as 1280:720."},
     "duration": {"type": "number", "description": "Seconds."},
+    "json": {"type": "string", "description": "All fields as JSON text, for hosts that allow no others."},
 }
-"""Fields that most models take: some hosts let a model fill in named fields only, and all of them."""
+"""Fields that most models take, and a way for the others: strict hosts let a model fill in named fields only."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 
