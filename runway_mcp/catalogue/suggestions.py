@@ -41,7 +41,7 @@ _ORIENTATIONS: Mapping[str, Callable[[float, float], bool]] = {
 }
 _QUOTES = "\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _NUMBER = re.compile(r"([+-]?\d{1,10}(?:\.\d{1,6})?)[\s-]*(?:s|secs?|seconds?)?", re.ASCII)
-_SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _ALIASES = {
     **dict.fromkeys(("text", "description", "script"), "prompt"),
@@ -95,8 +95,8 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
                 text = scheme[0].lower() + text[scheme.end() :]
                 yield text, quote(text, _MAX_LENGTH)
             uri = text
-        case int() if str(given) in choices:
-            yield str(given), f'"{given}"'
+        case int() if not isinstance(given, bool):
+            yield from _meanings_of_number(given, choices)
         case [only]:
             yield only, "as the only entry"
         case {"uri": str(only), **rest} | {"url": str(only), **rest} if not rest:
@@ -110,6 +110,13 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
         yield [given], "as a list of one"
         if uri:
             yield [{"uri": uri}], '[{"uri": …}]'
+
+
+def _meanings_of_number(given: int, choices: Sequence[JsonValue]) -> Iterator[Meaning]:
+    if str(given) in choices:
+        yield str(given), f'"{given}"'
+    if given in {0, 1}:
+        yield bool(given), str(bool(given)).lower()
 
 
 def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:

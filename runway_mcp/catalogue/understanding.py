@@ -21,9 +21,11 @@ _NOTHING = frozenset({"", "null", "none", "undefined"})
 _Reading = tuple[JsonValue, list[str]]
 
 
-def understand(body: JsonValue, schema: Schema, *, allow_unknown: bool) -> tuple[JsonValue, list[str]]:
-    """Return a body as its schema takes it, and a sentence for each thing that was written differently."""
-    return _Reader(schema.get("$defs", {}), allow_unknown=allow_unknown).read(body, schema, ())
+def understand(
+    value: JsonValue, schema: Schema, *, allow_unknown: bool, place: Place = ()
+) -> tuple[JsonValue, list[str]]:
+    """Return a value as its schema takes it, and a sentence for each thing that was written differently."""
+    return _Reader(schema.get("$defs", {}), allow_unknown=allow_unknown).read(value, schema, place)
 
 
 def is_nothing(value: JsonValue) -> bool:

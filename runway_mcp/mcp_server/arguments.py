@@ -17,8 +17,10 @@ from mcp_types import Tool
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import quote
-from runway_mcp.api.models import InvalidTaskIdError, parse_task_id, plain
+from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.catalogue.problems import shown
 from runway_mcp.catalogue.suggestions import likely_name
+from runway_mcp.catalogue.understanding import understand
 from runway_mcp.mcp_server.messages import NOTHING_SENT
 
 Values = Mapping[str, JsonValue]
@@ -31,8 +33,6 @@ MAX_TEXT = 10_000
 """Characters of a text that is read as a list, a number or an id."""
 
 _LEFT_OUT = frozenset({"", "null", "none", "undefined"})
-_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_NUMBER = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*(s|secs?|seconds?|m|mins?|minutes?)?", re.IGNORECASE)
 _LABEL = re.compile(r"(?:runway\s*)?(?:task|id)(?:[\s_-]*id)?\s*[:=#]?\s*", re.IGNORECASE)
 _WRAPPING = " \t\r\n\"'`<>()[]{},;.*_\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\
 \N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}\
@@ -113,33 +113,15 @@ class _Call:
         schema = self._schemas[name]
         match schema.get("type"):
             case "string" if name in {"taskId", "id"}:
-                meant = self._task_id(name, value)
+                return self._task_id(name, value)
             case "array":
-                meant = [self._task_id(name, item) for item in _listed(value)]
-            case "string":
-                meant = _text(value, schema.get("enum", []))
-            case "number" | "integer":
-                meant = _number(value)
-            case "boolean":
-                meant = _switch(value)
+                return [self._task_id(name, item) for item in _listed(value)]
+            case "object":
+                return _without_empty(_parsed(value) if isinstance(value, str) else value, schema)
             case _:
-                meant = _parsed(value) if isinstance(value, str) else value
-                if isinstance(meant, dict):  # strict hosts fill in every field that has a name
-                    named = schema.get("properties", {})
-                    meant = {
-                        field: part
-                        for field, part in meant.items()
-                        if field not in named or not _is_empty(part, named[field])
-                    }
-        written = value.strip() if isinstance(value, str) else value
-        if (meant != written or type(meant) is not type(written)) and schema.get("type") in {
-            "string",
-            "number",
-            "integer",
-            "boolean",
-        }:
-            self._notes.append(f"Took {name} {_shown(meant)} from {_shown(value)}.")
-        return meant
+                meant, notes = understand(value, schema, allow_unknown=False, place=(name,))
+                self._notes += notes
+                return meant
 
     def _task_id(self, name: str, value: JsonValue) -> JsonValue:
         if isinstance(value, list):
@@ -149,8 +131,8 @@ class _Call:
         if not isinstance(value, str):
             return value
         meant = likely_task_id(value)
-        if name == "taskIds" and meant != value.strip():
-            self._notes.append(f"Took the task id {meant} from {_shown(value)}.")
+        if meant != value.strip():
+            self._notes.append(f"Took the task id {meant} from {shown(value)}.")
         return meant
 
     def _read_json(self, taken: dict[str, JsonValue]) -> None:
@@ -233,28 +215,22 @@ def quote_name(name: str) -> str:
     return name if re.fullmatch(r"\w{1,40}", name, re.ASCII) else quote(name, MAX_SHOWN)
 
 
-def _shown(value: JsonValue) -> str:
-    match value:
-        case bool() | None:
-            return json.dumps(value)
-        case int() | float():
-            return plain(value)
-        case str():
-            return quote(value, MAX_SHOWN)
-        case list():
-            return f"a list of {len(value)}"
-        case _:
-            return "an object"
-
-
 def _merged(given: Values, more: Values, where: str) -> dict[str, JsonValue]:
     for name, value in more.items():
         if name in given and given[name] != value:
             raise ArgumentsError(
-                f"{quote_name(name)} is {_shown(value)} {where} and {_shown(given[name])} in input: give it once. "
+                f"{quote_name(name)} is {shown(value)} {where} and {shown(given[name])} in input: give it once. "
                 f"{NOTHING_SENT}"
             )
     return {**more, **given}
+
+
+def _without_empty(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
+    """Leave out the empty ones of the fields that a schema names: strict hosts fill them all in."""
+    if not isinstance(value, dict):
+        return value
+    named = schema.get("properties", {})
+    return {name: part for name, part in value.items() if name not in named or not _is_empty(part, named[name])}
 
 
 def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
@@ -278,24 +254,3 @@ def _listed(value: JsonValue) -> list[JsonValue]:
     if isinstance(parsed, list):
         return parsed
     return list[JsonValue](part for part in re.split(r"[,;\s]+", value.strip(" []")) if part)
-
-
-def _text(value: JsonValue, choices: list[str]) -> JsonValue:
-    text = plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-    if choices and isinstance(text, str):
-        return next((choice for choice in choices if choice == text.strip(_WRAPPING).lower()), text)
-    return text
-
-
-def _number(value: JsonValue) -> JsonValue:
-    found = _NUMBER.fullmatch(value.strip(_WRAPPING)) if isinstance(value, str) and len(value) < MAX_TEXT else None
-    if found is None:
-        return value
-    number = float(found[1]) * (60 if (found[2] or "s").lower().startswith("m") else 1)
-    return int(number) if number.is_integer() else number
-
-
-def _switch(value: JsonValue) -> JsonValue:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return value
-    return _SWITCHES.get((plain(value) if not isinstance(value, str) else value.strip(_WRAPPING)).lower(), value)

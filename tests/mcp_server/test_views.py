@@ -19,6 +19,7 @@ from mcp import Client
 from mcp_types import CallToolResult, ImageContent
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, Step, reply, scripted_client, task, texts
+from support.virtual_time import VIRTUAL_TIME
 
 from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.files.file_client import open_file_client
@@ -72,7 +73,7 @@ OUTCOMES = {
     "get": told(GET, ONE, (DONE,), data=("SUCCEEDED", "https://x.example/a.mp4")),
     "get failed": told(GET, ONE, (FAILED,), "The task FAILED.", "an image and not the text", data=("SAFETY.INPUT",)),
     "get unknown argument": told(GET, ONE | {"foo": 1}, (DONE,), "Ignored foo", data=("SUCCEEDED",)),
-    "get quoted id": told(GET, {"taskId": f"`{ID}`"}, (DONE,), f'Took taskId "{ID}"', data=("SUCCEEDED",)),
+    "get quoted id": told(GET, {"taskId": f"`{ID}`"}, (DONE,), f"Took the task id {ID}", data=("SUCCEEDED",)),
     "get gone": refused(GET, ONE, (reply(404, {"error": "x"}),), "no such task", "Nothing was changed"),
     "get denied": refused(GET, ONE, (reply(401, {"error": "x"}),), "does not accept the API key"),
     "get down": refused(GET, ONE, (reply(503),), "unavailable", "Reading it again later is free"),
@@ -172,7 +173,9 @@ def assert_said_twice(result: CallToolResult) -> None:
     assert {name: value for name, value in data.items() if name != "note"} in (parsed, {"tasks": parsed})
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize(
+    ("name", "anyio_backend"), [(name, VIRTUAL_TIME if name == "wait over" else "asyncio") for name in OUTCOMES]
+)
 async def test_the_decisive_words_reach_the_model_in_every_view(name: str) -> None:
     outcome = OUTCOMES[name]
     callers = CallerRegistry(
