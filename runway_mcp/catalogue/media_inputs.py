@@ -29,7 +29,7 @@ def hint(text: str) -> str:
         return f"that is no {IN_WORDS}"
     if _FROM_CHAT.match(text):
         return (
-            "a picture attached to the chat is not on this machine: save it into a folder that this server may use, "
-            f"then name its path, for {UPLOAD_FIRST}"
+            "a picture attached to the chat is not on this machine: save it into a folder that this server may use; "
+            f"{UPLOAD_FIRST}"
         )
     return UPLOAD_FIRST if _ON_DISK.match(text) else ""

@@ -7,7 +7,7 @@ from typing import Any
 from runway_mcp.catalogue.json_schema import Schema
 from runway_mcp.catalogue.lookup import Model, TaskType, forms, pattern_words
 
-MIN_SHARED = 12
+MIN_SHARED = 32
 """Characters of a field's values that are told once where models share them."""
 
 
