@@ -31,6 +31,9 @@ UNKNOWN = "unknown"
 NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
 """White space and control characters."""
 
+SEVERAL_URLS = re.compile(r"[,;|]https?://", re.IGNORECASE)
+"""The border between two URLs in one text."""
+
 _DOMAIN = re.compile(r"(?=.{4,254}\Z)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_](?:[\w-]{0,61}\w)\.?")
 
 
@@ -114,4 +117,4 @@ def _is_reachable(value: object) -> bool:
         host = urlsplit(value).hostname or ""
     except ValueError:
         return False
-    return _DOMAIN.fullmatch(host) is not None and NOT_IN_URLS.search(value) is None
+    return not (_DOMAIN.fullmatch(host) is None or NOT_IN_URLS.search(value) or SEVERAL_URLS.search(value))

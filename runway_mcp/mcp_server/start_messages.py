@@ -161,7 +161,7 @@ def _day(error: OverDayLimitError, estimate: str) -> str:
         until = " or until it is settled" if error.open else ""
         return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
     if error.credits is None:
-        return f"{plain(error.spent)} credits were spent today"
+        return f"today's starts come to {plain(error.spent)} credits"
     return f"{estimate.format(plain(error.credits))}, which makes {plain(error.spent + error.credits)} today"
 
 

@@ -50,7 +50,7 @@ MESSAGES: list[tuple[Exception, str]] = [
     ),
     (ApprovalNeededError(60, 50), "a person is asked before more than 50 are spent. Starting it again asks."),
     (OverDayLimitError(119, 60, credits=60), "was estimated at 60 credits before, which makes 120 today; this server"),
-    (OverDayLimitError(60, 61), "61 credits were spent today; this server may spend 60 credits a day"),
+    (OverDayLimitError(60, 61), "today's starts come to 61 credits; this server may spend 60 credits a day"),
     (OverDayLimitError(60, 0, unknown=3), "the cost of 3 tasks started today is unknown, so nothing more can start"),
     (
         OverDayLimitError(60, 0, unknown=1, open=(7,)),
