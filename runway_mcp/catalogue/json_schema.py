@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from runway_mcp.catalogue.media_inputs import has_input_type
+from runway_mcp.catalogue.media_inputs import has_input_type, is_empty
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -112,7 +112,7 @@ def _dialect(allow_unknown: bool) -> "Callable[[Schema], Validator]":
 def _is_reachable(value: object) -> bool:
     """Whether a URI is an https URL with a domain name (the API refuses addresses), of a media type, or another."""
     if not isinstance(value, str) or not value.startswith("https://"):
-        return not isinstance(value, str) or has_input_type(value)
+        return not isinstance(value, str) or (has_input_type(value) and not is_empty(value))
     try:
         host = urlsplit(value).hostname or ""
     except ValueError:

@@ -26,7 +26,7 @@ from runway_mcp.catalogue.json_schema import (
     violations,
 )
 from runway_mcp.catalogue.lookup import forms, pattern_words
-from runway_mcp.catalogue.media_inputs import has_input_type, hint
+from runway_mcp.catalogue.media_inputs import has_input_type, hint, is_empty
 from runway_mcp.catalogue.suggestions import likely_choice, likely_name, meanings, same_shape
 
 MAX_SHOWN = 40
@@ -236,6 +236,8 @@ def _broken_uri(value: str, schema: Schema, rule: str) -> str:
         return "is too long"
     if not has_input_type(value):
         return "is of a type that Runway does not take"
+    if is_empty(value):
+        return "holds no data"
     return "holds several URLs" if SEVERAL_URLS.search(value) else "has no domain name that the API accepts"
 
 

@@ -61,6 +61,10 @@ class Arguments:
         self._list_tools = list_tools
         self._tools: dict[str, Tool] = {}
 
+    async def tools(self) -> list[str]:
+        """Return the tools' names."""
+        return list(await self._all())
+
     async def schema(self, name: str) -> Mapping[str, Any]:
         """Return the input schema of a tool that the server has."""
         return (await self._all())[name].input_schema
