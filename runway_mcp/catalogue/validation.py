@@ -12,10 +12,10 @@ from typing import cast
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.json_schema import Place
-from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, task_types
+from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
-from runway_mcp.catalogue.understanding import is_nothing, same_spelling, understand
+from runway_mcp.catalogue.understanding import is_nothing, understand
 
 MAX_PROBLEMS = 5
 MAX_BYTES = 900
@@ -79,7 +79,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
     """
-    kind = task_types().get(type.strip())
+    kind = find_type(type)
     if kind is None:
         labels = [one.label for one in task_types().values()]
         raise InvalidRequestError([f"{_not_one_of('type', type, list(task_types()), labels)} {IMPOSSIBLE}"])
@@ -102,6 +102,8 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
+    if kind.name != type.strip():
+        understood = [f"Took type {kind.name} from {shown(type)}.", *understood]
     return Prepared(
         type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
     )
