@@ -155,7 +155,7 @@ class History:
             return snapshot.earlier
         allow(snapshot)
         values = (start.account, start.caller, start.token_digest, start.fingerprint, start.price_key, start.type)
-        likely = start.list_price if snapshot.expected is None else snapshot.expected
+        likely = snapshot.likely(start.list_price)
         number = connection.execute(_INSERT, (self._clock(), *values, likely)).lastrowid
         assert number is not None  # noqa: S101 - an INSERT has one
         connection.execute("DELETE FROM starts WHERE number <= ?", (number - MAX_STARTS,))
