@@ -120,7 +120,7 @@ def test_a_yes_covers_the_price_that_was_told(estimate: Estimate, credits: float
 def test_a_start_is_checked_by_what_is_known_before_it(
     limits: Limits, snapshot: Snapshot, price: ListPrice | None, error: LimitError | None
 ) -> None:
-    """An estimate of the same input holds, else the table's. That of a similar input may be wrong for the operator's."""
+    """By the price of the same input, else by the table's. The operator's limits ignore a similar input's."""
     assert verdict(check_before, limits, snapshot, price, 0) == (error and str(error))
 
 

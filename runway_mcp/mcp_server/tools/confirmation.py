@@ -114,8 +114,9 @@ async def approval(
     if not can_ask_person(ctx):
         raise StartRefusedError(
             f"Nothing was sent. {describe_estimate(asked.estimate)} A person is asked before more than "
-            f"{plain(asked.limit)} credits are spent, but this host has no way to ask: it does not declare elicitation, or speaks an older "
-            "protocol over HTTP. Tell the user; whoever runs this server can change --confirm-over."
+            f"{plain(asked.limit)} credits are spent, but this host has no way to ask: it does not declare "
+            "elicitation, or speaks an older protocol over HTTP. Tell the user; whoever runs this server can change "
+            "--confirm-over."
         )
     named = f" with {request.model}" if request.model else ""
     short_first = dict(sorted(request.body.items(), key=lambda field: len(str(field[1]))))

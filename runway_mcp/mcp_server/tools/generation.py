@@ -57,7 +57,11 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     ] = "",
     maxCredits: Annotated[
         float,
-        Field(title="Max credits", ge=0, description="The most this may cost: over it, or of unknown price, not sent."),
+        Field(
+            title="Max credits",
+            ge=0,
+            description="The most that this start may cost. Above it, or where no price is known, nothing is sent.",
+        ),
     ] = 0,
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
@@ -127,7 +131,8 @@ START_TASK = Tool(
     title="Start a Runway task",
     description=(
         "Start a Runway generation task: video, image or audio. SPENDS CREDITS: start only what the user asked for. "
-        "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type. Returns the "
+        "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type, "
+        "runway_estimateCost for the price. Where the user names a limit, pass it as maxCredits. Returns the "
         "task with its estimated credits; with wait, the task once it has finished or after 45 seconds. A start whose "
         "reply is lost may be charged: the error says so, and repeating it may buy a second task. To be able to repeat "
         "a start safely, pass a clientToken."
