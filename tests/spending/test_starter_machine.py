@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 LIMITS = Limits(task=80, day=100, confirm_over=50)
 UNLISTED = 3
-DEARER = 6
-PRICES = {2: 24, UNLISTED: 30, 5: 60, DEARER: 90, 8: 96}
+DEARER = (4, 6)
+PRICES = {2: 24, UNLISTED: 30, 4: 50, 5: 60, 6: 90, 8: 96}
 """Credits by duration: one under every limit, one of a model that the price table lacks, one that a person has to
-approve, one that turns out dearer than the table's 72, and one over the limit for a task."""
-MOST = st.sampled_from([None, None, 24, 60, 80])
+approve, two that turn out dearer than the table's 48 and 72, and one over the limit for a task."""
+MOST = st.sampled_from([None, None, 24, 48, 80])
 """Credits that a caller allows a start."""
 HOURS = (1, 5, 12)
 LONGEST_HOURS = 23
@@ -47,7 +47,7 @@ LONGEST_HOURS = 23
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a thousand transactions wait for a disk
 TOKENS = st.sampled_from([None, "a"])
 DURATIONS = st.sampled_from(list(PRICES))
-TRULY_LISTED = st.sampled_from([seconds for seconds in PRICES if seconds != DEARER])
+TRULY_LISTED = st.sampled_from([seconds for seconds in PRICES if seconds not in DEARER])
 LOST = ("lost after", "lost before", "503")
 REPLIES = st.sampled_from(["priced", "without price", "400", "429"])
 PROCESSES = st.sampled_from([0, 1])
