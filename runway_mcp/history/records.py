@@ -158,7 +158,8 @@ class Snapshot:
     def likely(self, list_price: float | None) -> float | None:
         """Return the credits that the start counts with until its cost is known; None where no price is known.
 
-        Those of the very same start, else the higher of a similar one's and the table's.
+        Those of the very same start, else the higher of a similar one's and the table's: a text's length can decide
+        the price, and is no part of what makes two starts similar.
         """
         if self.same is not None:
             return self.same

@@ -81,9 +81,12 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
     notes = [*request.understood]
-    notes.append(f"{repeated}: nothing new was bought." if repeated else describe_estimate(started.estimate))
+    if repeated:
+        notes.append(f"{repeated}: nothing new was bought.")
     if started.unrecorded:
         notes.append(explain_unrecorded(started.unrecorded))
+    if not repeated and (notes or not _FOLLOWED.get()):  # a start with a note is not followed in another way
+        notes.append(describe_estimate(started.estimate))
     try:
         return await _started_result(ctx, started.task_id, notes, wait=wait, until=until)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
