@@ -187,16 +187,15 @@ async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> No
             again = await start(client, wait=True, clientToken="mine")
             shown = await start(client, clientToken="mine")
             refused = await start(client, wait=True, clientToken="mine", input={"promptText": "another"})
+            noted = await start(client, wait=True, input=GOOD["input"] | {"duration": "5s"})
     (created,) = follower.created
     assert (created.task_id, created.status) == (f"start-{ID}", "working")
-    assert (
-        created.status_message
-        == "PENDING. Runway estimates 60 credits ($0.60). Cancelling this cancels the Runway task."
-    )
+    assert created.status_message == "PENDING. Cancelling this cancels the Runway task."
     assert "nothing new was bought. Runway keeps working; call runway_waitForTask" in texts(again)[1]
     assert (shown.structured_content or {})["id"] == ID
     assert refused.is_error
-    assert script.methods.count("POST") == 1
+    assert texts(noted)[1].startswith('Took duration 5 from "5s". By the price table of 2026-08-15')
+    assert script.methods.count("POST") == 2
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
