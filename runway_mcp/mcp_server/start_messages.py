@@ -137,18 +137,15 @@ def _estimate(estimate: Estimate) -> str:
     if estimate.credits is None:
         return "The price is unknown: Runway tells it only after the start, and the price table lacks it"
     price = f"{plain(estimate.credits)} credits (${estimate.credits / 100:.2f})"
-    match estimate.listed, estimate.basis:
-        case None, "runway":
-            return f"Runway estimates {price}"
-        case None, "history":
-            return f"The same input was estimated at {price} before"
-        case None, _:
-            return f"One with the same settings was estimated at {price} before"
-        case listed, _:
-            least = "at least " if listed.at_least else ""
-            names = " and ".join(listed.assumed)
-            dearest = f", with the dearest {names}, as the input names none" if names else ""
-            return f"By the price table of {listed.as_of} it costs {least}{price}{dearest}"
+    if (listed := estimate.listed) is not None:
+        least = "at least " if listed.at_least else ""
+        names = " and ".join(listed.assumed)
+        dearest = f", with the dearest {names}, as the input names none" if names else ""
+        return f"By the price table of {listed.as_of} it costs {least}{price}{dearest}"
+    if estimate.basis == "runway":
+        return f"Runway estimates {price}"
+    like = "The same input" if estimate.basis == "history" else "One with the same settings"
+    return f"{like} was estimated at {price} before"
 
 
 def _limit(error: LimitError) -> str:

@@ -58,21 +58,30 @@ def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list
 
 
 @pytest.mark.parametrize(
-    ("terms", "changed", "credit"),
+    ("row", "changed", "credit"),
     [
         (None, {}, 5),
-        ([{"per": "task", "rate": 7}], {}, 7),
-        ([{"per": "output", "rate": 2}], {"numVariants": 3}, 6),
-        ([{"per": "second", "rate": 0.5}], {"duration": 3}, 2),
-        ([{"per": "second", "rate": 1, "every": 6}], {"duration": 7}, 2),
-        ([{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}], {}, 2),
-        ([{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}], {"length": 5}, 5),
-        ([{"per": "task", "rate": 1.2, "when": {"rain": ["low"]}}, {"per": "task", "rate": 8}], {}, 10),
+        ({"terms": [{"per": "task", "rate": 1, "when": {"rain": ["low"]}}], "default": {"rain": "low"}}, {}, 1),
+        (
+            {
+                "terms": [{"per": "task", "rate": n, "when": {"rain": [n]}} for n in (1, 2)],
+                "default_with_input": {"sky": {"rain": 1}},
+            },
+            {},
+            1,
+        ),
+        ({"terms": [{"per": "task", "rate": 7}]}, {}, 7),
+        ({"terms": [{"per": "output", "rate": 2}]}, {"numVariants": 3}, 6),
+        ({"terms": [{"per": "second", "rate": 0.5}]}, {"duration": 3}, 2),
+        ({"terms": [{"per": "second", "rate": 1, "every": 6}]}, {"duration": 7}, 2),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}]}, {}, 2),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}]}, {"length": 5}, 5),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"rain": ["low"]}}, {"per": "task", "rate": 8}]}, {}, 10),
     ],
 )
-def test_a_new_model_is_priced(terms: list[Any] | None, changed: dict[str, object], credit: int) -> None:
+def test_a_new_model_is_priced(row: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
     """By its row in the price table; without one by what its medium usually costs."""
-    prices = {"prices": {"kite1": {"terms": terms}} if terms else {}}
+    prices = {"prices": {"kite1": row} if row else {}}
     endpoint = load_endpoints(_CATALOGUE, prices)["/v1/image_to_kite"]
     model = endpoint.model(_BODY)
     assert model
