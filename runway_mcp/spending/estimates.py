@@ -63,12 +63,13 @@ def estimate_of(price: ListPrice | None, snapshot: Snapshot | None = None) -> Es
 def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
     """Return up to three starts that cost less `than` these credits by the table, the cheapest first.
 
-    Another model of the type that takes the same input, a lower quality, or a lower resolution of the same shape.
+    Another model of the type that takes the same input, a lower quality, or a lower resolution of the same shape. Of
+    qualities and resolutions at one price there is one.
     """
     price = list_price(prepared)
     if price is None or than is None:
         return []
-    found: list[CheaperWay] = []
+    found: dict[tuple[JsonValue, ...], CheaperWay] = {}
     for change in chain(_other_models(prepared), _lower_values(prepared)):
         try:
             other = prepare(prepared.type, {**prepared.body, **change})
@@ -76,8 +77,8 @@ def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
             continue
         its = None if other.understood else list_price(other)
         if its is not None and its.at_least == price.at_least and its.credits < min(than, price.credits):
-            found.append(CheaperWay(change, its))
-    return sorted(found, key=lambda way: way.price.credits)[:MAX_CHEAPER]
+            found.setdefault((*change, change.get("model"), its.credits), CheaperWay(change, its))
+    return sorted(found.values(), key=lambda way: way.price.credits)[:MAX_CHEAPER]
 
 
 def _other_models(prepared: Prepared) -> Iterator[dict[str, JsonValue]]:
@@ -90,7 +91,7 @@ def _lower_values(prepared: Prepared) -> Iterator[dict[str, JsonValue]]:
     model = task_types()[prepared.type].models.get(prepared.model)
     fields: Any = {} if model is None else model.schema.get("properties", {})
     for field in ("quality", "resolution", "ratio"):
-        for value in fields.get(field, {}).get("enum", ()):
+        for value in reversed(fields.get(field, {}).get("enum", ())):  # of those at one price the largest
             if field != "ratio" or _is_same_shape(value, prepared.body.get("ratio")):
                 yield {field: value}
 

@@ -59,7 +59,7 @@ async def test_an_estimate_sends_nothing_and_names_its_basis() -> None:
         (
             "text_to_image",
             {"model": "gpt_image_2", "promptText": "a cat", "ratio": "2880:2880", "quality": "medium"},
-            [({"quality": "low"}, 2), ({"ratio": "1920:1920"}, 5), ({"ratio": "2560:2560"}, 5)],
+            [({"quality": "low"}, 2), ({"ratio": "2560:2560"}, 5)],
         ),
         (
             "image_to_video",
@@ -94,7 +94,8 @@ async def test_every_example_costs_what_was_estimated() -> None:
                 wish = {"type": kind, "input": dict(model.example)}
                 found = await estimate(client, **wish)
                 assert (found["basis"] == "unknown") == ("credits" not in found)
-                started = (await client.call_tool("runway_startTask", wish)).structured_content or {}
+                result = await client.call_tool("runway_startTask", wish)
+                started: dict[str, Any] = result.structured_content or {}
                 cost = started.get("estimatedCost", {}).get("credits")
                 assert cost in {None, found.get("credits", cost)}, (kind, model.name, found)
 
