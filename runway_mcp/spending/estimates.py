@@ -61,7 +61,7 @@ def estimate_of(price: ListPrice | None, snapshot: Snapshot | None = None) -> Es
 
 
 def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
-    """Return up to three starts that cost less `than` these credits by the table, the cheapest first.
+    """Return up to three starts that the table has for less `than` so many credits, the cheapest first.
 
     Another model of the type that takes the same input, a lower quality, or a lower resolution of the same shape. Of
     qualities and resolutions at one price there is one.
