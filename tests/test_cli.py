@@ -57,6 +57,7 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["sandbox", "--port", "70000"], "--port: must be a port"),
         (["sandbox", "--speed", "0"], "--speed: must be a positive number"),
         (["sandbox", "--speed", "nan"], "--speed: must be a positive number"),
+        (["sandbox", "--price-factor", "0"], "--price-factor: must be a positive number"),
         (["sandbox", "--host", "10.0.0.1"], "--host: must be 127.0.0.1"),
         (["sandbox", "--fault", "key_secret"], "--fault: reads METHOD [/PATH] WHAT"),
         (["demo", "key_secret"], "unknown command"),

@@ -172,10 +172,13 @@ def _sandbox(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--fault", type=fault, action="append", default=[], help=f"make requests fail (repeatable): {Fault.GRAMMAR}"
     )
+    parser.add_argument(
+        "--price-factor", type=speed, default=1.0, help="how many times the listed prices tasks cost (default: 1)"
+    )
     options = parser.parse(arguments)
     logs.configure("warning")
     stop = GracefulShutdown()
-    app = stop.guard(create_app(speed=options.speed, faults=options.fault))
+    app = stop.guard(create_app(speed=options.speed, faults=options.fault, price_factor=options.price_factor))
     announcement = "Simulated Runway API: RUNWAYML_BASE_URL={} with any key"
     return _serve_http(app, options.host, options.port, announcement, stop=stop)
 

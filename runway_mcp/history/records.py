@@ -66,7 +66,7 @@ class StartRequest:
         fingerprint: A digest of type and input.
         client_token: The caller's name for this start.
         price_key: A digest of the part of the input that the price depends on.
-        list_price: Credits that it costs at most by the price list; None where that has no price for it.
+        list_price: Credits that it costs by the price table; None where that has no price, or a lowest one only.
     """
 
     account: str
@@ -155,25 +155,32 @@ class Snapshot:
     similar: float | None = None
     earlier: StartRecord | None = None
 
-    @property
-    def expected(self) -> float | None:
-        """The credits that the start is likely to cost; None where nothing like it was started before."""
-        return self.similar if self.same is None else self.same
+    def likely(self, list_price: float | None) -> float | None:
+        """Return the credits that the start counts with until its cost is known; None where no price is known.
+
+        Those of the very same start, else the higher of a similar one's and the table's: a text's length can decide
+        the price, and is no part of what makes two starts similar.
+        """
+        if self.same is not None:
+            return self.same
+        return max((price for price in (self.similar, list_price) if price is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Credits that the operator lets be spent; None for no limit.
+    """Credits that may be spent; None for no limit.
 
     Attributes:
         task: By one start.
         day: By all starts of an account on one day (UTC).
         confirm_over: By one start that no person has approved.
+        start: By this start, as its caller says; the others are the operator's.
     """
 
     task: float | None = None
     day: float | None = None
     confirm_over: float | None = None
+    start: float | None = None
 
 
 NO_LIMITS = Limits()

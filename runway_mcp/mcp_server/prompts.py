@@ -141,14 +141,14 @@ _WISHES = Argument(
 )
 _AGREE_AND_START = (
     _either(
-        "Read the credits that are left with runway_getAccount. Show the user them and the promptText, model, ratio "
-        "and duration. Say that it spends credits, and that only the start shows how many. Start nothing before they "
-        "agree.",
-        "Show the user the promptText, model, ratio and duration. Say that it spends credits, and that only the start "
-        "shows how many. Start nothing before they agree.",
+        "Read the price with runway_estimateCost, and the credits that are left with runway_getAccount. Show the user "
+        "both, and the promptText, model, ratio and duration. Start nothing before they agree.",
+        "Read the price with runway_estimateCost. Show the user it and the promptText, model, ratio and duration. "
+        "Start nothing before they agree.",
     ),
     (
-        "Call runway_startTask once, with wait and a clientToken that you make up. If its reply is lost, repeat "
+        "Call runway_startTask once, with wait, the price that they agreed to as maxCredits, if it is known, and a "
+        "clientToken that you make up. If its reply is lost, repeat "
         "exactly that call: with the same clientToken it can't buy a second video."
     ),
     "Until the task finishes, call runway_waitForTask with its id.",

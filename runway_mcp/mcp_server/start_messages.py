@@ -12,7 +12,7 @@ from runway_mcp.history.records import (
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain, word
-from runway_mcp.spending.spending_limits import ApprovalRequest
+from runway_mcp.spending.estimates import Estimate
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -21,6 +21,7 @@ from runway_mcp.spending.start_errors import (
     EarlierReplyLostError,
     LimitError,
     OverDayLimitError,
+    OverStartLimitError,
     OverTaskLimitError,
     PriceUnknownError,
     ReplyLostError,
@@ -85,7 +86,7 @@ word(
 
 @explain.register
 def _(error: LimitError) -> str:
-    return f"Nothing was sent: {_limit(error, 'the same input was estimated at {} credits before')}"
+    return f"Nothing was sent. {_limit(error)}"
 
 
 @explain.register
@@ -93,7 +94,7 @@ def _(error: StartCancelledError) -> str:
     if isinstance(error.reason, HistoryError):
         reason = f"{explain(error.reason)} So this server can't tell what was spent today, and it has a limit for that."
     else:
-        reason = _limit(error.reason, "Runway estimates {} credits")
+        reason = _limit(error.reason)
     return f"{reason} {_cancelled(error.cancellation)}"
 
 
@@ -119,12 +120,9 @@ def describe_spend(spent: Spend) -> str:
     return f"{text}, plus {spent.unknown} of unknown cost." if spent.unknown else f"{text}."
 
 
-def describe_price(request: ApprovalRequest) -> str:
-    """Return what is known of a start's price as a sentence."""
-    if request.credits is None:
-        return "Its price is unknown: Runway tells it only after the start, and none like it was started here."
-    like = "The same input" if request.is_same else "One with the same settings"
-    return f"{like} was estimated at {plain(request.credits)} credits (${request.credits / 100:.2f}) before."
+def describe_estimate(estimate: Estimate) -> str:
+    """Return what is known of a start's price, and who tells it, as a sentence."""
+    return f"{_estimate(estimate)}."
 
 
 def explain_unrecorded(error: HistoryError) -> str:
@@ -135,36 +133,52 @@ def explain_unrecorded(error: HistoryError) -> str:
     )
 
 
-def _limit(error: LimitError, estimate: str) -> str:
+def _estimate(estimate: Estimate) -> str:
+    if estimate.credits is None:
+        return "The price is unknown: Runway tells it only after the start, and the price table lacks it"
+    price = f"{plain(estimate.credits)} credits (${estimate.credits / 100:.2f})"
+    if (listed := estimate.listed) is not None:
+        least = "at least " if listed.at_least else ""
+        names = " and ".join(listed.assumed)
+        dearest = f", with the dearest {names}, as the input names none" if names else ""
+        return f"By the price table of {listed.as_of} it costs {least}{price}{dearest}"
+    if estimate.basis == "runway":
+        return f"Runway estimates {price}"
+    like = "The same input" if estimate.basis == "history" else "One with the same settings"
+    return f"{like} was estimated at {price} before"
+
+
+def _limit(error: LimitError) -> str:
+    price = "" if error.estimate is None else _estimate(error.estimate)
     match error:
+        case OverStartLimitError():
+            return f"{price}; maxCredits allows {plain(error.limit)}."
         case OverTaskLimitError():
-            price = estimate.format(plain(error.credits))
             return f"{price}; this server may spend {plain(error.limit)} on a task (--max-credits-per-task)."
         case ApprovalNeededError():
-            price = estimate.format(plain(error.credits))
             return (
                 f"{price}; a person is asked before more than {plain(error.limit)} are spent. Starting it again asks."
             )
         case OverDayLimitError():
             rule = f"this server may spend {plain(error.limit)} credits a day (UTC, --max-credits-per-day)."
-            return f"{_day(error, estimate)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
+            return f"{_day(error, price)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
         case PriceUnknownError():
-            return "Runway tells no price, so this server can't keep its limits."
+            return "Runway tells no price, so this server can't keep the limits."
         case _:
             return (
-                "other tasks are being started, and until their prices are known nobody can tell whether this one "
+                "Other tasks are being started, and until their prices are known nobody can tell whether this one "
                 "keeps within the day's limit. Call again in a minute."
             )
 
 
-def _day(error: OverDayLimitError, estimate: str) -> str:
+def _day(error: OverDayLimitError, price: str) -> str:
     if error.unknown:
         number = f"{error.unknown} tasks" if error.unknown > 1 else "a task"
         until = " or until it is settled" if error.open else ""
-        return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
-    if error.credits is None:
-        return f"today's starts come to {plain(error.spent)} credits"
-    return f"{estimate.format(plain(error.credits))}, which makes {plain(error.spent + error.credits)} today"
+        return f"The cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
+    if error.estimate is None:
+        return f"Today's starts come to {plain(error.spent)} credits"
+    return f"{price}, which makes {plain(error.spent + (error.estimate.credits or 0))} today"
 
 
 def _cancelled(cancellation: Cancellation) -> str:

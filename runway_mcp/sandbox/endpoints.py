@@ -1,28 +1,25 @@
-"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them.
-
-A price has a unit (`per`) and a `rate`. The first of `rates` whose fields all have a value in `when` replaces it.
-`usual` is the number of seconds where a request states none; an input file is never fetched, so it costs nothing.
-"""
+"""What the sandbox can create: endpoints, models and prices, as the catalogue's data has them."""
 
 import json
-import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
+from runway_mcp.sandbox.charges import Row, charge
 from runway_mcp.sandbox.output_files import OUTPUTS, Kind
 
-Price = Mapping[str, Any]
 Settings = Mapping[str, object]
 
-_USUAL_SECONDS = 5
-_MAX_SECONDS = 3600  # of a field that no rule limits
-_MAX_OUTPUTS = 10
-_COUNTS = ("outputCount", "numVariants")
+_UNLISTED: Mapping[Kind, Row] = {
+    "video": {"terms": [{"per": "second", "rate": 10}], "longest": 5},
+    "image": {"terms": [{"per": "output", "rate": 5}]},
+    "audio": {"terms": [{"per": "task", "rate": 5}]},
+}
+"""The prices of what the price table lacks."""
 _ROUTED_MODELS: Mapping[Kind, str] = {"video": "gen4.5", "image": "gen4_image", "audio": "eleven_v3"}
 """What a model router chooses."""
 
@@ -34,7 +31,7 @@ class Model:
     name: str
     schema: Schema
     defaults: Settings
-    price: Price
+    prices: tuple[Row, ...]  # the first that knows the request counts
     documented: bool  # whether the API's document has it
 
 
@@ -70,28 +67,36 @@ class Endpoint:
         """Return what a valid body asks for, with the defaults of what it leaves out."""
         return {**model.defaults, **(cast("Settings", body["input"]) if self.routed else body)}
 
+    def credits_for(self, model: Model, settings: Settings) -> int:
+        """Return the credits that a valid request may be charged with."""
+        found = (charge(price, settings) for price in model.prices)
+        return next((credit for credit in found if credit is not None), 0)
+
 
 @cache
 def read_data(name: str) -> Mapping[str, Any]:
-    """Return the catalogue's `catalogue.json` or `prices.json`."""
-    return json.loads(files("runway_mcp.catalogue").joinpath(name).read_bytes())
+    """Return the catalogue's `catalogue.json` or `prices.toml`."""
+    text = files("runway_mcp.catalogue").joinpath(name).read_text("utf-8")
+    return json.loads(text) if name.endswith(".json") else tomllib.loads(text)
 
 
 def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Endpoint]:
-    """Return the endpoints by path, from what `catalogue.json` and `prices.json` hold."""
+    """Return the endpoints by path, from what `catalogue.json` and `prices.toml` hold."""
+    listed: Mapping[str, Row] = prices["prices"]
+    rows = {name: listed.get(row.get("like", ""), row) for name, row in listed.items()}
     definitions = {
         name: prepare_medium(name, schema) if name in OUTPUTS else prepare(schema, closed=True)
         for name, schema in catalogue["definitions"].items()
     }
 
-    def model(name: str, kind: Kind, entry: Mapping[str, Any]) -> Model:
+    def model(type_name: str, name: str, kind: Kind, entry: Mapping[str, Any]) -> Model:
         schema = entry["schema"]
         fields: Mapping[str, Schema] = schema.get("properties", {})
         return Model(
             name=name,
             schema={**prepare(schema, closed=not entry.get("open")), "$defs": definitions},
             defaults={field: one["default"] for field, one in fields.items() if "default" in one},
-            price=prices["models"].get(name, prices["outputs"][kind]),
+            prices=(rows.get(f"{type_name}/{name}", rows.get(name, _UNLISTED[kind])), _UNLISTED[kind]),
             documented=entry.get("documented", True),
         )
 
@@ -99,35 +104,6 @@ def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> M
     for name, entry in catalogue["types"].items():
         kind, reply = entry["output"], tuple(entry["reply"])
         unnamed = _ROUTED_MODELS[kind] if "routing" in reply else name.rpartition("/")[2]
-        models = {one["name"]: model(one["name"] or unnamed, kind, one) for one in entry["models"]}
+        models = {one["name"]: model(name, one["name"] or unnamed, kind, one) for one in entry["models"]}
         endpoints[entry["endpoint"]] = Endpoint(kind, reply, models)
     return endpoints
-
-
-def credits_for(price: Price, settings: Settings) -> int:
-    """Return the credits that a valid request may be charged with."""
-    rate = next((one["rate"] for one in price.get("rates", ()) if _applies(one["when"], settings)), price["rate"])
-    match price["per"]:
-        case "second":
-            units = _number(settings.get("duration"), price.get("usual", _USUAL_SECONDS), _MAX_SECONDS)
-        case "image":
-            units = count_outputs(settings)
-        case "character":
-            units = len(str(settings["promptText"]))
-        case _:
-            units = 1
-    return math.ceil(Decimal(str(rate)) * Decimal(str(units)))
-
-
-def count_outputs(settings: Settings) -> int:
-    """Return how many files a valid request makes."""
-    asked = next((settings[name] for name in _COUNTS if name in settings), None)
-    return max(1, int(_number(asked, 1, _MAX_OUTPUTS)))
-
-
-def _applies(when: Mapping[str, list[object]], settings: Settings) -> bool:
-    return all(settings.get(field) in values for field, values in when.items())
-
-
-def _number(value: object, usual: float, most: float) -> float:
-    return min(max(value, 0), most) if isinstance(value, int | float) else usual

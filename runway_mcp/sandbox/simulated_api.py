@@ -5,6 +5,7 @@ the account's limits (429, 400).
 """
 
 import json
+import math
 import re
 import secrets
 import time
@@ -21,7 +22,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runway_mcp.sandbox import replies
-from runway_mcp.sandbox.endpoints import Endpoint, count_outputs, credits_for, load_endpoints, read_data
+from runway_mcp.sandbox.charges import count_outputs
+from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
 from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
@@ -44,6 +46,7 @@ def create_app(
     opening_balance: int = 100_000,
     daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
+    price_factor: float = 1.0,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -58,12 +61,13 @@ def create_app(
         opening_balance: Credits that were bought; the samples and all tasks are paid from them.
         daily_generations: How many tasks of each model may be created in 24 hours.
         faults: The first that is for a request counts, before any rule is looked at.
+        price_factor: How many times more than the price table says a task costs.
     """
-    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.json"))
+    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.toml"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
-    api = _Api(account, endpoints, daily_generations)
+    api = _Api(account, endpoints, daily_generations, price_factor)
     app = Starlette(
         routes=[
             Route("/v1/tasks/{id}", api.task, methods=["GET", "DELETE"]),
@@ -106,7 +110,10 @@ def _refuse(_request: Request, reason: Exception) -> Response:
 
 
 class _Api:
-    def __init__(self, account: Account, endpoints: Mapping[str, Endpoint], daily_generations: int) -> None:
+    def __init__(
+        self, account: Account, endpoints: Mapping[str, Endpoint], daily_generations: int, price_factor: float
+    ) -> None:
+        self._price_factor = price_factor
         self._account = account
         self._daily_generations = daily_generations
         self._key = secrets.token_bytes(32)
@@ -139,7 +146,7 @@ class _Api:
         if endpoint.routed and body["configId"] == _UNKNOWN_ROUTER:
             return replies.error(404, "There is no such router config.", code="router_config_not_found")
         settings = endpoint.settings(model, body)
-        credit = credits_for(model.price, settings)
+        credit = math.ceil(endpoint.credits_for(model, settings) * self._price_factor)
         if self._account.generations(now)[model.name] >= self._daily_generations:
             return replies.error(429, "You have exceeded your daily quota of generations for this model.")
         if credit > self._account.balance(now):

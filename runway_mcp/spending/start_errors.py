@@ -6,6 +6,7 @@ from typing import Literal
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import TaskId
 from runway_mcp.history.records import HistoryError
+from runway_mcp.spending.estimates import Estimate
 
 
 class StartError(Exception):
@@ -15,15 +16,28 @@ class StartError(Exception):
         return repr(self)
 
 
+@dataclass(eq=False, kw_only=True)
 class LimitError(StartError):
-    """The operator's limits don't allow the start. Nothing was sent where this is raised by itself."""
+    """The limits don't allow the start. Nothing was sent where this is raised by itself.
+
+    Attributes:
+        estimate: Its price, where that is the reason.
+    """
+
+    estimate: Estimate | None = None
 
 
 @dataclass(eq=False)
 class OverTaskLimitError(LimitError):
-    """It costs `credits`, over the `limit` for one task."""
+    """Its price is over the operator's `limit` for one task."""
 
-    credits: float
+    limit: float
+
+
+@dataclass(eq=False)
+class OverStartLimitError(LimitError):
+    """Its price is over the `limit` that its caller gave, or is unknown."""
+
     limit: float
 
 
@@ -34,21 +48,19 @@ class OverDayLimitError(LimitError):
     Attributes:
         unknown: How many starts of this day have no known price.
         open: The numbers of the day's starts of unknown outcome, which a person can settle.
-        credits: The estimate of this start; None where the others alone are too much.
+        estimate: The price of this start; None where the others alone are too much.
     """
 
     limit: float
     spent: float
     unknown: int = 0
     open: tuple[int, ...] = ()
-    credits: float | None = None
 
 
 @dataclass(eq=False)
 class ApprovalNeededError(LimitError):
-    """It costs `credits`, more than a person has approved, and more than the `limit` that needs no approval."""
+    """Its price is higher than a person has approved, and than the `limit` that needs no approval."""
 
-    credits: float
     limit: float
 
 

@@ -3,18 +3,17 @@
 A start is recorded in the history before it is sent, and its result afterwards. A lost reply leaves a start of
 unknown outcome, and that is what this call and each later one with the same client token reports.
 
-Runway tells a price only in its reply. Before that, the price is known from an earlier start of the same input, and
-likely from one with the same price key. Else the price list says what it is at most.
+Runway tells a price only in its reply. Before that, the price is estimated: see `estimates`.
 
 A start counts for the day's limit from the moment it is recorded: with its likely price until Runway tells the real
-one, and still so where its reply is lost. Where no price is known, not even by the list, nothing more can start that
+one, and still so where its reply is lost. Where no price is known, or only the lowest one, nothing more can start that
 day until a person settles it.
 """
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -22,10 +21,20 @@ from anyio.lowlevel import checkpoint
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate
-from runway_mcp.catalogue.list_prices import highest_price
+from runway_mcp.catalogue.pricing import list_price
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.records import SENDING_SECONDS, HistoryError, OpenStart, Spend, StartRecord, StartRequest
+from runway_mcp.history.records import (
+    SENDING_SECONDS,
+    HistoryError,
+    Limits,
+    OpenStart,
+    Snapshot,
+    Spend,
+    StartRecord,
+    StartRequest,
+)
 from runway_mcp.spending import spending_limits
+from runway_mcp.spending.estimates import Estimate, estimate_of, of_reply
 from runway_mcp.spending.fingerprint import fingerprint, price_key
 from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
@@ -59,13 +68,13 @@ class Started:
     """A task that was started.
 
     Attributes:
-        credits: Its estimated cost, where Runway tells it.
+        estimate: Its estimated cost, by Runway where its reply tells it.
         is_repeated: Whether an earlier call with the same client token started it.
         unrecorded: Why its result could not be recorded.
     """
 
     task_id: TaskId
-    credits: float | None
+    estimate: Estimate
     is_repeated: bool = False
     unrecorded: HistoryError | None = None
 
@@ -85,21 +94,38 @@ class Starter:
         self._limits = context.ledger.limits
         self._answer_seconds, self._queue_seconds = answer_seconds, queue_seconds
 
-    async def approval_request(self, prepared: Prepared, *, client_token: str | None = None) -> ApprovalRequest | None:
+    async def estimate(self, prepared: Prepared) -> Estimate:
+        """Return what a start is going to cost, as far as that is known. Nothing is sent.
+
+        Raises:
+            HistoryError: The history can't be read.
+        """
+        history = await self._ledger.history()
+        return estimate_of(list_price(prepared), await history.look(self._request(prepared, None)))
+
+    async def approval_request(
+        self, prepared: Prepared, *, client_token: str | None = None, max_credits: float | None = None
+    ) -> ApprovalRequest | None:
         """Return what a person has to be asked before a start, or None where nobody is asked."""
         if self._limits.confirm_over is None:
             return None
-        history = await self._ledger.history()
-        return spending_limits.approval_request(self._limits, await history.look(self._request(prepared, client_token)))
+        snapshot = await (await self._ledger.history()).look(self._request(prepared, client_token))
+        return spending_limits.approval_request(self._within(max_credits), snapshot, list_price(prepared))
 
     async def start(
-        self, prepared: Prepared, *, client_token: str | None = None, approved_credits: float = 0
+        self,
+        prepared: Prepared,
+        *,
+        client_token: str | None = None,
+        max_credits: float | None = None,
+        approved_credits: float = 0,
     ) -> Started:
         """Start a task, once. A call that is cancelled before its request is sent buys nothing.
 
         Args:
             prepared: What is sent.
             client_token: The caller's name for this start: within 24 hours it stands for one task.
+            max_credits: The most that this start may cost, as its caller says. It needs a known price.
             approved_credits: Credits that a person has approved; infinite where the price was unknown.
 
         Raises:
@@ -107,8 +133,11 @@ class Starter:
             StartError: It was not sent, was cancelled at once, or may have been bought; see `start_errors`.
             HistoryError: The history can't be written, so nothing was sent.
         """
-        request = self._request(prepared, client_token)
-        record = await self._begin(request, approved_credits)
+        request, limits = self._request(prepared, client_token), self._within(max_credits)
+        check = partial(
+            spending_limits.check_before, limits, price=list_price(prepared), approved_credits=approved_credits
+        )
+        record = await self._begin(request, check)
         if not record.is_new:
             if record.fingerprint != request.fingerprint:
                 raise TokenReusedError
@@ -119,7 +148,7 @@ class Starter:
             with anyio.CancelScope(shield=True):
                 await _record((await self._ledger.history()).forget(record.number))
             raise
-        send = partial(self._send, prepared, record.number, approved_credits)
+        send = partial(self._send, prepared, record.number, limits, approved_credits)
         return await self._context.background.run(send, name=f"start of {prepared.type}")
 
     async def spent(self) -> Spend:
@@ -130,7 +159,11 @@ class Starter:
         """Return the account's starts of unknown outcome, the latest first."""
         return await (await self._ledger.history()).open_starts(self._ledger.account)
 
+    def _within(self, max_credits: float | None) -> Limits:
+        return replace(self._limits, start=max_credits)
+
     def _request(self, prepared: Prepared, client_token: str | None) -> StartRequest:
+        price = list_price(prepared)
         return StartRequest(
             account=self._ledger.account,
             caller=self._ledger.caller,
@@ -138,11 +171,10 @@ class Starter:
             type=prepared.type,
             client_token=client_token or None,
             price_key=price_key(prepared),
-            list_price=highest_price(prepared),
+            list_price=None if price is None or price.at_least else price.credits,
         )
 
-    async def _begin(self, request: StartRequest, approved_credits: float) -> StartRecord:
-        allow = partial(spending_limits.check_before, self._limits, approved_credits=approved_credits)
+    async def _begin(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
         while True:
@@ -166,9 +198,9 @@ class Starter:
             raise EarlierFailedError
         if found.task_id is None:
             raise EarlierReplyLostError(found.number)
-        return Started(TaskId(found.task_id), found.credits, is_repeated=True)
+        return Started(TaskId(found.task_id), of_reply(found.credits, None), is_repeated=True)
 
-    async def _send(self, prepared: Prepared, number: int, approved_credits: float) -> Started:
+    async def _send(self, prepared: Prepared, number: int, limits: Limits, approved_credits: float) -> Started:
         history = await self._ledger.history()
         try:
             created = await self._context.api.create_task(prepared.endpoint, prepared.body)
@@ -184,10 +216,10 @@ class Starter:
             price = parse_estimate(dict(found.data))
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
-            spending_limits.check_after(self._limits, price, await self._day(number, unrecorded), approved_credits)
+            spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
-        return Started(created.id, price, unrecorded=unrecorded)
+        return Started(created.id, of_reply(price, list_price(prepared)), unrecorded=unrecorded)
 
     async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:
         """The sum of the day's starts up to this one, where there is a limit for it."""

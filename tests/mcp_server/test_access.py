@@ -158,7 +158,7 @@ async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, neede
 @pytest.mark.parametrize("mode", ERAS)
 async def test_what_tells_of_no_task_needs_no_scope(mode: str, team: Team) -> None:
     async with calling(team, "nothing", mode) as client:
-        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_tools()).tools) == 10
         assert len((await client.list_resource_templates()).resource_templates) == 1
     assert team.sent("nothing") == []
 

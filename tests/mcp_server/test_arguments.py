@@ -168,6 +168,7 @@ async def tools(client: Client) -> list[Tool]:
 
 FULL: dict[str, dict[str, Any]] = {
     "runway_startTask": {"type": "text_to_video", "input": BODY},
+    "runway_estimateCost": {"type": "text_to_video", "input": BODY},
     "runway_uploadFile": {"path": "kite.png"},
     "runway_listTaskTypes": {},
     "runway_getAccount": {},
@@ -233,7 +234,7 @@ async def test_a_misspelt_name_is_refused_by_every_tool_with_the_right_one() -> 
     assert script.calls == []
 
 
-UNKNOWN = {"dryRun": True, "maxCredits": 10, "filename": "kite.mp4", "webhook": "https://x.example", "force": True}
+UNKNOWN = {"dryRun": True, "budget": 10, "filename": "kite.mp4", "webhook": "https://x.example", "force": True}
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

@@ -7,6 +7,7 @@ import pytest
 
 from runway_mcp.api.errors import UnreachableError
 from runway_mcp.api.models import parse_task_id
+from runway_mcp.catalogue.pricing import ListPrice
 from runway_mcp.history.records import (
     HistoryDamagedError,
     HistoryError,
@@ -17,8 +18,8 @@ from runway_mcp.history.records import (
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.start_messages import describe_price, describe_spend, explain_unrecorded
-from runway_mcp.spending.spending_limits import ApprovalRequest
+from runway_mcp.mcp_server.start_messages import describe_estimate, describe_spend, explain_unrecorded
+from runway_mcp.spending.estimates import UNKNOWN, Estimate
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -26,6 +27,7 @@ from runway_mcp.spending.start_errors import (
     EarlierPendingError,
     EarlierReplyLostError,
     OverDayLimitError,
+    OverStartLimitError,
     OverTaskLimitError,
     PriceUnknownError,
     ReplyLostError,
@@ -39,19 +41,33 @@ from runway_mcp.spending.start_errors import (
 FILE = Path("history.sqlite3")
 TASK = parse_task_id("08388106-1b46-4f5c-bd46-1c1d7ee86892")
 FREE = Cancellation(TASK, "free")
+OLD, TOLD = Estimate(60, "history"), Estimate(60, "runway")
+LISTED = Estimate(60, "table", ListPrice(60, False, "2026-08-15"))
 
 MESSAGES: list[tuple[Exception, str]] = [
     (
-        OverTaskLimitError(60, 59),
+        OverTaskLimitError(59, estimate=OLD),
         (
-            "Nothing was sent: the same input was estimated at 60 credits before; this server may spend 59 on a task "
-            "(--max-credits-per-task)."
+            "Nothing was sent. The same input was estimated at 60 credits ($0.60) before; this server may spend 59 on "
+            "a task (--max-credits-per-task)."
         ),
     ),
-    (ApprovalNeededError(60, 50), "a person is asked before more than 50 are spent. Starting it again asks."),
-    (OverDayLimitError(119, 60, credits=60), "was estimated at 60 credits before, which makes 120 today; this server"),
-    (OverDayLimitError(60, 61), "today's starts come to 61 credits; this server may spend 60 credits a day"),
-    (OverDayLimitError(60, 0, unknown=3), "the cost of 3 tasks started today is unknown, so nothing more can start"),
+    (
+        OverTaskLimitError(59, estimate=LISTED),
+        "Nothing was sent. By the price table of 2026-08-15 it costs 60 credits ($0.60); this server may spend 59",
+    ),
+    (
+        OverStartLimitError(50, estimate=LISTED),
+        "Nothing was sent. By the price table of 2026-08-15 it costs 60 credits ($0.60); maxCredits allows 50.",
+    ),
+    (OverStartLimitError(50, estimate=UNKNOWN), "Nothing was sent. The price is unknown: Runway tells it only after"),
+    (ApprovalNeededError(50, estimate=OLD), "a person is asked before more than 50 are spent. Starting it again asks."),
+    (
+        OverDayLimitError(119, 60, estimate=OLD),
+        "estimated at 60 credits ($0.60) before, which makes 120 today; this server",
+    ),
+    (OverDayLimitError(60, 61), "Today's starts come to 61 credits; this server may spend 60 credits a day"),
+    (OverDayLimitError(60, 0, unknown=3), "The cost of 3 tasks started today is unknown, so nothing more can start"),
     (
         OverDayLimitError(60, 0, unknown=1, open=(7,)),
         "a task started today is unknown, so nothing more can start",
@@ -61,16 +77,20 @@ MESSAGES: list[tuple[Exception, str]] = [
     (OverDayLimitError(60, 61, open=(7, 9)), "The outcome of starts 7, 9 is unknown:"),
     (OverDayLimitError(60, 61, open=(7, 9, 11, 13)), "The outcome of starts 7, 9, 11, … is unknown:"),
     (PriceUnknownError(), "Runway tells no price"),
-    (StartsInFlightError(), "Nothing was sent: other tasks are being started"),
+    (StartsInFlightError(), "Nothing was sent. Other tasks are being started"),
     (
-        StartCancelledError(OverTaskLimitError(60, 50), FREE),
+        StartCancelledError(OverTaskLimitError(50, estimate=TOLD), FREE),
         (
-            f"Runway estimates 60 credits; this server may spend 50 on a task (--max-credits-per-task). Task {TASK} "
-            "was cancelled at once: nothing is charged."
+            "Runway estimates 60 credits ($0.60); this server may spend 50 on a task (--max-credits-per-task). "
+            f"Task {TASK} was cancelled at once: nothing is charged."
         ),
     ),
-    (StartCancelledError(OverDayLimitError(50, 20, credits=60), FREE), "60 credits, which makes 80 today"),
-    (StartCancelledError(PriceUnknownError(), FREE), "Runway tells no price, so this server can't keep its limits."),
+    (
+        StartCancelledError(OverStartLimitError(50, estimate=TOLD), FREE),
+        f"Runway estimates 60 credits ($0.60); maxCredits allows 50. Task {TASK} was cancelled at once: nothing is",
+    ),
+    (StartCancelledError(OverDayLimitError(50, 20, estimate=TOLD), FREE), "60 credits ($0.60), which makes 80 today"),
+    (StartCancelledError(PriceUnknownError(), FREE), "Runway tells no price, so this server can't keep the limits."),
     (StartCancelledError(HistoryLockedError(FILE), FREE), "So this server can't tell what was spent today"),
     (StartCancelledError(PriceUnknownError(), Cancellation(TASK, "waiting")), "while it waited. That is not charged"),
     (StartCancelledError(PriceUnknownError(), Cancellation(TASK, "running")), "its credits may be charged"),
@@ -140,15 +160,25 @@ def test_what_may_have_bought_a_task_never_says_try_again(error: Exception) -> N
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("estimate", "words"),
     [
-        (ApprovalRequest(None, is_same=False, limit=5), "Its price is unknown"),
-        (ApprovalRequest(60, is_same=True, limit=5), "The same input was estimated at 60 credits ($0.60) before."),
-        (ApprovalRequest(60, is_same=False, limit=5), "One with the same settings was estimated at 60 credits"),
+        (UNKNOWN, "The price is unknown: Runway tells it only after the start, and the price table lacks it."),
+        (TOLD, "Runway estimates 60 credits ($0.60)."),
+        (OLD, "The same input was estimated at 60 credits ($0.60) before."),
+        (Estimate(60, "alike"), "One with the same settings was estimated at 60 credits ($0.60) before."),
+        (LISTED, "By the price table of 2026-08-15 it costs 60 credits ($0.60)."),
+        (
+            Estimate(56, "table", ListPrice(56, True, "2026-08-15")),
+            "By the price table of 2026-08-15 it costs at least 56 credits ($0.56).",
+        ),
+        (
+            Estimate(2250, "table", ListPrice(2250, False, "2026-08-15", ("resolution", "duration"))),
+            "it costs 2250 credits ($22.50), with the dearest resolution and duration, as the input names none.",
+        ),
     ],
 )
-def test_a_person_is_told_what_is_known_of_the_price(request_: ApprovalRequest, words: str) -> None:
-    assert words in describe_price(request_)
+def test_a_price_is_told_with_who_tells_it(estimate: Estimate, words: str) -> None:
+    assert words in describe_estimate(estimate)
 
 
 def test_the_days_spend_names_what_is_unknown() -> None:

@@ -32,6 +32,9 @@ from runway_mcp.tasks.callers import Caller, CallerRegistry
 OTHER = "17f20503-6c24-4c16-946b-35dbbce2af2f"
 BODY: dict[str, Any] = {"promptText": "A red kite", "ratio": "1280:720", "duration": 5}
 START: dict[str, Any] = {"type": "text_to_video", "input": BODY}
+DEARER = reply(200, {"id": ID, "estimatedCost": {"credits": 120}})
+ESTIMATE = "runway_estimateCost"
+AUDIO, VIDEO = "https://example.com/a.mp3", "https://example.com/a.mp4"
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
 PENDING, RUNNING = reply(200, task("PENDING")), reply(200, task("RUNNING", progress=0.5))
 DONE = reply(200, task("SUCCEEDED", output=["https://x.example/a.mp4"]))
@@ -106,7 +109,7 @@ OUTCOMES = {
     "delete active": refused(DELETE, ONE, (RUNNING,), "Refused", '"RUNNING"', "Nothing was changed", CANCEL),
     "delete several active": refused(DELETE, {"taskIds": [ID]}, (RUNNING,), "Refused", "Nothing was changed", CANCEL),
     "remove": told(REMOVE, {"id": ID}, (DONE, reply(204)), "Deleted", data=("deleted", "SUCCEEDED")),
-    "start": told("runway_startTask", START, (CREATED, PENDING), data=(ID, "PENDING")),
+    "start": told("runway_startTask", START, (CREATED, PENDING), "Runway estimates 60 credits", data=(ID, "PENDING")),
     "start flat": told(
         "runway_startTask", {"type": "text_to_video", **BODY}, (CREATED, PENDING), "Took promptText", data=(ID,)
     ),
@@ -123,11 +126,44 @@ OUTCOMES = {
     "start over its limit": refused(
         "runway_startTask",
         START,
-        (CREATED, PENDING, reply(204), CANCELLED),
-        "Runway estimates 60 credits",
-        "was cancelled at once",
+        (CREATED,),
+        *("Nothing was sent", "By the price table of 2026-08-15 it costs 60 credits ($0.60)", "may spend 10 on a task"),
         limits=Limits(task=10),
     ),
+    "start over maxCredits": refused(
+        "runway_startTask", START | {"maxCredits": "59"}, (CREATED,), "Nothing was sent", "maxCredits allows 59"
+    ),
+    "start that turns out dearer": refused(
+        "runway_startTask",
+        START | {"maxCredits": 100},
+        (DEARER, PENDING, reply(204), CANCELLED),
+        *("Runway estimates 120 credits ($1.20); maxCredits allows 100", "cancelled at once", "charged 5 credits"),
+    ),
+    "estimate": told(
+        ESTIMATE,
+        START,
+        (CREATED,),
+        "By the price table of 2026-08-15 it costs 60 credits ($0.60).",
+        data=("table", "asOf"),
+    ),
+    "estimate flat": told(
+        ESTIMATE,
+        {"type": "text_to_video", **BODY},
+        (CREATED,),
+        "Took promptText, ratio, duration into input.",
+        data=("table", "asOf"),
+    ),
+    "estimate at least": told(
+        ESTIMATE, {"type": "voice_isolation", "input": {"audioUri": AUDIO}}, (CREATED,), "at least 1", data=("atLeast",)
+    ),
+    "estimate of the unknown": told(
+        ESTIMATE,
+        {"type": "frame_interpolation", "input": {"videoUri": VIDEO}},
+        (CREATED,),
+        "The price is unknown",
+        data=("unknown",),
+    ),
+    "estimate of a wrong input": refused(ESTIMATE, START | {"input": {}}, (CREATED,), "promptText is missing"),
     "start unasked": refused(
         "runway_startTask", START, (CREATED,), "Nothing was sent", "no way to ask", limits=Limits(confirm_over=1)
     ),

@@ -56,9 +56,9 @@ async def test_what_was_estimated_is_charged(client: Client, clock: Clock, path:
         ("/v1/text_to_image", {"model": "gen4_image", "outputCount": 1e300}, 50),
         ("/v1/text_to_speech", {"promptText": "x" * 51}, 2),
         ("/v1/sound_effect", {}, 2),
-        ("/v1/sound_effect", {"duration": 30}, 15),
+        ("/v1/sound_effect", {"duration": 30}, 30),
         ("/v1/lip_sync", {"model": "gen4_turbo", "duration": -1}, 0),
-        ("/v1/lip_sync", {"model": "gen4_turbo", "duration": 1e300}, 18_000),
+        ("/v1/lip_sync", {"model": "gen4_turbo", "duration": 1e300}, 36_000),
     ],
 )
 async def test_a_task_is_priced_by_what_it_asks_for(
@@ -145,6 +145,6 @@ async def test_days_that_can_not_be_told_are_refused(client: Client, days: dict[
 
 async def test_models_of_no_description_are_paid_for_but_not_told_of(client: Client) -> None:
     await client.create("/v1/frame_interpolation")
-    assert await _balance(client) == _OPENING - 10
+    assert await _balance(client) == _OPENING - 50
     assert await client.usage(startDate=_TODAY) == {"results": [], "models": []}
     assert "frame_interpolation_v1" not in (await client.organization())["tier"]["models"]

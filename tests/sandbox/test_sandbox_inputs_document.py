@@ -116,7 +116,7 @@ def _parts(schema: Schema) -> Iterator[Schema]:
 
 
 _PATHS: dict[str, Any] = json.loads(DOCUMENT.read_bytes())["paths"]
-_ENDPOINTS = load_endpoints(read_data("catalogue.json"), read_data("prices.json"))
+_ENDPOINTS = load_endpoints(read_data("catalogue.json"), read_data("prices.toml"))
 _DOCUMENTED = {
     path: endpoint
     for path, endpoint in _ENDPOINTS.items()

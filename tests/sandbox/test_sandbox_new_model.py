@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runway_mcp.sandbox.endpoints import count_outputs, credits_for, load_endpoints, read_data
+from runway_mcp.sandbox.charges import count_outputs
+from runway_mcp.sandbox.endpoints import load_endpoints, read_data
 
 _KITES: dict[str, Any] = {
     "summary": "Sounds of kites from a picture",
@@ -47,7 +48,7 @@ _CATALOGUE = {**read_data("catalogue.json"), "types": {"image_to_kite": _KITES}}
     ],
 )
 def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list[str]) -> None:
-    endpoint = load_endpoints(_CATALOGUE, read_data("prices.json"))["/v1/image_to_kite"]
+    endpoint = load_endpoints(_CATALOGUE, read_data("prices.toml"))["/v1/image_to_kite"]
     right, wrong = (
         endpoint.check(_BODY | one, {"runway://a-picture": "image", "runway://a-sound": "audio"})
         for one in ({"sky": "runway://a-picture"}, changed)
@@ -57,22 +58,33 @@ def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list
 
 
 @pytest.mark.parametrize(
-    ("price", "changed", "credit"),
+    ("row", "changed", "credit"),
     [
         (None, {}, 5),
-        ({"per": "task", "rate": 7}, {}, 7),
-        ({"per": "image", "rate": 2}, {"numVariants": 3}, 6),
-        ({"per": "second", "usual": 3, "rate": 0.5}, {}, 2),
-        ({"per": "task", "rate": 7, "rates": [_RATE]}, {}, 2),
-        ({"per": "task", "rate": 7, "rates": [_RATE]}, {"length": 5}, 7),
+        ({"terms": [{"per": "task", "rate": 1, "when": {"rain": ["low"]}}], "default": {"rain": "low"}}, {}, 1),
+        (
+            {
+                "terms": [{"per": "task", "rate": n, "when": {"rain": [n]}} for n in (1, 2)],
+                "default_with_input": {"sky": {"rain": 1}},
+            },
+            {},
+            1,
+        ),
+        ({"terms": [{"per": "task", "rate": 7}]}, {}, 7),
+        ({"terms": [{"per": "output", "rate": 2}]}, {"numVariants": 3}, 6),
+        ({"terms": [{"per": "second", "rate": 0.5}]}, {"duration": 3}, 2),
+        ({"terms": [{"per": "second", "rate": 1, "every": 6}]}, {"duration": 7}, 2),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}]}, {}, 2),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"wind": ["low"], "length": [3, 4]}}]}, {"length": 5}, 5),
+        ({"terms": [{"per": "task", "rate": 1.2, "when": {"rain": ["low"]}}, {"per": "task", "rate": 8}]}, {}, 10),
     ],
 )
-def test_a_new_model_is_priced(price: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
-    """By its rule in the price list; without one by what its medium usually costs."""
-    prices = {**read_data("prices.json"), "models": {"kite1": price} if price else {}}
+def test_a_new_model_is_priced(row: dict[str, Any] | None, changed: dict[str, object], credit: int) -> None:
+    """By its row in the price table; without one by what its medium usually costs."""
+    prices = {"prices": {"kite1": row} if row else {}}
     endpoint = load_endpoints(_CATALOGUE, prices)["/v1/image_to_kite"]
     model = endpoint.model(_BODY)
     assert model
     settings = endpoint.settings(model, _BODY | changed)
-    assert credits_for(model.price, settings) == credit
+    assert endpoint.credits_for(model, settings) == credit
     assert (endpoint.kind, count_outputs(settings)) == ("audio", changed.get("numVariants", 1))

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,12 +15,15 @@ from support.scripted import ID, Script, Sleeper, Step, context_of, reply, scrip
 from runway_mcp.api.errors import BadRequestError, RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
 from runway_mcp.history.records import NO_LIMITS, HistoryLockedError, HistoryUnusableError, Limits, Spend
+from runway_mcp.spending.estimates import Estimate
 from runway_mcp.spending.start_errors import (
+    ApprovalNeededError,
     Cancellation,
     EarlierFailedError,
     EarlierPendingError,
     EarlierReplyLostError,
     OverDayLimitError,
+    OverStartLimitError,
     OverTaskLimitError,
     PriceUnknownError,
     ReplyLostError,
@@ -38,13 +42,23 @@ PENDING = reply(200, task("PENDING", estimatedCost={"credits": 60}))
 DELETED = reply(204)
 FREE = reply(200, task("CANCELLED", cost={"credits": 0}))
 CHARGED = reply(200, task("CANCELLED", cost={"credits": 60}))
-MOST = 85
-"""Credits that `wanted` costs at most by the price list."""
+DEARER = reply(200, {"id": ID, "estimatedCost": {"credits": 120}})
+LISTED = 60
+"""Credits that `wanted` costs by the price table."""
 GONE = reply(404, {"error": "gone"})
 
 
 def wanted(prompt: str = "a cat") -> Prepared:
     return prepare("text_to_video", {"promptText": prompt, "ratio": "1280:720", "duration": 5})
+
+
+def unlisted(prompt: str = "a cat") -> Prepared:
+    return prepare("text_to_video", {"model": "newer", "promptText": prompt}, allow_unknown=True)
+
+
+def edited() -> Prepared:
+    """A start of which the table has the lowest price only, 56 credits."""
+    return prepare("video_to_video", {"videoUri": "https://example.com/a.mp4"})
 
 
 @asynccontextmanager
@@ -81,7 +95,7 @@ class Held(Script):
 async def test_a_start_is_sent_once_and_brings_its_task() -> None:
     async with starting(CREATED) as (script, context):
         started = await Starter(context).start(wanted())
-        assert (started.task_id, started.credits, started.is_repeated) == (ID, 60, False)
+        assert (started.task_id, started.estimate.credits, started.is_repeated) == (ID, 60, False)
         assert await Starter(context).spent() == Spend(60, 0)
     assert script.calls == ["POST /v1/text_to_video"]
 
@@ -94,7 +108,7 @@ async def test_a_token_brings_its_task_after_a_restart_whatever_the_limits_are_n
     async with starting(CREATED, limits=limits, history=file) as (script, context):
         assert await Starter(context).approval_request(wanted(), client_token="mine") is None
         again = await Starter(context).start(wanted(), client_token="mine")
-        assert (again.task_id, again.credits, again.is_repeated) == (ID, 60, True)
+        assert (again.task_id, again.estimate.credits, again.is_repeated) == (ID, 60, True)
         with pytest.raises(TokenReusedError):
             await Starter(context).start(wanted("a dog"), client_token="mine")
         assert script.methods == []
@@ -178,16 +192,17 @@ async def test_what_was_refused_bought_nothing_and_frees_its_token() -> None:
         ([PENDING, DELETED, FREE], Cancellation(ID, "free"), 0),
         ([PENDING, DELETED, CHARGED], Cancellation(ID, "charged", 60), 60),
         ([PENDING, DELETED, GONE], Cancellation(ID, "waiting"), 0),
-        ([reply(200, task("RUNNING")), DELETED, GONE], Cancellation(ID, "running"), 60),
-        ([reply(200, task("SUCCEEDED"))], Cancellation(ID, "finished"), 60),
-        ([GONE], Cancellation(ID, "finished"), 60),
-        ([reply(401, {"error": "no"})], "failed", 60),
+        ([reply(200, task("RUNNING")), DELETED, GONE], Cancellation(ID, "running"), 120),
+        ([reply(200, task("SUCCEEDED"))], Cancellation(ID, "finished"), 120),
+        ([GONE], Cancellation(ID, "finished"), 120),
+        ([reply(401, {"error": "no"})], "failed", 120),
     ],
 )
 async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
     steps: list[Step], cancellation: Cancellation | str, spent: float
 ) -> None:
-    async with starting(CREATED, *steps, limits=Limits(task=50)) as (script, context):
+    """The price table is wrong by half. The next start is refused by what Runway has told."""
+    async with starting(DEARER, *steps, limits=Limits(task=100)) as (script, context):
         with pytest.raises(StartCancelledError) as caught:
             await Starter(context).start(wanted())
         found = caught.value.cancellation
@@ -209,7 +224,7 @@ async def test_a_task_that_turns_out_too_dear_is_cancelled_at_once(
 )
 async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue) -> None:
     async with starting(reply(200, created), PENDING, limits=Limits(task=60, day=60)) as (_, context):
-        assert (await Starter(context).start(wanted())).credits == 60
+        assert (await Starter(context).start(wanted())).estimate.credits == 60
         assert await Starter(context).spent() == Spend(60, 0)
 
 
@@ -217,12 +232,80 @@ async def test_the_price_is_found_where_an_endpoint_tells_it(created: JsonValue)
 async def test_without_a_price_a_task_stands_only_where_nothing_is_limited(step: Step) -> None:
     created = reply(200, {"id": ID, "estimatedCost": {"credits": "60"}})
     async with starting(created, step) as (_, context):
-        assert (await Starter(context).start(wanted())).credits is None
-        assert await Starter(context).spent() == Spend(MOST, 0)
-    async with starting(created, step, PENDING, DELETED, FREE, limits=Limits(day=5)) as (_, context):
+        assert (await Starter(context).start(wanted())).estimate.basis == "table"
+        assert await Starter(context).spent() == Spend(LISTED, 0)
+    async with starting(created, step, PENDING, DELETED, FREE, limits=Limits(day=500)) as (_, context):
         with pytest.raises(StartCancelledError) as caught:
             await Starter(context).start(wanted())
         assert isinstance(caught.value.reason, PriceUnknownError)
+
+
+@pytest.mark.parametrize(
+    ("limits", "prepared", "most", "error"),
+    [
+        (Limits(task=59), wanted(), None, OverTaskLimitError),
+        (Limits(day=59), wanted(), None, OverDayLimitError),
+        (Limits(confirm_over=59), wanted(), None, ApprovalNeededError),
+        (NO_LIMITS, wanted(), 59, OverStartLimitError),
+        (NO_LIMITS, unlisted(), 1_000_000, OverStartLimitError),
+        (NO_LIMITS, edited(), 55, OverStartLimitError),
+    ],
+)
+async def test_the_first_start_of_a_kind_is_refused_by_the_price_table(
+    limits: Limits, prepared: Prepared, most: float | None, error: type[Exception]
+) -> None:
+    """Before anything is sent; what its caller allows also refuses what has no price."""
+    async with starting(CREATED, limits=limits) as (script, context):
+        with pytest.raises(error):
+            await Starter(context).start(prepared, client_token="mine", max_credits=most)
+        assert await Starter(context).spent() == Spend(0, 0)
+        assert script.methods == []
+
+
+@pytest.mark.parametrize(("prepared", "most"), [(wanted(), 60), (edited(), 60), (wanted(), 119)])
+async def test_what_its_caller_allows_holds_after_the_start_too(prepared: Prepared, most: float) -> None:
+    """The token stays free, and the price is remembered. A start that was bought already is brought all the same."""
+    async with starting(DEARER, PENDING, DELETED, FREE, DEARER, limits=NO_LIMITS) as (script, context):
+        one = Starter(context)
+        with pytest.raises(StartCancelledError) as caught:
+            await one.start(prepared, client_token="mine", max_credits=most)
+        assert isinstance(caught.value.reason, OverStartLimitError)
+        assert caught.value.cancellation == Cancellation(ID, "free")
+        assert await one.estimate(prepared) == Estimate(120, "history")
+        with pytest.raises(OverStartLimitError):
+            await one.start(prepared, client_token="mine", max_credits=most)
+        assert (await one.start(prepared, client_token="mine", max_credits=120)).estimate == Estimate(120, "runway")
+        assert (await one.start(prepared, client_token="mine", max_credits=1)).is_repeated
+        assert script.methods == ["POST", "GET", "DELETE", "GET", "POST"]
+
+
+async def test_within_what_its_caller_allows_a_start_needs_a_price_of_runways() -> None:
+    async with starting(reply(200, {"id": ID}), GONE, PENDING, DELETED, FREE) as (_, context):
+        with pytest.raises(StartCancelledError) as caught:
+            await Starter(context).start(wanted(), max_credits=60)
+        assert isinstance(caught.value.reason, PriceUnknownError)
+
+
+async def test_an_estimate_names_who_tells_it() -> None:
+    """The caller's own start of the very same, else the table, else a start with the same settings."""
+    async with starting(DEARER, DEARER) as (_, context):
+        one = Starter(context)
+        for prepared, basis in ((wanted(), "table"), (unlisted(), "unknown")):
+            assert (await one.estimate(prepared)).basis == basis
+            await one.start(prepared)
+            assert await one.estimate(prepared) == Estimate(120, "history")
+        assert await one.estimate(unlisted("a dog")) == Estimate(120, "alike")
+        assert (await one.estimate(wanted("a dog"))).credits == LISTED
+        other = Starter(replace(context, ledger=replace(context.ledger, caller="another")))
+        assert (await other.estimate(wanted())).basis == "table"
+
+
+async def test_a_lost_start_of_a_lowest_price_closes_the_day() -> None:
+    """Nobody knows what it costs: the table has the least only."""
+    async with starting(LOST, limits=Limits(day=500)) as (_, context):
+        with pytest.raises(ReplyLostError):
+            await Starter(context).start(edited())
+        assert await Starter(context).spent() == Spend(0, 1, open=(1,))
 
 
 NOT_RUNWAYS = [
@@ -247,32 +330,31 @@ async def test_an_answer_that_is_certainly_not_runways_bought_nothing(
 
 @pytest.mark.parametrize("step", [LOST, reply(503), reply(200, b"no JSON"), reply(504, b"<html>")])
 async def test_a_start_of_unknown_outcome_counts_with_its_likely_price(step: Step) -> None:
-    """Before anything like it was started with the highest of the price list, then with the price that Runway told."""
-    async with starting(step, CREATED, step, CREATED, limits=Limits(day=MOST + 130)) as (script, context):
-        for number, spent in ((1, MOST), (3, MOST + 120)):
+    """Before anything like it was started with the price table's, then with the price that Runway told."""
+    async with starting(step, CREATED, step, CREATED, limits=Limits(day=LISTED + 130)) as (script, context):
+        for number, spent in ((1, LISTED), (3, LISTED + 120)):
             with pytest.raises(ReplyLostError) as caught:
                 await Starter(context).start(wanted())
             assert caught.value.number == number
             assert (await Starter(context).spent()).credits == spent
             if number == 1:
-                assert (await Starter(context).start(wanted())).credits == 60
+                assert (await Starter(context).start(wanted())).estimate.credits == 60
         assert [start.number for start in await Starter(context).open_starts()] == [3, 1]
         with pytest.raises(OverDayLimitError) as over:
             await Starter(context).start(wanted())
-        assert (over.value.open, over.value.credits) == ((1, 3), 60)
+        assert (over.value.open, over.value.estimate) == ((1, 3), Estimate(60, "history"))
         assert script.methods == ["POST"] * 3
 
 
 async def test_a_start_of_unknown_outcome_and_price_closes_the_day_until_it_is_settled() -> None:
-    unlisted = prepare("text_to_video", {"model": "newer", "promptText": "a cat"}, allow_unknown=True)
     async with starting(LOST, CREATED, limits=Limits(day=500)) as (script, context):
         with pytest.raises(ReplyLostError):
-            await Starter(context).start(unlisted, client_token="mine")
+            await Starter(context).start(unlisted(), client_token="mine")
         with pytest.raises(OverDayLimitError) as over:
             await Starter(context).start(wanted())
         assert (over.value.unknown, over.value.open) == (1, (1,))
         await (await context.ledger.history()).settle(1, task_id=None)
-        assert (await Starter(context).start(unlisted, client_token="mine")).task_id == ID
+        assert (await Starter(context).start(unlisted(), client_token="mine")).task_id == ID
         assert script.methods == ["POST", "POST"]
 
 
@@ -353,7 +435,7 @@ def breaking(file: Path, step: Step) -> Callable[[httpx2.Request], httpx2.Respon
         (CREATED, NO_LIMITS, None),
         (REFUSED, NO_LIMITS, BadRequestError),
         (LOST, NO_LIMITS, ReplyLostError),
-        (CREATED, Limits(task=50), StartCancelledError),
+        (DEARER, Limits(task=100), StartCancelledError),
         (CREATED, Limits(day=500), StartCancelledError),
     ],
 )
@@ -365,7 +447,7 @@ async def test_a_history_that_fails_after_the_start_was_sent_hides_nothing(
     async with starting(*steps, limits=limits, history=file) as (script, context):
         if error is None:
             started = await Starter(context).start(wanted())
-            assert (started.task_id, started.credits) == (ID, 60)
+            assert (started.task_id, started.estimate.credits) == (ID, 60)
             assert isinstance(started.unrecorded, HistoryUnusableError)
         else:
             with pytest.raises(error) as caught:

@@ -34,9 +34,12 @@ T = TypeVar("T")
 
 LIMITS = Limits(task=80, day=100, confirm_over=50)
 UNLISTED = 3
-PRICES = {2: 20, UNLISTED: 30, 4: 60, 8: 90}
-"""Credits by duration: one under every limit, one of a model that no price list has, one that a person has to approve,
-and one over the limit for a task. None costs more than the price list says."""
+DEARER = (4, 6)
+PRICES = {2: 24, UNLISTED: 30, 4: 50, 5: 60, 6: 90, 8: 96}
+"""Credits by duration: one under every limit, one of a model that the price table lacks, one that a person has to
+approve, two that turn out dearer than the table's 48 and 72, and one over the limit for a task."""
+MOST = st.sampled_from([None, None, 24, 48, 80])
+"""Credits that a caller allows a start."""
 HOURS = (1, 5, 12)
 LONGEST_HOURS = 23
 """All hours of an example together: its tokens stay valid, and midnight is passed."""
@@ -44,6 +47,7 @@ LONGEST_HOURS = 23
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a thousand transactions wait for a disk
 TOKENS = st.sampled_from([None, "a"])
 DURATIONS = st.sampled_from(list(PRICES))
+TRULY_LISTED = st.sampled_from([seconds for seconds in PRICES if seconds not in DEARER])
 LOST = ("lost after", "lost before", "503")
 REPLIES = st.sampled_from(["priced", "without price", "400", "429"])
 PROCESSES = st.sampled_from([0, 1])
@@ -192,14 +196,34 @@ class StarterMachine(RuleBasedStateMachine):
         self.processes = [self._opened(), self._opened()]
         self._run(Starter(self.processes[0][1]).spent())
 
-    @rule(number=PROCESSES, caller=CALLERS, token=TOKENS, duration=DURATIONS, answer=REPLIES, approves=st.booleans())
+    @rule(
+        number=PROCESSES,
+        caller=CALLERS,
+        token=TOKENS,
+        duration=DURATIONS,
+        answer=REPLIES,
+        approves=st.booleans(),
+        most=MOST,
+    )
     def start(  # noqa: PLR0917 - hypothesis calls it by name
-        self, number: int, caller: str, token: str | None, duration: int, answer: str, approves: bool
+        self,
+        number: int,
+        caller: str,
+        token: str | None,
+        duration: int,
+        answer: str,
+        approves: bool,
+        most: float | None = None,
     ) -> None:
         """Start a task as the tool does: a person is asked where that is due, and may say no."""
-        before = self.runway.posts
+        before, bought_before = self.runway.posts, len(self.runway.purchases)
+        is_known = duration != UNLISTED or PRICES[UNLISTED] in self.runway.priced
         context = of(caller, self.processes[number][1])
-        started = self._run(self._start(context, token, duration, answer, approves=approves))
+        started = self._run(self._start(context, token, duration, answer, approves=approves, most=most))
+        if most is not None:
+            assert is_known or self.runway.posts == before
+            new = self.runway.purchases[bought_before:]
+            assert all(bought.is_cancelled or bought.is_lost or bought.price <= most for bought in new)
         if started is not None:
             bought = self.runway.purchases[int(started.task_id.rpartition("-")[2])]
             assert (bought.token, bought.price, started.unrecorded) == (
@@ -210,8 +234,9 @@ class StarterMachine(RuleBasedStateMachine):
             assert started.is_repeated == (self.runway.posts == before)
             assert not bought.is_cancelled
 
-    @rule(number=PROCESSES, caller=CALLERS, token=TOKENS, duration=DURATIONS, answer=st.sampled_from(LOST))
+    @rule(number=PROCESSES, caller=CALLERS, token=TOKENS, duration=TRULY_LISTED, answer=st.sampled_from(LOST))
     def lose_a_reply(self, number: int, caller: str, token: str | None, duration: int, answer: str) -> None:
+        """Of a start whose listed price is the true one: it counts with that."""
         self.start(number, caller, token, duration, answer, approves=True)
 
     @rule(number=PROCESSES, data=st.data())
@@ -373,31 +398,44 @@ class StarterMachine(RuleBasedStateMachine):
         return self.portal.call(bounded)
 
     async def _start(
-        self, context: CallerContext, token: str | None, duration: int, answer: str, *, approves: bool
+        self,
+        context: CallerContext,
+        token: str | None,
+        duration: int,
+        answer: str,
+        *,
+        approves: bool,
+        most: float | None = None,
     ) -> Started | None:
         self.runway.answer, self.runway.token = answer, named(context.ledger.caller, token)
         starter = Starter(context, answer_seconds=0, queue_seconds=0)
         approved = 0.0
         try:
-            asked = await starter.approval_request(wanted(duration), client_token=token)
+            asked = await starter.approval_request(wanted(duration), client_token=token, max_credits=most)
         except HistoryError:
             return None
         if asked is not None and approves:
-            approved = math.inf if asked.credits is None else asked.credits
-        return await self._attempt(starter, token, duration, approved)
+            approved = asked.credits
+        return await self._attempt(starter, token, duration, approved, most)
 
-    async def _attempt(self, starter: Starter, token: str | None, duration: int, approved: float) -> Started | None:
+    async def _attempt(
+        self, starter: Starter, token: str | None, duration: int, approved: float, most: float | None = None
+    ) -> Started | None:
         try:
-            started = await starter.start(wanted(duration), client_token=token, approved_credits=approved)
+            started = await starter.start(
+                wanted(duration), client_token=token, max_credits=most, approved_credits=approved
+            )
         except ReplyLostError as error:
             self.runway.purchases[-1].number = error.number
             return None
         except (StartError, HistoryError, RunwayError):
             return None
         if not started.is_repeated:
-            assert started.credits is not None
-            assert started.credits <= (LIMITS.task or 0)
-            assert started.credits <= max(LIMITS.confirm_over or 0, approved)
+            cost = started.estimate.credits
+            assert started.estimate.basis == "runway"
+            assert cost is not None
+            assert cost <= (LIMITS.task or 0)
+            assert cost <= max(LIMITS.confirm_over or 0, approved)
         return started
 
 

@@ -24,12 +24,12 @@ class FaultyWire(httpx2.AsyncBaseTransport):
     `between` is called before each request, with its number, for what happens elsewhere meanwhile.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, price_factor: float = 1) -> None:
         self.now = 1_795_000_000.0
         self.methods: list[str] = []
         self.faults: dict[str, deque[Fault | None]] = {"GET": deque(), "DELETE": deque(), "POST": deque()}
         self.between: Callable[[int], None] = lambda _: None
-        self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now))
+        self._api = httpx2.ASGITransport(app=create_app(clock=lambda: self.now, price_factor=price_factor))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.methods.append(request.method)

@@ -4,7 +4,6 @@ The SDK's resolvers run these in turn before the tool itself, and carry question
 protocol. Each refusal is an error whose text goes to the model.
 """
 
-import math
 from contextvars import ContextVar
 from hashlib import sha256
 from typing import Annotated, Any, cast
@@ -22,13 +21,36 @@ from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.client_capabilities import can_ask_person
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_price
+from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_estimate
 from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
 
 MAX_INPUT = 500
 """Characters of the input that a person is shown."""
+
+COMMON_FIELDS: dict[str, JsonValue] = {
+    "model": {"type": "string", "description": "The default one where left out."},
+    "promptText": {"type": "string", "description": "What to make."},
+    "promptImage": {"type": "string", "description": "https://, runway:// or data: URL."},
+    "ratio": {"type": "string", "description": "Such as 1280:720."},
+    "duration": {"type": "number", "description": "Seconds."},
+    "json": {"type": "string", "description": "All fields as JSON text, for hosts that allow no others."},
+}
+"""Fields that most models take, and a way for the others: strict hosts let a model fill in named fields only."""
+
+InputArgument = Annotated[
+    dict[str, Any],
+    Field(
+        title="Input",
+        default_factory=dict[str, Any],
+        description="The fields of the type and its model: these, and any other.",
+        json_schema_extra={"properties": COMMON_FIELDS},
+    ),
+]
+UnknownArgument = Annotated[
+    bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
+]
 
 _ANSWER: ContextVar[str] = ContextVar("answer", default="")
 
@@ -69,12 +91,14 @@ async def prepared(type: str, input: dict[str, Any], allowUnknown: bool) -> Prep
 async def approval_request(
     request: Annotated[Prepared, Resolve(prepared)],
     clientToken: str,
+    maxCredits: float,
     ctx: Context[CallerContext],
 ) -> ApprovalRequest | None:
     """Return what a person has to be asked, or None where nobody is asked."""
     try:
         token = clientToken or answer_token(ctx)
-        return await Starter(ctx.request_context.lifespan_context).approval_request(request, client_token=token)
+        starter = Starter(ctx.request_context.lifespan_context)
+        return await starter.approval_request(request, client_token=token, max_credits=maxCredits or None)
     except HistoryError as error:
         raise StartRefusedError(f"{explain(error)} {NOT_RECORDED}") from error
 
@@ -89,14 +113,17 @@ async def approval(
         return Approval(start=True)
     if not can_ask_person(ctx):
         raise StartRefusedError(
-            f"Nothing was sent. {describe_price(asked)} A person is asked before more than {plain(asked.limit)} "
-            "credits are spent, but this host has no way to ask: it does not declare elicitation, or speaks an older "
-            "protocol over HTTP. Tell the user; whoever runs this server can change --confirm-over."
+            f"Nothing was sent. {describe_estimate(asked.estimate)} A person is asked before more than "
+            f"{plain(asked.limit)} credits are spent, but this host has no way to ask: it does not declare "
+            "elicitation, or speaks an older protocol over HTTP. Tell the user; whoever runs this server can change "
+            "--confirm-over."
         )
     named = f" with {request.model}" if request.model else ""
     short_first = dict(sorted(request.body.items(), key=lambda field: len(str(field[1]))))
     shown = quote(results.compact_json(short_first), MAX_INPUT)
-    return Elicit(f"Start {request.type}{named} at Runway? {describe_price(asked)} Input: {shown}", Approval)
+    return Elicit(
+        f"Start {request.type}{named} at Runway? {describe_estimate(asked.estimate)} Input: {shown}", Approval
+    )
 
 
 async def approved_credits(
@@ -108,4 +135,4 @@ async def approved_credits(
         return 0
     if not isinstance(answer, AcceptedElicitation) or not answer.data.start:
         raise StartRefusedError("Nothing was sent, and nothing is charged: the user was asked and did not agree.")
-    return math.inf if asked.credits is None else asked.credits
+    return asked.credits

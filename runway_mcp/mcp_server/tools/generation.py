@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
@@ -16,8 +16,15 @@ from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.start_messages import NOT_RECORDED, explain_unrecorded
-from runway_mcp.mcp_server.tools.confirmation import answer_token, approved_credits, prepared
+from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_estimate, explain_unrecorded
+from runway_mcp.mcp_server.tools.confirmation import (
+    InputArgument,
+    UnknownArgument,
+    answer_token,
+    approved_credits,
+    prepared,
+)
+from runway_mcp.mcp_server.tools.estimate import ESTIMATE_COST
 from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
@@ -30,36 +37,17 @@ from runway_mcp.tasks.poller import CallerLimitError
 WAIT_SECONDS = 45.0
 """How long a start and its wait take together, below a host's 60 s."""
 LATE = "Runway did not answer in time."
-COMMON_FIELDS: dict[str, JsonValue] = {
-    "model": {"type": "string", "description": "The default one where left out."},
-    "promptText": {"type": "string", "description": "What to make."},
-    "promptImage": {"type": "string", "description": "https://, runway:// or data: URL."},
-    "ratio": {"type": "string", "description": "Such as 1280:720."},
-    "duration": {"type": "number", "description": "Seconds."},
-    "json": {"type": "string", "description": "All fields as JSON text, for hosts that allow no others."},
-}
-"""Fields that most models take, and a way for the others: strict hosts let a model fill in named fields only."""
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
     type: TypeArgument,  # noqa: A002, ARG001 - the field's name at Runway; `prepared` reads it
-    input: Annotated[  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
-        dict[str, Any],
-        Field(
-            title="Input",
-            default_factory=dict[str, Any],
-            description="The fields of the type and its model: these, and any other.",
-            json_schema_extra={"properties": COMMON_FIELDS},
-        ),
-    ],
+    input: InputArgument,  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
     ctx: Context[CallerContext],
     request: Annotated[Prepared, Resolve(prepared)],
     approved: Annotated[float, Resolve(approved_credits)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
-    allowUnknown: Annotated[  # noqa: ARG001 - `prepared` reads it
-        bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
-    ] = False,
+    allowUnknown: UnknownArgument = False,  # noqa: ARG001 - as above
     clientToken: Annotated[
         str,
         Field(
@@ -67,13 +55,23 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             description="Your name for this start. Within 24 hours it starts one task, no matter how often it is sent.",
         ),
     ] = "",
+    maxCredits: Annotated[
+        float,
+        Field(
+            title="Max credits",
+            ge=0,
+            description="The most that this start may cost. Above it, or where no price is known, nothing is sent.",
+        ),
+    ] = 0,
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
     until = anyio.current_time() + WAIT_SECONDS
     token = clientToken or answer_token(ctx)
     try:
-        started = await Starter(context).start(request, client_token=token, approved_credits=approved)
+        started = await Starter(context).start(
+            request, client_token=token, max_credits=maxCredits or None, approved_credits=approved
+        )
     except StartError as error:
         return results.error_result(explain(error))
     except HistoryError as error:
@@ -87,6 +85,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         notes.append(f"{repeated}: nothing new was bought.")
     if started.unrecorded:
         notes.append(explain_unrecorded(started.unrecorded))
+    if not repeated and (notes or not _FOLLOWED.get()):  # a start with a note is not followed in another way
+        notes.append(describe_estimate(started.estimate))
     try:
         return await _started_result(ctx, started.task_id, notes, wait=wait, until=until)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
@@ -112,8 +112,8 @@ async def _started_result(
 
 def _unread_result(started: Started, reason: str, notes: list[str]) -> CallToolResult:
     data: dict[str, JsonValue] = {"id": started.task_id, "status": "PENDING"}
-    if started.credits is not None:
-        data["estimatedCost"] = {"credits": started.credits}
+    if started.estimate.basis == "runway":
+        data["estimatedCost"] = {"credits": started.estimate.credits}
     return results.json_result(
         data, f"The task was started, but could not be read: {reason} runway_getTask shows its state.", *notes
     )
@@ -134,7 +134,8 @@ START_TASK = Tool(
     title="Start a Runway task",
     description=(
         "Start a Runway generation task: video, image or audio. SPENDS CREDITS: start only what the user asked for. "
-        "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type. Returns the "
+        "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type, "
+        "runway_estimateCost for the price. Where the user names a limit, pass it as maxCredits. Returns the "
         "task with its estimated credits; with wait, the task once it has finished or after 45 seconds. A start whose "
         "reply is lost may be charged: the error says so, and repeating it may buy a second task. To be able to repeat "
         "a start safely, pass a clientToken."
@@ -147,9 +148,9 @@ START_TASK = Tool(
 
 GENERATION = Toolset(
     name="generation",
-    guide="runway_listTaskTypes lists what can be started.",
+    guide="runway_listTaskTypes lists what can be started, runway_estimateCost what it costs.",
     guide_to_changes=(
         "runway_startTask starts a task, which spends credits; repeated with the same clientToken it buys nothing new."
     ),
-    tools=(LIST_TASK_TYPES, START_TASK),
+    tools=(LIST_TASK_TYPES, ESTIMATE_COST, START_TASK),
 )

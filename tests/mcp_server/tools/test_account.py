@@ -72,7 +72,7 @@ async def test_open_starts_are_named_with_how_to_settle_them() -> None:
     assert sum(map(len, texts(result))) < 600
     assert len(json.dumps(result.structured_content, separators=(",", ":"))) < 600
     data = json.loads(texts(result)[0])
-    assert data["spentToday"] == {"credits": 425, "unknown": 0}
+    assert data["spentToday"] == {"credits": 300, "unknown": 0}
     assert [start["number"] for start in data["openStarts"]] == [5, 4]
     assert data["openStarts"][0]["type"] == "text_to_video"
     assert data["openStarts"][0]["begun"].endswith("Z")

@@ -33,6 +33,8 @@ from runway_mcp.web.origin_policy import OriginPolicy
 ERAS = ("auto", "legacy")
 GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 COST = 60
+VIDEO, OTHER_VIDEO = "https://example.com/a.mp4", "https://example.com/b.mp4"
+UNLISTED: dict[str, Any] = {"type": "frame_interpolation"}
 YES = ElicitResult(action="accept", content={"start": True})
 NO = (
     ElicitResult(action="accept", content={"start": False}),
@@ -85,16 +87,22 @@ async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() ->
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_person_is_asked_with_the_price_as_far_as_it_is_known(mode: str) -> None:
     wire, person = FaultyWire(), Person()
-    async with connected(wire, person, mode=mode) as client:
+    async with connected(wire, person, limit=40, mode=mode) as client:
         for prompt in ("a cat", "a cat", "a dog on the moon"):
             result = await start(client, prompt)
             assert "estimatedCost" in (result.structured_content or {}), text(result)
-    assert wire.methods.count("POST") == 3
-    unknown, same, alike = person.asked
-    assert unknown.startswith("Start text_to_video with gen4.5 at Runway? Its price is unknown")
+        for uri in (VIDEO, OTHER_VIDEO):
+            await client.call_tool("runway_startTask", UNLISTED | {"input": {"videoUri": uri}})
+    assert wire.methods.count("POST") == 5
+    listed, same, other, unknown, alike = person.asked
+    assert listed.startswith(
+        "Start text_to_video with gen4.5 at Runway? By the price table of 2026-08-15 it costs 60 credits ($0.60). "
+    )
     assert "The same input was estimated at 60 credits ($0.60) before." in same
-    assert "One with the same settings was estimated at 60 credits" in alike
-    assert "a dog on the moon" in alike
+    assert "By the price table" in other
+    assert "a dog on the moon" in other
+    assert "The price is unknown" in unknown
+    assert "One with the same settings was estimated at 50 credits" in alike
 
 
 @pytest.mark.parametrize("mode", ERAS)
@@ -150,17 +158,15 @@ async def test_nobody_is_asked_about_what_is_cheap_invalid_too_dear_or_bought_al
     wire, person = FaultyWire(), Person()
     async with connected(wire, person, limit=COST) as client:
         await start(client, clientToken="mine")
-        assert len(person.asked) == 1
         assert not (await start(client)).is_error
+        assert "maxCredits allows 1." in text(await start(client, maxCredits=1))
         assert "An earlier call with this clientToken" in text(await start(client, clientToken="mine"))
         wrong = await client.call_tool("runway_startTask", GOOD | {"type": "text_to_vidio"})
         assert "did you mean text_to_video" in text(wrong)
-    assert len(person.asked) == 1
     callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(task=COST - 1, confirm_over=1))
     async with Client(build_server(callers), elicitation_callback=person) as client:
-        assert "cancelled at once" in text(await start(client))
-        assert "Nothing was sent: the same input was estimated at 60" in text(await start(client))
-    assert len(person.asked) == 2
+        assert "Nothing was sent. By the price table of 2026-08-15 it costs 60" in text(await start(client))
+    assert person.asked == []
 
 
 async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path) -> None:
@@ -176,16 +182,23 @@ async def test_without_a_history_nobody_is_asked_and_nothing_sent(tmp_path: Path
 
 
 async def test_what_turns_out_dearer_than_its_like_is_taken_back() -> None:
-    """Speech is priced by its length: the short one's price says little of the long one's."""
-    wire, person = FaultyWire(), Person()
-    voice = {"type": "runway-preset", "presetId": "Maya"}
-    async with connected(wire, person, limit=5) as client:
-        for length, words in ((40, "estimatedCost"), (900, "Starting it again asks. Task"), (900, "estimatedCost")):
-            said = {"model": "eleven_multilingual_v2", "promptText": "w " * (length // 2), "voice": voice}
-            started = await client.call_tool("runway_startTask", {"type": "text_to_speech", "input": said})
-            assert words in text(started)
+    """The price table knows the lower half only: what a person has approved is not exceeded."""
+    wire, person = FaultyWire(price_factor=2), Person()
+    async with connected(wire, person) as client:
+        for words in ("Starting it again asks. Task", "estimatedCost"):
+            assert words in text(await start(client))
     assert len(person.asked) == 2
-    assert "The same input was estimated at 18 credits" in person.asked[1]
+    assert "it costs 60 credits" in person.asked[0]
+    assert "The same input was estimated at 120 credits" in person.asked[1]
+
+
+async def test_a_person_who_is_told_a_lowest_price_approves_what_it_comes_to() -> None:
+    wire, person = FaultyWire(price_factor=2), Person()
+    async with connected(wire, person, limit=1000) as client:
+        edit = {"type": "video_to_video", "input": {"videoUri": VIDEO}}
+        assert "estimatedCost" in text(await client.call_tool("runway_startTask", edit))
+    assert len(person.asked) == 1
+    assert "it costs at least 56 credits ($0.56)" in person.asked[0]
 
 
 async def test_over_http_only_who_was_asked_can_answer() -> None:

@@ -30,6 +30,7 @@ from runway_mcp.tasks.callers import READ, WRITE, CallerRegistry
 
 GOOD: dict[str, Any] = {"type": "text_to_video", "input": {"promptText": "a cat", "ratio": "1280:720", "duration": 5}}
 CREATED = reply(200, {"id": ID, "estimatedCost": {"credits": 60}})
+DEARER = reply(200, {"id": ID, "estimatedCost": {"credits": 61}})
 PENDING_AND_CANCELLED = reply(200, task("PENDING")), reply(204), reply(200, task("CANCELLED", cost={"credits": 0}))
 
 
@@ -65,12 +66,15 @@ async def test_a_start_returns_the_task_as_runway_has_it() -> None:
         result = await start(client)
         found = json.loads(texts(result)[0])
         assert not result.is_error
-        assert (found["status"], found["estimatedCost"]["credits"] > 0) == ("PENDING", True)
-        assert result.structured_content == found
+        assert (found["status"], found["estimatedCost"]["credits"]) == ("PENDING", 60)
+        assert texts(result)[1] == "Runway estimates 60 credits ($0.60)."
+        assert result.structured_content == found | {"note": texts(result)[1]}
     assert wire.methods == ["POST", "GET"]
     script = Script(reply(200, {"id": ID}), reply(200, task("PENDING")))
     async with connected(script) as client:
-        assert not (await start(client)).is_error
+        result = await start(client)
+        assert not result.is_error
+        assert texts(result)[1] == "By the price table of 2026-08-15 it costs 60 credits ($0.60)."
     assert script.methods == ["POST", "GET"]
 
 
@@ -117,8 +121,8 @@ async def test_a_token_is_a_text_whatever_it_looks_like() -> None:
         ([reply(400, {"error": "too dull"})], NO_LIMITS, '"too dull"). Nothing was started, and nothing is charged.'),
         ([reply(503)], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task."),
         ([httpx2.ReadError("broken")], NO_LIMITS, "may exist and be charged. Starting it again may buy a second task."),
-        ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "this server may spend 1 on a task"),
-        ([CREATED, *PENDING_AND_CANCELLED], Limits(task=1), "was cancelled at once: nothing is charged."),
+        ([DEARER, *PENDING_AND_CANCELLED], Limits(task=60), "this server may spend 60 on a task"),
+        ([DEARER, *PENDING_AND_CANCELLED], Limits(task=60), "was cancelled at once: nothing is charged."),
     ],
 )
 async def test_a_start_without_a_task_is_an_error_that_says_what_it_cost(
@@ -183,13 +187,15 @@ async def test_a_start_that_waits_becomes_an_mcp_task_for_who_knows_them() -> No
             again = await start(client, wait=True, clientToken="mine")
             shown = await start(client, clientToken="mine")
             refused = await start(client, wait=True, clientToken="mine", input={"promptText": "another"})
+            noted = await start(client, wait=True, input=GOOD["input"] | {"duration": "5s"})
     (created,) = follower.created
     assert (created.task_id, created.status) == (f"start-{ID}", "working")
     assert created.status_message == "PENDING. Cancelling this cancels the Runway task."
     assert "nothing new was bought. Runway keeps working; call runway_waitForTask" in texts(again)[1]
     assert (shown.structured_content or {})["id"] == ID
     assert refused.is_error
-    assert script.methods.count("POST") == 1
+    assert texts(noted)[1].startswith('Took duration 5 from "5s". By the price table of 2026-08-15')
+    assert script.methods.count("POST") == 2
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
@@ -290,9 +296,50 @@ async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, wor
     assert len(text) < 400
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (59, "maxCredits allows 59."),
+        ("59", "maxCredits allows 59."),
+        (0.5, "maxCredits allows 0.5."),
+        (-1, "maxCredits"),
+        ("plenty", "maxCredits"),
+        (True, "maxCredits"),
+    ],
+)
+async def test_over_what_the_caller_allows_nothing_is_sent(given: object, words: str) -> None:
+    wire = FaultyWire()
+    async with connected(wire) as client:
+        refused = await start(client, maxCredits=given)
+        assert refused.is_error
+        assert words in texts(refused)[0]
+        assert "Nothing was sent" in texts(refused)[0]
+        assert wire.methods == []
+        assert not (await start(client, maxCredits=60)).is_error
+    assert wire.methods == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("allowed", [{"maxCredits": 100}, {}])
+async def test_a_price_table_that_is_wrong_by_half_is_caught_by_the_cancel(allowed: dict[str, Any]) -> None:
+    """Nothing is charged, and the next start is refused before it is sent."""
+    wire = FaultyWire(price_factor=2)
+    async with connected(wire, limits=NO_LIMITS if allowed else Limits(task=100)) as client:
+        cancelled = texts(await start(client, **allowed))[0]
+        assert "Runway estimates 120 credits ($1.20); " in cancelled
+        assert "was cancelled at once: nothing is charged." in cancelled
+        refused = texts(await start(client, **allowed))[0]
+        assert "Nothing was sent. The same input was estimated at 120 credits ($1.20) before; " in refused
+    assert wire.methods.count("POST") == 1
+
+
 async def test_who_may_only_read_can_not_spend() -> None:
     scopes = {tool.name: scope_of(tool) for tool in (*GENERATION.tools, *ACCOUNT.tools)}
-    assert scopes == {"runway_listTaskTypes": READ, "runway_startTask": WRITE, "runway_getAccount": READ}
+    assert scopes == {
+        "runway_listTaskTypes": READ,
+        "runway_estimateCost": READ,
+        "runway_startTask": WRITE,
+        "runway_getAccount": READ,
+    }
     async with connected(FaultyWire(), read_only=True) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
     assert "runway_startTask" not in names
@@ -330,6 +377,6 @@ async def test_real_processes_share_what_was_started(tmp_path: Path) -> None:
         await ask()
         assert api.count("POST") == 1
     assert [result["structuredContent"]["id"] for result in found] == [ID] * 3
-    assert [len(result["content"]) for result in found].count(2) == 2
+    assert ["nothing new was bought" in result["content"][1]["text"] for result in found].count(True) == 2
     assert "nothing new was bought" in found[2]["content"][1]["text"]
     assert KEY.encode() not in (tmp_path / "state" / "history.sqlite3").read_bytes()

@@ -1,0 +1,172 @@
+"""What a start costs by the price table, prices.toml, which says how its rows are read.
+
+The table is a copy of what Runway publishes, so it can be out of date. Each price carries its date.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from itertools import product
+from typing import Any
+
+from pydantic import JsonValue
+
+from runway_mcp.catalogue.validation import Prepared
+
+Row = Mapping[str, Any]
+Settings = Mapping[str, JsonValue]
+
+TIERS = {
+    "360p": 250_000,
+    "480p": 500_000,
+    "720p": 1_200_000,
+    "768p": 1_200_000,
+    "1k": 1_600_000,
+    "1080p": 2_500_000,
+    "2k": 7_000_000,
+    "4k": 20_000_000,
+}
+"""The most pixels that a resolution of this name has."""
+_SIZE = re.compile(r"(\d{3,5}):(\d{3,5})", re.ASCII)  # 16:9 is a shape only
+_COUNTS = ("outputCount", "numVariants")
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrice:
+    """A price of the table.
+
+    Attributes:
+        credits: The credits of the task, rounded up.
+        at_least: Whether it can be more, because it goes by the length or size of an input or output.
+        as_of: The day for which the source states it, as YYYY-MM-DD.
+        assumed: What the input leaves out and the price depends on: its dearest value was taken.
+    """
+
+    credits: int
+    at_least: bool
+    as_of: str
+    assumed: tuple[str, ...] = ()
+
+
+def list_price(prepared: Prepared) -> ListPrice | None:
+    """Return the price of a start by the table; None where it has none."""
+    table = _table()
+    row = _row(table["prices"], prepared)
+    settings = None if row is None else _settings(row, prepared.body)
+    if row is None or settings is None:
+        return None
+    sums: list[Decimal] = []
+    for chosen in _choices(row, settings):
+        terms = [term for term in row["terms"] if _applies(term, chosen)]
+        units = [_units(term, row, chosen) for term in terms]
+        if not terms or None in units:
+            return None
+        sums.append(sum((term["rate"] * count for term, count in zip(terms, units, strict=True) if count), Decimal(0)))
+    paid = [math.ceil(max(one, Decimal(row.get("minimum", 0)))) for one in sums]
+    assumed = [name for name in _conditions(row) if name not in settings] if min(paid) < max(paid) else []
+    if not isinstance(settings.get("duration"), int | float) and any(term["per"] == "second" for term in row["terms"]):
+        assumed.append("duration")
+    at_least = row.get("open", False) or any(
+        term["per"] == "input second" and _media(term, settings) for term in row["terms"]
+    )
+    as_of = table["sources"][row["source"]]["date"]
+    return ListPrice(max(paid), at_least, as_of, tuple("resolution" if name == "tier" else name for name in assumed))
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    text = files("runway_mcp.catalogue").joinpath("prices.toml").read_text("utf-8")
+    return tomllib.loads(text, parse_float=Decimal)
+
+
+def _row(rows: Mapping[str, Row], prepared: Prepared) -> Row | None:
+    name = prepared.model or prepared.type.rpartition("/")[2]
+    row = rows.get(f"{prepared.type}/{name}", rows.get(name))
+    return rows[row["like"]] if row and "like" in row else row
+
+
+def _conditions(row: Row) -> dict[str, list[JsonValue]]:
+    """Return the fields that the price depends on, each with the values that have a price."""
+    found: dict[str, list[JsonValue]] = {}
+    for term in row["terms"]:
+        for name, values in term.get("when", {}).items():
+            found.setdefault(name, []).extend(values)
+    return found
+
+
+def _settings(row: Row, body: Settings) -> Settings | None:
+    """Return what the input and the defaults say; None where a value of it has no price."""
+    settings: dict[str, Any] = dict(row.get("default", {}))
+    for field, defaults in row.get("default_with_input", {}).items():
+        settings |= defaults if body.get(field) else {}
+    settings |= body
+    conditions = _conditions(row)
+    if "tier" in conditions and (tier := _tier(row, body, conditions["tier"])):
+        settings["tier"] = tier
+    for name, values in conditions.items():
+        if name in settings and settings[name] not in (*values, row.get("default", {}).get(name)):
+            return None
+    return settings
+
+
+def _tier(row: Row, body: Settings, tiers: Sequence[JsonValue]) -> str:
+    """Return the resolution that an input asks for; an empty text where it does not say."""
+    given = body.get("resolution", body.get("ratio"))
+    text = given.lower().removeprefix("auto_") if isinstance(given, str) else ""
+    if text in TIERS:
+        return text
+    for tier, ratios in row.get("sizes", {}).items():
+        if text in ratios:
+            return tier
+    size = _SIZE.fullmatch(text)
+    if size is None:
+        return ""
+    pixels = int(size[1]) * int(size[2])
+    return next((tier for tier, most in TIERS.items() if tier in tiers and pixels <= most), "larger")
+
+
+def _choices(row: Row, settings: Settings) -> Iterator[Settings]:
+    """Yield the settings with each combination of values that are left open."""
+    unknown = {name: values for name, values in _conditions(row).items() if name not in settings}
+    for values in product(*unknown.values()):
+        yield {**settings, **dict(zip(unknown, values, strict=True))}
+
+
+def _applies(term: Row, settings: Settings) -> bool:
+    return all(settings[name] in values for name, values in term.get("when", {}).items())
+
+
+def _units(term: Row, row: Row, settings: Settings) -> Decimal | int | None:
+    units: Decimal | int | None
+    match term["per"]:
+        case "second":
+            given = settings.get("duration")
+            seconds = given if isinstance(given, int | float) else row.get("longest")
+            units = None if seconds is None else Decimal(str(seconds))
+        case "output":
+            units = _outputs(settings)
+        case "character":
+            units = len(str(settings.get("promptText", "")))
+        case "input output":
+            units = _media(term, settings) * _outputs(settings)
+        case "input" | "input second":  # a medium has a second or more
+            units = _media(term, settings)
+        case _:
+            units = 1
+    every: int | None = term.get("every")
+    return units if units is None or every is None else math.ceil(Decimal(units) / every)
+
+
+def _media(term: Row, settings: Settings) -> int:
+    values = [settings.get(field) for field in term.get("of", ())]
+    return sum(len(value) if isinstance(value, list) else 1 for value in values if value)
+
+
+def _outputs(settings: Settings) -> int:
+    given = next((settings[name] for name in _COUNTS if name in settings), 1)
+    return given if isinstance(given, int) else 1

@@ -1,0 +1,166 @@
+"""What a start costs by the price table, and that the sandbox, which reads it on its own, charges the same."""
+
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.catalogue.pricing import TIERS, ListPrice, list_price
+from runway_mcp.catalogue.validation import Prepared
+from runway_mcp.sandbox.endpoints import load_endpoints, read_data
+
+TABLE = read_data("prices.toml")
+ENDPOINTS = load_endpoints(read_data("catalogue.json"), TABLE)
+PAIRS = [(kind, name) for kind, one in task_types().items() for name in one.models]
+UNKNOWN = {
+    ("image_to_video", "gen4"),
+    ("image_to_video", "gen4_aleph"),
+    ("video_to_video", "gen4_aleph"),
+    ("video_upscale", "upscale_v1"),
+    ("sound_effect", "sound_effect_v1"),
+    ("generate/video", None),
+    ("generate/image", None),
+    ("generate/audio", None),
+    ("lip_sync", "gen4"),
+    ("lip_sync", "gen4_turbo"),
+    ("frame_interpolation", "frame_interpolation_v1"),
+}
+UNKNOWN_MODELS = {
+    *("kling_4", "klingO3_4k", "klingO3_pro", "klingO3_standard", "kling3.0_4k", "kling3.0_pro", "kling3.0_standard"),
+    *("kling2.5_turbo_pro", "mirelo_sfx_2_0", "eleven_v4", "seedream5_flash", "nano_banana_2.1", "bria_fibo_edit_1_5"),
+    *("gemini_image3.1_flash_lite", "recraft_v4_1_flash", "recraft_v4_1_vector"),
+}
+"""What has no known price: routed and undocumented types, and models that no source has a price for."""
+IMAGE, VIDEO, AUDIO = (f"https://example.com/{name}" for name in ("a.png", "a.mp4", "a.mp3"))
+A, O, T = "2026-08-15", "2026-10-23", "2026-10-08"  # noqa: E741 - the table's names of its sources
+
+
+def priced(kind: str, model: str | None, body: dict[str, JsonValue]) -> ListPrice | None:
+    return list_price(Prepared(kind, f"/v1/{kind}", model, body))
+
+
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
+def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str | None) -> None:
+    found = priced(kind, name, dict(task_types()[kind].models[name].example))
+    assert (found is None) == ((kind, name) in UNKNOWN or name in UNKNOWN_MODELS)
+    assert found is None or (found.credits > 0 and found.as_of in {A, O, T})
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "body", "price"),
+    [
+        ("text_to_video", "gen4.5", {"duration": 5}, ListPrice(60, False, A)),
+        ("text_to_video", "gen4.5", {"duration": 5, "outputFormat": "prores"}, ListPrice(85, False, A)),
+        ("text_to_video", "gen4.5", {"duration": 5, "outputFormat": "hlg"}, ListPrice(160, False, A)),
+        ("text_to_video", "gen4.5", {"duration": 5, "outputFormat": "smoke"}, None),
+        ("text_to_video", "gen4.5", {}, ListPrice(120, False, A, ("duration",))),
+        ("text_to_video", "veo3.1", {"duration": 4}, ListPrice(160, False, A)),
+        ("text_to_video", "veo3.1", {"duration": 4, "audio": False}, ListPrice(80, False, A)),
+        ("text_to_video", "seedance2", {"duration": 5, "ratio": "1280:720"}, ListPrice(180, False, A)),
+        ("text_to_video", "seedance2", {"duration": 5, "ratio": "2160:3840"}, ListPrice(750, False, A)),
+        (
+            "text_to_video",
+            "seedance2",
+            {"duration": "auto", "ratio": "992:432"},
+            ListPrice(540, False, A, ("duration",)),
+        ),
+        ("text_to_video", "seedance2", {"duration": 5}, ListPrice(750, False, A, ("resolution",))),
+        ("text_to_video", "seedance2_mini", {"duration": 2}, ListPrice(64, False, A)),
+        ("text_to_video", "hailuo3", {"duration": 5, "resolution": "768P", "ratio": "9:16"}, ListPrice(50, False, A)),
+        (
+            "text_to_video",
+            "hailuo3",
+            {"duration": 5, "resolution": "2k", "references": [{"uri": IMAGE}] * 3},
+            ListPrice(81, False, A),
+        ),
+        (
+            "video_to_video",
+            "seedance2_5",
+            {"duration": 4, "ratio": "1280:720", "promptVideo": VIDEO},
+            ListPrice(135, True, T),
+        ),
+        ("text_to_video", "wan3_prime", {"duration": 2, "ratio": "auto_480p"}, ListPrice(14, False, T)),
+        ("text_to_video", "wan3", {"duration": 3, "ratio": "832:480"}, ListPrice(15, False, T)),
+        ("text_to_video", "grok_imagine_1_5_lite", {"duration": 3, "ratio": "480:480"}, ListPrice(6, False, T)),
+        ("text_to_video", "gemini_omni_flash_1.1", {"duration": 3, "ratio": "640:360"}, ListPrice(11, False, T)),
+        (
+            "image_to_video",
+            "grok_imagine_1_5",
+            {"duration": 3, "resolution": "480p", "promptImage": IMAGE, "referenceAudio": [{"uri": AUDIO}]},
+            ListPrice(32, False, T),
+        ),
+        ("video_to_video", "aleph2", {"videoUri": VIDEO}, ListPrice(56, True, A)),
+        ("video_to_video", "gemini_omni_flash", {"videoUri": VIDEO}, ListPrice(11, True, A)),
+        ("text_to_image", "gen4_image", {"ratio": "1680:720"}, ListPrice(5, False, A)),
+        ("text_to_image", "gen4_image", {"ratio": "1360:768"}, ListPrice(8, False, A)),
+        ("text_to_image", "gpt_image_2", {"ratio": "auto"}, ListPrice(41, False, A, ("resolution",))),
+        ("text_to_image", "gpt_image_2", {"ratio": "2560:2560", "quality": "auto"}, ListPrice(20, False, A)),
+        ("text_to_image", "gpt_image_2", {"ratio": "3840:1648", "quality": "low"}, ListPrice(2, False, A)),
+        ("text_to_image", "gpt_image_2", {"ratio": "1920:1088", "outputCount": 3}, ListPrice(60, False, A)),
+        (
+            "text_to_image",
+            "gpt_image_2_5_sunburst",
+            {"ratio": "1920:1088", "outputCount": 3, "referenceImages": [{"uri": IMAGE}] * 2},
+            ListPrice(54, False, T),
+        ),
+        ("text_to_image", "gemini_image3.1_flash", {"ratio": "4096:4096"}, None),
+        ("text_to_image", "gemini_image3_pro", {"ratio": "4096:4096", "outputCount": 4}, ListPrice(160, False, A)),
+        ("text_to_image", "ideogram_4_5", {}, ListPrice(25, False, O)),
+        ("text_to_image", "ideogram_4_5", {"referenceImages": [{"uri": IMAGE}]}, ListPrice(8, False, O)),
+        ("text_to_image", "ideogram_4_0", {}, ListPrice(11, False, O, ("quality",))),
+        ("text_to_image", "grok_imagine_image_2", {"ratio": "auto_2k", "quality": "low"}, ListPrice(6, False, T)),
+        ("image_upscale", "magnific_precision_upscaler_v2", {"imageUri": IMAGE}, ListPrice(25, True, A)),
+        ("text_to_speech", "eleven_v3", {"promptText": "x" * 101}, ListPrice(3, False, A)),
+        ("sound_effect", "eleven_text_to_sound_v2", {"duration": 2.5}, ListPrice(3, False, A)),
+        ("sound_effect", "eleven_text_to_sound_v2", {}, ListPrice(2, False, A)),
+        ("sound_effect", "mirelo_sfx_2_0", {"duration": 2.5}, None),
+        ("recipes/product_ad", None, {"duration": 4, "ratio": "1280:720"}, ListPrice(200, False, A)),
+        ("recipes/product_ad", None, {"duration": 4, "ratio": "1920:1080"}, ListPrice(216, False, A)),
+        ("recipes/product_swap", None, {"duration": 5}, ListPrice(248, False, A)),
+        ("recipes/product_ugc", None, {"duration": 4, "ratio": "1080:1920"}, ListPrice(208, False, A)),
+        ("recipes/multi_shot_video", None, {}, ListPrice(130, False, A)),
+        ("recipes/marketing_stock_image", None, {"outputCount": 1, "quality": "low"}, ListPrice(9, False, A)),
+        ("text_to_video", "newer", {"duration": 5}, None),
+        ("lip_sync", "gen4_turbo", {"duration": 5}, None),
+    ],
+)
+def test_a_price_goes_by_what_the_input_asks_for(
+    kind: str, model: str | None, body: dict[str, JsonValue], price: ListPrice | None
+) -> None:
+    """What is left out takes the model's default, else its dearest; the sum is rounded up once."""
+    assert priced(kind, model, body) == price
+
+
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
+def test_the_sandbox_charges_what_the_table_says(kind: str, name: str | None) -> None:
+    """For the example, and for each value that the price depends on and the model takes."""
+    endpoint = ENDPOINTS[task_types()[kind].endpoint]
+    model = task_types()[kind].models[name]
+    fields: Any = model.schema.get("properties", {})
+    bodies = [dict(model.example)]
+    for field in ("ratio", "resolution", "quality", "outputFormat", "duration", "outputCount"):
+        bodies += [{**model.example, field: value} for value in fields.get(field, {}).get("enum", ())]
+    for body in bodies:
+        found = priced(kind, name, body)
+        sandboxed = endpoint.models[name]
+        charged = endpoint.credits_for(sandboxed, endpoint.settings(sandboxed, body))
+        assert found is None or found.credits == charged, body
+
+
+def test_no_model_makes_longer_videos_than_the_table_reckons_with() -> None:
+    for kind, name in PAIRS:
+        fields: Any = task_types()[kind].models[name].schema.get("properties", {})
+        row = TABLE["prices"].get(name, {})
+        longest = fields.get("duration", {}).get("maximum", max(fields.get("duration", {}).get("enum", [0])))
+        assert row.get("longest", longest) >= longest
+
+
+def test_every_row_has_a_source_with_a_date_and_terms_of_known_units() -> None:
+    units = {"task", "second", "output", "character", "input", "input second", "input output"}
+    for name, row in TABLE["prices"].items():
+        assert "like" in row or row["source"] in TABLE["sources"], name
+        for term in row.get("terms", ()):
+            assert term["per"] in units, name
+            assert set(term.get("when", {}).get("tier", ())) <= TIERS.keys(), name
+            assert ("of" in term) == term["per"].startswith("input"), name
