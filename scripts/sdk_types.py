@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import ModuleType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import runwayml.resources
 from runwayml._utils import PropertyInfo
@@ -37,54 +37,55 @@ class Start:
         path: Such as /v1/text_to_video.
         params: The type of what it takes: a TypedDict, or a union of them.
         reply: The fields of its answer.
+        media: What media are in fields whose type is a plain text, by the fields' names.
     """
 
     path: str
     params: Any
     reply: list[str]
+    media: Mapping[str, str]
 
     @property
     def schemas(self) -> Mapping[str | None, Schema]:
         """The schemas of what it takes, by model; the only one is named None where nobody chooses."""
-        variants = [_schema(one) for one in _members(self.params)]
+        variants = [_schema(one, self.media) for one in _members(self.params)]
         named = {one["properties"].get("model", {}).get("const"): one for one in variants}
         return named if None not in named else {None: _one_of(variants)}
 
 
-def starts() -> Iterator[Start]:
-    """Yield the endpoints that start a task."""
+def starts(media: Mapping[str, str]) -> Iterator[Start]:
+    """Yield the endpoints that start a task; `media` names the media in fields whose type is a plain text."""
     for found in pkgutil.walk_packages(runwayml.resources.__path__, "runwayml.resources."):
         module = import_module(found.name)
         for match in _START.finditer(inspect.getsource(module)):
             response = getattr(module, match["response"])
             params = getattr(getattr(module, match["module"]), match["params"])
             fields = response.model_fields.items()
-            yield Start(match["path"], params, [field.alias or name for name, field in fields])
+            yield Start(match["path"], params, [field.alias or name for name, field in fields], media)
 
 
-def _schema(kind: Any, words: str = "") -> Schema:
-    """Return a type as JSON Schema; `words` are its field's."""
+def _schema(kind: Any, media: Mapping[str, str], medium: str | None = None) -> Schema:
+    """Return a type as JSON Schema; `medium` is what its texts hold, if not words."""
     origin, arguments = get_origin(kind), get_args(kind)
-    medium = _MEDIUM.search(" ".join(words.split()))
     if kind is str and medium:
-        return {"$ref": f"#/$defs/{medium[1]}"}
+        return {"$ref": f"#/$defs/{medium}"}
     if kind is object:
         return {}
     if kind in _PLAIN:
         return {"type": _PLAIN[kind]}
     if is_typeddict(kind):
-        return _object(kind)
+        return _object(kind, media)
     if origin is Literal:
         return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
     if origin in {Union, UnionType}:
-        return _one_of([_schema(one, words) for one in arguments])
+        return _one_of([_schema(one, media, medium) for one in arguments])
     if isinstance(origin, type) and issubclass(origin, Iterable) and len(arguments) == 1:
-        return {"type": "array", "items": _schema(arguments[0], words)}
+        return {"type": "array", "items": _schema(arguments[0], media, medium)}
     raise TypeError(f"The SDK has a type that is not known here: {kind}")
 
 
-def _object(kind: Any) -> Schema:
-    words = _docstrings(inspect.getmodule(kind))[kind.__name__]
+def _object(kind: Any, media: Mapping[str, str]) -> Schema:
+    words = _docstrings(cast("ModuleType", inspect.getmodule(kind)))[kind.__name__]
     required: list[str] = []
     properties: dict[str, Schema] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
@@ -94,7 +95,8 @@ def _object(kind: Any) -> Schema:
         if get_origin(inner) is Annotated:
             inner, *notes = get_args(inner)
             alias = next((note.alias for note in notes if isinstance(note, PropertyInfo) and note.alias), name)
-        properties[alias] = _schema(inner, words.get(name, ""))
+        said = _MEDIUM.search(" ".join(words.get(name, "").split()))
+        properties[alias] = _schema(inner, media, said[1] if said else media.get(alias))
         required += [alias] if is_required else []
     return {"type": "object", "required": required, "properties": properties}
 
