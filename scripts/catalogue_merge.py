@@ -37,11 +37,14 @@ def merged(base: Schema, newer: Schema) -> Schema:
     return base
 
 
-def limited(schema: Schema, limits: Mapping[str, Any]) -> Schema:
-    """Return a schema with the limits that suit its type, or the types of its alternatives."""
+def limited(schema: Schema, limits: Mapping[str, Any], *, fill: bool) -> Schema:
+    """Return a schema with the limits that suit its type, or the types of its alternatives.
+
+    They replace its own, or only add to them where they `fill` gaps.
+    """
     if "anyOf" in schema:
-        return {**schema, "anyOf": [limited(one, limits) for one in schema["anyOf"]]}
-    suitable = _LIMITS.get(schema.get("type", ""), set())
+        return {**schema, "anyOf": [limited(one, limits, fill=fill) for one in schema["anyOf"]]}
+    suitable = _LIMITS.get(schema.get("type", ""), set()) - (schema.keys() if fill else set())
     return {**schema, **{key: value for key, value in limits.items() if key in suitable}}
 
 
@@ -59,6 +62,7 @@ def _is_alike(one: Schema, other: Schema) -> bool:
     if "properties" in one and "properties" in other:
         shared = one["properties"].keys() & other["properties"].keys()
         pairs = [(_values(one["properties"][name]), _values(other["properties"][name])) for name in shared]
-        return all(set(first) & set(second) for first, second in pairs if first and second)
+        tags = [bool(set(first) & set(second)) for first, second in pairs if first and second]
+        return all(tags) if tags else set(one["required"]) == set(other["required"])
     kinds = ["string" if "$ref" in schema else schema.get("type") for schema in (one, other)]
     return kinds[0] == kinds[1]

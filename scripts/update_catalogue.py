@@ -83,13 +83,13 @@ class Words:
         self._missing.append(f"{kind}/{model or ''}: {path}")
         return ""
 
-    def limits(self, kind: str, model: str | None, path: str) -> Schema:
-        """Return the limits of a field that the SDK omits."""
+    def limited(self, field: Schema, kind: str, model: str | None, path: str) -> Schema:
+        """Return a field with the limits that the SDK omits: a model's own win, those of all fill gaps."""
         for key in _keys(kind, model, path):
             if key in self._limits:
                 self._used.add(f"limits {key}")
-                return self._limits[key]
-        return {}
+                return limited(field, self._limits[key], fill=":" not in key)
+        return field
 
     def purpose(self, kind: str, model: str) -> str:
         """Return what a model of a task type is for."""
@@ -232,7 +232,7 @@ class Catalogue:
         return made
 
     def _described_field(self, field: Schema, kind: str, model: str | None, path: str) -> Schema:
-        schema = self._described(limited(field, self._words.limits(kind, model, path)), kind, model, path)
+        schema = self._described(self._words.limited(field, kind, model, path), kind, model, path)
         if "const" in schema or ("$ref" in schema and path.endswith("uri")):
             return schema
         words = self._words.of(kind, model, path)

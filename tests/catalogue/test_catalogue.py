@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.catalogue_script import MODELS, NAMES, full_input, main
+from support.catalogue_script import MODELS, NAMES, full_input
 
 from runway_mcp.catalogue.lookup import Model, TaskType, input_fields, task_types
 from runway_mcp.catalogue.validation import prepare
@@ -85,7 +85,7 @@ def test_the_fields_of_a_type_are_those_of_all_its_models() -> None:
 
 def test_the_file_is_small() -> None:
     text = files("runway_mcp.catalogue").joinpath("catalogue.json").read_text(encoding="utf-8")
-    assert len(text) < 120_000
+    assert len(text) < 200_000
     assert max(map(len, text.splitlines())) < 800
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import JsonValue
-from support.catalogue_script import MODELS, full_input, main
+from support.catalogue_script import MODELS, full_input
 from support.described import DOCUMENT
 from support.inputs import changed
 
