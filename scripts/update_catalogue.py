@@ -188,6 +188,8 @@ class Catalogue:
                 )
                 for name, one in by_model.items()
             }
+        if not self._sources:
+            sys.exit("The document has no endpoint that starts a task.")
 
     def _add_sdk(self) -> None:
         for start in starts(self._words.media):
@@ -308,7 +310,9 @@ def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = ""
             target = reference.rpartition("/")[2]
             return _MEDIA.get(target) or example(definitions[target], definitions, full=full)
         case {"anyOf": branches}:
-            return example(branches[-1 if full else 0], definitions, name=name, full=full)
+            # beside values of a list a free text stands for rare ones
+            wanted = [one for one in branches if one.get("type") != "string"] if full else branches
+            return example(wanted[-1 if full else 0], definitions, name=name, full=full)
         case {"type": "object", "properties": fields}:
             own = [key for key in fields if key != "model"]
             required = [key for key in own if key in schema.get("required", [])]

@@ -135,6 +135,10 @@ def _absent(violation: Violation) -> list[str]:
 
 def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
     # the alternative that was meant: the first of the value's form and constants
+    if all(branch.keys().isdisjoint({"properties", "items", "$ref"}) for branch in violation.schema["anyOf"]):
+        limits = (one for one in violation.alternatives if all(fault.rule in _BROKEN for fault in one))
+        yield from next(limits, [violation])
+        return
     depth = len(violation.place)
     tags: list[Violation] = []
     meant: list[Sequence[Violation]] = []

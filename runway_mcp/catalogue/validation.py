@@ -21,7 +21,7 @@ MAX_PROBLEMS = 5
 MAX_BYTES = 900
 """Bytes of one error's problems together."""
 
-MAX_NAMES = 500
+MAX_NAMES = 600
 """Characters that a list of task types or models takes."""
 
 MAX_DEPTH = 32

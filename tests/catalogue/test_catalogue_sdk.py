@@ -64,6 +64,37 @@ def test_what_only_the_sdk_has_is_added() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "name", "complaint"),
+    [
+        ("fields", "kite", "No field for the words of kite."),
+        ("limits", "kite", "No field for the limits of kite."),
+        ("models", "kite", "No model for the words of kite."),
+        ("summaries", "kite", "No task type for the summary of kite."),
+    ],
+)
+def test_words_of_nothing_are_named(table: str, name: str, complaint: str) -> None:
+    words = tomllib.loads(WORDS)
+    words[table][name] = {} if table == "limits" else "A kite"
+    with pytest.raises(SystemExit, match=complaint):
+        update_catalogue.Catalogue(None, KNOWN, update_catalogue.Words(words))
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "complaint"),
+    [
+        ("fields", "thinkingLevel", "No words for text_to_image/nano_banana_2.1: thinkingLevel."),
+        ("models", "ruby", "No words for video_to_hdr/ruby."),
+        ("summaries", "video_to_hdr", "No summary of video_to_hdr."),
+    ],
+)
+def test_a_new_thing_without_words_is_named(table: str, name: str, complaint: str) -> None:
+    words = tomllib.loads(WORDS)
+    del words[table][name]
+    with pytest.raises(SystemExit, match=complaint):
+        update_catalogue.Catalogue(None, KNOWN, update_catalogue.Words(words))
+
+
+@pytest.mark.parametrize(
     ("kind", "model"), [pytest.param(*one, id=name) for one, name in zip(MODELS, NAMES, strict=True) if one[1].documented]
 )
 def test_the_sdk_accepts_the_examples_by_its_types(kind: TaskType, model: Model) -> None:

@@ -19,6 +19,8 @@ DUBBING: dict[str, JsonValue] = {"audioUri": SOUND, "targetLang": "es"}
 AD: dict[str, JsonValue] = {"version": "2026-06", "referenceImage": {"uri": IMAGE}, "targetLanguage": "es"}
 PICTURE: dict[str, JsonValue] = {"promptText": "A kite", "ratio": "1920:1080"}
 VEO: dict[str, JsonValue] = {"model": "veo3.1", "promptText": "A kite", "ratio": "1280:720"}
+SEEDANCE: dict[str, JsonValue] = {"model": "seedance2", "promptText": "A kite"}
+HAILUO: dict[str, JsonValue] = {"model": "hailuo3", "promptText": "A kite"}
 EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
 
 
@@ -31,6 +33,10 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ),
         ("text_to_video", TEXT_TO_VIDEO, "duration", [5], 5, "Took duration as the only entry from a list of 1."),
         ("text_to_video", VEO, "duration", "8s", 8, 'Took duration 8 from "8s".'),
+        ("text_to_video", SEEDANCE, "duration", "5s", 5, 'Took duration 5 from "5s".'),
+        ("text_to_video", SEEDANCE, "duration", "Auto", "auto", 'Took duration auto from "Auto".'),
+        ("text_to_video", HAILUO, "resolution", "2K ", "2K", "Took resolution "),
+        ("text_to_video", HAILUO, "resolution", "768-p", "768p", 'Took resolution 768p from "768-p".'),
         *(
             ("text_to_video", VEO, "audio", value, True, "Took audio true from ")
             for value in ("true", "Yes", "on", "TRUE")

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from sdk_types import Start, starts
@@ -22,6 +23,7 @@ SDK: Mapping[str, Start] = {start.path: start for start in starts(tomllib.loads(
 """What starts a task, by path."""
 
 
+@cache
 def document_models() -> Mapping[str, Models]:
     """Return the schemas of the document by endpoint and model; none where the document is not at hand."""
     if not DOCUMENT.is_file():
@@ -35,6 +37,7 @@ def document_models() -> Mapping[str, Models]:
     return found
 
 
+@cache
 def catalogue_models() -> Mapping[str, Models]:
     return {
         kind.endpoint: {name: dict(model.schema) for name, model in kind.models.items()}
@@ -55,12 +58,21 @@ def facts(models: Mapping[str, Models]) -> set[Fact]:
     }
 
 
-def newer_fields(path: str, model: str | None) -> set[str]:
+@cache
+def newer_fields(path: str, model: str | None) -> frozenset[str]:
     """Return the top-level fields of a model of which the catalogue knows more than the document."""
     document, catalogue = (
         facts({path: {model: models[path][model]}}) for models in (document_models(), catalogue_models())
     )
-    return {place.partition(".")[0].rstrip("[]") for _, place, *_ in catalogue - document}
+    return frozenset(place.partition(".")[0].removesuffix("[]") for _, place, *_ in catalogue - document)
+
+
+def older_input(path: str, model: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an input without the fields that newer sources than the document have, or have more of."""
+    schema = document_models()[path][model]
+    newer = newer_fields(path, model)
+    demanded = {name: schema["properties"][name]["enum"][0] for name in newer & {*schema.get("required", ())}}
+    return {name: value for name, value in body.items() if name not in newer} | demanded
 
 
 def _facts(schema: dict[str, Any], place: str, definitions: Mapping[str, dict[str, Any]]) -> Iterator[Fact]:
@@ -73,6 +85,8 @@ def _facts(schema: dict[str, Any], place: str, definitions: Mapping[str, dict[st
     yield from ((f"{place}.{name}".removeprefix("."), "is required") for name in schema.get("required", ()))
     for value in schema.get("enum", [schema["const"]] if "const" in schema else []):
         yield (place, f"takes {value!r}")
+    if "type" in schema and not schema.keys() & {"enum", "const"}:
+        yield (place, f"takes any {schema['type']}")
     yield from (
         (place, f"has the {key} {schema[key]}")
         for key in _LIMITS
