@@ -31,7 +31,11 @@ def merged(base: Schema, newer: Schema) -> Schema:
         fields = {name: merged(field, others.get(name, {})) for name, field in own.items()}
         added = {name: field for name, field in others.items() if name not in own}
         required = dict.fromkeys([*base.get("required", ()), *newer["required"]])
-        return {**base, "required": [name for name in required if name in newer["required"]], "properties": fields | added}
+        return {
+            **base,
+            "required": [name for name in required if name in newer["required"]],
+            "properties": fields | added,
+        }
     if "items" in base and "items" in newer:
         return {**base, "items": merged(base["items"], newer["items"])}
     return base

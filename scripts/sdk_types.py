@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import ModuleType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Required, Union, cast, get_args, get_origin
 
 import runwayml.resources
 from runwayml._utils import PropertyInfo
-from typing_extensions import Required, get_type_hints, is_typeddict
+from typing_extensions import get_type_hints, is_typeddict
 
 Schema = dict[str, Any]
 

@@ -106,7 +106,11 @@ class Words:
             *(f"No words for {place}." for place in self._missing),
             *(f"No model for the words of {key}." for key in sorted(self._models) if f"model {key}" not in self._used),
             *(f"No field for the words of {key}." for key in sorted(self._fields.keys() - self._used)),
-            *(f"No field for the limits of {key}." for key in sorted(self._limits) if f"limits {key}" not in self._used),
+            *(
+                f"No field for the limits of {key}."
+                for key in sorted(self._limits)
+                if f"limits {key}" not in self._used
+            ),
             *(f"No summary of {kind}." for kind in sorted(set(kinds) - self.summaries.keys())),
             *(f"No medium of what {kind} makes." for kind in sorted(set(kinds) - self.outputs.keys())),
             *(f"No task type for the summary of {kind}." for kind in sorted(self.summaries.keys() - set(kinds))),

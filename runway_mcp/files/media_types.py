@@ -44,7 +44,8 @@ _TYPES = tuple(
 _ARCHIVE = ContentType("application/zip", "zip")
 _DRAWING = ContentType("image/svg+xml", "svg")
 _SVG = re.compile(
-    rb"(\xef\xbb\xbf)?\s*((<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE\s+svg[^>\[]*(\[.*?\]\s*)?>)\s*)*<(svg:)?svg[\s>]", re.DOTALL
+    rb"(\xef\xbb\xbf)?\s*((<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE\s+svg[^>\[]*(\[.*?\]\s*)?>)\s*)*<(svg:)?svg[\s>]",
+    re.DOTALL,
 )
 
 

@@ -12,7 +12,6 @@ import update_catalogue
 from catalogue_merge import limited, merged
 from pydantic import TypeAdapter
 from runwayml._utils import maybe_transform
-from sdk_types import Start
 from support.catalogue_script import MODELS, NAMES, full_input
 from support.sources import SDK, catalogue_models, document_models, facts, sdk_models
 
@@ -28,13 +27,10 @@ def _adapter(path: str) -> TypeAdapter[Any]:
 
 
 def _snake(value: Any) -> Any:
-    match value:
-        case dict():
-            return {re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name): _snake(one) for name, one in value.items()}
-        case list():
-            return [_snake(one) for one in value]
-        case _:
-            return value
+    def bare(one: dict[str, Any]) -> dict[str, Any]:
+        return {re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", name): field for name, field in one.items()}
+
+    return json.loads(json.dumps(value), object_hook=bare)
 
 
 def _made(known: Mapping[str, Any]) -> Any:
@@ -95,10 +91,11 @@ def test_a_new_thing_without_words_is_named(table: str, name: str, complaint: st
 
 
 @pytest.mark.parametrize(
-    ("kind", "model"), [pytest.param(*one, id=name) for one, name in zip(MODELS, NAMES, strict=True) if one[1].documented]
+    ("kind", "model"),
+    [pytest.param(*one, id=name) for one, name in zip(MODELS, NAMES, strict=True) if one[1].documented],
 )
 def test_the_sdk_accepts_the_examples_by_its_types(kind: TaskType, model: Model) -> None:
-    start: Start = SDK[kind.endpoint]
+    start = SDK[kind.endpoint]
     for body in (dict(model.example), full_input(model)):
         snake = _snake(body)
         adapter = _adapter(kind.endpoint)
@@ -118,7 +115,11 @@ def test_the_sdk_accepts_the_examples_by_its_types(kind: TaskType, model: Model)
             {"anyOf": [{"const": "auto"}, {"type": "integer"}]},
             {"anyOf": [{"type": "integer", "maximum": 9}, {"const": "auto"}]},
         ),
-        ({"enum": ["a"]}, {"anyOf": [{"type": "string"}, {"const": "b"}]}, {"anyOf": [{"enum": ["b", "a"]}, {"type": "string"}]}),
+        (
+            {"enum": ["a"]},
+            {"anyOf": [{"type": "string"}, {"const": "b"}]},
+            {"anyOf": [{"enum": ["b", "a"]}, {"type": "string"}]},
+        ),
         ({"$ref": "#/$defs/image"}, {"type": "string"}, {"$ref": "#/$defs/image"}),
         ({}, {"type": "string"}, {}),
         (

@@ -21,7 +21,7 @@ from support.inputs import CLIP, IMAGE, IMAGE_TO_VIDEO, problems
         ({"ratio": "1:20"}, "1584:672."),
         ({"ratio": "1280;720"}, "did you mean 1280:720?"),
         ({"duration": "soon", "model": "seedance2"}, "it must be a whole number from 4 to 15 or auto."),
-        ({"duration": 16, "model": "seedance2"}, "duration: 16 is too large; it must be a whole number from 4 to 15. Allowed by"),
+        ({"duration": 16, "model": "seedance2"}, "16 is too large; it must be a whole number from 4 to 15. Allowed by"),
         ({"outputFormat": "PNG sequenze"}, "(12 in all); did you mean png_sequence?"),
         ({"outputFormat": 4}, "outputFormat: 4 is not allowed; it must be one of mp4, prores, png_sequence, "),
         ({"contentModeration": {"publicFigureThreshold": "lo"}}, "contentModeration.publicFigureThreshold: "),

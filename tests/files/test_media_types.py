@@ -109,7 +109,8 @@ def test_a_drawing_is_an_output_but_no_input(head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"<svgx>", b"<html><svg>", b"a <svg>", b"<!DOCTYPE html><svg>", b"<!-- <svg>", b'<?xml version="1.0"?><Error>']
+    "head",
+    [b"<svgx>", b"<html><svg>", b"a <svg>", b"<!DOCTYPE html><svg>", b"<!-- <svg>", b'<?xml version="1.0"?><Error>'],
 )
 def test_a_page_that_holds_a_drawing_is_none(head: bytes) -> None:
     assert detect_output(head) is None

@@ -139,7 +139,9 @@ def _schema(exchange: Exchange) -> dict[str, Any]:
     response = responses[str(exchange.status)] if exchange.status < 300 else responses.get(str(exchange.status))
     response = response or _PATHS["/v1/text_to_video"]["post"]["responses"]["400"]
     schema = dict(response["content"]["application/json"]["schema"])
-    return json.loads(json.dumps(schema), object_hook=lambda one: {name: one[name] for name in one if name != "propertyNames"})
+    return json.loads(
+        json.dumps(schema), object_hook=lambda one: {name: one[name] for name in one if name != "propertyNames"}
+    )
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES.values(), ids=EXCHANGES.keys())

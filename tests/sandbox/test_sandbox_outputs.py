@@ -11,7 +11,6 @@ from runway_mcp.sandbox import SAMPLES
 from runway_mcp.sandbox.endpoints import read_data
 from runway_mcp.sandbox.output_files import FORMATS
 
-
 _GEN: dict[str, Any] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}
 
 

@@ -354,11 +354,11 @@ async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(outp
 
 async def test_a_drawing_is_saved_and_not_shown_inline(folder: Path) -> None:
     """Hosts refuse images of a type that a model can't see."""
-    vector = {"type": "text_to_image", "input": {"model": "recraft_v4_1_vector", "promptText": "A kite"}}
-    async with connected(folder) as (client, api):
-        task = found(await client.call_tool("runway_startTask", vector))["id"]
+    vector: dict[str, JsonValue] = {"model": "recraft_v4_1_vector", "promptText": "A kite"}
+    async with connected(folder) as (client, api), faulty_client(api) as elsewhere:
+        created = await elsewhere.create_task("/v1/text_to_image", vector)
         api.now += 3600
-        result = await client.call_tool("runway_downloadOutput", {"taskId": task, "inline": True})
+        result = await client.call_tool("runway_downloadOutput", {"taskId": created.id, "inline": True})
         (file,) = saved(result)
         assert (file["contentType"], Path(file["path"]).suffix) == ("image/svg+xml", ".svg")
         assert "Not inline: output 1." in text(result)
