@@ -64,7 +64,7 @@ def starts(media: Mapping[str, str]) -> Iterator[Start]:
             yield Start(match["path"], params, [field.alias or name for name, field in fields], media)
 
 
-def _schema(kind: Any, media: Mapping[str, str], medium: str | None = None) -> Schema:
+def _schema(kind: Any, media: Mapping[str, str], medium: str | None = None) -> Schema:  # noqa: PLR0911 - a kind of type, a return
     """Return a type as JSON Schema; `medium` is what its texts hold, if not words."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is str and medium:
