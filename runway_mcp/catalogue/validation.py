@@ -11,6 +11,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.field_rules import broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
@@ -100,6 +101,9 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
+        if broken := list(broken_rules(kind.name, name, body)):
+            raise InvalidRequestError(broken)
+        understood += doubts(body, model.schema)
     return Prepared(
         type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
     )

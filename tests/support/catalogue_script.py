@@ -13,9 +13,21 @@ if TYPE_CHECKING:
 
 MODELS = [(kind, model) for kind in task_types().values() for model in kind.models.values()]
 
+_EXCLUDED = {
+    "seedance2_5": {"draftTaskId"},
+    "gen4.5": {"proresProfile"},
+    "aleph2": {"proresProfile"},
+    "ruby": {"proresProfile"},
+    "ideogram_4_5": {"maskUri", "preciseEdit"},
+}
+
 NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 
 
 def full_input(model: Model) -> "dict[str, JsonValue]":
     definitions = cast("Mapping[str, Any]", model.schema.get("$defs", {}))
-    return update_catalogue.example(cast("dict[str, Any]", model.schema), definitions, full=True)
+    body = update_catalogue.example(cast("dict[str, Any]", model.schema), definitions, full=True)
+    if "shots" in body:
+        body["duration"] = sum(shot["duration"] for shot in body["shots"])
+    # of fields that exclude each other, one
+    return {name: value for name, value in body.items() if name not in _EXCLUDED.get(str(model.name), ())}
