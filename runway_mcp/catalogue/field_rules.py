@@ -29,7 +29,7 @@ def doubts(body: Body, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for what may be meant otherwise: a name in the prompt that no reference has."""
     items = schema.get("properties", {}).get("referenceImages", {}).get("items", {})
     if "tag" in items.get("properties", {}):
-        tags = {entry.get("tag") for entry in _entries(body, "referenceImages")}
+        tags = {str(entry.get("tag")) for entry in _entries(body, "referenceImages")}
         for name in dict.fromkeys(_NAMED.findall(str(body.get("promptText", "")))):
             if name not in tags:
                 yield f"promptText names @{name}, but no reference has that tag: it counts as plain text."
@@ -49,7 +49,8 @@ def _is_kept(rule: Mapping[str, Any], body: Body) -> bool:  # noqa: PLR0911 - a 
         case {"any": names}:
             return any(_value(body, name) for name in names)
         case {"count": {"lists": paths, "most": most, **rest}}:
-            return sum(len(list(_entries(body, path, rest.get("where", {})))) for path in paths) <= most
+            found = sum(len(list(_entries(body, path, rest.get("where", {})))) for path in paths)
+            return rest.get("least", 0) <= found <= most
         case {"with": {"list": path, "where": conditions, "other": others}}:
             return not any(_entries(body, path, conditions)) or any(_entries(body, path, others))
         case {"alike": {"list": path, "field": field}}:

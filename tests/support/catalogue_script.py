@@ -18,7 +18,8 @@ _EXCLUDED = {
     "gen4.5": {"proresProfile"},
     "aleph2": {"proresProfile"},
     "ruby": {"proresProfile"},
-    "ideogram_4_5": {"maskUri", "preciseEdit"},
+    "ideogram_4_5": {"maskUri", "preciseEdit", "ratio"},
+    "bria_fibo_edit_1_5": {"ratio"},
 }
 
 NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
