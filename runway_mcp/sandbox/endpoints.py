@@ -35,7 +35,7 @@ class Model:
     schema: Schema
     defaults: Settings
     price: Price
-    documented: bool  # whether the API's document has it
+    documented: bool  # whether an official source has it
 
 
 @dataclass(frozen=True, slots=True)
