@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from runway_mcp.catalogue.media_inputs import has_input_type
+from runway_mcp.catalogue.media_inputs import has_input_type, is_empty
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -30,6 +30,9 @@ UNKNOWN = "unknown"
 
 NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
 """White space and control characters."""
+
+SEVERAL_URLS = re.compile(r"[,;|]https?://", re.IGNORECASE)
+"""The border between two URLs in one text."""
 
 _DOMAIN = re.compile(r"(?=.{4,254}\Z)(?:\w(?:[\w-]{0,61}\w)?\.)+[^\W\d_](?:[\w-]{0,61}\w)\.?")
 
@@ -109,9 +112,9 @@ def _dialect(allow_unknown: bool) -> "Callable[[Schema], Validator]":
 def _is_reachable(value: object) -> bool:
     """Whether a URI is an https URL with a domain name (the API refuses addresses), of a media type, or another."""
     if not isinstance(value, str) or not value.startswith("https://"):
-        return not isinstance(value, str) or has_input_type(value)
+        return not isinstance(value, str) or (has_input_type(value) and not is_empty(value))
     try:
         host = urlsplit(value).hostname or ""
     except ValueError:
         return False
-    return _DOMAIN.fullmatch(host) is not None and NOT_IN_URLS.search(value) is None
+    return not (_DOMAIN.fullmatch(host) is None or NOT_IN_URLS.search(value) or SEVERAL_URLS.search(value))

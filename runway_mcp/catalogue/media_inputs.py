@@ -23,10 +23,17 @@ def has_input_type(uri: str) -> bool:
     return found is None or is_input_type(found[1].strip())
 
 
+def is_empty(uri: str) -> bool:
+    """Return whether a URI is a data URI that holds nothing."""
+    return uri.startswith("data:") and not uri.partition(",")[2]
+
+
 def hint(text: str) -> str:
     """Return what has to be done with what a text names, or an empty text where it names nothing known."""
     if not has_input_type(text):
         return f"that is no {IN_WORDS}"
+    if is_empty(text):
+        return "pass the file's bytes in Base64 after the comma"
     if _FROM_CHAT.match(text):
         return (
             "a picture attached to the chat is not on this machine: save it into a folder that this server may use; "

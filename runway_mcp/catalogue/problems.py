@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from runway_mcp.api.errors import quote
 from runway_mcp.catalogue.json_schema import (
     NOT_IN_URLS,
+    SEVERAL_URLS,
     UNKNOWN,
     Place,
     Schema,
@@ -25,7 +26,7 @@ from runway_mcp.catalogue.json_schema import (
     violations,
 )
 from runway_mcp.catalogue.lookup import forms, pattern_words
-from runway_mcp.catalogue.media_inputs import hint
+from runway_mcp.catalogue.media_inputs import has_input_type, hint, is_empty
 from runway_mcp.catalogue.suggestions import likely_choice, likely_name, meanings, same_shape
 
 MAX_SHOWN = 40
@@ -43,7 +44,6 @@ _BROKEN = {
     "exclusiveMinimum": "is too small",
     "maximum": "is too large",
     "pattern": "has another form",
-    "format": "has no domain name that the API accepts",
 }
 _PLAIN = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 
@@ -148,11 +148,7 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
         tags += own_tags
         if is_form and not own_tags:
             meant.append(alternative)
-    faults = [violation]
-    if meant:
-        faults = [fault for one in min(meant, key=len) for fault in _faults(one)]
-    elif tags:
-        faults = [tags[0]]
+    faults = [fault for one in min(meant, key=len) for fault in _faults(one)] if meant else tags[:1] or [violation]
     for fault in faults:
         if fault.rule != UNKNOWN and "const" in fault.schema and len(fault.place) <= depth + 1:
             # the constant that tells the alternatives apart may be that of any of them
@@ -225,12 +221,24 @@ def _likely_form(value: str, schema: Schema) -> str | None:
 def _broken(fault: Violation) -> str:
     # follows the value
     length = utf16_length(fault.value) if isinstance(fault.value, str) else None
-    if fault.rule == "anyOf" and "format" in fault.schema:
-        starts = tuple(form["pattern"][1:] for form in fault.schema["anyOf"])
-        return "is too long" if str(fault.value).startswith(starts) else "begins otherwise"
+    if isinstance(fault.value, str) and "format" in fault.schema:
+        return _broken_uri(fault.value, fault.schema, fault.rule)
     broken = "is empty" if length == 0 and fault.rule == "minLength" else _BROKEN.get(fault.rule, "is not allowed")
     is_counted = fault.rule in {"minLength", "maxLength"} and length and length <= MAX_SHOWN
     return f"{broken} ({length} characters)" if is_counted else broken
+
+
+def _broken_uri(value: str, schema: Schema, rule: str) -> str:
+    starts = tuple(form["pattern"][1:] for form in schema.get("anyOf", ()))
+    if starts and not value.startswith(starts):
+        return "begins otherwise"
+    if rule == "anyOf":
+        return "is too long"
+    if not has_input_type(value):
+        return "is of a type that Runway does not take"
+    if is_empty(value):
+        return "holds no data"
+    return "holds several URLs" if SEVERAL_URLS.search(value) else "has no domain name that the API accepts"
 
 
 def _allowed(schema: Schema, definitions: Schema) -> str:

@@ -1,11 +1,13 @@
 """Suggests what was meant: the known field, value or form that a wrong one is closest to."""
 
 import difflib
+import json
 import math
 import operator
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import JsonValue
@@ -20,7 +22,7 @@ _Size = tuple[float, float]
 _MAX_LENGTH = 60
 """Characters of an input that are compared; no known name or value is longer."""
 
-_MIN_SIMILARITY = 0.6
+_MIN_SIMILARITY = 0.65
 _MIN_PART = len("lang")
 
 _SAME_SHAPE = 0.15
@@ -86,14 +88,8 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
     uri = ""
     match given:
         case str():
-            text = unicodedata.normalize("NFKC", given) if len(given) <= _MAX_LENGTH else given
-            text = text.strip().strip(_QUOTES).strip()
-            yield text, quote(text, _MAX_LENGTH)
-            if len(text) <= _MAX_LENGTH:
-                yield from _meanings_of_word(text.casefold(), [one for one in choices if isinstance(one, str)], field)
-            if scheme := re.match("(https|runway|data):", text, re.IGNORECASE):
-                text = scheme[0].lower() + text[scheme.end() :]
-                yield text, quote(text, _MAX_LENGTH)
+            text = _cleaned(given)
+            yield from _meanings_of_text(text, [one for one in choices if isinstance(one, str)], field)
             uri = text
         case int() if not isinstance(given, bool):
             yield from _meanings_of_number(given, choices)
@@ -110,6 +106,24 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
         yield [given], "as a list of one"
         if uri:
             yield [{"uri": uri}], '[{"uri": …}]'
+
+
+def _cleaned(given: str) -> str:
+    """Return a text without quotes around it, its signs in their usual form and its scheme in small letters."""
+    is_word = len(given) <= _MAX_LENGTH and "No" not in map(unicodedata.category, given)  # 1² is not 12
+    text = unicodedata.normalize("NFKC", given) if is_word else given
+    text = text.strip().strip(_QUOTES).strip()
+    scheme = re.match("(https|runway|data):", text, re.IGNORECASE)
+    return scheme[0].lower() + text[scheme.end() :] if scheme else text
+
+
+def _meanings_of_text(text: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:
+    yield text, quote(text, _MAX_LENGTH)
+    if len(text) <= _MAX_LENGTH:
+        yield from _meanings_of_word(text.casefold(), choices, field)
+    if text.startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            yield json.loads(text), "from its JSON text"
 
 
 def _meanings_of_number(given: int, choices: Sequence[JsonValue]) -> Iterator[Meaning]:

@@ -16,7 +16,10 @@ from runway_mcp.catalogue.json_schema import Place, Schema, fits
 from runway_mcp.catalogue.problems import path_of, shown
 from runway_mcp.catalogue.suggestions import meanings
 
-_NOTHING = frozenset({"", "null", "none", "undefined"})
+_NOTHING = frozenset({"", "null", "NULL", "None", "undefined"})
+
+MAX_BLANK = 1_000
+"""Characters of a text that may be invisible altogether."""
 
 _Reading = tuple[JsonValue, list[str]]
 
@@ -30,7 +33,13 @@ def understand(
 
 def is_nothing(value: JsonValue) -> bool:
     """Return whether a value says that its field was left out: null, an empty text, or a word for them."""
-    return value is None or (isinstance(value, str) and len(value) < 99 and value.strip().casefold() in _NOTHING)  # noqa: PLR2004 - longer than any of the words
+    return value is None or (isinstance(value, str) and _visible(value) in _NOTHING)
+
+
+def _visible(text: str) -> str:
+    return (
+        "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip() if len(text) < MAX_BLANK else text
+    )
 
 
 def same_spelling(name: str, other: str) -> bool:
@@ -62,6 +71,8 @@ class _Reader:
         if not fitting or len({str(one).casefold() for one, _ in fitting}) > 1:
             return value, notes
         meant, words = fitting[0]  # of values that differ in case only, the one that was written comes first
+        if isinstance(value, str) and meant == value.strip():
+            return meant, notes
         return meant, [*notes, f"Took {path_of(place)} {words} from {shown(value)}."]
 
     def _form(self, value: JsonValue, schema: Schema) -> Callable[[JsonValue, Schema, Place], _Reading] | None:
@@ -105,6 +116,8 @@ class _Reader:
                 continue
             if known != name:
                 notes.append(f"Took {path_of((*place, name))} as {known}.")
+            if isinstance(item, str) and not _visible(item):
+                item = ""  # noqa: PLW2901 - a text without a visible character is none
             made[known], more = self.read(item, field, (*place, known))
             notes += more
         return made, notes

@@ -80,7 +80,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
     """
-    kind = task_types().get(type)
+    kind = task_types().get(type.strip())
     if kind is None:
         labels = [one.label for one in task_types().values()]
         raise InvalidRequestError([f"{_not_one_of('type', type, list(task_types()), labels)} {IMPOSSIBLE}"])
@@ -89,6 +89,8 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     if not isinstance(body, dict):
         raise InvalidRequestError([f"input: {shown(body)} is not allowed; it must be an object."])
     body, understood = _with_model_named(body)
+    if isinstance(model_name := body.get("model"), str):
+        body = {**body, "model": model_name.strip()}
     model = _model(kind, body, allow_unknown=allow_unknown)
     if model is None:
         name = str(body["model"])

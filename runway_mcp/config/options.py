@@ -51,6 +51,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse repeats values in its messages, and a value may be a key.
         message = re.sub(r"ignored explicit argument.*", "takes no value", message)
+        message = re.sub(r"invalid choice: .* \(choose from (.*)\)", lambda found: f"is none of {found[1]}", message)
+        message = message.replace("'", "") if "is none of" in message else message
         raise UsageError(re.sub(r"(: )?('.*'|\".*\")", "", message) + f"; see {self.prog} --help")
 
 

@@ -6,12 +6,13 @@ No other `.env` file is read.
 import os
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
-from runway_mcp.config.settings import Settings, SettingsError, place, variables
+from runway_mcp.config.settings import PREFIX, Settings, SettingsError, place, variables
 from runway_mcp.config.values import usable_key
 
 _ENV_LINE = re.compile(r"""|#.*|(export\s+)?[A-Za-z_]\w*\s*=\s*('[^']*'|"[^"]*"|[^'"\0][^\0]*|)(\s+#.*)?""", re.ASCII)
@@ -25,6 +26,7 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
     """
     if env_file is not None:
         _check_env_file(env_file)
+    _check_names({*os.environ, *(dotenv_values(env_file, interpolate=False) if env_file else ())})
     aliased = {
         variables(name)[0] if Settings.model_fields[name].validation_alias else name: flags[name] for name in flags
     }
@@ -48,6 +50,14 @@ def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | Non
         return usable_key(SecretStr(text)) if text else None
 
     return find
+
+
+def _check_names(names: set[str]) -> None:
+    """Refuse a variable whose name is nearly that of a setting: a limit that is misspelt would not hold."""
+    known = {variable for name in Settings.model_fields for variable in variables(name)}
+    for name in sorted(name for name in names if name.upper().startswith(PREFIX) and name not in known):
+        if near := get_close_matches(name.upper(), known, n=1, cutoff=0.9):
+            raise SettingsError(f"{name}: there is no such variable; did you mean {near[0]}?")
 
 
 def _check_env_file(file: Path) -> None:

@@ -16,7 +16,7 @@ _BLANK = f"{string.whitespace}\x85\xa0\u2007\u200b\u2028\u2029\u202f\ufeff"
 
 _NO_KEYS = {
     r"^[\"'`\u2018-\u201f]|[\"'`\u2018-\u201f]$": "the API key is in quotation marks: give it without them",
-    r"^(\$|%.+%$|\{\{|<.*>$|your[ _-])": (
+    r"^(\$|%.+%$|\{\{|<.*>$|your[ _-]|op://)|(\.\.\.|\u2026)$": (
         "it is the name of a variable or a placeholder, which nothing has replaced: hosts differ in what they expand, "
         "so write the key itself here"
     ),

@@ -6,7 +6,7 @@ links: neither "..", a link nor a swap in between leads out. Everything here blo
 
 import os
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +136,10 @@ class Folders:
     def _destination(self, text: str) -> Destination:
         root, names = self._locate(text, "saved")
         path = root.joinpath(*names)
-        if names and _MEDIA_FILE.search(names[-1]) and not _is_folder(path):
+        missing = [
+            name for name, folder in zip(names, _folders_down(root, names), strict=True) if not os.path.lexists(folder)
+        ]
+        if any(map(_MEDIA_FILE.search, missing)):
             raise self._refusal(text, "file_name", "saved")
         with _unusable(text, "saved", root):
             try:
@@ -194,6 +197,12 @@ class Folders:
 
     def _refusal(self, text: str, problem: str, action: Action) -> PathNotAllowedError:
         return PathNotAllowedError(text, problem, action, self.paths, self._from_host)
+
+
+def _folders_down(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    for name in names:
+        root /= name
+        yield root
 
 
 def open_saved(directory: Directory, name: str) -> InputFile:

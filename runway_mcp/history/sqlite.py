@@ -155,7 +155,9 @@ class History:
             return snapshot.earlier
         allow(snapshot)
         values = (start.account, start.caller, start.token_digest, start.fingerprint, start.price_key, start.type)
-        likely = start.list_price if snapshot.expected is None else snapshot.expected
+        # a text's length can decide the price, and is no part of what makes two starts similar
+        dearest = max((one for one in (snapshot.similar, start.list_price) if one is not None), default=None)
+        likely = dearest if snapshot.same is None else snapshot.same
         number = connection.execute(_INSERT, (self._clock(), *values, likely)).lastrowid
         assert number is not None  # noqa: S101 - an INSERT has one
         connection.execute("DELETE FROM starts WHERE number <= ?", (number - MAX_STARTS,))

@@ -32,15 +32,17 @@ MAX_SHOWN = 60
 MAX_TEXT = 10_000
 """Characters of a text that is read as a list, a number or an id."""
 
-_LEFT_OUT = frozenset({"", "null", "none", "undefined"})
+_LEFT_OUT = frozenset({"", "null", "NULL", "None", "undefined"})
+"""What hosts and models write for nothing; "none" can be a choice, such as no sound."""
 _LABEL = re.compile(r"(?:runway\s*)?(?:task|id)(?:[\s_-]*id)?\s*[:=#]?\s*", re.IGNORECASE)
 _WRAPPING = " \t\r\n\"'`<>()[]{},;.*_\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\
 \N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}\
 \N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}"
+_UUID_LIKE = re.compile(r"[0-9a-f]{8}(?:\W?[0-9a-f]{4}){3}\W?[0-9a-f]{12}", re.IGNORECASE)
 _BARE_UUID = re.compile(r"([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})", re.IGNORECASE)
 
 
-class ArgumentsError(ValueError):
+class ArgumentsError(Exception):
     """Arguments that are refused; the message goes to the model."""
 
 
@@ -58,6 +60,10 @@ class Arguments:
     def __init__(self, list_tools: Callable[[], Awaitable[list[Tool]]]) -> None:
         self._list_tools = list_tools
         self._tools: dict[str, Tool] = {}
+
+    async def tools(self) -> list[str]:
+        """Return the tools' names."""
+        return list(await self._all())
 
     async def schema(self, name: str) -> Mapping[str, Any]:
         """Return the input schema of a tool that the server has."""
@@ -93,7 +99,9 @@ class _Call:
 
     def taken(self) -> Taken:
         known = {name: value for name, value in self._given.items() if name in self._schemas}
-        unknown = {name: value for name, value in self._given.items() if name not in self._schemas}
+        unknown: dict[str, JsonValue] = {
+            name: value for name, value in self._given.items() if name not in self._schemas and value is not None
+        }
         known = {name: value for name, value in known.items() if not self._is_left_out(name, value)}
         if isinstance(text := known.get("taskId"), str) and text.lstrip().startswith("["):
             known["taskId"] = _parsed(text)
@@ -114,10 +122,15 @@ class _Call:
         match schema.get("type"):
             case "string" if name in {"taskId", "id"}:
                 return self._task_id(name, value)
+            case "string" if name == "clientToken" and isinstance(value, str):
+                return unicodedata.normalize("NFC", value.strip())  # it must not buy twice for how it is written
             case "array":
                 return [self._task_id(name, item) for item in _listed(value)]
             case "object":
-                return _without_empty(_parsed(value) if isinstance(value, str) else value, schema)
+                if isinstance(value, str) and isinstance(meant := _parsed(value), dict):
+                    self._notes.append(f"Took {name} from its JSON text.")
+                    value = meant
+                return _without_empty(value, schema)
             case _:
                 meant, notes = understand(value, schema, allow_unknown=False, place=(name,))
                 self._notes += notes
@@ -200,6 +213,8 @@ def likely_task_id(text: str) -> str:
     visible = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
     bare = "".join("-" if unicodedata.category(sign) == "Pd" else sign for sign in visible).strip(_WRAPPING)
     bare = _LABEL.sub("", bare, count=1).strip(_WRAPPING) if _LABEL.match(bare) else bare
+    if len(_UUID_LIKE.findall(visible)) > 1:
+        return text
     if "/" in bare or ":" in bare:
         bare = re.split(r"[/:]", re.split(r"[?#]", bare)[0].rstrip("/"))[-1]
     if parts := _BARE_UUID.fullmatch(bare):
@@ -236,15 +251,23 @@ def _without_empty(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
 def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
     if isinstance(value, str):
         is_number = schema.get("type") in {"number", "integer"}
-        return value.strip().lower() in _LEFT_OUT or (is_number and value.strip() == "0")
+        return value.strip() in _LEFT_OUT or (is_number and value.strip() == "0")
     return not isinstance(value, bool) and (value is None or value in (0, [], {}))
 
 
 def _parsed(text: str) -> JsonValue:
     try:
-        return cast("JsonValue", json.loads(text))
+        return cast("JsonValue", json.loads(text, object_pairs_hook=_without_doubles))
     except (ValueError, RecursionError):
         return text
+
+
+def _without_doubles(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        doubled = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
+        raise ArgumentsError(f"{quote_name(doubled)} stands twice in an object: give it once. {NOTHING_SENT}")
+    return fields
 
 
 def _listed(value: JsonValue) -> list[JsonValue]:

@@ -11,7 +11,8 @@ from runway_mcp.api.retry import RETRIES
 from runway_mcp.files import file_errors as errors
 from runway_mcp.files.paths import MAX_DEPTH, MAX_LENGTH
 from runway_mcp.files.uploads import MAX_BYTES, MIN_BYTES
-from runway_mcp.mcp_server.messages import describe_task, explain, word
+from runway_mcp.mcp_server.messages import explain, word
+from runway_mcp.mcp_server.task_messages import describe_task
 from runway_mcp.tasks.outputs import NoOutputError
 
 __all__ = ["explain"]

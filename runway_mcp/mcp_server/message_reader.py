@@ -5,6 +5,8 @@ JSON can take fifty times its size in memory once it is decoded, so its values a
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any, cast
 
@@ -86,12 +88,18 @@ def too_long(head: bytes, tail: bytes, limit: int = MAX_BYTES) -> UnreadableMess
 
 
 async def name_wrong_params(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Name the fields of a request's params that are wrong: the MCP middleware for it."""
+    """Name the wrong fields of a request's params, and read arguments that are JSON text: an MCP middleware."""
+    match ctx.params:
+        case {"arguments": str(text)} if ctx.method == "tools/call":
+            with suppress(ValueError):
+                ctx = replace(ctx, params={**ctx.params, "arguments": from_json(text)})
+        case _:
+            pass
     try:
         return await call_next(ctx)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        fields = [f"{_place(one['loc'])}: {one['msg']}" for one in found[:3]]
+        fields = [f"{_place(one['loc'])}: {one['msg'].replace('dictionary', 'object')}" for one in found[:3]]
         text = f"{ctx.method}: {'; '.join(fields)}. Nothing was done."
         raise MCPError(INVALID_PARAMS, text) from None
 

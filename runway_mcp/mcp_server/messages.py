@@ -4,7 +4,8 @@ Rooms below raise errors with data and no prose. `explain` words them; what belo
 module beside this one (`file_messages.py`, `start_messages.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial, singledispatch
 from typing import Any
 
@@ -12,13 +13,11 @@ from pydantic import JsonValue
 
 from runway_mcp.api import errors
 from runway_mcp.api.errors import quote
-from runway_mcp.api.models import InvalidTaskIdError, Task, parse_cost, plain
+from runway_mcp.api.models import InvalidTaskIdError
 from runway_mcp.catalogue.problems import describe
 from runway_mcp.catalogue.validation import InvalidRequestError
 from runway_mcp.tasks.background_tasks import AbortedByShutdownError
-from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import (
-    Change,
     ChangeInProgressError,
     StillActiveError,
     TooManyWaitsError,
@@ -230,56 +229,12 @@ def explain_arguments(tool: str, arguments: Mapping[str, JsonValue], schema: Map
     return f"The arguments of {tool} are not valid: {' '.join(problems)} {NOTHING_SENT}"
 
 
-def describe_change(change: Change, *, deleter: str = "runway_deleteTask") -> str:
-    """Return what a change came to; `deleter` is the tool that deletes a task that was left alone."""
-    before = change.before.status if change.before else None
-    match change.outcome, before:
-        case "cancelled", _:
-            text = f"Cancelled: {_final_cost(change)}."
-        case "deleted", _:
-            text = "Deleted, together with its output. Nothing is refunded."
-        case "finished", "CANCELLED":
-            text = "Nothing to do: the task was already cancelled."
-        case "gone", "CANCELLED":
-            text = "Nothing to do: the task was cancelled before, and Runway keeps no output of it."
-        case "gone", None:
-            text = f"Nothing to do: Runway has no such task. {NO_SUCH_TASK}"
-        case "gone", _:
-            text = "Nothing to do: somebody else removed the task at the same moment."
-        case _:
-            text = (
-                "Left alone: the task had already finished, and its output, if any, is intact. "
-                f"To delete the task and its output, call {deleter}."
-            )
-    return text
-
-
-def describe_failure(task: Task) -> str:
-    """Return that a task FAILED, and what to do about it."""
-    return f"The task FAILED. {advice(task.failure_code)}"
-
-
-def describe_task(task: Task) -> str:
-    """Return a task's status and, where it is known, its progress: "RUNNING, 45 %"."""
-    status = task.status
-    shown = status if status.isalpha() and len(status) < MAX_STATUS else quote(status, MAX_STATUS)
-    done = progress(task)
-    return shown if done is None else f"{shown}, {done:.0%}".replace("%", " %")
-
-
-def progress(task: Task) -> float | None:
-    """Return how much of a task is done, 0 to 1; None where the API does not say."""
-    done = task.data.get("progress")
-    return float(min(max(done, 0), 1)) if isinstance(done, int | float) and not isinstance(done, bool) else None
-
-
-def _final_cost(change: Change) -> str:
-    cost = parse_cost(change.after) if change.after else None
-    if cost is not None:
-        return f"it cost {plain(cost)} credits"
-    if change.before is not None and change.before.status in {"PENDING", "THROTTLED"}:
-        return "it had not begun, which costs nothing; Runway has not confirmed this yet"
-    return "what it cost is not known yet. Credits of a task that was running are not refunded"
+def explain_name(kind: str, name: str, names: Sequence[str]) -> str:
+    """Return that there is no tool, or prompt, of a name, and which there are."""
+    near = get_close_matches(name[:60].lower().replace("_", ""), {one.lower(): one for one in names}, n=1)
+    likely = next((one for one in names if one.lower() in near), None)
+    there = f"Did you mean {likely}?" if likely else f"There are: {', '.join(names) or 'none'}."
+    return f"There is no {kind} named {quote(name, 60)} here. {there} Nothing was done."
 
 
 def _answer(error: errors.RunwayError) -> str:

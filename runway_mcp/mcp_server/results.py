@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError, TransientError
 from runway_mcp.api.models import Task
-from runway_mcp.mcp_server import messages
+from runway_mcp.mcp_server import messages, task_messages
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.waiting import Until, Waited
@@ -39,10 +39,10 @@ def task_result(task: Task, *notes: str) -> CallToolResult:
     size = len(compact_json(task.data))
     if size > MAX_JSON:
         return error_result(
-            f"Task {task.id} is {messages.describe_task(task)}, but its JSON has {size:,} characters, more than "
+            f"Task {task.id} is {task_messages.describe_task(task)}, but its JSON has {size:,} characters, more than "
             "MCP hosts accept, and is not shown. Nothing was changed."
         )
-    failed = [messages.describe_failure(task)] if task.status == "FAILED" else []
+    failed = [task_messages.describe_failure(task)] if task.status == "FAILED" else []
     return json_result(task.data, *failed, *notes)
 
 
@@ -52,7 +52,7 @@ def wait_result(waited: Waited, *notes: str) -> CallToolResult:
     assert state.task is not None  # noqa: S101 - a wait that never saw its task is an error
     if not state.task.is_active:
         return task_result(state.task, *notes)
-    still = f"Not finished after {waited.seconds:.0f} s: {messages.describe_task(state.task)}. {messages.GOES_ON}"
+    still = f"Not finished after {waited.seconds:.0f} s: {task_messages.describe_task(state.task)}. {messages.GOES_ON}"
     failed = [f"The latest read failed: {messages.explain(state.last_error)}"] if state.last_error else []
     return task_result(state.task, still, *failed, *notes)
 
@@ -72,7 +72,7 @@ def waits_result(waited: Waited, until: Until) -> CallToolResult:
 
 def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> CallToolResult:
     """Return what was done; `deleter` is the tool that deletes a task that was left alone."""
-    return json_result(_change(change), messages.describe_change(change, deleter=deleter))
+    return json_result(_change(change), task_messages.describe_change(change, deleter=deleter))
 
 
 def change_error(error: Failure, *, reader: str = "runway_getTask") -> CallToolResult:
@@ -89,7 +89,7 @@ def changes_result(changes: Mapping[str, Change | Failure]) -> CallToolResult:
     said: dict[str, list[str]] = {}
     for task_id, change in changes.items():
         if isinstance(change, Change):
-            text = messages.describe_change(change)
+            text = task_messages.describe_change(change)
             tasks.append(_change(change))
         else:
             text = messages.explain_change(change)
@@ -181,7 +181,7 @@ def _done(task_id: str, done: str, before: Task | None, priced: Task | None) -> 
 
 def _failures(states: Sequence[TaskState]) -> list[str]:
     failed = [state.task for state in states if state.task is not None and state.task.status == "FAILED"]
-    by_words = groupby(sorted(failed, key=messages.describe_failure), key=messages.describe_failure)
+    by_words = groupby(sorted(failed, key=task_messages.describe_failure), key=task_messages.describe_failure)
     return [f"{', '.join(task.id for task in tasks)}: {words}" for words, tasks in by_words]
 
 

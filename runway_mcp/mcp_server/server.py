@@ -25,13 +25,12 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from runway_mcp import __version__
-from runway_mcp.api.errors import quote
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
 from runway_mcp.mcp_server.arguments import Arguments, ArgumentsError
 from runway_mcp.mcp_server.cancelled_waits import CancelledWaits
 from runway_mcp.mcp_server.message_reader import name_wrong_params
-from runway_mcp.mcp_server.messages import explain_arguments
+from runway_mcp.mcp_server.messages import explain_arguments, explain_name
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
@@ -132,13 +131,14 @@ class RunwayServer(MCPServer[CallerContext]):
                 case ToolError():
                     return _no_answer(name)
                 case _:
-                    raise MCPError(INVALID_PARAMS, f"There is no tool named {quote(name, 60)} here.") from None
+                    raise MCPError(INVALID_PARAMS, explain_name("tool", name, await self.arguments.tools())) from None
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[CallerContext, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        if name not in {prompt.name for prompt in await self.list_prompts()}:
-            raise MCPError(INVALID_PARAMS, f"There is no prompt named {quote(name, 60)} here.")
+        names = [prompt.name for prompt in await self.list_prompts()]
+        if name not in names:
+            raise MCPError(INVALID_PARAMS, explain_name("prompt", name, names))
         return await super().get_prompt(name, arguments, context)
 
 

@@ -29,7 +29,10 @@ from runway_mcp.spending.start_errors import (
 )
 
 NOT_RECORDED = "Nothing was sent: a start has to be recorded first."
-AGAIN = "Starting it again may buy a second task; only a call with the same clientToken as this one buys nothing."
+AGAIN = (
+    "Starting it again may buy a second task. Only a call with the same clientToken, where this one had any, "
+    "buys nothing."
+)
 MAX_NUMBERS = 3
 """Open starts that a sentence names."""
 
@@ -39,9 +42,8 @@ def describe_open(*numbers: int) -> str:
     first = ", ".join(map(str, numbers[:MAX_NUMBERS])) + (", …" if len(numbers) > MAX_NUMBERS else "")
     what = f"start {first} is" if len(numbers) == 1 else f"starts {first} is"
     return (
-        f"The outcome of {what} unknown. Runway has no list of tasks; balance and use (runway_getAccount, the "
-        "developer portal) show what was charged. The operator of this server can then record it: "
-        f"runway-mcp history settle {numbers[0]} --nothing, or --task ID."
+        f"The outcome of {what} unknown: balance and use (runway_getAccount, the developer portal) show what was "
+        f"charged. The operator can then record it: runway-mcp history settle {numbers[0]} --nothing, or --task ID."
     )
 
 
@@ -161,7 +163,7 @@ def _day(error: OverDayLimitError, estimate: str) -> str:
         until = " or until it is settled" if error.open else ""
         return f"the cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
     if error.credits is None:
-        return f"{plain(error.spent)} credits were spent today"
+        return f"today's starts come to {plain(error.spent)} credits"
     return f"{estimate.format(plain(error.credits))}, which makes {plain(error.spent + error.credits)} today"
 
 

@@ -36,7 +36,7 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ("text_to_video", VEO, "duration", "8s", 8, 'Took duration 8 from "8s".'),
         ("text_to_video", SEEDANCE, "duration", "5s", 5, 'Took duration 5 from "5s".'),
         ("text_to_video", SEEDANCE, "duration", "Auto", "auto", 'Took duration auto from "Auto".'),
-        ("text_to_video", HAILUO, "resolution", "2K ", "2K", "Took resolution "),
+        ("text_to_video", HAILUO, "resolution", "2K ", "2K", ""),
         ("text_to_video", HAILUO, "resolution", "768-p", "768p", 'Took resolution 768p from "768-p".'),
         *(
             ("text_to_video", VEO, "audio", value, True, "Took audio true from ")
@@ -53,17 +53,22 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ("text_to_video", TEXT_TO_VIDEO, "outputFormat", "MP4", "mp4", 'Took outputFormat mp4 from "MP4".'),
         ("text_to_video", TEXT_TO_VIDEO, "outputFormat", "PNG Sequence", "png_sequence", "Took outputFormat png_s"),
         ("text_to_video", PRORES, "proresProfile", 422, "422", 'Took proresProfile "422" from 422.'),
-        ("text_to_video", PRORES, "proresProfile", "4444\n", "4444", "Took proresProfile "),
+        ("text_to_video", PRORES, "proresProfile", "4444\n", "4444", ""),
         ("text_to_image", PICTURE, "referenceImages", IMAGE, [{"uri": IMAGE}], 'Took referenceImages [{"uri": …}] '),
         ("text_to_image", PICTURE, "referenceImages", [IMAGE], [{"uri": IMAGE}], 'Took referenceImages[0] {"uri": …}'),
         ("text_to_image", PICTURE, "referenceImages", {"uri": IMAGE}, [{"uri": IMAGE}], "Took referenceImages "),
         ("text_to_image", PICTURE, "referenceImages", [{"url": IMAGE}], [{"uri": IMAGE}], "Took referenceImages[0] "),
+        ("text_to_image", PICTURE, "referenceImages", f'[{{"uri": "{IMAGE}"}}]', [{"uri": IMAGE}], "Took reference"),
         ("sound_effect", EFFECT, "referenceAudios", SOUND, [SOUND], "Took referenceAudios as a list of one from "),
         ("sound_effect", EFFECT, "sampleRate", "44100", 44100, "Took sampleRate 44100 from "),
         *(
             ("image_to_video", IMAGE_TO_VIDEO, "promptImage", value, IMAGE, "Took promptImage ")
-            for value in ([IMAGE], {"uri": IMAGE}, {"url": IMAGE}, f" {IMAGE}\n", f"`{IMAGE}`", f"H{IMAGE[1:]}")
+            for value in ([IMAGE], {"uri": IMAGE}, {"url": IMAGE}, f"`{IMAGE}`", f"H{IMAGE[1:]}")
         ),
+        ("image_to_video", IMAGE_TO_VIDEO, "promptImage", f" {IMAGE}\n", IMAGE, ""),
+        ("text_to_video", TEXT_TO_VIDEO, "model", " gen4.5\n", "gen4.5", ""),
+        ("text_to_video", VEO, "audio", "none", None, ""),
+        ("text_to_video", TEXT_TO_VIDEO, "duration", "\N{SUPERSCRIPT FIVE}", None, ""),
         *(
             ("voice_dubbing", DUBBING, "targetLang", value, "pl", "Took targetLang pl from ")
             for value in ("Polish", "polski", "pl-PL", "pl_PL", "POL", "PL")
@@ -72,6 +77,7 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ("voice_dubbing", DUBBING, "targetLang", "zh-TW", None, ""),
         ("recipes/ad_localization", AD, "targetLanguage", "zh-TW", "zh-Hant", "Took targetLanguage zh-Hant from "),
         ("recipes/ad_localization", AD, "targetLanguage", "Chinese", "zh", "Took targetLanguage zh from "),
+        ("image_to_video", IMAGE_TO_VIDEO, "promptImage", f"{IMAGE},{IMAGE}", None, ""),
         ("text_to_video", TEXT_TO_VIDEO, "duration", "5 minutes", None, ""),
         ("text_to_video", TEXT_TO_VIDEO, "ratio", "1920x1080", None, ""),
         ("text_to_video", VEO, "ratio", "16:9", None, ""),
@@ -96,7 +102,7 @@ def test_what_can_mean_one_thing_only_is_taken(  # noqa: PLR0917 - a row of the 
     prepared = prepare(kind, changed)
     assert prepared.body[field] == meant
     assert type(prepared.body[field]) is type(meant)
-    assert any(one.startswith(note) for one in prepared.understood)
+    assert not note or any(one.startswith(note) for one in prepared.understood)
     assert changed[field] == value
 
 
@@ -221,3 +227,8 @@ def test_an_error_names_the_field_the_value_and_the_rule(kind: TaskType, model: 
             assert any(rule in one for one in told), (rule, told)
             shown = json.dumps(value)[:30] if isinstance(value, str | int | float) else ""
             assert any(shown.rstrip('"') in one for one in told)
+
+
+def test_a_text_without_a_visible_character_is_none() -> None:
+    blank = "\N{ZERO WIDTH SPACE}\N{WORD JOINER} "
+    assert problems("text_to_video", {**TEXT_TO_VIDEO, "promptText": blank})[0].startswith("promptText")

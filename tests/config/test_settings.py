@@ -35,6 +35,28 @@ def test_nothing_is_needed_and_only_the_documented_variables_count(monkeypatch: 
     assert (settings.sandbox, settings.read_only) == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("RUNWAY_MCP_MAX_CREDITS_PER_DAYS", "RUNWAY_MCP_MAX_CREDITS_PER_DAY"),
+        ("RUNWAY_MCP_MAX_CREDIT_PER_TASK", "RUNWAY_MCP_MAX_CREDITS_PER_TASK"),
+        ("RUNWAY_MCP_READONLY", "RUNWAY_MCP_READ_ONLY"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_misspelt_variable_is_refused_with_the_right_one(
+    name: str, meant: str, in_file: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A limit that is ignored would not hold. A variable of the operator's own passes."""
+    monkeypatch.setenv("RUNWAY_MCP_KEY_OF_ANN", KEY)
+    file = tmp_path / "some.env"
+    file.write_text(f"{name}=5\n" if in_file else "")
+    if not in_file:
+        monkeypatch.setenv(name, "5")
+    with pytest.raises(SettingsError, match=f"{name}: there is no such variable; did you mean {meant}?"):
+        load({}, file)
+
+
 def test_flags_win_over_variables_and_variables_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "some.env"
     file.write_text("RUNWAYML_BASE_URL=https://file.example\nRUNWAY_MCP_PORT=1111\nRUNWAY_MCP_LOG_LEVEL=debug\n")

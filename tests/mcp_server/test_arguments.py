@@ -106,6 +106,10 @@ async def test_an_id_is_taken_in_every_form_that_can_mean_it_alone(tool: str, wr
     "written",
     [
         f"{ID} {OTHER}",
+        f"{ID}/{OTHER}",
+        f"{ID}:{OTHER}",
+        f"[{ID}](https://x.example/{OTHER})",
+        f"https://x.example/{OTHER.replace('-', '')}/{ID}",
         f"not {ID}",
         f"{ID} or the other",
         f"https://cdn.example/{ID}.mp4?_jwt=x",
@@ -260,7 +264,7 @@ async def test_a_name_that_hides_or_goes_on_for_ever_is_shown_in_short() -> None
         ),
         ({"input": BODY, "model": "veo3.1_fast", "duration": 5}, None, None),
         ({"input": BODY, "seed": 7}, {**BODY, "seed": 7}, "Took seed into input."),
-        ({"input": json.dumps(BODY)}, BODY, ""),
+        ({"input": json.dumps(BODY)}, BODY, "Took input from its JSON text."),
         ({"input": None, **BODY}, BODY, "Took promptText"),
         ({"input": {}, **BODY}, BODY, "Took promptText"),
         ({"input": {"json": json.dumps(BODY), "promptText": "", "duration": 0}}, BODY, ""),
@@ -280,6 +284,22 @@ async def test_fields_beside_the_input_are_taken_into_it(
     assert words in note(result)
 
 
+async def test_a_client_token_buys_once_however_it_is_written() -> None:
+    async with connected(*[reply(200, task("PENDING"))] * 20) as (script, client):
+        for token in ("caf\u00e9", " caf\u00e9", "caf\u00e9\n", "cafe\u0301"):
+            wish = {"type": "text_to_video", "input": BODY, "clientToken": token}
+            assert not (await client.call_tool("runway_startTask", wish)).is_error
+    assert script.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("name", ["reason", "dryRun", "seed", "duration"])
+async def test_a_name_without_a_value_is_left_out(name: str) -> None:
+    async with connected() as (script, client):
+        wish = {"type": "text_to_video", "input": BODY, name: None}
+        assert not (await client.call_tool("runway_startTask", wish)).is_error
+    assert sent(script) == {"model": "gen4.5", **BODY}
+
+
 async def test_the_model_beside_the_input_is_the_one_that_is_started() -> None:
     async with connected() as (script, client):
         arguments = {"type": "text_to_video", "model": "veo3.1", "input": {"promptText": "A kite", "ratio": "1280:720"}}
@@ -290,6 +310,8 @@ async def test_the_model_beside_the_input_is_the_one_that_is_started() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        ({"input": '{"duration": 5, "duration": 10}'}, "duration stands twice in an object"),
+        ({"input": {"json": '{"a": {"seed": 1, "seed": 2}}'}}, "seed stands twice in an object"),
         ({"input": {"json": "[1]"}}, "input.json must be the text of a JSON object"),
         ({"input": {**BODY, "json": '{"duration": 8}'}}, "duration is 8 in json and 5 in input: give it once"),
         (

@@ -12,14 +12,8 @@ import runway_mcp
 from runway_mcp.api import errors
 from runway_mcp.api.models import InvalidTaskIdError, Task
 from runway_mcp.catalogue.validation import InvalidRequestError
-from runway_mcp.mcp_server.messages import (
-    describe_change,
-    describe_task,
-    explain,
-    explain_change,
-    explain_read,
-    progress,
-)
+from runway_mcp.mcp_server.messages import explain, explain_change, explain_read
+from runway_mcp.mcp_server.task_messages import describe_change, describe_task, progress
 from runway_mcp.tasks.background_tasks import AbortedByShutdownError
 from runway_mcp.tasks.operations import (
     Change,

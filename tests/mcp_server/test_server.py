@@ -90,6 +90,22 @@ async def test_every_tool_is_described_whole() -> None:
         assert all(field["description"] for field in fields.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("runway_get_task", "Did you mean runway_getTask?"),
+        ("runway_StartTask", "Did you mean runway_startTask?"),
+        ("no_such_thing", "There are: runway_getTask, runway_cancelTask, "),
+    ],
+)
+async def test_an_unknown_tool_is_answered_with_the_likely_one_or_all(name: str, words: str) -> None:
+    async with connected() as client:
+        with pytest.raises(MCPError) as caught:
+            await call(client, name)
+    assert words in str(caught.value)
+    assert "Nothing was done." in str(caught.value)
+
+
 async def test_read_only_mode_registers_only_what_reads() -> None:
     async with connected(read_only=True) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == list(READING)

@@ -50,7 +50,7 @@ MESSAGES: list[tuple[Exception, str]] = [
     ),
     (ApprovalNeededError(60, 50), "a person is asked before more than 50 are spent. Starting it again asks."),
     (OverDayLimitError(119, 60, credits=60), "was estimated at 60 credits before, which makes 120 today; this server"),
-    (OverDayLimitError(60, 61), "61 credits were spent today; this server may spend 60 credits a day"),
+    (OverDayLimitError(60, 61), "today's starts come to 61 credits; this server may spend 60 credits a day"),
     (OverDayLimitError(60, 0, unknown=3), "the cost of 3 tasks started today is unknown, so nothing more can start"),
     (
         OverDayLimitError(60, 0, unknown=1, open=(7,)),
@@ -58,8 +58,8 @@ MESSAGES: list[tuple[Exception, str]] = [
     ),
     (OverDayLimitError(60, 0, unknown=1, open=(7,)), "or until it is settled; this server may spend 60 credits a day"),
     (OverDayLimitError(60, 0, unknown=1, open=(7,)), "runway-mcp history settle 7 --nothing, or --task ID."),
-    (OverDayLimitError(60, 61, open=(7, 9)), "The outcome of starts 7, 9 is unknown."),
-    (OverDayLimitError(60, 61, open=(7, 9, 11, 13)), "The outcome of starts 7, 9, 11, … is unknown."),
+    (OverDayLimitError(60, 61, open=(7, 9)), "The outcome of starts 7, 9 is unknown:"),
+    (OverDayLimitError(60, 61, open=(7, 9, 11, 13)), "The outcome of starts 7, 9, 11, … is unknown:"),
     (PriceUnknownError(), "Runway tells no price"),
     (StartsInFlightError(), "Nothing was sent: other tasks are being started"),
     (
@@ -84,8 +84,11 @@ MESSAGES: list[tuple[Exception, str]] = [
     ),
     (TokenReusedError(), "another type or input. Nothing was sent; take another token"),
     (ReplyLostError(UnreachableError(), 7), "reply arrived. The start was sent, so the task may exist and be charged."),
-    (ReplyLostError(UnreachableError(), 7), "only a call with the same clientToken as this one buys nothing."),
-    (ReplyLostError(UnreachableError(), 7), "The outcome of start 7 is unknown. Runway has no list of tasks"),
+    (
+        ReplyLostError(UnreachableError(), 7),
+        "Only a call with the same clientToken, where this one had any, buys nothing.",
+    ),
+    (ReplyLostError(UnreachableError(), 7), "The outcome of start 7 is unknown: balance and use"),
     (ReplyLostError(UnreachableError(), 7), "runway-mcp history settle 7 --nothing, or --task ID."),
     (EarlierReplyLostError(7), "may exist and be charged. This call sent nothing. Starting it again may buy a second"),
     (EarlierReplyLostError(7), "runway-mcp history settle 7 --nothing, or --task ID."),

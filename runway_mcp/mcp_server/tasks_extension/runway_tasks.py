@@ -3,12 +3,14 @@
 Runway's own store is durable, so nothing is kept here: an MCP task's id is made of the Runway task's id and of what
 it stands for, a start or a wait. Any replica can answer for it, and a restart loses nothing.
 
+A call with a note is answered by the tool itself: an MCP task keeps nothing, and so no note.
+
 Cancelling a start's MCP task cancels the Runway task. Cancelling a wait's changes nothing at Runway: the client stops
 following it, and as nothing is kept, its status goes on being the Runway task's.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -21,7 +23,8 @@ from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, Task, TaskId, parse_task, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.arguments import ArgumentsError, Taken
-from runway_mcp.mcp_server.messages import describe_task, explain, explain_change, explain_read
+from runway_mcp.mcp_server.messages import GOES_ON, explain, explain_change, explain_read
+from runway_mcp.mcp_server.task_messages import describe_task
 from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
@@ -63,19 +66,25 @@ class RunwayMcpTasks:
         self._now = now
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
-        if params.name not in {WAIT_FOR_TASK.name, START_TASK.name}:
+        taken: Taken | None = None
+        if params.name in {WAIT_FOR_TASK.name, START_TASK.name}:
+            with suppress(ArgumentsError):  # the tool tells it
+                taken = await self._take(params.name, params.arguments or {})
+        if taken is None or taken.notes:
             return await run()
-        try:
-            taken = await self._take(params.name, params.arguments or {})
-        except ArgumentsError:
-            return await run()  # the tool tells it
         if params.name == WAIT_FOR_TASK.name:
             return await self._awaited(taken) or await run()
-        if taken.arguments.get("wait") is not True:
-            return await run()
+        return await self._started(run) if taken.arguments.get("wait") is True else await run()
+
+    async def _started(self, run: RunTool) -> McpTask | HandlerResult:
         with followed():
             answer = await run()
-        return self._started(answer) or answer
+        if not isinstance(answer, CallToolResult) or answer.is_error or answer.structured_content is None:
+            return answer
+        task = parse_task(answer.structured_content, parse_task_id(answer.structured_content["id"]))
+        if not task.is_active:
+            return answer
+        return results.with_notes(answer, [GOES_ON]) if len(answer.content) > 1 else self._mcp_task("start", task)
 
     async def _awaited(self, taken: Taken) -> McpTask | None:
         match taken.arguments:
@@ -87,16 +96,7 @@ class RunwayMcpTasks:
             task = await self._context.tasks.get(parse_task_id(text))
         except (InvalidTaskIdError, RunwayError):
             return None
-        return self._mcp_task("wait", task, *taken.notes) if task.is_active else None
-
-    def _started(self, answer: HandlerResult) -> McpTask | None:
-        if not isinstance(answer, CallToolResult) or answer.is_error or answer.structured_content is None:
-            return None
-        task = parse_task(answer.structured_content, parse_task_id(answer.structured_content["id"]))
-        if not task.is_active:
-            return None
-        note = answer.structured_content.get("note")
-        return self._mcp_task("start", task, *([note] if isinstance(note, str) else []))
+        return self._mcp_task("wait", task) if task.is_active else None
 
     async def get(self, task_id: str) -> McpTask:
         with _translated():
@@ -130,7 +130,7 @@ class RunwayMcpTasks:
                     shown = state.task
                     yield self._mcp_task(kind, shown)
 
-    def _mcp_task(self, kind: Kind, task: Task, *notes: str) -> McpTask:
+    def _mcp_task(self, kind: Kind, task: Task) -> McpTask:
         now = self._now()
         known: dict[str, Any] = {
             "task_id": f"{kind}-{task.id}",
@@ -144,7 +144,7 @@ class RunwayMcpTasks:
             case "CANCELLED":
                 return CancelledMcpTask(**known, status_message=task.status)
             case _:
-                said = " ".join([*notes, _CANCELLING["wait" if self._read_only else kind]])
+                said = _CANCELLING["wait" if self._read_only else kind]
                 return WorkingMcpTask(**known, status_message=f"{describe_task(task)}. {said}")
 
 

@@ -17,12 +17,13 @@ from runway_mcp.mcp_server.tools.toolset import READS, Output, Tool, Toolset
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
 
-MAX_TEXT = 590
+MAX_TEXT = 575
 """Characters of the answer without detail: of the models those used least are left out."""
 MAX_NAME = 40
 """Characters of a model's name; a longer one is left out."""
 MAX_OPEN = 2
 """Open starts that are shown, the latest ones."""
+_LEFT_OUT = "Models that only detail shows: {}."
 _MONTH = "maxMonthlyCreditSpend"
 _TYPES: Mapping[str, Any] = {"creditBalance": int | float, "tier": dict, "usage": dict}
 
@@ -73,12 +74,15 @@ async def get_account(
             notes.append(describe_open(*(start.number for start in open_starts)))
     if not detail:
         shown = _summary(account) | ours
-        room = MAX_TEXT - len(" ".join(notes))
-        used = {model: number for model, number in _used(account) if len(model) <= MAX_NAME}
+        room = MAX_TEXT - len(" ".join(notes)) - len(_LEFT_OUT)
+        everything = dict(_used(account))
+        used = {model: number for model, number in everything.items() if len(model) <= MAX_NAME}
         shown["usedToday"] = {**used}
         while used and len(results.compact_json(shown)) > room:
             del used[min(used, key=used.__getitem__)]
             shown["usedToday"] = {**used}
+        if left := len(everything) - len(used):
+            notes.append(_LEFT_OUT.format(left))
     return results.json_result(shown, *notes)
 
 

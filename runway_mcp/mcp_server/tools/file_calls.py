@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ImageContent, ListRootsResult
 from pydantic import JsonValue
 
-from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
 from runway_mcp.files.downloads import CallerFiles, Report
@@ -41,9 +41,11 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.error_result(f"{explain(error)} Nothing was uploaded, and nothing is charged.")
+    notes = ["Valid for 24 hours, in an input of runway_startTask in place of a URL."]
+    if not path.endswith(file.name):
+        notes.append(f"Took the file {quote(file.name)} from {quote(path)}.")
     return results.json_result(
-        {"uri": uploaded.uri, "size": uploaded.size, "contentType": uploaded.content_type},
-        "Valid for 24 hours, in an input of runway_startTask in place of a URL.",
+        {"uri": uploaded.uri, "size": uploaded.size, "contentType": uploaded.content_type}, *notes
     )
 
 

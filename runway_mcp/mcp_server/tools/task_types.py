@@ -59,7 +59,9 @@ async def list_task_types(
         return results.error_result(f"There is no such task type.{hint} There are: {labels}. {catalogue.IMPOSSIBLE}")
     if not model:
         return _type_result(kind)
-    shown = kind.models.get(model)
+    shown = kind.models.get(
+        None if model == type else model
+    )  # a type without models to choose is shown by its own name
     if shown is None:
         others = [name for name, other in types.items() if model in other.models]
         elsewhere = f" It is a model of {', '.join(others)}." if others else _did_you_mean(model, kind.models)

@@ -29,9 +29,11 @@ def plain_schema(schema: JsonValue) -> None:
     """
     match schema:
         case dict():
-            for name in ("title", "default", "additionalProperties"):
+            for name in ("title", "default"):
                 if not schema.get(name) or not isinstance(schema[name], dict):  # else it is a property of that name
                     schema.pop(name, None)
+            if schema.get("additionalProperties") is True:
+                del schema["additionalProperties"]
             for part in schema.values():
                 plain_schema(part)
         case list():

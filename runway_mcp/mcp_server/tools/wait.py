@@ -9,7 +9,8 @@ from pydantic import Field
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import describe_task, explain, progress
+from runway_mcp.mcp_server.messages import explain
+from runway_mcp.mcp_server.task_messages import describe_task, progress
 from runway_mcp.mcp_server.tools.tasks import OneTaskId, SeveralTaskIds, parse_task_ids
 from runway_mcp.mcp_server.tools.toolset import READS, Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext

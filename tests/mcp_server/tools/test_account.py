@@ -50,6 +50,7 @@ async def test_the_account_is_short() -> None:
     """Balance, the month's limit, what was spent here, and the most used models, as many as there is room for."""
     result = await account(reply(200, ACCOUNT))
     assert sum(map(len, texts(result))) < 600
+    assert len(json.dumps(result.structured_content, separators=(",", ":"))) < 600
     data = json.loads(texts(result)[0])
     assert result.structured_content == data | {"note": texts(result)[1]}
     assert data["spentToday"] == {"credits": 0, "unknown": 0}
@@ -58,6 +59,7 @@ async def test_the_account_is_short() -> None:
     assert data["usedToday"]["model_50"] == 50
     assert "model_1" not in data["usedToday"]
     assert "openStarts" not in data
+    assert f"Models that only detail shows: {60 - len(data['usedToday'])}." in texts(result)[1]
 
 
 async def test_with_detail_it_is_what_the_api_says() -> None:
@@ -68,6 +70,7 @@ async def test_with_detail_it_is_what_the_api_says() -> None:
 async def test_open_starts_are_named_with_how_to_settle_them() -> None:
     result = await account(reply(200, ACCOUNT), starts=5)
     assert sum(map(len, texts(result))) < 600
+    assert len(json.dumps(result.structured_content, separators=(",", ":"))) < 600
     data = json.loads(texts(result)[0])
     assert data["spentToday"] == {"credits": 425, "unknown": 0}
     assert [start["number"] for start in data["openStarts"]] == [5, 4]

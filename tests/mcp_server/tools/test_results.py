@@ -10,7 +10,7 @@ from support.scripted import ID, task, texts
 
 from runway_mcp.api.models import Task
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import describe_change
+from runway_mcp.mcp_server.task_messages import describe_change
 from runway_mcp.tasks.operations import Change, StillActiveError
 
 VALUES = st.recursive(
