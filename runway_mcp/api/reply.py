@@ -30,6 +30,7 @@ _NOT_SERVED = {501, 505, 511}
 _ABOUT_THE_ACCOUNT = re.compile(
     r"suspen|billing|payment|unpaid|overdue|past due|invoice|subscription|credit balance"
     r"|(enough|insufficient|out of|no|remaining|more) credits|credits? (exhausted|depleted|used up)"
+    r"|\bquota\b|insufficient|(your|current) plan|trial (has )?(ended|expired)|(spending|credit) limit"
     r"|\b(account|organi[sz]ation|workspace|team)\b.{0,40}\b(banned|blocked|closed|deactivated|disabled|frozen|locked)",
     re.IGNORECASE,
 )
@@ -52,11 +53,16 @@ class Reply:
             return None
 
     def parse(self, parser: Callable[[JsonValue], _Parsed], *, may_have_taken_effect: bool = False) -> _Parsed:
-        """Return what `parser` makes of the body; its `ValueError` becomes an `UnexpectedReplyError`."""
+        """Return what `parser` makes of the body; its `ValueError` becomes an `UnexpectedReplyError`.
+
+        A page in HTML is a network's own, whose request never left it.
+        """
         try:
             return parser(parse_json(self.body, self.redact))
         except ValueError as error:
-            raise self.unexpected("malformed", str(error), may_have_taken_effect=may_have_taken_effect) from None
+            is_page = self.headers.get("Content-Type", "").strip().lower().startswith("text/html")
+            effect = may_have_taken_effect and not is_page
+            raise self.unexpected("malformed", str(error), may_have_taken_effect=effect) from None
 
     def unexpected(
         self, problem: errors.ReplyProblem, detail: str = "", *, may_have_taken_effect: bool = False

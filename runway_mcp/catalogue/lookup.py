@@ -5,6 +5,8 @@ scripts/update_catalogue.py. It is read when first asked for. They state no pric
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -108,9 +110,24 @@ def task_types() -> Mapping[str, TaskType]:
     }
 
 
+def find_type(name: str) -> TaskType | None:
+    """Return the task type of a name, in any spelling; None for no such type."""
+    types = task_types()
+    return types.get(name) or next((kind for kind in types.values() if same_spelling(kind.name, name)), None)
+
+
+def same_spelling(name: str, other: str) -> bool:
+    """Return whether two names differ in case and separators only."""
+    return _bare(name) == _bare(other)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFKC", name)).casefold()
+
+
 def input_fields(type_name: str) -> Sequence[str] | None:
     """Return the top-level fields of any model of a task type, the default model's first; None for no such type."""
-    kind = task_types().get(type_name)
+    kind = find_type(type_name)
     if kind is None:
         return None
     models = sorted(kind.models.values(), key=lambda model: model.name != kind.recommended)

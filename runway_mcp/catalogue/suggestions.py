@@ -42,7 +42,8 @@ _ORIENTATIONS: Mapping[str, Callable[[float, float], bool]] = {
     "square": operator.eq,
 }
 _QUOTES = "\"'`<>\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
-_NUMBER = re.compile(r"([+-]?\d{1,10}(?:\.\d{1,6})?)[\s-]*(?:s|secs?|seconds?)?", re.ASCII)
+_NUMBER = re.compile(r"([+-]?\d{1,10}(?:\.\d{1,6})?)[\s-]*(s|secs?|seconds?)?", re.ASCII)
+_IN_SECONDS = re.compile(r"duration|second|length", re.IGNORECASE)
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _ALIASES = {
@@ -140,7 +141,9 @@ def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterato
         yield from ((code, code) for code in language_codes(short))
     if ratio := _RATIO.fullmatch(short):
         yield f"{ratio[1]}:{ratio[2]}", f"{ratio[1]}:{ratio[2]}"
-    if number := _NUMBER.fullmatch(short):
+    if (number := _NUMBER.fullmatch(short)) and (
+        number[2] is None or re.search("duration|second|length", field, re.IGNORECASE)
+    ):
         value = float(number[1])
         yield int(value) if value.is_integer() else value, plain(value)
     if short in _SWITCHES:

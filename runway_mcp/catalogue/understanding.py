@@ -5,7 +5,6 @@ taken in it, and a sentence says so. A field's name is taken in another spelling
 """
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable
 from typing import cast
@@ -13,6 +12,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.json_schema import Place, Schema, fits
+from runway_mcp.catalogue.lookup import same_spelling
 from runway_mcp.catalogue.problems import path_of, shown
 from runway_mcp.catalogue.suggestions import meanings
 
@@ -40,15 +40,6 @@ def _visible(text: str) -> str:
     return (
         "".join(sign for sign in text if unicodedata.category(sign) != "Cf").strip() if len(text) < MAX_BLANK else text
     )
-
-
-def same_spelling(name: str, other: str) -> bool:
-    """Return whether two names differ in case and separators only."""
-    return _bare(name) == _bare(other)
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFKC", name)).casefold()
 
 
 class _Reader:

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from runway_mcp.catalogue.field_rules import broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place
-from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, task_types
+from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
-from runway_mcp.catalogue.understanding import is_nothing, same_spelling, understand
+from runway_mcp.catalogue.understanding import is_nothing, understand
 
 MAX_PROBLEMS = 5
 MAX_BYTES = 900
@@ -80,7 +80,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
     """
-    kind = task_types().get(type.strip())
+    kind = find_type(type)
     if kind is None:
         labels = [one.label for one in task_types().values()]
         raise InvalidRequestError([f"{_not_one_of('type', type, list(task_types()), labels)} {IMPOSSIBLE}"])
@@ -106,6 +106,8 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         if broken := list(broken_rules(kind.name, name, body)):
             raise InvalidRequestError(broken)
         understood += doubts(body, model.schema)
+    if kind.name != type.strip():
+        understood = [f"Took type {kind.name} from {shown(type)}.", *understood]
     return Prepared(
         type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
     )

@@ -8,7 +8,7 @@ other unknown name where the tool changes anything: nothing is dropped in silenc
 import json
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,9 +18,11 @@ from pydantic import JsonValue
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.catalogue.lookup import input_fields, same_spelling
 from runway_mcp.catalogue.problems import shown
 from runway_mcp.catalogue.suggestions import likely_name
 from runway_mcp.catalogue.understanding import understand
+from runway_mcp.mcp_server.message_reader import TOO_MANY_VALUES, has_too_many_values
 from runway_mcp.mcp_server.messages import NOTHING_SENT
 
 Values = Mapping[str, JsonValue]
@@ -110,7 +112,7 @@ class _Call:
         taken = {name: self._meant(name, value) for name, value in known.items()}
         if "input" in self._schemas:
             self._read_json(taken)
-            unknown = self._into_input(taken, unknown) if unknown else unknown
+            unknown = self._into_input(taken, unknown)
         self._refuse(unknown)
         return Taken(taken, tuple(self._notes))
 
@@ -161,9 +163,9 @@ class _Call:
 
     def _into_input(self, taken: dict[str, JsonValue], unknown: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """Take fields of the input that are written beside it; return what is none."""
-        from runway_mcp.catalogue.lookup import input_fields  # noqa: PLC0415 - read for such a call only
-
         fields, within = input_fields(str(taken.get("type"))), taken.get("input", {})
+        if isinstance(within, dict):
+            self._refuse_own_names(within, fields or ())
         if "type" not in taken or not isinstance(within, dict):
             return unknown
         beside = {
@@ -183,6 +185,14 @@ class _Call:
                     f"{NOTHING_SENT}"
                 )
         return {name: value for name, value in unknown.items() if name not in beside}
+
+    def _refuse_own_names(self, within: Values, fields: Sequence[str]) -> None:
+        for name, own in ((name, own) for name in within for own in self._schemas):
+            if same_spelling(name, own) and name not in fields:
+                raise ArgumentsError(
+                    f"{quote_name(name)} stands in input; {own} is an argument of {self._name}, beside input. "
+                    f"{NOTHING_SENT}"
+                )
 
     def _refuse(self, unknown: Values) -> None:
         names = list(unknown)
@@ -256,6 +266,8 @@ def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
 
 
 def _parsed(text: str) -> JsonValue:
+    if has_too_many_values(text.encode(errors="replace")):
+        raise ArgumentsError(TOO_MANY_VALUES)
     try:
         return cast("JsonValue", json.loads(text, object_pairs_hook=_without_doubles))
     except (ValueError, RecursionError):

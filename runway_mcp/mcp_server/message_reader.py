@@ -68,7 +68,7 @@ def read_message(raw: bytes) -> tuple[bytes, JSONRPCMessage]:
     """
     if len(raw) > MAX_BYTES:
         raise too_long(raw[:CONTEXT], raw[-CONTEXT:])
-    if _has_too_many_values(raw):
+    if has_too_many_values(raw):
         raise UnreadableMessageError([_error(INVALID_REQUEST, TOO_MANY_VALUES, _id_in(raw, raw))], too_large=True)
     text = _repaired(raw)
     try:
@@ -113,7 +113,8 @@ def _error(code: int, message: str, request_id: RequestId | None) -> JSONRPCErro
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
 
 
-def _has_too_many_values(raw: bytes) -> bool:
+def has_too_many_values(raw: bytes) -> bool:
+    """Return whether a text holds more JSON values than any tool takes; decoded they would fill the memory."""
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") <= MAX_VALUES:
         return False
     counted = (found for found in _COUNTED.finditer(raw) if found[1])

@@ -7,6 +7,7 @@ module beside this one (`file_messages.py`, `start_messages.py`).
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial, singledispatch
+from itertools import islice
 from typing import Any
 
 from pydantic import JsonValue
@@ -225,7 +226,7 @@ def explain_change(
 
 def explain_arguments(tool: str, arguments: Mapping[str, JsonValue], schema: Mapping[str, Any]) -> str:
     """Return what is wrong with a call's arguments by its tool's schema."""
-    problems = list(describe(dict(arguments), schema, allow_unknown=False))[:5]
+    problems = islice(describe(dict(arguments), schema, allow_unknown=False), 5)
     return f"The arguments of {tool} are not valid: {' '.join(problems)} {NOTHING_SENT}"
 
 

@@ -147,6 +147,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def _success(text: str, data: Mapping[str, JsonValue], notes: Sequence[str]) -> CallToolResult:
     note = " ".join(notes)
+    data = {name: value for name, value in data.items() if name != "note"}  # one of the API's would pose as ours
     return CallToolResult(
         content=[TextContent(text=block) for block in (text, note) if block],
         structured_content={**data, "note": note} if note else dict(data),

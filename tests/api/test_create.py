@@ -102,7 +102,7 @@ LOST = (
 NO_TASK = (
     reply(200),
     reply(204),
-    reply(200, b"<html>Log in to this network</html>", Content_Type="text/html"),
+    reply(200, b"<html>"),
     reply(200, b'{"id": "0838'),
     reply(200, b"\xff\xfe\x00"),
     reply(200, b"[" * 100_000),
@@ -119,7 +119,10 @@ NO_TASK = (
 )
 HTML = {"Content_Type": "text/html"}
 MIDDLEBOX = (
-    *(reply(status, b"<html>no</html>", **HTML) for status in (401, 403, 404, 407, 413, 415, 426, 451, 501, 505, 511)),
+    *(
+        reply(status, b"<html>no</html>", **HTML)
+        for status in (200, 206, 401, 403, 404, 407, 413, 415, 426, 451, 501, 505, 511)
+    ),
     *(reply(status, b"Too Large", Content_Type="text/plain") for status in (405, 411, 413, 414, 415, 431, 501)),
     *(reply(status, Location="/v2/text_to_video") for status in (301, 302, 303, 307, 308)),
     *(reply(status, {"error": "moved"}) for status in (300, 304, 305, 399)),

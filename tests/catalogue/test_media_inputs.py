@@ -83,3 +83,10 @@ def test_a_path_has_to_be_uploaded_first(text: str) -> None:
 def test_anything_else_gets_no_such_hint(text: str) -> None:
     assert hint(text) == ""
     assert "chat" not in problem(text)
+
+
+@pytest.mark.parametrize("uri", ["data:image/png;base64,", "data:image/png,", "data:image/png;base64"])
+def test_a_data_uri_without_data_is_named_for_it(uri: str) -> None:
+    said = problem(uri)
+    assert "holds no data" in said
+    assert "Base64 after the comma" in said

@@ -31,9 +31,9 @@ def test_the_recommended_model_is_put_into_a_copy() -> None:
 @pytest.mark.parametrize(
     ("kind", "end"),
     [
-        ("text-to-video", "did you mean text_to_video?"),
-        ("Text To Video", "did you mean text_to_video?"),
-        ("texttoimage", "did you mean text_to_image?"),
+        ("text2-video", "did you mean text_to_video?"),
+        ("Texts To Video", "did you mean text_to_video?"),
+        ("textoimage", "did you mean text_to_image?"),
         ("product_ad", "did you mean recipes/product_ad?"),
         ("video upscaling", "did you mean video_upscale?"),
         ("symphony", "lip_sync (undocumented), frame_interpolation (undocumented)."),

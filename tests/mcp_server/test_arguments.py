@@ -11,8 +11,9 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp import Client
-from mcp_types import CallToolResult, Tool
+from mcp import Client, MCPError
+from mcp_types import CallToolResult, Request, Result, Tool
+from pydantic import ConfigDict
 from support.scripted import ID, Script, reply, scripted_client, task, texts
 
 from runway_mcp.api.models import parse_task_id
@@ -63,6 +64,14 @@ def sent(script: Script) -> dict[str, Any]:
     (request,) = [request for request in script.requests if request.method == "POST"]
     body: dict[str, Any] = json.loads(request.content)
     return body
+
+
+class RawCall(Request[dict[str, Any], str]):
+    """A call with whatever params."""
+
+
+class RawAnswer(Result):
+    model_config = ConfigDict(extra="allow")
 
 
 SAME_ID = {
@@ -284,6 +293,40 @@ async def test_fields_beside_the_input_are_taken_into_it(
     assert words in note(result)
 
 
+@pytest.mark.parametrize("written", ["text-to-video", "TEXT_TO_VIDEO", "textToVideo", " text_to_video "])
+async def test_a_task_type_is_taken_in_another_spelling(written: str) -> None:
+    async with connected() as (script, client):
+        result = await client.call_tool("runway_startTask", {"type": written, **BODY})
+        shown = await client.call_tool("runway_listTaskTypes", {"type": written})
+    assert script.calls[0] == "POST /v1/text_to_video"
+    assert ("Took type text_to_video from" in note(result)) == (written.strip() != "text_to_video")
+    assert not shown.is_error
+
+
+@pytest.mark.parametrize("tool", ["runway_waitForTask", "runway_cancelTask", "runway_getTask"])
+async def test_a_text_of_more_values_than_a_tool_takes_is_not_decoded(tool: str) -> None:
+    """Decoded, it would take fifty times its size."""
+    async with connected() as (script, client):
+        for name, text in (("taskId", f"[{'{},' * 5_000}1]"), ("taskIds", f"[{'1,' * 5_000}1]")):
+            result = await client.call_tool(tool, {name: text})
+            assert result.is_error
+        wish = {"type": "text_to_video", "input": f'{{"a": [{"{}," * 5_000}1]}}'}
+        assert "JSON values" in texts(await client.call_tool("runway_startTask", wish))[0]
+    assert script.calls == []
+
+
+async def test_arguments_that_are_json_text_are_read() -> None:
+    """Some gateways encode them twice."""
+    message = {"name": "runway_getTask", "arguments": json.dumps({"taskId": ID})}
+    async with connected() as (_, client):
+        answer = await client.session.send_request(RawCall(method="tools/call", params=message), RawAnswer)
+        with pytest.raises(MCPError, match=r"params\.arguments: .* object"):
+            await client.session.send_request(
+                RawCall(method="tools/call", params={**message, "arguments": "no JSON"}), RawAnswer
+            )
+    assert not answer.model_dump()["isError"]
+
+
 async def test_a_client_token_buys_once_however_it_is_written() -> None:
     async with connected(*[reply(200, task("PENDING"))] * 20) as (script, client):
         for token in ("caf\u00e9", " caf\u00e9", "caf\u00e9\n", "cafe\u0301"):
@@ -323,7 +366,12 @@ async def test_the_model_beside_the_input_is_the_one_that_is_started() -> None:
         ({"prompt": "A red kite"}, "did you mean promptText, in input?"),
         ({"aspectRatio": "16:9"}, "did you mean ratio, in input?"),
         ({"duration": 6}, "duration is 6 beside input and 5 in input: give it once"),
-        ({"type": "text-to-video", "seed": 1}, '"text-to-video" is not known'),
+        ({"type": "text2video", "seed": 1}, '"text2video" is not known'),
+        *[
+            ({"input": {**BODY, name: "x"}, "allowUnknown": True}, f"{name} stands in input; ")
+            for name in ("clientToken", "client_token", "wait", "input", "type")
+        ],
+        ({"input": {"json": '{"clientToken": "x"}'}}, "clientToken stands in input; "),
     ],
 )
 async def test_nothing_is_spent_on_what_can_be_read_in_two_ways(more: dict[str, Any], words: str) -> None:

@@ -52,7 +52,7 @@ async def list_task_types(
     types = catalogue.task_types()
     if not type:
         return _table({name: kind for name, kind in types.items() if not model or model in kind.models}, model)
-    kind = types.get(type)
+    kind = catalogue.find_type(type)
     if kind is None:
         labels = ", ".join(one.label for one in types.values())
         hint = _did_you_mean(type, types)
@@ -60,7 +60,7 @@ async def list_task_types(
     if not model:
         return _type_result(kind)
     shown = kind.models.get(
-        None if model == type else model
+        None if model == kind.name else model
     )  # a type without models to choose is shown by its own name
     if shown is None:
         others = [name for name, other in types.items() if model in other.models]
@@ -69,7 +69,7 @@ async def list_task_types(
         has = f"It has: {labels}." if labels else "It has no models to choose."
         return results.error_result(f"{type} has no such model.{elsewhere} {has}")
     return results.json_result(
-        {"type": type, "model": model, "schema": dict(shown.schema), "example": dict(shown.example)},
+        {"type": kind.name, "model": model, "schema": dict(shown.schema), "example": dict(shown.example)},
         *_notes(kind, [shown]),
     )
 

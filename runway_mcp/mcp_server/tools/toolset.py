@@ -30,8 +30,7 @@ def plain_schema(schema: JsonValue) -> None:
     match schema:
         case dict():
             for name in ("title", "default"):
-                if not schema.get(name) or not isinstance(schema[name], dict):  # else it is a property of that name
-                    schema.pop(name, None)
+                schema.pop(name, None)
             if schema.get("additionalProperties") is True:
                 del schema["additionalProperties"]
             for part in schema.values():

@@ -147,6 +147,13 @@ async def test_a_picture_from_the_disk_becomes_a_video_on_the_disk(folder: Path)
     assert any(" kB" in (message or "") for message in told)
 
 
+async def test_a_file_that_is_named_in_another_form_is_told_by_its_name(folder: Path) -> None:
+    async with connected(folder) as (client, _):
+        exact, other = await upload(client), await upload(client, "'kite%2Epng'")
+    assert "Took the file" not in text(exact)
+    assert """Took the file "kite.png" from "'kite%2Epng'".""" in text(other)
+
+
 async def test_a_folder_within_is_made_and_one_without_refused(folder: Path, tmp_path: Path) -> None:
     """Nothing is read or written outside, and what is allowed is said."""
     (tmp_path / "secret.png").write_bytes(PNG)

@@ -138,7 +138,7 @@ async def test_a_models_schema_comes_with_an_example(kind: str) -> None:
 
 async def test_an_unknown_type_or_model_is_answered_with_what_there_is() -> None:
     assert "There are: text_to_video, image_to_video" in (await listed(type="symphony"))[0]
-    assert "Did you mean text_to_video?" in (await listed(type="Text To Video"))[0]
+    assert "Did you mean text_to_video?" in (await listed(type="Text2 To Video"))[0]
     assert IMPOSSIBLE in (await listed(type="slow_motion"))[0]
     assert (await shown(model="gen4.5"))["types"].keys() == {"text_to_video", "image_to_video"}
     unknown = (await listed(type="text_to_video", model="gen5"))[0]
