@@ -1,10 +1,11 @@
-"""Makes the catalogue of task types from the API's OpenAPI document, or checks that it still is what it would make.
+"""Makes the catalogue of task types from the API's OpenAPI document and the types of Runway's SDK, or checks it.
 
-    uv run python scripts/update_catalogue.py OPENAPI_FILE          writes runway_mcp/catalogue/catalogue.json
-    uv run python scripts/update_catalogue.py --check OPENAPI_FILE  exits 1 and shows what differs
+    uv run python scripts/update_catalogue.py [OPENAPI_FILE]          writes runway_mcp/catalogue/catalogue.json
+    uv run python scripts/update_catalogue.py --check [OPENAPI_FILE]  exits 1 and shows what differs
 
-Figures and names are the document's, words are ours (catalogue_words.toml). What it can't place, be
-it a keyword of the schemas, a field without words or words without a field, ends it with a sentence.
+Without a document the catalogue is kept and what the installed SDK has beyond it is added. Names and figures are
+theirs; words, and limits that the SDK omits, are ours (catalogue_words.toml). What the script can't place, be it a
+keyword of the schemas, a field without words or words without a field, ends it with a sentence.
 """
 
 import argparse
@@ -14,8 +15,12 @@ import math
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+from catalogue_merge import limited, merged
+from sdk_types import starts
 
 CATALOGUE = Path(__file__).parents[1] / "runway_mcp" / "catalogue" / "catalogue.json"
 WORDS = Path(__file__).with_name("catalogue_words.toml")
@@ -61,6 +66,9 @@ class Words:
         self.undocumented_fields: dict[str, Schema] = words["undocumented_fields"]
         self.patterns: dict[str, str] = words["patterns"]
         self.languages: dict[str, list[str]] = words["languages"]
+        self.files = {name: file for file, names in words["files"].items() for name in names}
+        self.media: dict[str, str] = words["media"]
+        self._limits: dict[str, Schema] = words["limits"]
         self._fields: dict[str, str] = words["fields"]
         self._models: dict[str, str] = words["models"]
         self._used: set[str] = set()
@@ -68,13 +76,20 @@ class Words:
 
     def of(self, kind: str, model: str | None, path: str) -> str:
         """Return what the field at `path` means to a model of a task type."""
-        own = [] if model is None else [f"{kind}/{model}:{path}", f"{model}:{path}"]
-        for key in (*own, f"{kind}:{path}", path, path.rpartition(".")[2]):
+        for key in _keys(kind, model, path):
             if key in self._fields:
                 self._used.add(key)
                 return self._fields[key]
         self._missing.append(f"{kind}/{model or ''}: {path}")
         return ""
+
+    def limited(self, field: Schema, kind: str, model: str | None, path: str) -> Schema:
+        """Return a field with the limits that the SDK omits: a model's own win, those of all fill gaps."""
+        for key in _keys(kind, model, path):
+            if key in self._limits:
+                self._used.add(f"limits {key}")
+                return limited(field, self._limits[key], fill=":" not in key)
+        return field
 
     def purpose(self, kind: str, model: str) -> str:
         """Return what a model of a task type is for."""
@@ -91,32 +106,45 @@ class Words:
             *(f"No words for {place}." for place in self._missing),
             *(f"No model for the words of {key}." for key in sorted(self._models) if f"model {key}" not in self._used),
             *(f"No field for the words of {key}." for key in sorted(self._fields.keys() - self._used)),
+            *(
+                f"No field for the limits of {key}."
+                for key in sorted(self._limits)
+                if f"limits {key}" not in self._used
+            ),
             *(f"No summary of {kind}." for kind in sorted(set(kinds) - self.summaries.keys())),
             *(f"No medium of what {kind} makes." for kind in sorted(set(kinds) - self.outputs.keys())),
             *(f"No task type for the summary of {kind}." for kind in sorted(self.summaries.keys() - set(kinds))),
         ]
 
 
+@dataclass(slots=True)
+class Source:
+    """What one model of a task type takes; `is_open` where the API takes fields that it does not name."""
+
+    schema: Schema
+    is_open: bool = False
+
+
 class Catalogue:
     """The catalogue in the making: shared definitions, and the task types by name."""
 
-    def __init__(self, document: Mapping[str, Any], words: Words) -> None:
+    def __init__(self, document: Mapping[str, Any] | None, known: Mapping[str, Any], words: Words) -> None:
         self._words = words
         self._definitions: dict[str, Schema] = {}
-        self._types: dict[str, list[Schema]] = {}
+        self._sources: dict[str, dict[str | None, Source]] = {}
         self._replies: dict[str, list[str]] = {}
-        for path, body, reply in _operations(document):
-            kind = path.removeprefix("/v1/")
-            self._replies[kind] = reply
-            variants: list[Schema] = body.get("oneOf", [body])
-            by_model = {one["properties"].get("model", {}).get("const"): one for one in variants}
-            if None in by_model:
-                by_model = {None: body}
-            for name, one in by_model.items():
-                is_open = any("additionalProperties" not in variant for variant in one.get("oneOf", [one]))
-                self._add(kind, [self._entry(kind, name, self._lean(one, kind, name), is_open=is_open)])
+        if document is None:
+            self._keep(known)
+        else:
+            self._read(document)
+        self._add_sdk()
+        self._types = {
+            kind: [self._entry(kind, name, source) for name, source in models.items()]
+            for kind, models in self._sources.items()
+        }
         for kind, source in words.undocumented.items():
-            self._add(kind, [self._undocumented(kind, name, source["fields"]) for name in source["models"]])
+            models = [self._undocumented(kind, name, source["fields"]) for name in source["models"]]
+            self._types.setdefault(kind, []).extend(models)
         if complaints := words.complaints(self._types):
             sys.exit("\n".join(complaints))
 
@@ -134,28 +162,83 @@ class Catalogue:
             for kind in self._words.summaries
             for models in [self._types[kind]]
         }
-        words = {"patterns": self._words.patterns, "languages": self._words.languages}
+        words = {"patterns": self._words.patterns, "languages": self._words.languages, "files": self._words.files}
         return _rendered({"definitions": self._definitions, **words, "types": types}) + "\n"
 
-    def _add(self, kind: str, models: list[Schema]) -> None:
-        self._types.setdefault(kind, []).extend(models)
+    def _keep(self, known: Mapping[str, Any]) -> None:
+        own = {name: without_words(one) for name, one in known["definitions"].items()}
+        self._definitions = {name: one for name, one in own.items() if name not in _SHARED}
+        shared = {name: one for name, one in own.items() if name in _SHARED}
+        for kind, entry in known["types"].items():
+            models = [one for one in entry["models"] if one.get("documented", True)]
+            self._replies[kind] = entry["reply"]
+            if models:
+                self._sources[kind] = {
+                    one["name"]: Source(without_words(one["schema"], shared), one.get("open", False)) for one in models
+                }
 
-    def _entry(
-        self, kind: str, name: str | None, schema: Schema, *, documented: bool = True, is_open: bool = True
-    ) -> Schema:
-        marks: Schema = {**({} if documented else {"documented": False}), **({"open": True} if is_open else {})}
+    def _read(self, document: Mapping[str, Any]) -> None:
+        for path, body, reply in _operations(document):
+            kind = path.removeprefix("/v1/")
+            self._replies[kind] = reply
+            variants: list[Schema] = body.get("oneOf", [body])
+            by_model = {one["properties"].get("model", {}).get("const"): one for one in variants}
+            if None in by_model:
+                by_model = {None: body}
+            self._sources[kind] = {
+                name: Source(
+                    self._lean(one, kind, name),
+                    any("additionalProperties" not in variant for variant in one.get("oneOf", [one])),
+                )
+                for name, one in by_model.items()
+            }
+        if not self._sources:
+            sys.exit("The document has no endpoint that starts a task.")
+
+    def _add_sdk(self) -> None:
+        for start in starts(self._words.media):
+            kind = start.path.removeprefix("/v1/")
+            self._replies.setdefault(kind, start.reply)
+            models = self._sources.setdefault(kind, {})
+            for name, schema in start.schemas.items():
+                if name in models:
+                    models[name].schema = merged(models[name].schema, schema)
+                else:
+                    models[name] = Source(schema)
+
+    def _entry(self, kind: str, name: str | None, source: Source, *, documented: bool = True) -> Schema:
+        schema = self._described(source.schema, kind, name)
+        marks: Schema = {**({} if documented else {"documented": False}), **({"open": True} if source.is_open else {})}
         if documented and name is not None:
             marks["purpose"] = self._words.purpose(kind, name)
         return {"name": name, **marks, "schema": schema, "example": example(schema, self._definitions)}
 
     def _undocumented(self, kind: str, name: str, fields: list[str]) -> Schema:
-        schemas = self._words.undocumented_fields
-        properties = {field: self._described(schemas[field], kind, name, field) for field in _names(fields)}
+        properties = {field: self._words.undocumented_fields[field] for field in _names(fields)}
         required = ["model", *_names(field for field in fields if field.endswith("*"))]
         schema = {"type": "object", "required": required, "properties": {"model": {"const": name}, **properties}}
-        return self._entry(kind, name, schema, documented=False)
+        return self._entry(kind, name, Source(schema, is_open=True), documented=False)
 
-    def _described(self, schema: Schema, kind: str, model: str | None, path: str) -> Schema:
+    def _described(self, schema: Schema, kind: str, model: str | None, path: str = "") -> Schema:
+        """Return a schema with our words and limits."""
+        made = {**schema}
+        if "properties" in made:
+            required = made.pop("required", [])
+            properties: Schema = made.pop("properties")
+            if required:
+                made["required"] = sorted(required, key=lambda name: name != "model")
+            made["properties"] = {
+                name: self._described_field(field, kind, model, f"{path}.{name}".removeprefix("."))
+                for name, field in sorted(properties.items(), key=lambda item: item[0] != "model")
+            }
+        if "items" in made:
+            made["items"] = self._described(made["items"], kind, model, path + "[]")
+        if "anyOf" in made:
+            made["anyOf"] = [self._described(one, kind, model, path) for one in made["anyOf"]]
+        return made
+
+    def _described_field(self, field: Schema, kind: str, model: str | None, path: str) -> Schema:
+        schema = self._described(self._words.limited(field, kind, model, path), kind, model, path)
         if "const" in schema or ("$ref" in schema and path.endswith("uri")):
             return schema
         words = self._words.of(kind, model, path)
@@ -177,12 +260,10 @@ class Catalogue:
         if "const" in lean or "enum" in lean:
             lean.pop("type", None)
         if "properties" in schema:
-            if schema.get("required"):
-                lean["required"] = sorted(schema["required"], key=lambda name: name != "model")
+            lean["required"] = schema.get("required", [])
             lean["properties"] = {
-                name: self._described(self._lean(field, kind, model, place), kind, model, place)
-                for name, field in sorted(schema["properties"].items(), key=lambda item: item[0] != "model")
-                for place in [f"{path}.{name}".removeprefix(".")]
+                name: self._lean(field, kind, model, f"{path}.{name}".removeprefix("."))
+                for name, field in schema["properties"].items()
             }
         if "items" in schema:
             lean["items"] = self._lean(schema["items"], kind, model, path + "[]")
@@ -233,7 +314,9 @@ def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = ""
             target = reference.rpartition("/")[2]
             return _MEDIA.get(target) or example(definitions[target], definitions, full=full)
         case {"anyOf": branches}:
-            return example(branches[-1 if full else 0], definitions, name=name, full=full)
+            # beside values of a list a free text stands for rare ones
+            wanted = [one for one in branches if one.get("type") != "string"] if full else branches
+            return example(wanted[-1 if full else 0], definitions, name=name, full=full)
         case {"type": "object", "properties": fields}:
             own = [key for key in fields if key != "model"]
             required = [key for key in own if key in schema.get("required", [])]
@@ -258,6 +341,29 @@ def _only(models: list[Schema]) -> str | None:
     """Return the name of the only documented model, or of the only one if none is documented."""
     sure = [model for model in models if model.get("documented", True)] or models
     return sure[0]["name"] if len(sure) == 1 else None
+
+
+def without_words(schema: Any, shared: Mapping[str, Schema] | None = None) -> Any:
+    """Return a schema of the catalogue as its sources have it: without descriptions and `shared` definitions."""
+    if isinstance(schema, list):
+        return [without_words(one, shared) for one in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    made = cast("Schema", schema)
+    name = str(made.get("$ref", "")).rpartition("/")[2]
+    if shared and name in shared:
+        return shared[name]
+    return {
+        key: without_words(value, shared)
+        for key, value in made.items()
+        if key != "description" or not isinstance(value, str)
+    }
+
+
+def _keys(kind: str, model: str | None, path: str) -> Sequence[str]:
+    """Return what our words of a field may stand under, the most particular first."""
+    own = [] if model is None else [f"{kind}/{model}:{path}", f"{model}:{path}"]
+    return *own, f"{kind}:{path}", path, path.rpartition(".")[2]
 
 
 def _names(fields: Iterable[str]) -> list[str]:
@@ -291,15 +397,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the catalogue, or compare it; return the exit code."""
     parser = argparse.ArgumentParser(description="Makes or checks the catalogue of task types.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the catalogue would change")
-    parser.add_argument("document", type=Path, metavar="OPENAPI_FILE")
+    parser.add_argument("document", type=Path, nargs="?", metavar="OPENAPI_FILE")
     options = parser.parse_args(arguments)
     words = Words(tomllib.loads(WORDS.read_text(encoding="utf-8")))
-    made = Catalogue(json.loads(options.document.read_bytes()), words).render()
+    document = json.loads(options.document.read_bytes()) if options.document else None
+    found = CATALOGUE.read_text(encoding="utf-8")
+    made = Catalogue(document, json.loads(found), words).render()
     if not options.check:
         CATALOGUE.write_text(made, encoding="utf-8", newline="\n")
         return 0
-    found = CATALOGUE.read_text(encoding="utf-8")
-    lines = difflib.unified_diff(found.splitlines(), made.splitlines(), "catalogue.json", "document", n=1, lineterm="")
+    lines = difflib.unified_diff(found.splitlines(), made.splitlines(), "catalogue.json", "sources", n=1, lineterm="")
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return int(found != made)
 

@@ -1,7 +1,7 @@
 """The task types that can be started: their models, and what each takes.
 
-What it says is data: catalogue.json, made from the API's OpenAPI document by
-scripts/update_catalogue.py. It is read when first asked for. The document states no prices.
+What it says is data: catalogue.json, made from the API's OpenAPI document and the types of Runway's SDK by
+scripts/update_catalogue.py. It is read when first asked for. They state no prices.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import JsonValue
 
 UNDOCUMENTED = "(undocumented)"
-"""Marks a task type or a model that the API's document lacks."""
+"""Marks a task type or a model that neither the API's document nor Runway's SDK has."""
 IMPOSSIBLE = "Not possible here: joining sound and video, joining or cutting videos, slow motion."
 """What is asked for most often and no task type does."""
 
@@ -31,7 +31,7 @@ class Model:
             in it takes a property that it does not name.
         example: A body with little more than the fields that it demands.
         purpose: What it is for beside what its type says, in a few words; may be empty.
-        documented: Whether the API's document has it; else its fields are known by name alone.
+        documented: Whether the API's document or Runway's SDK has it; else its fields are known by name alone.
     """
 
     name: str | None
@@ -62,7 +62,7 @@ class TaskType:
 
     @property
     def label(self) -> str:
-        """The name, marked where the API's document has none of the models."""
+        """The name, marked where no official source has any of the models."""
         is_documented = any(model.documented for model in self.models.values())
         return self.name if is_documented else f"{self.name} {UNDOCUMENTED}"
 

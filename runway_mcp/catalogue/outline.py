@@ -10,11 +10,15 @@ from runway_mcp.catalogue.lookup import Model, TaskType, forms, pattern_words
 MIN_SHARED = 32
 """Characters of a field's values that are told once where models share them."""
 
+MAX_CHOICES = 20
+"""Choices of a field that are all told; of more the first half as many are, and the number of all."""
+
 
 def outline(kind: TaskType) -> tuple[dict[str, str], dict[str, str]]:
     """Return what several models take alike, by field, and what each is for and takes, by model.
 
-    A field of a model that is told without values takes those told for all.
+    A field of a model that is told without values takes those told for all. Other long values that models share are
+    told for the first, and for the others "as" it.
     """
     fields = {model.name or kind.name: _fields(model) for model in kind.models.values()}
     counts = Counter((name, values) for one in fields.values() for name, _, values in one)
@@ -23,13 +27,15 @@ def outline(kind: TaskType) -> tuple[dict[str, str], dict[str, str]]:
         if count > 1 and len(values) >= MIN_SHARED:
             shared.setdefault(name, values)
     rows: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
     for model in kind.models.values():
         name = model.name or kind.name
         words = f"{kind.marks(model)} {model.purpose}".strip()
-        takes = (
-            f"{field}{mark}" if shared.get(field) == values else f"{field}{mark} {values}".rstrip()
-            for field, mark, values in fields[name]
-        )
+        takes: list[str] = []
+        for field, mark, values in fields[name]:
+            teller = first.setdefault((field, values), name)
+            told = f"as {teller}" if teller != name and len(values) >= MIN_SHARED else values
+            takes.append(f"{field}{mark}" if shared.get(field) == values else f"{field}{mark} {told}".rstrip())
         rows[name] = f"{words}: {', '.join(takes)}" if words else ", ".join(takes)
     return {name: shared[name] for name in sorted(shared)}, rows
 
@@ -62,11 +68,13 @@ def _allowed(schema: Schema, definitions: Mapping[str, Any]) -> str:
             definition = definitions[name]
             text = _values(definition, definitions) if "properties" in definition else name
         case {"anyOf": branches}:
-            text = " or ".join(dict.fromkeys(_values(branch, definitions) for branch in branches))
+            text = " or ".join(dict.fromkeys(_values(branch, definitions) or "any" for branch in branches))
         case {"const": value}:
             text = str(value)
         case {"enum": values}:
-            text = "|".join(str(value) for value in values)
+            more = len(values) > MAX_CHOICES
+            text = "|".join(str(value) for value in (values[: MAX_CHOICES // 2] if more else values))
+            text += f"... ({len(values)} in all)" if more else ""
         case {"type": "array", "items": items}:
             text = f"[] {_range(schema, 'minItems', 'maxItems')} {_values(items, definitions)}"
         case {"properties": fields}:

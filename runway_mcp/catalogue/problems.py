@@ -135,6 +135,10 @@ def _absent(violation: Violation) -> list[str]:
 
 def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
     # the alternative that was meant: the first of the value's form and constants
+    if all(branch.keys().isdisjoint({"properties", "items", "$ref"}) for branch in violation.schema["anyOf"]):
+        limits = (one for one in violation.alternatives if all(fault.rule in _BROKEN for fault in one))
+        yield from next(limits, [violation])
+        return
     depth = len(violation.place)
     tags: list[Violation] = []
     meant: list[Sequence[Violation]] = []
@@ -144,11 +148,7 @@ def _faults_of_alternatives(violation: Violation) -> Iterator[Violation]:
         tags += own_tags
         if is_form and not own_tags:
             meant.append(alternative)
-    faults = [violation]
-    if meant:
-        faults = [fault for one in min(meant, key=len) for fault in _faults(one)]
-    elif tags:
-        faults = [tags[0]]
+    faults = [fault for one in min(meant, key=len) for fault in _faults(one)] if meant else tags[:1] or [violation]
     for fault in faults:
         if fault.rule != UNKNOWN and "const" in fault.schema and len(fault.place) <= depth + 1:
             # the constant that tells the alternatives apart may be that of any of them

@@ -59,9 +59,9 @@ class _Reader:
         field = next((step for step in reversed(place) if isinstance(step, str)), "")
         found = {json.dumps(one): (one, words) for one, words in meanings(value, schema, field)}
         fitting = [(one, words) for one, words in found.values() if self._fits(one, schema)]
-        if len(fitting) != 1:
+        if not fitting or len({str(one).casefold() for one, _ in fitting}) > 1:
             return value, notes
-        meant, words = fitting[0]
+        meant, words = fitting[0]  # of values that differ in case only, the one that was written comes first
         if isinstance(value, str) and meant == value.strip():
             return meant, notes
         return meant, [*notes, f"Took {path_of(place)} {words} from {shown(value)}."]

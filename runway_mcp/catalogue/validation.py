@@ -11,6 +11,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.field_rules import broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
@@ -21,7 +22,7 @@ MAX_PROBLEMS = 5
 MAX_BYTES = 900
 """Bytes of one error's problems together."""
 
-MAX_NAMES = 500
+MAX_NAMES = 600
 """Characters that a list of task types or models takes."""
 
 MAX_DEPTH = 32
@@ -102,6 +103,9 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
+        if broken := list(broken_rules(kind.name, name, body)):
+            raise InvalidRequestError(broken)
+        understood += doubts(body, model.schema)
     if kind.name != type.strip():
         understood = [f"Took type {kind.name} from {shown(type)}.", *understood]
     return Prepared(

@@ -42,6 +42,11 @@ _TYPES = tuple(
 )
 
 _ARCHIVE = ContentType("application/zip", "zip")
+_DRAWING = ContentType("image/svg+xml", "svg")
+_SVG = re.compile(
+    rb"(\xef\xbb\xbf)?\s*((<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE\s+svg[^>\[]*(\[.*?\]\s*)?>)\s*)*<(svg:)?svg[\s>]",
+    re.DOTALL,
+)
 
 
 def detect(head: bytes) -> ContentType | None:
@@ -54,5 +59,7 @@ def detect(head: bytes) -> ContentType | None:
 
 
 def detect_output(head: bytes) -> ContentType | None:
-    """Return the same of an output of Runway's, which may also be a ZIP archive: a video as a sequence of images."""
-    return _ARCHIVE if head.startswith(b"PK\3\4") else detect(head)
+    """Return the same of an output of Runway's, which may also be an SVG, or a ZIP archive: a video as images."""
+    if head.startswith(b"PK\3\4"):
+        return _ARCHIVE
+    return _DRAWING if _SVG.match(head) else detect(head)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
 from runway_mcp.sandbox.charges import Row, charge
-from runway_mcp.sandbox.output_files import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import OUTPUTS, USUAL_FORMATS, Kind
 
 Settings = Mapping[str, object]
 
@@ -32,19 +32,21 @@ class Model:
     schema: Schema
     defaults: Settings
     prices: tuple[Row, ...]  # the first that knows the request counts
-    documented: bool  # whether the API's document has it
+    documented: bool  # whether an official source has it
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A POST endpoint that starts a task: what it makes, the fields of its answer, and its models.
 
-    Where a request names no model, the only one is named None.
+    Where a request names no model, the only one is named None. `formats` has extensions of files by the model or the
+    `outputFormat` that makes them.
     """
 
     kind: Kind
     reply: tuple[str, ...]
     models: Mapping[str | None, Model]
+    formats: Mapping[str, str]
 
     @property
     def routed(self) -> bool:
@@ -62,6 +64,11 @@ class Endpoint:
         if not isinstance(body, dict):
             return [wrong_type("object", body, ())]
         return list(no_variant("model", cast("Mapping[str, object]", body)))
+
+    def format(self, model: Model, settings: Settings) -> str:
+        """Return the extension of what a valid request makes."""
+        names = (model.name, str(settings.get("outputFormat")))
+        return next((self.formats[name] for name in names if name in self.formats), USUAL_FORMATS[self.kind])
 
     def settings(self, model: Model, body: Mapping[str, object]) -> Settings:
         """Return what a valid body asks for, with the defaults of what it leaves out."""
@@ -105,5 +112,5 @@ def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> M
         kind, reply = entry["output"], tuple(entry["reply"])
         unnamed = _ROUTED_MODELS[kind] if "routing" in reply else name.rpartition("/")[2]
         models = {one["name"]: model(name, one["name"] or unnamed, kind, one) for one in entry["models"]}
-        endpoints[entry["endpoint"]] = Endpoint(kind, reply, models)
+        endpoints[entry["endpoint"]] = Endpoint(kind, reply, models, catalogue["files"])
     return endpoints

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import uuid4
 
-from runway_mcp.sandbox.output_files import Kind
-
 Status = Literal["PENDING", "THROTTLED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
 # no endpoint takes these any more, so the samples that hold a slot for an hour use them
@@ -29,11 +27,11 @@ def concurrency(model: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ends: its last status, whether its credits are kept, and what it leaves."""
+    """How a task ends: its last status, whether its credits are kept, and the formats of its files."""
 
     status: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
     charged: bool = True
-    output: tuple[Kind, ...] = ()
+    output: tuple[str, ...] = ()
     failure: str = ""
     failure_code: str = ""
 

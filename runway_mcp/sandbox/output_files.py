@@ -1,4 +1,4 @@
-"""The files that tasks make, one for each medium, and the signed links to them."""
+"""The files that tasks make, one for each format, and the signed links to them."""
 
 import hmac
 from collections.abc import Mapping
@@ -22,11 +22,19 @@ class OutputFile:
     content_type: str
 
 
-OUTPUTS: Mapping[Kind, OutputFile] = {
-    "video": OutputFile(_FILES / "video.mp4", "video/mp4"),
-    "image": OutputFile(_FILES / "image.png", "image/png"),
-    "audio": OutputFile(_FILES / "audio.wav", "audio/wav"),
+FORMATS: Mapping[str, OutputFile] = {
+    "mp4": OutputFile(_FILES / "video.mp4", "video/mp4"),
+    "mov": OutputFile(_FILES / "video.mov", "video/quicktime"),
+    "zip": OutputFile(_FILES / "frames.zip", "application/zip"),
+    "png": OutputFile(_FILES / "image.png", "image/png"),
+    "svg": OutputFile(_FILES / "image.svg", "image/svg+xml"),
+    "wav": OutputFile(_FILES / "audio.wav", "audio/wav"),
 }
+"""The files by their extensions; each that the catalogue's data names has one."""
+
+USUAL_FORMATS: Mapping[Kind, str] = {"video": "mp4", "image": "png", "audio": "wav"}
+
+OUTPUTS: Mapping[Kind, OutputFile] = {kind: FORMATS[name] for kind, name in USUAL_FORMATS.items()}
 
 
 def sign(key: bytes, subject: str, expires: float) -> str:

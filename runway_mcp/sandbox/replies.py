@@ -10,7 +10,7 @@ from starlette.responses import Response
 from runway_mcp.sandbox.body_issues import Issue
 from runway_mcp.sandbox.endpoints import Endpoint
 from runway_mcp.sandbox.lifecycle import Account, Task, concurrency
-from runway_mcp.sandbox.output_files import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import Kind
 
 Body = dict[str, object]
 
@@ -53,7 +53,7 @@ def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
         body["progress"] = task.progress(now)
     elif status == "SUCCEEDED":
         files = enumerate(task.outcome.output)
-        body["output"] = [link(f"{task.id}/{number}{OUTPUTS[kind].path.suffix}") for number, kind in files]
+        body["output"] = [link(f"{task.id}/{number}.{extension}") for number, extension in files]
     elif status == "FAILED":
         body["failure"] = task.outcome.failure
         if task.outcome.failure_code:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from runway_mcp.sandbox.failures import failed
 from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Outcome, Sample, Script
 
-_VIDEO = Outcome("SUCCEEDED", output=("video",))
-_IMAGES = Outcome("SUCCEEDED", output=("image", "image"))
-_AUDIO = Outcome("SUCCEEDED", output=("audio",))
+_VIDEO = Outcome("SUCCEEDED", output=("mp4",))
+_IMAGES = Outcome("SUCCEEDED", output=("png", "png"))
+_AUDIO = Outcome("SUCCEEDED", output=("wav",))
 
 
 _TASKS = {

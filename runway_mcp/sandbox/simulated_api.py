@@ -27,7 +27,7 @@ from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
 from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
-from runway_mcp.sandbox.output_files import LIFETIME, OUTPUTS, admits, sign
+from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, admits, sign
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
@@ -151,7 +151,7 @@ class _Api:
             return replies.error(429, "You have exceeded your daily quota of generations for this model.")
         if credit > self._account.balance(now):
             return replies.error(400, "You do not have enough credits to run this task.")
-        files = (endpoint.kind,) * count_outputs(settings)
+        files = (endpoint.format(model, settings),) * count_outputs(settings)
         outcome = asked_failure(content) or Outcome("SUCCEEDED", output=files)
         task = self._account.create(Script(model.name, credit, outcome), now)
         return JSONResponse(replies.created(endpoint, task, body))
@@ -185,7 +185,7 @@ class _Api:
         task = self._account.find(task_id, now)
         if task is None:
             return replies.error(404, "The file was deleted.")
-        output = OUTPUTS[task.outcome.output[int(file.partition(".")[0])]]
+        output = FORMATS[task.outcome.output[int(file.partition(".")[0])]]
         return FileResponse(output.path, media_type=output.content_type)
 
     def _link(self, request: Request, now: float, file: str) -> str:

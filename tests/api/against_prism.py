@@ -1,7 +1,7 @@
 """What the client sends to start a task, judged by a mock of the API that others made. `scripts/prism` runs it.
 
-Every documented model gets the catalogue's example and an input with every field, and then what is
-wrong in one place each, for a judge that refuses nothing proves nothing.
+Every model of the API's document gets the catalogue's example and an input with every field, and then what is
+wrong in one place each, for a judge that refuses nothing proves nothing. What only newer sources have is left out.
 """
 
 import sys
@@ -12,10 +12,11 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 from support.catalogue_script import MODELS, full_input
+from support.sources import document_models, older_input
 
 from runway_mcp.api.client import RunwayClient, open_client
 from runway_mcp.api.errors import BadRequestError, RunwayError
-from runway_mcp.catalogue.lookup import Model
+from runway_mcp.catalogue.lookup import Model, TaskType
 from runway_mcp.catalogue.validation import prepare
 
 LONGEST = 60
@@ -38,9 +39,9 @@ class Judge(httpx2.AsyncHTTPTransport):
         return response
 
 
-def wrong(model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+def wrong(kind: TaskType, model: Model) -> Iterator[tuple[str, dict[str, JsonValue]]]:
     # fields that the model lacks are not among it: for some models the document does not exclude them
-    full = full_input(model)
+    full = older_input(kind.endpoint, model.name, full_input(model))
     required = model.schema.get("required")
     for name in required if isinstance(required, list) else []:
         yield f"no {name}", {key: value for key, value in full.items() if key != name}
@@ -52,14 +53,15 @@ async def judge(client: RunwayClient, judged: Judge) -> str:
     counts: Counter[str] = Counter()
     findings: list[str] = []
     for kind, model in MODELS:
-        if not model.documented:
+        if model.name not in document_models().get(kind.endpoint, {}):
             counts["left out, for the document lacks them"] += 1
             continue
-        for what, given in (("example", dict(model.example)), ("full input", full_input(model))):
+        for what, newest in (("example", dict(model.example)), ("full input", full_input(model))):
+            given = older_input(kind.endpoint, model.name, newest)
             counts[f"accepted: {what}"] += 1
             if trouble := await _trouble(client, judged, kind.name, given):
                 findings.append(f"{kind.name} {model.name}, {what}: {trouble}")
-        for what, body in wrong(model):
+        for what, body in wrong(kind, model):
             counts["refused: wrong input"] += 1
             if not await _is_refused(client, judged, kind.endpoint, body):
                 findings.append(f"{kind.name} {model.name}: accepted with {what}")

@@ -19,6 +19,9 @@ DUBBING: dict[str, JsonValue] = {"audioUri": SOUND, "targetLang": "es"}
 AD: dict[str, JsonValue] = {"version": "2026-06", "referenceImage": {"uri": IMAGE}, "targetLanguage": "es"}
 PICTURE: dict[str, JsonValue] = {"promptText": "A kite", "ratio": "1920:1080"}
 VEO: dict[str, JsonValue] = {"model": "veo3.1", "promptText": "A kite", "ratio": "1280:720"}
+PRORES: dict[str, JsonValue] = {**TEXT_TO_VIDEO, "outputFormat": "prores"}
+SEEDANCE: dict[str, JsonValue] = {"model": "seedance2", "promptText": "A kite"}
+HAILUO: dict[str, JsonValue] = {"model": "hailuo3", "promptText": "A kite"}
 EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
 
 
@@ -31,6 +34,10 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ),
         ("text_to_video", TEXT_TO_VIDEO, "duration", [5], 5, "Took duration as the only entry from a list of 1."),
         ("text_to_video", VEO, "duration", "8s", 8, 'Took duration 8 from "8s".'),
+        ("text_to_video", SEEDANCE, "duration", "5s", 5, 'Took duration 5 from "5s".'),
+        ("text_to_video", SEEDANCE, "duration", "Auto", "auto", 'Took duration auto from "Auto".'),
+        ("text_to_video", HAILUO, "resolution", "2K ", "2K", ""),
+        ("text_to_video", HAILUO, "resolution", "768-p", "768p", 'Took resolution 768p from "768-p".'),
         *(
             ("text_to_video", VEO, "audio", value, True, "Took audio true from ")
             for value in ("true", "Yes", "on", "TRUE")
@@ -45,8 +52,8 @@ EFFECT: dict[str, JsonValue] = {"model": "seed_audio", "promptText": "A kite"}
         ("video_to_video", {"model": "gen4_aleph", "promptVideo": CLIP}, "ratio", "16x9", "16:9", "Took ratio 16:9 "),
         ("text_to_video", TEXT_TO_VIDEO, "outputFormat", "MP4", "mp4", 'Took outputFormat mp4 from "MP4".'),
         ("text_to_video", TEXT_TO_VIDEO, "outputFormat", "PNG Sequence", "png_sequence", "Took outputFormat png_s"),
-        ("text_to_video", TEXT_TO_VIDEO, "proresProfile", 422, "422", 'Took proresProfile "422" from 422.'),
-        ("text_to_video", TEXT_TO_VIDEO, "proresProfile", "4444\n", "4444", ""),
+        ("text_to_video", PRORES, "proresProfile", 422, "422", 'Took proresProfile "422" from 422.'),
+        ("text_to_video", PRORES, "proresProfile", "4444\n", "4444", ""),
         ("text_to_image", PICTURE, "referenceImages", IMAGE, [{"uri": IMAGE}], 'Took referenceImages [{"uri": …}] '),
         ("text_to_image", PICTURE, "referenceImages", [IMAGE], [{"uri": IMAGE}], 'Took referenceImages[0] {"uri": …}'),
         ("text_to_image", PICTURE, "referenceImages", {"uri": IMAGE}, [{"uri": IMAGE}], "Took referenceImages "),

@@ -48,11 +48,11 @@ def test_a_task_type_in_another_spelling_is_recognised(kind: str, end: str) -> N
 @pytest.mark.parametrize(
     ("kind", "model", "end"),
     [
-        ("text_to_video", "gen4_turbo", "gemini_omni_flash, seedance2_5."),
+        ("text_to_video", "gen4_turbo", "grok_imagine_1_5_lite, kling_4."),
         ("text_to_video", "gen45", "did you mean gen4.5?"),
         ("text_to_video", "Veo 3.1 fast", "did you mean veo3.1_fast?"),
         ("text_to_speech", "eleven-v3", "did you mean eleven_v3?"),
-        ("text_to_speech", 3, "it must be one of seed_audio, eleven_multilingual_v2, eleven_v3 (default)."),
+        ("text_to_speech", 3, "it must be one of seed_audio, eleven_multilingual_v2, eleven_v3 (default), eleven_v4."),
     ],
 )
 def test_a_model_that_a_type_lacks_is_refused(kind: str, model: JsonValue, end: str) -> None:

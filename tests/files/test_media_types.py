@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runway_mcp.files.media_types import detect, detect_output
-from runway_mcp.sandbox.output_files import OUTPUTS, Kind
+from runway_mcp.sandbox.output_files import FORMATS as FILES_OF_OUTPUTS
+from runway_mcp.sandbox.output_files import OutputFile
 
 WEBM = bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d4287810442858102")
 MKV = bytes.fromhex("1a45dfa3a34286810142f7810142f2810442f381084282886d6174726f736b614287810442858102")
@@ -77,11 +78,42 @@ def test_each_type_has_an_extension_of_its_own() -> None:
     assert extensions == "jpg png gif webp mp4 mov webm mkv ogv ogg m4a wav flac mp3 aac"
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
-def test_what_the_sandbox_gives_is_known(kind: Kind) -> None:
-    found = detect(OUTPUTS[kind].path.read_bytes())
+@pytest.mark.parametrize("file", FILES_OF_OUTPUTS.values(), ids=FILES_OF_OUTPUTS)
+def test_what_the_sandbox_gives_is_known(file: OutputFile) -> None:
+    found = detect_output(file.path.read_bytes())
     assert found
-    assert (found.name, f".{found.extension}") == (OUTPUTS[kind].content_type, OUTPUTS[kind].path.suffix)
+    assert (found.name, f".{found.extension}") == (file.content_type, file.path.suffix)
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="8">'
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        SVG,
+        b"<svg>",
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\r\n' + SVG,
+        b"\n <!-- Made > by\n a program --> <!-- again -->" + SVG,
+        b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://example.com/svg11.dtd">' + SVG,
+        b'<!DOCTYPE svg [ <!ENTITY a "b"> ]>\n' + SVG,
+        b'<svg:svg xmlns:svg="http://www.w3.org/2000/svg">',
+    ],
+)
+def test_a_drawing_is_an_output_but_no_input(head: bytes) -> None:
+    """Runway makes SVG files, and takes none."""
+    found = detect_output(head)
+    assert found
+    assert (found.name, found.extension) == ("image/svg+xml", "svg")
+    assert detect(head) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"<svgx>", b"<html><svg>", b"a <svg>", b"<!DOCTYPE html><svg>", b"<!-- <svg>", b'<?xml version="1.0"?><Error>'],
+)
+def test_a_page_that_holds_a_drawing_is_none(head: bytes) -> None:
+    assert detect_output(head) is None
 
 
 @pytest.mark.parametrize("head", NOT_MEDIA, ids=repr)

@@ -1,12 +1,17 @@
 """Outputs are real files behind links that expire, and can be had in parts."""
 
+from typing import Any
+
 import av
 import pytest
 from sandbox_client import Client, Clock
 from sandbox_wires import Wire, wires
 
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.sandbox.output_files import OUTPUTS
+from runway_mcp.sandbox.endpoints import read_data
+from runway_mcp.sandbox.output_files import FORMATS
+
+_GEN: dict[str, Any] = {"model": "gen4.5", "promptText": "A kite", "ratio": "1280:720", "duration": 5}
 
 
 async def _links(client: Client, sample: str = "succeeded_video") -> list[str]:
@@ -38,9 +43,46 @@ async def test_an_output_link_opens_the_file_without_a_key(
         assert (head.status_code, head.content, head.headers) == (200, b"", answer.headers)
 
 
-@pytest.mark.parametrize(("kind", "codec"), [("video", "h264"), ("image", "png"), ("audio", "pcm_u8")])
-def test_a_player_opens_every_kind_of_output(kind: str, codec: str) -> None:
-    file = {**OUTPUTS}[kind].path
+@pytest.mark.parametrize(
+    ("path", "body", "content_type"),
+    [
+        ("text_to_image", {"model": "recraft_v4_1_vector", "promptText": "A kite"}, "image/svg+xml"),
+        ("text_to_image", {"model": "recraft_v4_1_flash", "promptText": "A", "ratio": "1024:1024"}, "image/png"),
+        ("text_to_video", {**_GEN, "outputFormat": "mp4"}, "video/mp4"),
+        ("text_to_video", {**_GEN, "outputFormat": "hdr10"}, "video/mp4"),
+        ("text_to_video", {**_GEN, "outputFormat": "hdr_prores"}, "video/quicktime"),
+        ("text_to_video", {**_GEN, "outputFormat": "hdr_exr_sequence"}, "application/zip"),
+        ("video_to_hdr", {"model": "ruby", "videoUri": "https://example.com/a.mp4"}, "video/mp4"),
+        (
+            "video_to_hdr",
+            {"model": "ruby", "videoUri": "https://example.com/a.mp4", "outputFormat": "hdr_exr_acescg_sequence_1_3"},
+            "application/zip",
+        ),
+        (
+            "video_to_audio",
+            {"model": "mirelo_sfx_2_0", "videoUri": "https://example.com/a.mp4", "duration": 4},
+            "audio/wav",
+        ),
+    ],
+)
+async def test_an_output_is_of_the_format_that_was_asked_for(
+    client: Client, clock: Clock, path: str, body: dict[str, Any], content_type: str
+) -> None:
+    created = await client.http.post(f"/v1/{path}", json=body)
+    clock.now += 3600
+    [link] = (await client.task(created.json()["id"]))["output"]
+    answer = await client.http.get(link)
+    assert answer.headers["Content-Type"].partition(";")[0] == content_type
+    assert answer.content == next(one for one in FORMATS.values() if one.content_type == content_type).path.read_bytes()
+
+
+def test_every_format_of_the_catalogue_has_a_file() -> None:
+    assert set(read_data("catalogue.json")["files"].values()) <= FORMATS.keys()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("mp4", "h264"), ("mov", "h264"), ("png", "png"), ("wav", "pcm_u8")])
+def test_a_player_opens_every_format_of_output(name: str, codec: str) -> None:
+    file = FORMATS[name].path
     with av.open(file, "r", options={"err_detect": "explode"}) as opened:
         (stream,) = opened.streams
         assert stream.codec_context.name == codec

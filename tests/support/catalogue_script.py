@@ -1,26 +1,34 @@
-"""The script that makes the catalogue, as tests call it."""
+"""The catalogue's models, and what its script makes of them."""
 
-import runpy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import update_catalogue
 
 from runway_mcp.catalogue.lookup import Model, task_types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pydantic import JsonValue
 
-_SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "update_catalogue.py"))
-
-main = cast("Callable[[list[str]], int]", _SCRIPT["main"])
-"""Its command line: the arguments, the exit code."""
-
 MODELS = [(kind, model) for kind in task_types().values() for model in kind.models.values()]
+
+_EXCLUDED = {
+    "seedance2_5": {"draftTaskId"},
+    "gen4.5": {"proresProfile"},
+    "aleph2": {"proresProfile"},
+    "ruby": {"proresProfile"},
+    "ideogram_4_5": {"maskUri", "preciseEdit", "ratio"},
+    "bria_fibo_edit_1_5": {"ratio"},
+}
 
 NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 
 
 def full_input(model: Model) -> "dict[str, JsonValue]":
     definitions = cast("Mapping[str, Any]", model.schema.get("$defs", {}))
-    return _SCRIPT["example"](model.schema, definitions, full=True)
+    body = update_catalogue.example(cast("dict[str, Any]", model.schema), definitions, full=True)
+    if "shots" in body:
+        body["duration"] = sum(shot["duration"] for shot in body["shots"])
+    # of fields that exclude each other, one
+    return {name: value for name, value in body.items() if name not in _EXCLUDED.get(str(model.name), ())}

@@ -26,6 +26,7 @@ from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 MEGABYTE = 1_000_000
 MAX_INLINE = 500_000
 """Bytes of images that a result carries, together; in Base64 they stay below what hosts accept."""
+_SHOWN = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
 async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsResult) -> CallToolResult:
@@ -100,7 +101,7 @@ def _images(destination: Destination, saved: list[Saved]) -> dict[int, ImageCont
     images, room = dict[int, ImageContent](), MAX_INLINE
     with destination.open() as folder:
         for output in saved:
-            if output.content_type.startswith("image/") and output.size <= room:
+            if output.content_type in _SHOWN and output.size <= room:
                 with suppress(OSError), open_saved(folder, output.path.name) as file:
                     data = file.file.read(room)
                     room -= len(data)
@@ -122,7 +123,10 @@ def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
         retry = those[0].error.retryable and "Repeat the call" not in reason
         yield f"Not saved: output {_numbers(those)}. {reason}{' Repeat the call to try again.' if retry else ''}"
     if unshown:
-        yield f"Not inline: output {_numbers(unshown)}. Only images are, of {MAX_INLINE:,} bytes together at most."
+        yield (
+            f"Not inline: output {_numbers(unshown)}. Only JPEG, PNG, GIF and WebP images are, of {MAX_INLINE:,} bytes "
+            "together at most."
+        )
 
 
 def _numbers(outputs: Sequence[Output]) -> str:

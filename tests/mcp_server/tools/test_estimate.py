@@ -64,7 +64,7 @@ async def test_an_estimate_sends_nothing_and_names_its_basis() -> None:
         (
             "image_to_video",
             {"promptImage": IMAGE, "promptText": "x", "ratio": "1280:720", "duration": 5},
-            [({"model": "gen4_turbo"}, 25), ({"model": "gemini_omni_flash"}, 51)],
+            [({"model": "gen4_turbo"}, 25), ({"model": "wan3"}, 50), ({"model": "gemini_omni_flash_1.1"}, 50)],
         ),
         (
             "text_to_video",

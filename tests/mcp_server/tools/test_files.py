@@ -259,7 +259,7 @@ async def test_small_images_come_inline_too(folder: Path) -> None:
         for image, file in zip(images, files, strict=True):
             assert b64decode(image.data) == await anyio.Path(file["path"]).read_bytes()
         result = await save(client, inline=True)
-        assert "Not inline: output 1. Only images are, of 500,000 bytes" in text(result)
+        assert "Not inline: output 1. Only JPEG, PNG, GIF and WebP images are, of 500,000 bytes" in text(result)
         assert not any(isinstance(block, ImageContent) for block in result.content)
 
 
@@ -357,6 +357,19 @@ async def test_a_task_that_succeeded_without_outputs_is_no_task_to_wait_for(outp
         result = await client.call_tool("runway_downloadOutput", {"taskId": ID})
     assert result.is_error
     assert "has SUCCEEDED, but Runway names no output of it" in text(result)
+
+
+async def test_a_drawing_is_saved_and_not_shown_inline(folder: Path) -> None:
+    """Hosts refuse images of a type that a model can't see."""
+    vector: dict[str, JsonValue] = {"model": "recraft_v4_1_vector", "promptText": "A kite"}
+    async with connected(folder) as (client, api), faulty_client(api) as elsewhere:
+        created = await elsewhere.create_task("/v1/text_to_image", vector)
+        api.now += 3600
+        result = await client.call_tool("runway_downloadOutput", {"taskId": created.id, "inline": True})
+        (file,) = saved(result)
+        assert (file["contentType"], Path(file["path"]).suffix) == ("image/svg+xml", ".svg")
+        assert "Not inline: output 1." in text(result)
+        assert not any(isinstance(block, ImageContent) for block in result.content)
 
 
 async def test_an_image_that_somebody_took_away_is_not_shown_inline(folder: Path) -> None:
