@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import plain
-from runway_mcp.catalogue.lookup import languages
+from runway_mcp.catalogue.lookup import languages, same_spelling
 
 Meaning = tuple[JsonValue, str]
 _Size = tuple[float, float]
@@ -135,7 +135,7 @@ def _meanings_of_number(given: int, choices: Sequence[JsonValue]) -> Iterator[Me
 
 
 def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:
-    same = [choice for choice in choices if _signless(choice) == _signless(short)]
+    same = [choice for choice in choices if same_spelling(choice, short)]
     yield from ((choice, choice) for choice in [*same, *same_shape(short, choices)])
     if "lang" in field.lower():
         yield from ((code, code) for code in language_codes(short))
@@ -170,10 +170,6 @@ def language_codes(name: str) -> Sequence[str]:
         return [languages()[short]]
     base = short.partition("-")[0]
     return [base] if re.fullmatch("[a-z]{2,3}-[a-z0-9]{2,4}", short) else []
-
-
-def _signless(text: str) -> str:
-    return re.sub(r"[\s_-]", "", text).casefold()
 
 
 def _shape(size: _Size) -> float:

@@ -16,7 +16,8 @@ from runway_mcp.catalogue.lookup import same_spelling
 from runway_mcp.catalogue.problems import path_of, shown
 from runway_mcp.catalogue.suggestions import meanings
 
-_NOTHING = frozenset({"", "null", "NULL", "None", "undefined"})
+NOTHING = frozenset({"", "null", "NULL", "None", "undefined"})
+"""What hosts and models write for nothing; "none" can be a choice, such as no sound."""
 
 MAX_BLANK = 1_000
 """Characters of a text that may be invisible altogether."""
@@ -33,7 +34,7 @@ def understand(
 
 def is_nothing(value: JsonValue) -> bool:
     """Return whether a value says that its field was left out: null, an empty text, or a word for them."""
-    return value is None or (isinstance(value, str) and _visible(value) in _NOTHING)
+    return value is None or (isinstance(value, str) and _visible(value) in NOTHING)
 
 
 def _visible(text: str) -> str:

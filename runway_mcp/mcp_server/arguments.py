@@ -21,7 +21,7 @@ from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.catalogue.lookup import input_fields, same_spelling
 from runway_mcp.catalogue.problems import shown
 from runway_mcp.catalogue.suggestions import likely_name
-from runway_mcp.catalogue.understanding import understand
+from runway_mcp.catalogue.understanding import NOTHING, understand
 from runway_mcp.mcp_server.message_reader import TOO_MANY_VALUES, has_too_many_values
 from runway_mcp.mcp_server.messages import NOTHING_SENT
 
@@ -34,8 +34,6 @@ MAX_SHOWN = 60
 MAX_TEXT = 10_000
 """Characters of a text that is read as a list, a number or an id."""
 
-_LEFT_OUT = frozenset({"", "null", "NULL", "None", "undefined"})
-"""What hosts and models write for nothing; "none" can be a choice, such as no sound."""
 _LABEL = re.compile(r"(?:runway\s*)?(?:task|id)(?:[\s_-]*id)?\s*[:=#]?\s*", re.IGNORECASE)
 _WRAPPING = " \t\r\n\"'`<>()[]{},;.*_\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\
 \N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}\
@@ -199,8 +197,8 @@ class _Call:
         likely = {name: found for name in names if (found := likely_name(name, self._schemas))}
         if not names or (self._only_reads and not likely):
             if names:
-                shown = ", ".join(map(quote_name, names[:5]))
-                self._notes.append(f"Ignored {shown}: {self._name} takes {self._takes()}.")
+                ignored = ", ".join(map(quote_name, names[:5]))
+                self._notes.append(f"Ignored {ignored}: {self._name} takes {self._takes()}.")
             return
         problems = [
             f"{quote_name(name)} is no argument of {self._name}; "
@@ -261,7 +259,7 @@ def _without_empty(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
 def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
     if isinstance(value, str):
         is_number = schema.get("type") in {"number", "integer"}
-        return value.strip() in _LEFT_OUT or (is_number and value.strip() == "0")
+        return value.strip() in NOTHING or (is_number and value.strip() == "0")
     return not isinstance(value, bool) and (value is None or value in (0, [], {}))
 
 

@@ -5,7 +5,6 @@ module beside this one (`file_messages.py`, `start_messages.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial, singledispatch
 from itertools import islice
 from typing import Any
@@ -16,6 +15,7 @@ from runway_mcp.api import errors
 from runway_mcp.api.errors import quote
 from runway_mcp.api.models import InvalidTaskIdError
 from runway_mcp.catalogue.problems import describe
+from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.catalogue.validation import InvalidRequestError
 from runway_mcp.tasks.background_tasks import AbortedByShutdownError
 from runway_mcp.tasks.operations import (
@@ -232,8 +232,7 @@ def explain_arguments(tool: str, arguments: Mapping[str, JsonValue], schema: Map
 
 def explain_name(kind: str, name: str, names: Sequence[str]) -> str:
     """Return that there is no tool, or prompt, of a name, and which there are."""
-    near = get_close_matches(name[:60].lower().replace("_", ""), {one.lower(): one for one in names}, n=1)
-    likely = next((one for one in names if one.lower() in near), None)
+    likely = likely_choice(name, names)
     there = f"Did you mean {likely}?" if likely else f"There are: {', '.join(names) or 'none'}."
     return f"There is no {kind} named {quote(name, 60)} here. {there} Nothing was done."
 

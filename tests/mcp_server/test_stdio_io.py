@@ -1,7 +1,7 @@
 """The byte work of the stdio transport, on pipes: lines in, lines out, and the ends of both."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import anyio
 import pytest
@@ -34,6 +34,16 @@ async def test_lines_are_read_whole_whatever_the_pieces(pipe: tuple[int, int]) -
     assert found == [b"one", b"two", b"thr\xe9\xe9", b"four"]
 
 
+async def read_while(lines: LineReader, send: Callable[[], None]) -> list[Line]:
+    """Return all lines that come while `send` writes them in a thread."""
+    found: list[Line] = []
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, send)
+            found += [line async for line in lines]
+    return found
+
+
 @pytest.mark.parametrize(
     ("head", "tail", "request_id"),
     [
@@ -57,12 +67,7 @@ async def test_of_an_endless_line_only_its_ends_are_kept(
         os.write(pipe[1], tail + b"\nafter\n")
         os.close(pipe[1])
 
-    found: list[Line] = []
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(anyio.to_thread.run_sync, send)
-            found += [line async for line in lines]
-    before, error, after = found
+    before, error, after = await read_while(lines, send)
     assert (before, after) == (b"before", b"after")
     assert isinstance(error, UnreadableMessageError)
     assert [answer.id for answer in error.answers] == [request_id]
@@ -76,12 +81,7 @@ async def test_an_endless_line_may_be_the_last(pipe: tuple[int, int]) -> None:
         os.write(pipe[1], b"x" * (MAX_BYTES + 65_536))
         os.close(pipe[1])
 
-    found: list[Line] = []
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(anyio.to_thread.run_sync, send)
-            found += [line async for line in lines]
-    (error,) = found
+    (error,) = await read_while(lines, send)
     assert isinstance(error, UnreadableMessageError)
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, Resolve
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import Field, JsonValue
 
 from runway_mcp.catalogue.validation import Prepared
@@ -13,7 +13,7 @@ from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.start_messages import describe_estimate
 from runway_mcp.mcp_server.tools.confirmation import InputArgument, UnknownArgument, prepared
 from runway_mcp.mcp_server.tools.task_types import TypeArgument
-from runway_mcp.mcp_server.tools.toolset import Output, Tool
+from runway_mcp.mcp_server.tools.toolset import LOOKS_UP, Output, Tool
 from runway_mcp.spending.estimates import cheaper_ways
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
@@ -65,8 +65,6 @@ ESTIMATE_COST = Tool(
         "Tell the credits that runway_startTask would spend on the same type and input, and what would cost less. "
         "Checks the input as a start does; sends nothing, costs nothing."
     ),
-    annotations=ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    ),
+    annotations=LOOKS_UP,
     run=estimate_cost,
 )

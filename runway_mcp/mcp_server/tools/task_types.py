@@ -6,11 +6,11 @@ The fields of each task type are not part of the tools' schemas, which cost the 
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import Field, JsonValue
 
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.tools.toolset import Output, Tool
+from runway_mcp.mcp_server.tools.toolset import LOOKS_UP, Output, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,8 +121,6 @@ LIST_TASK_TYPES = Tool(
         "List what runway_startTask can start. Without arguments: every task type with its models. With a type: what "
         "each of its models is for and takes. With a model too: its exact schema. Sends nothing, costs nothing."
     ),
-    annotations=ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    ),
+    annotations=LOOKS_UP,
     run=list_task_types,
 )

@@ -18,6 +18,8 @@ from runway_mcp.tasks.callers import CallerContext
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """A tool that reads at Runway and changes nothing."""
+LOOKS_UP = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+"""A tool that reads what this server knows by itself; nothing is sent."""
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 """A tool that removes something; calling it again changes nothing more."""
 
