@@ -11,7 +11,8 @@ import anyio
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id, plain
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
-from runway_mcp.history.sqlite import History, open_history
+from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.start_history import History
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.wiring.core import history_file
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.files.downloads import CallerFiles
-    from runway_mcp.history.sqlite import History
+    from runway_mcp.history.start_history import History
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from runway_mcp.history.task_records import Seen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from runway_mcp.history.sqlite import History
+    from runway_mcp.history.start_history import History
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class TaskRecorder:
             self._is_writing = True
             try:
                 while history.tasks.unwritten:
-                    await history.run(lambda _: None)
+                    await history.flush()
             finally:
                 self._is_writing = False
             self._has_failed = False

@@ -28,8 +28,9 @@ from runway_mcp.history.records import (
     StartRequest,
     digest_token,
 )
-from runway_mcp.history.sqlite import DAY, PRICE_SECONDS, History, open_history
+from runway_mcp.history.sqlite import open_history
 from runway_mcp.history.sqlite_file import MIGRATIONS
+from runway_mcp.history.start_history import DAY, PRICE_SECONDS, History
 
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
 WITHOUT_TOKEN = replace(START, client_token=None)

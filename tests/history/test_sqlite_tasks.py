@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from runway_mcp.history.records import SENDING_SECONDS, HistoryLockedError, Spend, StartRequest
-from runway_mcp.history.sqlite import DAY, FORGET_SECONDS, History, open_history
-from runway_mcp.history.sqlite_tasks import MAX_UNWRITTEN
+from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.start_history import DAY, FORGET_SECONDS, History
+from runway_mcp.history.task_history import MAX_UNWRITTEN
 from runway_mcp.history.task_records import UPLOAD_SECONDS, SavedOutput, Seen, TaskQuery, UploadRecord
 
 NOON = 20_000 * DAY + DAY / 2

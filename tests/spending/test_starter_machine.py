@@ -23,7 +23,8 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.validation import Prepared, prepare
 from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.history.records import HistoryDamagedError, HistoryError, HistoryLockedError, Limits, NotOpenError
-from runway_mcp.history.sqlite import DAY, History, open_history
+from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.start_history import DAY, History
 from runway_mcp.spending.start_errors import LimitError, ReplyLostError, StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.background_tasks import open_background_tasks

@@ -18,7 +18,8 @@ from runway_mcp.files.downloads import CallerFiles
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.folders import Folders
 from runway_mcp.history.records import NO_LIMITS, Limits
-from runway_mcp.history.sqlite import History, open_history
+from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.start_history import History
 from runway_mcp.tasks.background_tasks import open_background_tasks
 from runway_mcp.tasks.callers import CallerContext, CallerLedger
 from runway_mcp.tasks.operations import TaskOperations

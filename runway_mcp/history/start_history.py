@@ -1,0 +1,275 @@
+"""What was started, in any database: one start for each client token, and what a day has cost.
+
+A result that can't be written, because the database can't be used for a moment, is written by the next transaction.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+
+from runway_mcp.history.database import Database, Transaction, Values
+from runway_mcp.history.records import (
+    SENDING_SECONDS,
+    TOKEN_SECONDS,
+    HistoryError,
+    NotOpenError,
+    OpenStart,
+    Snapshot,
+    Spend,
+    StartRecord,
+    StartRequest,
+    State,
+)
+from runway_mcp.history.task_history import TaskHistory
+from runway_mcp.history.task_records import IS_OPEN, PROMPT_CHARACTERS
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+MAX_STARTS = 100_000
+"""Starts that are kept, the latest ones: a number, for a clock that is wrong once must not empty the history."""
+PRICE_SECONDS = 31 * 24 * 3600.0
+"""How long an estimate counts for later starts."""
+DAY = 86_400
+FORGET_SECONDS = 3600.0
+"""The time between two looks for what is older."""
+
+_SNAPSHOT = """
+SELECT
+    (SELECT count(*) FROM starts WHERE account = :account AND state = 'pending' AND abs(begun - :now) < :sending),
+    (SELECT price FROM starts WHERE account = :account AND caller = :caller AND fingerprint = :fingerprint
+        AND price IS NOT NULL AND begun > :since ORDER BY number DESC LIMIT 1),
+    (SELECT max(price) FROM starts WHERE account = :account AND price_key = :price_key
+        AND price IS NOT NULL AND begun > :since)
+"""
+_SPENT = """
+SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL)
+FROM starts WHERE account = :account AND begun >= :day AND number <= :up_to
+"""
+_RESULT = """
+UPDATE starts SET state = :state, task_id = :task_id, credits = coalesce(:cost, credits), price = :cost
+WHERE number = :number
+"""
+_CANCELLED = """
+UPDATE starts SET state = 'cancelled', client_token = NULL, credits = coalesce(:cost, credits) WHERE number = :number
+"""
+_OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {IS_OPEN}"  # noqa: S608 - made of constants
+_INSERT = """
+INSERT INTO starts (
+    begun, account, caller, client_token, fingerprint, price_key, type, state, credits, model, prompt, seconds, saving
+) VALUES (
+    :now, :account, :caller, :token_digest, :fingerprint, :price_key, :type, 'pending', :credits, :model, :prompt,
+    :seconds, :saving
+)
+"""
+
+
+class History:
+    """What was started, by every process that shares the database. Each method may raise a `HistoryError`.
+
+    It is a context, whose end writes what could not be written before.
+
+    Args:
+        database: Where it is kept.
+        elapsed: A clock that nobody sets, in seconds.
+        keep_days: For how long tasks are told.
+        prompts: Whether prompts are kept.
+
+    Attributes:
+        tasks: What became of it.
+    """
+
+    def __init__(self, database: Database, elapsed: Callable[[], float], *, keep_days: float, prompts: bool) -> None:
+        self._database, self._elapsed, self._prompts = database, elapsed, prompts
+        self._opened, self._forgotten = 0.0, float("-inf")
+        self._turn = anyio.Lock()
+        self._unwritten: list[tuple[str, Values]] = []
+        self.tasks = TaskHistory(self.run, keep_days * DAY)
+
+    async def __aenter__(self) -> Self:
+        async def work(transaction: Transaction) -> None:
+            self._opened = transaction.now - self._elapsed()
+
+        await self.run(work)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.write_unwritten()
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run one transaction, after what could not be written before."""
+        if (not self._unwritten and not self.tasks.unwritten) or self._turn.locked():
+            return await self._database.run(self._forgetting(work))
+        async with self._turn:  # what is written twice at once could be out of order
+            unwritten, seen = list(self._unwritten), self.tasks.unwritten
+
+            async def whole(transaction: Transaction) -> T:
+                for statement, values in unwritten:
+                    await transaction.execute(statement, values)
+                await self.tasks.write(transaction, seen)
+                return await self._forgetting(work)(transaction)
+
+            done = await self._database.run(whole)
+            del self._unwritten[: len(unwritten)]
+            self.tasks.written(seen)
+            return done
+
+    async def flush(self) -> None:
+        """Write what was seen of tasks."""
+        await self.run(_nothing)
+
+    async def look(self, start: StartRequest) -> Snapshot:
+        """Return what is known about a start, without recording it."""
+        return await self.run(lambda transaction: self._look(transaction, start))
+
+    async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+        """Record a start, or return the one that its client token already stands for, in one transaction.
+
+        `allow` is called within the transaction for a new start. If it raises, nothing is recorded.
+        """
+
+        async def work(transaction: Transaction) -> StartRecord:
+            await transaction.lock(start.account)
+            snapshot = await self._look(transaction, start)
+            if snapshot.earlier is not None:
+                return snapshot.earlier
+            allow(snapshot)
+            values = asdict(start) | {"now": transaction.now, "token_digest": start.token_digest}
+            values |= {"credits": snapshot.likely(start.list_price), "saving": "wanted" if start.save else ""}
+            values["prompt"] = start.prompt[:PROMPT_CHARACTERS] if self._prompts else ""
+            number = await transaction.insert_start(_INSERT, values)
+            for table in ("starts", "outputs"):
+                old = {"number": number - MAX_STARTS}
+                await transaction.execute(f"DELETE FROM {table} WHERE number <= :number", old)  # noqa: S608 - a constant
+            return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
+
+        return await self.run(work)
+
+    async def find(self, number: int) -> StartRecord | None:
+        return await self.run(lambda transaction: _one(transaction, "number = :number", {"number": number}))
+
+    async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
+        """Record a start's task or, without an id, its unknown outcome. No cost leaves the expected one in place."""
+        state: State = "started" if task_id else "unknown"
+        await self._execute(_RESULT, {"number": number, "state": state, "task_id": task_id, "cost": cost})
+
+    async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
+        """Record that a task was cancelled at once. Its token is free again; its price is remembered.
+
+        No cost leaves the estimate in place.
+        """
+        await self._execute(_CANCELLED, {"number": number, "cost": cost})
+
+    async def forget(self, number: int) -> None:
+        """Delete a start that certainly bought nothing. Its token and its credits are free again."""
+        await self._execute("DELETE FROM starts WHERE number = :number", {"number": number})
+
+    async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
+        """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
+        return await self.run(lambda transaction: _spent(transaction, account, up_to))
+
+    async def open_starts(self, account: str | None = None) -> list[OpenStart]:
+        """Return the open starts of an account, or of all, the latest first."""
+
+        async def work(transaction: Transaction) -> list[OpenStart]:
+            which = "" if account is None else "AND account = :account"
+            values = {"now": transaction.now, "account": account}
+            rows = await transaction.fetch(f"{_OPEN} {which} ORDER BY number DESC", values)
+            return [OpenStart(*row) for row in rows]
+
+        return await self.run(work)
+
+    async def settle(self, number: int, *, task_id: str | None) -> None:
+        """Record what became of an open start: this task or, without an id, certainly nothing.
+
+        A task keeps the credits that the start counts for.
+
+        Raises:
+            NotOpenError: There is no such start, its outcome is known, or Runway's answer may still come.
+        """
+
+        async def work(transaction: Transaction) -> None:
+            values = {"number": number, "task_id": task_id, "now": transaction.now}
+            action = "UPDATE starts SET state = 'started', task_id = :task_id" if task_id else "DELETE FROM starts"
+            if not await transaction.execute(f"{action} WHERE number = :number AND {IS_OPEN}", values):
+                raise NotOpenError(number)
+
+        await self.run(work)
+
+    async def write_unwritten(self) -> None:
+        """Write the results that could not be written when they came. Those that still can't be are logged."""
+        if not self._unwritten and not self.tasks.unwritten:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.flush()
+            except HistoryError as error:
+                logger.error("Results of starts that were never recorded: %d. %s", len(self._unwritten), error)  # noqa: TRY400 - the sentence says it all
+
+    async def _look(self, transaction: Transaction, start: StartRequest) -> Snapshot:
+        now = transaction.now
+        values = asdict(start) | {"now": now, "sending": SENDING_SECONDS, "since": now - PRICE_SECONDS}
+        ((in_flight, same, similar),) = await transaction.fetch(_SNAPSHOT, values)
+        spent = await _spent(transaction, start.account)
+        return Snapshot(spent, in_flight, same, similar, await self._earlier(transaction, start))
+
+    async def _earlier(self, transaction: Transaction, start: StartRequest) -> StartRecord | None:
+        """Find a start by its client token. A token ages by this process's own time where the clock was set ahead."""
+        if start.client_token is None:
+            return None
+        since = min(transaction.now, self._opened + self._elapsed()) - TOKEN_SECONDS
+        condition = (
+            "account = :account AND caller = :caller AND client_token = :token AND begun > :since ORDER BY number DESC"
+        )
+        values = {"account": start.account, "caller": start.caller, "token": start.token_digest, "since": since}
+        return await _one(transaction, condition, values)
+
+    def _forgetting(self, work: Callable[[Transaction], Awaitable[T]]) -> Callable[[Transaction], Awaitable[T]]:
+        """Return work that also forgets, now and then, what is older than it is kept for."""
+        if self._elapsed() - self._forgotten < FORGET_SECONDS:
+            return work
+
+        async def both(transaction: Transaction) -> T:
+            await self.tasks.forget_old(transaction, prompts=self._prompts)
+            self._forgotten = self._elapsed()
+            return await work(transaction)
+
+        return both
+
+    async def _execute(self, statement: str, values: Values) -> None:
+        try:
+            await self.run(lambda transaction: transaction.execute(statement, values))
+        except HistoryError:
+            self._unwritten.append((statement, values))
+            raise
+
+
+async def _nothing(_: Transaction) -> None:
+    pass
+
+
+async def _one(transaction: Transaction, condition: str, values: Values) -> StartRecord | None:
+    found = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
+    for number, state, fingerprint, task_id, cost, begun in await transaction.fetch(
+        f"{found}{condition} LIMIT 1", values
+    ):
+        return StartRecord(number, False, state, fingerprint, task_id, cost, abs(transaction.now - begun))
+    return None
+
+
+async def _spent(transaction: Transaction, account: str, up_to: int | None = None) -> Spend:
+    day = transaction.now
+    if up_to is not None:
+        for (begun,) in await transaction.fetch("SELECT begun FROM starts WHERE number = :up_to", {"up_to": up_to}):
+            day = begun
+    values = {"account": account, "day": day // DAY * DAY, "up_to": up_to or 2**63 - 1, "now": transaction.now}
+    ((total, unknown),) = await transaction.fetch(_SPENT, values)
+    which = "AND account = :account AND begun >= :day AND number <= :up_to ORDER BY number"
+    numbers = await transaction.fetch(f"{_OPEN} {which}", values)
+    return Spend(total, unknown, tuple(number for number, *_ in numbers))
