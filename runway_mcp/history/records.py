@@ -20,13 +20,16 @@ TOKEN_SECONDS = 24 * 3600.0
 
 @dataclass(eq=False)
 class HistoryError(Exception):
-    """The history can't be read or written: its `file`, None in memory, and what the system says."""
+    """The history can't be read or written: its `place`, None in memory, and what the system says.
 
-    file: Path | None
+    The place is a file, or a database's URL without what is secret in it.
+    """
+
+    place: Path | str | None
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}: {self.file} {self.reason}".rstrip()
+        return f"{type(self).__name__}: {self.place} {self.reason}".rstrip()
 
 
 class HistoryDamagedError(HistoryError):
@@ -46,7 +49,11 @@ class HistoryNewerError(HistoryError):
 
 
 class HistoryUnusableError(HistoryError):
-    """The file can't be opened, read or written."""
+    """The place can't be opened, read or written."""
+
+
+class HistoryAwayError(HistoryError):
+    """The database can't be reached, or went away."""
 
 
 @dataclass(eq=False)

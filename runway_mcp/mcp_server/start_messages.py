@@ -64,22 +64,22 @@ word(
             "cancelled. This call sent nothing; you can repeat it."
         ),
         HistoryDamagedError: (
-            "The history of started tasks is damaged: {error.file}. Restore a backup of this file, or move it away to "
+            "The history of started tasks is damaged: {error.place}. Restore a backup of this file, or move it away to "
             "begin with an empty history."
         ),
         HistoryReplacedError: (
-            "The history of started tasks was replaced or removed while this server runs: {error.file}. Restore the "
+            "The history of started tasks was replaced or removed while this server runs: {error.place}. Restore the "
             "file, or restart the server to use what is there now."
         ),
         NotOpenError: (
             "Start {error.number} is not open: there is none of this number, its outcome is known, or Runway may still "
             "answer."
         ),
-        HistoryLockedError: "Another process has locked the history of started tasks: {error.file}.",
+        HistoryLockedError: "Another process has locked the history of started tasks: {error.place}.",
         HistoryNewerError: (
-            "A newer version of this server has written the history of started tasks: {error.file}. Update this one."
+            "A newer version of this server has written the history of started tasks: {error.place}. Update this one."
         ),
-        HistoryUnusableError: "The history of started tasks can't be kept at {error.file}: {error.reason}.",
+        HistoryUnusableError: "The history of started tasks can't be kept at {error.place}: {error.reason}.",
     }
 )
 

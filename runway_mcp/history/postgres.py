@@ -1,0 +1,192 @@
+"""The history in a PostgreSQL database, shared by any number of processes on any number of machines.
+
+Its tables lie in a schema of their own. The times in it are by the database's clock. Settings hold for a transaction,
+not for a session, so that a pooler such as PgBouncer may give each transaction another connection.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from time import monotonic
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import anyio
+import asyncpg
+
+from runway_mcp.history.database import Transaction, Values
+from runway_mcp.history.postgres_schema import MIGRATIONS
+from runway_mcp.history.records import (
+    HistoryAwayError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryUnusableError,
+)
+from runway_mcp.history.start_history import History
+from runway_mcp.history.task_records import KEEP_DAYS
+
+T = TypeVar("T")
+
+SCHEMA = "runway_mcp"
+MAX_CONNECTIONS = 10
+"""Connections of one process."""
+STATEMENT_SECONDS = 4
+"""How long one statement may take, and how long it may wait for a lock."""
+TRANSACTION_SECONDS = 8.0
+"""How long a transaction may take, its connection included."""
+
+_BEGIN = f"""
+SELECT extract(epoch FROM clock_timestamp())::float8, set_config('search_path', $1, true),
+    set_config('statement_timeout', '{STATEMENT_SECONDS}s', true),
+    set_config('lock_timeout', '{STATEMENT_SECONDS}s', true),
+    set_config('idle_in_transaction_session_timeout', '{STATEMENT_SECONDS}s', true)
+"""  # noqa: S608 - made of constants
+_NAME = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+_LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
+
+
+class PostgresDatabase:
+    """A PostgreSQL database, by a pool of connections."""
+
+    def __init__(self, pool: Any, place: str, schema: str, clock: Callable[[], float] | None) -> None:
+        self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        has_begun = False
+
+        async def attempt() -> T:
+            nonlocal has_begun
+            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection, connection.transaction():
+                now = await connection.fetchval(_BEGIN, self._schema)
+                has_begun = True
+                return await work(_Transaction(connection, now if self._clock is None else self._clock()))
+
+        with anyio.CancelScope(shield=True), self._typed_errors(), anyio.fail_after(TRANSACTION_SECONDS):
+            try:
+                return await attempt()
+            except _AWAY:
+                if has_begun:
+                    raise
+                await self._pool.expire_connections()  # the database went away since they were opened
+                return await attempt()
+
+    async def migrate(self) -> None:
+        """Bring the schema to the latest version; one process at a time does.
+
+        Raises:
+            HistoryError: It can't be, or a newer version of this server has written it.
+        """
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.lock("migrations")
+            await transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            await transaction.execute("CREATE TABLE IF NOT EXISTS version (number integer NOT NULL)")
+            version = sum(number for (number,) in await transaction.fetch("SELECT number FROM version"))
+            if version > len(MIGRATIONS):
+                raise HistoryNewerError(self._place)
+            for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+                for statement in migration:
+                    await transaction.execute(statement)
+                await transaction.execute("DELETE FROM version")
+                await transaction.execute("INSERT INTO version VALUES (:number)", {"number": number})
+
+        await self.run(work)
+
+    @contextmanager
+    def _typed_errors(self) -> Generator[None]:
+        try:
+            yield
+        except _LOCKED as error:
+            raise HistoryLockedError(self._place) from error
+        except _AWAY as error:
+            raise HistoryAwayError(self._place, str(error) or type(error).__name__) from error
+        except asyncpg.PostgresError as error:
+            raise HistoryUnusableError(self._place, str(error)) from error
+
+
+class _Transaction:
+    def __init__(self, connection: Any, now: float) -> None:
+        self._connection, self.now = connection, now
+
+    async def fetch(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - only read
+        text, names = _numbered(statement)
+        return [tuple(row) for row in await self._connection.fetch(text, *(values[name] for name in names))]
+
+    async def execute(self, statement: str, values: Values = {}) -> int:  # noqa: B006 - only read
+        text, names = _numbered(statement)
+        done = await self._connection.execute(text, *(values[name] for name in names))
+        count = done.rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+    async def insert_start(self, statement: str, values: Values) -> int:
+        ((number,),) = await self.fetch(f"{statement} RETURNING number", values)
+        return number
+
+    async def lock(self, account: str) -> None:
+        await self.execute("SELECT pg_advisory_xact_lock(hashtextextended(:account, 0))", {"account": account})
+
+
+@cache
+def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with $1 for its first name and so on, and the names."""
+    names = tuple(dict.fromkeys(_NAME.findall(statement)))
+    return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
+
+
+def place_of(url: str) -> str:
+    """Return a database's URL without what is secret in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@asynccontextmanager
+async def open_postgres(
+    url: str,
+    *,
+    keep_days: float = KEEP_DAYS,
+    prompts: bool = True,
+    schema: str = SCHEMA,
+    clock: Callable[[], float] | None = None,
+    elapsed: Callable[[], float] = monotonic,
+) -> AsyncGenerator[History]:
+    """Open the history in the database of a `postgresql://` URL, and close it at the end.
+
+    What the URL leaves out, such as the password, libpq's variables and files say. The clock is the database's own
+    where there is none.
+
+    Raises:
+        HistoryError: It can't be opened.
+    """
+    create_pool = cast("Callable[..., Any]", asyncpg.create_pool)  # it has no types
+    try:
+        pool = create_pool(
+            url,
+            min_size=0,
+            max_size=MAX_CONNECTIONS,
+            statement_cache_size=0,
+            timeout=STATEMENT_SECONDS,
+            command_timeout=STATEMENT_SECONDS + 1,
+            server_settings={"application_name": "runway-mcp"},
+        )
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise HistoryUnusableError(place_of(url), str(error)) from error
+    database = PostgresDatabase(pool, place_of(url), schema, clock)
+    try:
+        await pool
+        await database.migrate()
+        async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
+            yield history
+    finally:
+        with anyio.CancelScope(shield=True):
+            await pool.close()
