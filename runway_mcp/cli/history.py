@@ -1,24 +1,28 @@
-"""The command `runway-mcp history`: starts of unknown outcome, and what a person found out about them."""
+"""The command `runway-mcp history`: starts of unknown outcome, what a person found out about them, and copies."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import anyio
+from pydantic import SecretStr
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id, plain
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
+from runway_mcp.history.places import HistoryPlace, copy_history, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
-from runway_mcp.history.sqlite import open_history
 from runway_mcp.history.start_history import History
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.wiring.core import history_file
+from runway_mcp.wiring.core import history_place
 
-OpenHistory = Callable[[], AbstractAsyncContextManager[History]]
+OpenHistory = AbstractAsyncContextManager[History]
 
 NO_OPEN = "No start has an unknown outcome."
+UNCHANGED = "Nothing was changed."
+STOPPED = "What was copied so far stays; repeat the command to go on."
 
 
 def run_history(arguments: Sequence[str], about: str) -> int:
@@ -30,9 +34,9 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     parser = Parser(
         prog="runway-mcp history",
         description=f"runway-mcp history: {about}.",
-        epilog="--state-dir, --env-file and the environment count as they do for the server.",
+        epilog="--state-dir, --history, --env-file and the environment count as they do for the server.",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|settle")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|settle|copy")
     actions.add_parser("list", description="List the starts of unknown outcome.")
     settle = actions.add_parser("settle", description="Record what became of a start.")
     settle.add_argument("number", type=option(int, "must be a start's number"), metavar="NUMBER")
@@ -41,20 +45,30 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     outcome.add_argument(
         "--task", type=option(_task_id, "must be a task's id"), metavar="ID", help="it became this task"
     )
+    copy = actions.add_parser("copy", description="Copy a history into another. It can be repeated: nothing doubles.")
+    for name in ("source", "target"):
+        copy.add_argument(
+            name,
+            type=option(_place, "must be a file or a postgresql:// URL"),
+            metavar={"source": "FROM"}.get(name, "TO"),
+        )
     options, others = parser.parse_known_args(arguments)
     settings, _ = parse_settings(others, {})
-    file = history_file(settings)
-    if file is None or not file.exists():
-        raise UsageError("no history is kept there; name the server's folder with --state-dir")
-    opening = partial(open_history, file, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
+    place = options.source if options.action == "copy" else history_place(settings)
+    if place is None or (isinstance(place, Path) and not place.exists()):
+        raise UsageError("no history is kept there; name the server's folder with --state-dir, or --history")
+    opening = partial(open_place, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
     try:
-        if options.action == "list":
-            print(anyio.run(_list, opening))
-        else:
-            anyio.run(_settle, opening, options.number, options.task)
-            print(f"Start {options.number} is settled.")
+        match options.action:
+            case "list":
+                print(anyio.run(_list, opening(place)))
+            case "settle":
+                anyio.run(_settle, opening(place), options.number, options.task)
+                print(f"Start {options.number} is settled.")
+            case _:
+                print(f"Copied {anyio.run(_copy, opening(place), opening(options.target))} starts.")
     except (HistoryError, NotOpenError) as error:
-        print(f"runway-mcp: {explain(error)} Nothing was changed.", file=sys.stderr)
+        print(f"runway-mcp: {explain(error)} {STOPPED if options.action == 'copy' else UNCHANGED}", file=sys.stderr)
         return 1
     return 0
 
@@ -66,14 +80,23 @@ def _task_id(text: str) -> TaskId:
         raise ValueError from error
 
 
+def _place(text: str) -> HistoryPlace:
+    return SecretStr(text) if "://" in text else Path(text)
+
+
 async def _list(opening: OpenHistory) -> str:
-    async with opening() as history:
+    async with opening as history:
         return "\n".join(map(_line, await history.open_starts())) or NO_OPEN
 
 
 async def _settle(opening: OpenHistory, number: int, task_id: str | None) -> None:
-    async with opening() as history:
+    async with opening as history:
         await history.settle(number, task_id=task_id)
+
+
+async def _copy(source: OpenHistory, target: OpenHistory) -> int:
+    async with source as one, target as another:
+        return await copy_history(one, another)
 
 
 def _line(start: OpenStart) -> str:

@@ -94,7 +94,7 @@ def _serve(arguments: Sequence[str]) -> int:
     with ExitStack() as ending:
         try:
             if settings.tracing:
-                with extra("tracing"):
+                with extra("tracing", "tracing"):
                     from runway_mcp.observability.tracing import start_tracing
                 ending.callback(start_tracing())
             core = build_core(settings, redaction.hide)

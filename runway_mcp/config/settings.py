@@ -13,6 +13,7 @@ from runway_mcp.config.values import (
     ApiVersion,
     BaseUrl,
     CertificatesFile,
+    DatabaseUrl,
     EndpointPath,
     Folder,
     Folders,
@@ -91,6 +92,13 @@ class Settings(BaseSettings):
     )
     state_dir: Folder | None = Field(
         None, description="Folder of the history of started tasks. Default: the system's folder for application state."
+    )
+    history: DatabaseUrl | None = Field(
+        None,
+        description=(
+            "postgresql:// URL of the database that keeps the history in place of a file, for replicas on several "
+            "machines. The password may also come by PGPASSWORD or PGPASSFILE."
+        ),
     )
     history_days: int = Field(
         90, ge=1, le=36_500, description="Days for which the history tells prompts and where outputs were saved."

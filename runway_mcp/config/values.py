@@ -116,6 +116,13 @@ def _certificates(file: Path) -> Path:
     return file
 
 
+def _database_url(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if urlsplit(text).scheme not in {"postgresql", "postgres"} or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL such as postgresql://runway@db.example.com/runway")
+    return url
+
+
 def _expanded(folder: Path) -> Path:
     return Path(os.path.expanduser(folder))  # noqa: PTH111 - hosts start no shell that would; Path.expanduser fails where there is no home
 
@@ -153,6 +160,7 @@ EndpointPath = Annotated[
 ]
 OAuthUrl = Annotated[str, AfterValidator(_oauth_url)]
 CertificatesFile = Annotated[FilePath, AfterValidator(_certificates)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Folder = Annotated[Path, AfterValidator(_expanded)]
 """A folder, which may begin with ~."""
 Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep), AfterValidator(_whole)]

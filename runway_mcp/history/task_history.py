@@ -160,6 +160,10 @@ class TaskHistory:
 
         await self._run(work)
 
+    async def outputs(self, number: int) -> list[SavedOutput]:
+        """Return where outputs of a task were saved, by the number of its start."""
+        return await self._run(lambda transaction: _outputs(transaction, number))
+
     async def find_upload(self, account: str, caller: str, *, sha256: str = "", uri: str = "") -> UploadRecord | None:
         """Return the caller's latest upload of a content, or of a URI, that Runway still has; None for no such."""
 
@@ -200,6 +204,9 @@ class TaskHistory:
 async def _records(transaction: Transaction, which: str, values: Values) -> list[TaskRecord]:
     found: list[TaskRecord] = []
     for row in await transaction.fetch(which, {"now": transaction.now, **values}):
-        outputs = await transaction.fetch(_OUTPUTS, {"number": row[0]})
-        found.append(TaskRecord(*row, outputs=tuple(SavedOutput(*one) for one in outputs)))
+        found.append(TaskRecord(*row, outputs=tuple(await _outputs(transaction, row[0]))))
     return found
+
+
+async def _outputs(transaction: Transaction, number: int) -> list[SavedOutput]:
+    return [SavedOutput(*row) for row in await transaction.fetch(_OUTPUTS, {"number": number})]

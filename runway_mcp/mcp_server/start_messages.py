@@ -2,6 +2,7 @@
 
 from runway_mcp.api.models import plain
 from runway_mcp.history.records import (
+    HistoryAwayError,
     HistoryDamagedError,
     HistoryError,
     HistoryLockedError,
@@ -78,6 +79,10 @@ word(
         HistoryLockedError: "Another process has locked the history of started tasks: {error.place}.",
         HistoryNewerError: (
             "A newer version of this server has written the history of started tasks: {error.place}. Update this one."
+        ),
+        HistoryAwayError: (
+            "The database of the history can't be used now: {error.place}: {error.reason}. Reads, waits, cancels and "
+            "deletes go on; repeat a start once it is back."
         ),
         HistoryUnusableError: "The history of started tasks can't be kept at {error.place}: {error.reason}.",
     }

@@ -18,6 +18,7 @@ import anyio
 from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
+from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import NO_LIMITS, Limits
 from runway_mcp.history.task_records import KEEP_DAYS
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
@@ -102,7 +103,7 @@ class CallerRegistry:
         *,
         poll_seconds: float = POLL_SECONDS,
         max_waits: int | None = None,
-        history: Path | None = None,
+        history: HistoryPlace | None = None,
         history_days: float = KEEP_DAYS,
         history_prompts: bool = True,
         limits: Limits = NO_LIMITS,
@@ -111,7 +112,7 @@ class CallerRegistry:
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
-        `connect` is called once for each Runway key. The history is in memory where it has no file; tasks are told from
+        `connect` is called once for each Runway key. The history is in memory where it has no place; tasks are told from
         it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
         place is another account.
         """
@@ -119,8 +120,8 @@ class CallerRegistry:
         self.poll_seconds = poll_seconds
         self.shutdown_seconds = SHUTDOWN_SECONDS
         self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
-        self._open_history = partial(_history, history, history_days, prompts=history_prompts)
-        self._history_file = history
+        self._open_history = partial(open_place, history, keep_days=history_days, prompts=history_prompts)
+        self._history_place = history
         self._open_files = files or _no_files
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
@@ -174,7 +175,8 @@ class CallerRegistry:
         return self._open.background.running if self._open else 0
 
     async def _begun_history(self, history: "_OpenedOnce[History]") -> "History | None":
-        is_begun = history.is_open or (self._history_file is not None and self._history_file.exists())
+        place = self._history_place
+        is_begun = history.is_open or (place.exists() if isinstance(place, Path) else place is not None)
         return await history() if is_begun else None
 
     async def _make(self, caller: Caller) -> CallerContext:
@@ -244,12 +246,6 @@ class _Open:
     background: BackgroundTasks
     history: "_OpenedOnce[History]"
     files: "_OpenedOnce[Callable[[Caller], CallerFiles]]"
-
-
-def _history(file: Path | None, keep_days: float, *, prompts: bool) -> "AbstractAsyncContextManager[History]":
-    from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
-
-    return open_history(file, keep_days=keep_days, prompts=prompts)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
+from runway_mcp.history.places import HistoryPlace
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
@@ -54,7 +55,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     on_api_response: list[OnApiResponse] = []
     metrics = None
     if settings.metrics:
-        with extra("metrics"):
+        with extra("metrics", "metrics"):
             from runway_mcp.observability.metrics import Metrics
         metrics = Metrics()
         on_request_end.append(metrics.on_request_end)
@@ -72,7 +73,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=history_file(settings),
+        history=history_place(settings),
         history_days=settings.history_days,
         history_prompts=settings.history_prompts == "on",
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
@@ -105,9 +106,19 @@ def _approvals_key(settings: Settings) -> bytes | None:
         raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
 
 
-def history_file(settings: Settings) -> Path | None:
-    """Return where the history is kept; None for one in memory."""
-    return None if settings.sandbox else _state_dir(settings) / HISTORY
+def history_place(settings: Settings) -> HistoryPlace | None:
+    """Return where the history is kept; None for one in memory.
+
+    Raises:
+        SettingsError: It is a database, and what opens one is not installed.
+    """
+    if settings.sandbox:
+        return None
+    if settings.history is None:
+        return _state_dir(settings) / HISTORY
+    with extra("history", "postgres"):
+        import runway_mcp.history.postgres  # noqa: F401 - only whether it can be
+    return settings.history
 
 
 def _state_dir(settings: Settings) -> Path:
@@ -119,14 +130,14 @@ def _state_dir(settings: Settings) -> Path:
 
 
 @contextmanager
-def extra(name: str) -> Generator[None]:
-    """Say what to install if the imports of an option fail; the extra has the option's name."""
+def extra(option: str, name: str) -> Generator[None]:
+    """Say which extra to install if the imports of an option fail."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"--{name} needs the package {error.name}, which is not installed; in this server's checkout it comes "
-            "with: uv tool install '.[metrics,tracing]'"
+            f"--{option} needs the package {error.name}, which is not installed; in this server's checkout it comes "
+            f"with: uv tool install '.[{name}]'"
         ) from None
 
 

@@ -164,4 +164,4 @@ def test_a_missing_package_is_told_in_one_line_with_what_to_install(flags: list[
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert line.startswith(f"runway-mcp: {flags[0]} needs the package ")
-    assert line.endswith("in this server's checkout it comes with: uv tool install '.[metrics,tracing]'")
+    assert line.endswith("in this server's checkout it comes with: uv tool install '.[metrics]'")

