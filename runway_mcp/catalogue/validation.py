@@ -6,8 +6,9 @@ name, nothing else; a likely meaning is suggested, never assumed.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Self, cast
 
 from pydantic import JsonValue
 
@@ -58,7 +59,8 @@ class Prepared:
     """A request that may be sent: the task type's name, and what goes to which path.
 
     The model, given or recommended, is None where the task type lets nobody choose. `understood` has a sentence for
-    each thing that is sent otherwise than it was written.
+    each thing that is sent otherwise than it was written. `lengths` has the seconds of the media that were measured,
+    by their URIs in the body: they make a price exact, and are not sent.
     """
 
     type: str
@@ -66,6 +68,11 @@ class Prepared:
     model: str | None
     body: dict[str, JsonValue]
     understood: tuple[str, ...] = ()
+    lengths: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal], compare=False)
+
+    def with_lengths(self, lengths: Mapping[str, Decimal]) -> Self:
+        """Return the same request with the measured seconds of media, by their URIs."""
+        return replace(self, lengths=lengths)
 
 
 def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
