@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
 Row = Mapping[str, Any]
@@ -140,7 +141,7 @@ def _applies(term: Row, settings: Settings) -> bool:
     return all(settings[name] in values for name, values in term.get("when", {}).items())
 
 
-def _units(term: Row, row: Row, settings: Settings, lengths: Mapping[str, Decimal]) -> Decimal | int | None:
+def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal | int | None:
     units: Decimal | int | None
     match term["per"]:
         case "second":
@@ -152,33 +153,23 @@ def _units(term: Row, row: Row, settings: Settings, lengths: Mapping[str, Decima
         case "character":
             units = len(str(settings.get("promptText", "")))
         case "input output":
-            units = len(_media(term, settings)) * _outputs(settings)
+            units = len(_media(term, settings, lengths)) * _outputs(settings)
         case "input":
-            units = len(_media(term, settings))
+            units = len(_media(term, settings, lengths))
         case "input second":  # a medium of unknown length has a second or more
-            units = sum((Decimal(1) if one is None else one for one in _seconds(term, settings, lengths)), Decimal(0))
+            units = sum((Decimal(1) if one is None else one for one in _media(term, settings, lengths)), Decimal(0))
         case _:
             units = 1
     every: int | None = term.get("every")
     return units if units is None or every is None else math.ceil(Decimal(units) / every)
 
 
-def _is_open(term: Row, settings: Settings, lengths: Mapping[str, Decimal]) -> bool:
-    return "open" in term or (term["per"] == "input second" and None in _seconds(term, settings, lengths))
+def _is_open(term: Row, settings: Settings, lengths: Lengths) -> bool:
+    return "open" in term or (term["per"] == "input second" and None in _media(term, settings, lengths))
 
 
-def _seconds(term: Row, settings: Settings, lengths: Mapping[str, Decimal]) -> list[Decimal | None]:
-    """Return the seconds of each medium that a term is for; None for one that was not measured."""
-    found: list[Decimal | None] = []
-    for medium in _media(term, settings):
-        texts = medium.values() if isinstance(medium, dict) else [medium]
-        found.append(next((lengths[text] for text in texts if isinstance(text, str) and text in lengths), None))
-    return found
-
-
-def _media(term: Row, settings: Settings) -> list[JsonValue]:
-    values = [settings.get(field) for field in term.get("of", ())]
-    return [one for value in values if value for one in (value if isinstance(value, list) else [value])]
+def _media(term: Row, settings: Settings, lengths: Lengths) -> list[Decimal | None]:
+    return [one for field in term["of"] for one in seconds_of(settings.get(field), lengths)]
 
 
 def _outputs(settings: Settings) -> int:

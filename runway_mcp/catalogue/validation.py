@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from runway_mcp.catalogue.field_rules import broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
+from runway_mcp.catalogue.media_limits import Lengths, broken_limits
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.catalogue.understanding import is_nothing, understand
@@ -68,10 +69,16 @@ class Prepared:
     model: str | None
     body: dict[str, JsonValue]
     understood: tuple[str, ...] = ()
-    lengths: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal], compare=False)
+    lengths: Lengths = field(default_factory=dict[str, Decimal], compare=False)
 
-    def with_lengths(self, lengths: Mapping[str, Decimal]) -> Self:
-        """Return the same request with the measured seconds of media, by their URIs."""
+    def with_lengths(self, lengths: Lengths) -> Self:
+        """Return the same request with the measured seconds of media, by their URIs.
+
+        Raises:
+            InvalidRequestError: The model takes no medium that is so long or short.
+        """
+        if broken := list(broken_limits(self.type, self.model, self.body, lengths)):
+            raise InvalidRequestError(broken)
         return replace(self, lengths=lengths)
 
 
@@ -110,7 +117,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
-        if broken := list(broken_rules(kind.name, name, body)):
+        if broken := list(broken_rules(kind.name, name, body, allow_unknown=allow_unknown)):
             raise InvalidRequestError(broken)
         understood += doubts(body, model.schema)
     if kind.name != type.strip():

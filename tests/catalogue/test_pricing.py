@@ -134,7 +134,7 @@ def test_a_price_goes_by_what_the_input_asks_for(
 
 
 OTHER_VIDEO, OTHER_AUDIO = "runway://other-video", "data:audio/wav;base64,AAAA"
-LENGTHS = {VIDEO: Decimal("4.5"), AUDIO: Decimal("12.024"), OTHER_VIDEO: Decimal("2.25")}
+LENGTHS = {VIDEO: Decimal("4.5"), AUDIO: Decimal("12.024"), OTHER_VIDEO: Decimal("2.75")}
 SPEECH: JsonValue = {"type": "text", "text": "Hello", "voice": {"type": "preset", "presetId": "clara"}}
 
 
@@ -142,7 +142,7 @@ SPEECH: JsonValue = {"type": "text", "text": "Hello", "voice": {"type": "preset"
     ("kind", "model", "body", "credits_", "at_least"),
     [
         ("video_to_video", "aleph2", {"videoUri": VIDEO}, 126, False),
-        ("video_to_video", "aleph2", {"videoUri": OTHER_VIDEO, "outputFormat": "prores"}, 75, False),
+        ("video_to_video", "aleph2", {"videoUri": OTHER_VIDEO, "outputFormat": "prores"}, 91, False),
         ("video_to_video", "aleph2", {"videoUri": VIDEO, "outputFormat": "sdr_rec709_10bit"}, 216, True),
         ("video_to_video", "gemini_omni_flash", {"videoUri": VIDEO, "references": [{"uri": IMAGE}] * 2}, 52, False),
         ("character_performance", "act_two", {"reference": {"type": "video", "uri": VIDEO}}, 23, False),
@@ -161,7 +161,7 @@ SPEECH: JsonValue = {"type": "text", "text": "Hello", "voice": {"type": "preset"
             "video_to_video",
             "seedance2_5",
             {"promptVideo": VIDEO, "ratio": "1280:720", "duration": 4, "referenceVideos": [{"uri": OTHER_VIDEO}] * 2},
-            255,
+            270,
             False,
         ),
         (
