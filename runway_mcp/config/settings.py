@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     state_dir: Folder | None = Field(
         None, description="Folder of the history of started tasks. Default: the system's folder for application state."
     )
+    history_days: int = Field(
+        90, ge=1, le=36_500, description="Days for which the history tells prompts and where outputs were saved."
+    )
+    history_prompts: Literal["on", "off"] = Field(
+        "on", description="Whether the history keeps the first 120 characters of prompts. With off it forgets all."
+    )
     files_root: Folders = Field(
         (),
         description=(
@@ -153,7 +159,9 @@ class Settings(BaseSettings):
         "warning", description="Lowest severity that is logged to stderr."
     )
 
-    _choices = field_validator("toolsets", "transport", "auth", "log_format", "log_level", mode="before")(lowered)
+    _choices = field_validator(
+        "toolsets", "history_prompts", "transport", "auth", "log_format", "log_level", mode="before"
+    )(lowered)
 
     @model_validator(mode="after")
     def _http_settings_fit_together(self) -> Self:
