@@ -1,6 +1,5 @@
 """Where a history is kept, and the copy of one into another."""
 
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,8 @@ from pydantic import SecretStr
 from runway_mcp.history.task_records import KEEP_DAYS
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from runway_mcp.history.database import Transaction
     from runway_mcp.history.start_history import History
 

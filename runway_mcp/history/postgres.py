@@ -5,20 +5,21 @@ not for a session, so that a pooler such as PgBouncer may give each transaction 
 """
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
-import asyncpg
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from runway_mcp.history.database import Transaction, Values
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
     HistoryAwayError,
+    HistoryError,
     HistoryLockedError,
     HistoryNewerError,
     HistoryUnusableError,
@@ -56,10 +57,28 @@ _AWAY = (
 _LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
 
 
+class _Connection(Protocol):
+    """A connection of asyncpg, which has no types."""
+
+    def transaction(self) -> AbstractAsyncContextManager[None]: ...
+
+    async def fetch(self, statement: str, *values: object) -> Sequence[Sequence[Any]]: ...
+
+    async def fetchval(self, statement: str, *values: object) -> Any: ...
+
+    async def execute(self, statement: str, *values: object) -> str: ...
+
+
+class _Pool(Protocol):
+    """A pool of asyncpg."""
+
+    def acquire(self, *, timeout: float) -> AbstractAsyncContextManager[_Connection]: ...
+
+
 class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
 
-    def __init__(self, pool: Any, place: str, schema: str, clock: Callable[[], float] | None) -> None:
+    def __init__(self, pool: _Pool, place: str, schema: str, clock: Callable[[], float] | None) -> None:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -72,14 +91,24 @@ class PostgresDatabase:
                 has_begun = True
                 return await work(_Transaction(connection, now if self._clock is None else self._clock()))
 
-        with anyio.CancelScope(shield=True), self._typed_errors(), anyio.fail_after(TRANSACTION_SECONDS):
+        async def retried() -> T:
+            for _ in range(MAX_CONNECTIONS):
+                try:
+                    return await attempt()
+                except _AWAY:  # each connection may be dead since the database went away for a moment
+                    if has_begun:
+                        raise
+            return await attempt()
+
+        done: list[T] = []
+        with anyio.CancelScope(deadline=anyio.current_time() + TRANSACTION_SECONDS, shield=True):
             try:
-                return await attempt()
-            except _AWAY:
-                if has_begun:
-                    raise
-                await self._pool.expire_connections()  # the database went away since they were opened
-                return await attempt()
+                done.append(await retried())
+            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
+                raise self._typed(error) from error
+        if not done:
+            raise HistoryAwayError(self._place, f"no answer within {TRANSACTION_SECONDS:.0f} s")
+        return done[0]
 
     async def migrate(self) -> None:
         """Bring the schema to the latest version; one process at a time does.
@@ -103,20 +132,15 @@ class PostgresDatabase:
 
         await self.run(work)
 
-    @contextmanager
-    def _typed_errors(self) -> Generator[None]:
-        try:
-            yield
-        except _LOCKED as error:
-            raise HistoryLockedError(self._place) from error
-        except _AWAY as error:
-            raise HistoryAwayError(self._place, str(error) or type(error).__name__) from error
-        except asyncpg.PostgresError as error:
-            raise HistoryUnusableError(self._place, str(error)) from error
+    def _typed(self, error: Exception) -> HistoryError:
+        if isinstance(error, _LOCKED):
+            return HistoryLockedError(self._place)
+        kind = HistoryAwayError if isinstance(error, _AWAY) else HistoryUnusableError
+        return kind(self._place, str(error) or type(error).__name__)
 
 
 class _Transaction:
-    def __init__(self, connection: Any, now: float) -> None:
+    def __init__(self, connection: _Connection, now: float) -> None:
         self._connection, self.now = connection, now
 
     async def fetch(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - only read
@@ -168,20 +192,16 @@ async def open_postgres(
     Raises:
         HistoryError: It can't be opened.
     """
-    create_pool = cast("Callable[..., Any]", asyncpg.create_pool)  # it has no types
-    try:
-        pool = create_pool(
-            url,
-            min_size=0,
-            max_size=MAX_CONNECTIONS,
-            statement_cache_size=0,
-            timeout=STATEMENT_SECONDS,
-            command_timeout=STATEMENT_SECONDS + 1,
-            server_settings={"application_name": "runway-mcp"},
-        )
-    except (ValueError, asyncpg.InterfaceError) as error:
-        raise HistoryUnusableError(place_of(url), str(error)) from error
-    database = PostgresDatabase(pool, place_of(url), schema, clock)
+    pool = asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType] - it has no types
+        url,
+        min_size=0,
+        max_size=MAX_CONNECTIONS,
+        statement_cache_size=0,
+        timeout=STATEMENT_SECONDS,
+        command_timeout=STATEMENT_SECONDS + 1,
+        server_settings={"application_name": "runway-mcp"},
+    )
+    database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock)
     try:
         await pool
         await database.migrate()

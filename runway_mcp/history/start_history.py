@@ -57,6 +57,10 @@ WHERE number = :number
 _CANCELLED = """
 UPDATE starts SET state = 'cancelled', client_token = NULL, credits = coalesce(:cost, credits) WHERE number = :number
 """
+_NOT_SENT = """
+DELETE FROM starts WHERE state = 'pending' AND account = :account AND caller = :caller AND fingerprint = :fingerprint
+AND begun = :now
+"""
 _OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {IS_OPEN}"  # noqa: S608 - made of constants
 _INSERT = """
 INSERT INTO starts (
@@ -133,6 +137,7 @@ class History:
 
         `allow` is called within the transaction for a new start. If it raises, nothing is recorded.
         """
+        recorded: list[Values] = []
 
         async def work(transaction: Transaction) -> StartRecord:
             await transaction.lock(start.account)
@@ -144,12 +149,17 @@ class History:
             values |= {"credits": snapshot.likely(start.list_price), "saving": "wanted" if start.save else ""}
             values["prompt"] = start.prompt[:PROMPT_CHARACTERS] if self._prompts else ""
             number = await transaction.insert_start(_INSERT, values)
+            recorded.append(values)
             for table in ("starts", "outputs"):
                 old = {"number": number - MAX_STARTS}
                 await transaction.execute(f"DELETE FROM {table} WHERE number <= :number", old)  # noqa: S608 - a constant
             return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
 
-        return await self.run(work)
+        try:
+            return await self.run(work)
+        except HistoryError:  # it is not sent; whether it was recorded nobody knows
+            self._unwritten += [(_NOT_SENT, values) for values in recorded]
+            raise
 
     async def find(self, number: int) -> StartRecord | None:
         return await self.run(lambda transaction: _one(transaction, "number = :number", {"number": number}))

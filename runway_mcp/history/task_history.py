@@ -202,10 +202,8 @@ class TaskHistory:
 
 
 async def _records(transaction: Transaction, which: str, values: Values) -> list[TaskRecord]:
-    found: list[TaskRecord] = []
-    for row in await transaction.fetch(which, {"now": transaction.now, **values}):
-        found.append(TaskRecord(*row, outputs=tuple(await _outputs(transaction, row[0]))))
-    return found
+    rows = await transaction.fetch(which, {"now": transaction.now, **values})
+    return [TaskRecord(*row, outputs=tuple(await _outputs(transaction, row[0]))) for row in rows]
 
 
 async def _outputs(transaction: Transaction, number: int) -> list[SavedOutput]:

@@ -112,8 +112,8 @@ class CallerRegistry:
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
-        `connect` is called once for each Runway key. The history is in memory where it has no place; tasks are told from
-        it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
+        `connect` is called once for each Runway key. The history is in memory where it has no place. Tasks are told
+        from it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
         place is another account.
         """
         self.counters = Counters()

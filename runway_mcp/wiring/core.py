@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def history_place(settings: Settings) -> HistoryPlace | None:
     if settings.history is None:
         return _state_dir(settings) / HISTORY
     with extra("history", "postgres"):
-        import runway_mcp.history.postgres  # noqa: F401 - only whether it can be
+        import_module("runway_mcp.history.postgres")
     return settings.history
 
 

@@ -1,0 +1,264 @@
+"""The history in PostgreSQL: what only a database on a network can do to it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar, cast
+from uuid import uuid4
+
+import anyio
+import anyio.lowlevel
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
+import pytest
+from pydantic import SecretStr
+from support.databases import PostgresPlace, SqlitePlace, postgres_url
+from support.served import free_port
+
+from runway_mcp.history.database import Database, Transaction
+from runway_mcp.history.places import copy_history, open_place
+from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres, place_of
+from runway_mcp.history.postgres_schema import MIGRATIONS
+from runway_mcp.history.records import (
+    HistoryAwayError,
+    HistoryError,
+    HistoryLockedError,
+    HistoryNewerError,
+    HistoryUnusableError,
+    Spend,
+    StartRequest,
+)
+from runway_mcp.history.start_history import History
+from runway_mcp.history.task_records import SavedOutput
+
+T = TypeVar("T")
+START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", list_price=10, prompt="A kite")
+SAVED = SavedOutput(1, "/films/kite.mp4", 1000, "video/mp4", "ab" * 32)
+
+
+class TooMuchError(Exception):
+    """What a limit raises."""
+
+
+@asynccontextmanager
+async def connection(place: PostgresPlace) -> AsyncGenerator[Any]:
+    """A connection of somebody else, within the schema."""
+    settings = {"search_path": place.schema}
+    opened = cast("Any", await asyncpg.connect(place.url, server_settings=settings))  # pyright: ignore[reportUnknownMemberType] - it has no types
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -> bool:
+    def allow(snapshot: Any) -> None:
+        if snapshot.spent.credits + (start.list_price or 0) > limit:
+            raise TooMuchError
+
+    return (await one.begin(start, allow)).is_new
+
+
+async def test_one_token_that_is_sent_to_four_replicas_at_once_buys_once() -> None:
+    place, bought = PostgresPlace(), list[bool]()
+
+    async def replica() -> None:
+        async with place.open() as one, anyio.create_task_group() as starts:
+            for _ in range(25):
+                starts.start_soon(note, one)
+
+    async def note(one: History) -> None:
+        bought.append(await begin(one))
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as replicas:
+            for _ in range(4):
+                replicas.start_soon(replica)
+    assert sorted(bought) == [False] * 99 + [True]
+
+
+async def test_a_days_limit_holds_under_many_starts_of_several_replicas() -> None:
+    place, allowed = PostgresPlace(), list[bool]()
+
+    async def start(one: History, token: str) -> None:
+        try:
+            allowed.append(await begin(one, replace(START, client_token=token), limit=200))
+        except TooMuchError:
+            allowed.append(False)
+
+    with anyio.fail_after(60):
+        async with place.open() as one, place.open() as another, anyio.create_task_group() as starts:
+            for number in range(50):
+                for replica in (one, another):
+                    starts.start_soon(start, replica, f"{number} {id(replica)}")
+    assert sorted(allowed) == [False] * 80 + [True] * 20
+
+
+async def test_accounts_do_not_wait_for_one_another() -> None:
+    place = PostgresPlace()
+    with anyio.fail_after(20):
+        async with place.open() as one, connection(place) as other:
+            transaction = other.transaction()
+            await transaction.start()
+            await other.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "another account")
+            assert await begin(one)
+            with pytest.raises(HistoryLockedError):
+                await begin(one, replace(START, account="another account"))
+            await transaction.rollback()
+            assert await begin(one, replace(START, account="another account"))
+
+
+async def test_the_schema_is_made_once_by_many_replicas_at_once_and_a_newer_one_is_refused() -> None:
+    place = PostgresPlace()
+
+    async def open_it() -> None:
+        async with place.open() as one:
+            await one.spent("account")
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as replicas:
+            for _ in range(4):
+                replicas.start_soon(open_it)
+        async with connection(place) as other:
+            assert await other.fetch("SELECT number FROM version") == [(len(MIGRATIONS),)]
+            await other.execute("UPDATE version SET number = number + 1")
+        with pytest.raises(HistoryNewerError):
+            await open_it()
+
+
+async def test_times_are_those_of_the_database() -> None:
+    place = PostgresPlace()
+    with anyio.fail_after(20):
+        async with place.open() as one, connection(place) as other:
+            await begin(one)
+            ((difference,),) = await other.fetch("SELECT extract(epoch FROM now())::float8 - begun FROM starts")
+            assert 0 <= difference < 15
+
+
+async def test_connections_that_were_killed_are_made_anew() -> None:
+    place, used = PostgresPlace(), set[int]()
+
+    async def note_connection(transaction: Transaction) -> None:
+        used.update(number for (number,) in await transaction.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.1)"))
+
+    with anyio.fail_after(60):
+        async with place.open() as one, connection(place) as other:
+            assert await begin(one)
+            async with anyio.create_task_group() as reads:
+                for _ in range(MAX_CONNECTIONS):
+                    reads.start_soon(one.run, note_connection)
+            assert len(used) > 1
+            await other.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", sorted(used))
+            assert not await begin(one)
+
+
+async def test_a_start_whose_connection_is_killed_is_not_recorded() -> None:
+    """It is not sent either. Had it been recorded all the same, that would be taken back."""
+    place, waiting = PostgresPlace(), f"account {uuid4()}"
+    start = replace(START, account=waiting)
+    kill = """
+        SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)
+    """
+
+    async def kill_who_waits() -> None:
+        while not await other.fetch(kill, waiting):
+            await anyio.lowlevel.checkpoint()
+
+    with anyio.fail_after(60):
+        async with place.open() as one, connection(place) as other, connection(place) as holder:
+            held = holder.transaction()
+            await held.start()
+            await holder.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", waiting)
+            async with anyio.create_task_group() as killer:
+                killer.start_soon(kill_who_waits)
+                with pytest.raises(HistoryAwayError):
+                    await begin(one, start)
+            await held.rollback()
+            assert await one.spent(waiting) == Spend(0, 0)
+            assert await begin(one, start)
+
+
+async def test_a_start_that_was_recorded_though_the_answer_was_lost_is_taken_back() -> None:
+    """So that its client token starts the task when the call is repeated."""
+
+    class Losing:
+        """A database whose answer is lost once."""
+
+        def __init__(self, database: Database) -> None:
+            self.database, self.loses = database, False
+
+        async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+            done = await self.database.run(work)
+            if self.loses:
+                self.loses = False
+                raise HistoryAwayError("postgresql://db/films", "the connection was closed")
+            return done
+
+    with anyio.fail_after(60):
+        async with PostgresPlace().open() as one:
+            losing = Losing(one)
+            async with History(losing, monotonic, keep_days=90, prompts=True) as history:
+                losing.loses = True
+                with pytest.raises(HistoryAwayError):
+                    await begin(history)
+                assert not await begin(one)
+                assert await begin(history)
+                assert await one.spent("account") == Spend(10, 0)
+
+
+async def test_a_database_that_is_away_is_an_error_that_tells_no_password() -> None:
+    url = f"postgresql://runway:secret-word@127.0.0.1:{free_port()}/films"
+    with anyio.fail_after(30), pytest.raises(HistoryAwayError) as caught:
+        async with open_postgres(url):
+            pass
+    assert str(caught.value.place) == place_of(url)
+    assert "secret-word" not in f"{caught.value}{caught.value!r}"
+
+
+async def test_what_the_database_refuses_is_an_error() -> None:
+    place = PostgresPlace()
+    with anyio.fail_after(30):
+        async with place.open() as one, connection(place) as other:
+            await other.execute("DROP TABLE outputs")
+            with pytest.raises(HistoryUnusableError, match="outputs"):
+                await begin(one)
+
+
+async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that_is_repeated(tmp_path: Path) -> None:
+    file, place = tmp_path / "history.sqlite3", PostgresPlace()
+    with anyio.fail_after(60):
+        async with open_place(file) as source, place.open() as target:
+            for number in range(205):
+                begun = await source.begin(replace(START, client_token=str(number)), lambda _: None)
+                await source.record_result(begun.number, task_id=f"task {number}", cost=10)
+                await source.tasks.record_saved(begun.number, [SAVED])
+            pending = await source.begin(replace(START, client_token="pending"), lambda _: None)
+            assert await copy_history(source, target) == 206
+            assert await copy_history(source, target) == 0
+            await source.record_result(pending.number, task_id="late", cost=30)
+            assert await copy_history(source, target) == 1
+            assert await target.spent("account") == await source.spent("account") == Spend(2080, 0)
+            assert not await begin(target, replace(START, client_token="7"))
+            found = await target.tasks.find("account", "caller", "task 204")
+            assert found is not None
+            assert (found.prompt, found.outputs) == ("A kite", (SAVED,))
+            back = SqlitePlace(tmp_path / "back.sqlite3")
+            async with open_place(back.file) as again:
+                assert await copy_history(target, again) == 206
+                assert (await again.spent("account")).credits == 2080
+
+
+async def test_a_place_is_a_file_a_database_or_memory(tmp_path: Path) -> None:
+    with anyio.fail_after(30):
+        for place in (tmp_path / "history.sqlite3", SecretStr(postgres_url()), None):
+            async with open_place(place) as one:
+                assert await one.spent("nobody") == Spend(0, 0)
+
+
+def test_a_database_is_told_without_what_is_secret() -> None:
+    assert place_of("postgresql://me:secret@db.example.com:5433/films?password=secret") == (
+        "postgresql://db.example.com:5433/films"
+    )
+    assert issubclass(HistoryAwayError, HistoryError)
