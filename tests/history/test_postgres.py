@@ -149,7 +149,7 @@ async def test_connections_that_were_killed_are_made_anew() -> None:
                 for _ in range(MAX_CONNECTIONS):
                     reads.start_soon(one.run, note_connection)
             assert len(used) > 1
-            await other.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", sorted(used))
+            await other.fetch("SELECT pg_terminate_backend(pid, 20000) FROM unnest($1::int[]) AS pid", sorted(used))
             assert not await begin(one)
 
 
