@@ -35,6 +35,18 @@ class Listing:
     lost: Sequence[TaskRecord] = ()
 
 
+async def latest_tasks(context: CallerContext, query: TaskQuery) -> list[TaskRecord]:
+    """Return the caller's tasks that match a query, as they were last seen; nothing is sent.
+
+    Raises:
+        HistoryError: The history can't be read.
+    """
+    history = await context.ledger.begun()
+    if history is None:
+        return []
+    return (await history.tasks.page(context.ledger.account, context.ledger.caller, query)).tasks
+
+
 async def list_tasks(context: CallerContext, query: TaskQuery, *, look_seconds: float = LOOK_SECONDS) -> Listing:
     """Return the caller's tasks that match a query.
 

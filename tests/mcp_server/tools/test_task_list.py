@@ -102,7 +102,8 @@ def rows(result: CallToolResult) -> list[dict[str, Any]]:
 
 
 def note(result: CallToolResult) -> str:
-    return (result.structured_content or {}).get("note", "")
+    data: dict[str, Any] = result.structured_content or {}
+    return data.get("note", "")
 
 
 async def test_nothing_was_started_yet(tmp_path: Path) -> None:
