@@ -26,7 +26,7 @@ from runway_mcp.api.models import plain
 from runway_mcp.files.saved_files import SavedFileTooLargeError, existing, read_saved
 from runway_mcp.history.records import HistoryError
 from runway_mcp.history.task_records import PROMPT_CHARACTERS, SavedOutput, TaskQuery, TaskRecord
-from runway_mcp.mcp_server.messages import explain
+from runway_mcp.mcp_server.messages import explain, word
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.listing import latest_tasks
 
@@ -40,6 +40,8 @@ MAX_NAME = 60
 """Characters of a name."""
 MAX_FILE = 10_000_000
 """Bytes of a file that is read as a resource."""
+
+word({SavedFileTooLargeError: "has {error.size:,} bytes, a resource at most {error.limit:,}"})
 
 
 async def list_resources(ctx: ServerRequestContext[CallerContext], _: PaginatedRequestParams) -> ListResourcesResult:
@@ -108,9 +110,7 @@ async def _read_file(context: CallerContext, uri: str) -> BlobResourceContents:
     try:
         content = await to_thread.run_sync(read_saved, output.path, MAX_FILE)
     except SavedFileTooLargeError as error:
-        raise _refusal(
-            INTERNAL_ERROR, uri, f"{shown} has {error.size:,} bytes, a resource at most {error.limit:,}."
-        ) from error
+        raise _refusal(INTERNAL_ERROR, uri, f"{shown} {explain(error)}.") from error
     except OSError as error:
         raise _refusal(INTERNAL_ERROR, uri, f"{shown} can't be read: {error.strerror or error}.") from error
     return BlobResourceContents(uri=uri, blob=b64encode(content).decode(), mime_type=output.content_type)
