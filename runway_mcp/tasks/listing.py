@@ -27,12 +27,14 @@ class Listing:
         seen: Active tasks as Runway has just told them, by id.
         unread: Why others could not be looked at, by id; None where no answer came in time.
         lost: Tasks whose outputs can't be saved any more. This is told once.
+        has_unseen: Whether more are active than were looked at.
     """
 
     page: TaskPage
     seen: Mapping[str, Task] = field(default_factory=dict[str, Task])
     unread: Mapping[str, RunwayError | None] = field(default_factory=dict[str, RunwayError | None])
     lost: Sequence[TaskRecord] = ()
+    has_unseen: bool = False
 
 
 async def latest_tasks(context: CallerContext, query: TaskQuery) -> list[TaskRecord]:
@@ -85,4 +87,4 @@ async def list_tasks(context: CallerContext, query: TaskQuery, *, look_seconds: 
     lost = (await tasks.to_save(ledger.account, ledger.caller, "lost"))[:MAX_LOST]
     for task in lost:
         await tasks.mark_saving(task.number, "told")
-    return Listing(page, seen, unread, lost)
+    return Listing(page, seen, unread, lost, active.has_more)

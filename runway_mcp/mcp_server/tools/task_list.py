@@ -27,7 +27,7 @@ from runway_mcp.mcp_server.start_messages import describe_open
 from runway_mcp.mcp_server.task_messages import describe_lost, describe_task, describe_unread
 from runway_mcp.mcp_server.tools.toolset import READS, Output, Tool
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.listing import Listing, list_tasks
+from runway_mcp.tasks.listing import MAX_LOOKS, Listing, list_tasks
 
 COLUMNS = ("id", "type", "model", "prompt", "status", "credits", "created", "until", "files")
 MAX_PROMPT = 40
@@ -219,6 +219,8 @@ def _notes(listing: Listing, now: float) -> Iterator[str]:
         yield "~: expected credits, not charged yet."
     if any(_until(task, now) for task in page.tasks):
         yield "until: outputs can be fetched at least so long; runway_downloadOutput saves them."
+    if listing.has_unseen:
+        yield f"Only the latest {MAX_LOOKS} active ones were read afresh."
     yield from describe_unread(listing.unread)
     if unknown := [task.number for task in page.tasks if task.status == "UNKNOWN"]:
         yield describe_open(*unknown)

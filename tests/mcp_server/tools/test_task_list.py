@@ -173,7 +173,9 @@ async def test_at_most_twenty_are_looked_at_each_once() -> None:
     async with connected(runway) as (client, _):
         await start(client, count=MAX_LOOKS + 2)
         runway.read.clear()
-        assert len(rows(await listed(client, status="active", limit=100))) == MAX_LOOKS + 2
+        result = await listed(client, status="active", limit=100)
+        assert len(rows(result)) == MAX_LOOKS + 2
+        assert "Only the latest 20 active ones were read afresh." in note(result)
     assert sorted(runway.read) == sorted(runway.started[2:])
 
 
