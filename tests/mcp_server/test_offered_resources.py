@@ -1,6 +1,5 @@
 """What hosts show in their pickers: the latest tasks, the files saved of them, and ids to complete."""
 
-import os
 from base64 import b64decode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -150,7 +149,6 @@ async def test_only_saved_files_can_be_read(tmp_path: Path) -> None:
                 await client.read_resource(f"{tmp_path.as_uri()}/{path}")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 async def test_a_link_in_the_place_of_a_saved_file_or_its_folder_is_not_followed(tmp_path: Path) -> None:
     folder, secrets = tmp_path / "films", tmp_path / "secrets"
     folder.mkdir()

@@ -86,8 +86,8 @@ async def run_list(  # noqa: PLR0917 - a tool is called by name
         return results.error_result(str(error))
     except HistoryError as error:
         return results.error_result(
-            f"{explain(error)} So the tasks can't be listed. Nothing was changed, and every task goes on at Runway; "
-            "runway_getTask reads one by its id."
+            f"{explain(error)} So the tasks can't be listed: call again when that is settled. Nothing was changed, and "
+            "every task goes on at Runway; runway_getTask reads one by its id."
         )
     now = system_time()
     return results.json_result(_data(listing, query, now), *notes, *_notes(listing, now))
