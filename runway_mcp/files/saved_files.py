@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.safe_open import THIS_SYSTEM, Directory
 
 
-class SavedFileTooLargeError(FilesError):
+class SavedFileTooLargeError(Exception):
     """A file has more bytes than are read."""
 
     def __init__(self, size: int, limit: int) -> None:
