@@ -93,11 +93,13 @@ class Task:
         id: Its id, as the caller asked for it.
         status: PENDING, THROTTLED, RUNNING, SUCCEEDED, FAILED, CANCELLED, or one not known here.
         data: The API's whole object, every field as it came.
+        age: Seconds since another replica of this server read it.
     """
 
     id: TaskId
     status: str
     data: Mapping[str, JsonValue]
+    age: float = field(default=0, compare=False)
 
     @property
     def is_active(self) -> bool:
@@ -111,7 +113,7 @@ class Task:
         return code if isinstance(code, str) else None
 
 
-def parse_task(value: JsonValue, task_id: TaskId) -> Task:
+def parse_task(value: JsonValue, task_id: TaskId, *, age: float = 0) -> Task:
     """Return the task that a reply to `GET /v1/tasks/{task_id}` describes; `ValueError` if it describes another."""
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
@@ -121,7 +123,7 @@ def parse_task(value: JsonValue, task_id: TaskId) -> Task:
     found = value.get("id")
     if not isinstance(found, str) or found.lower() != task_id:
         raise ValueError("it does not carry the id of the task that was asked for")
-    return Task(id=task_id, status=status, data=value)
+    return Task(id=task_id, status=status, data=value, age=age)
 
 
 @dataclass(frozen=True, slots=True)

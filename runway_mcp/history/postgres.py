@@ -24,6 +24,7 @@ from runway_mcp.history.records import (
     HistoryNewerError,
     HistoryUnusableError,
 )
+from runway_mcp.history.shared_states import SharedStates
 from runway_mcp.history.start_history import History
 from runway_mcp.history.task_records import KEEP_DAYS
 
@@ -36,6 +37,8 @@ STATEMENT_SECONDS = 4
 """How long one statement may take, and how long it may wait for a lock."""
 TRANSACTION_SECONDS = 8.0
 """How long a transaction may take, its connection included."""
+QUICK_SECONDS = 1.0
+"""How long a single statement may take, of which nothing depends."""
 
 _BEGIN = f"""
 SELECT extract(epoch FROM clock_timestamp())::float8, set_config('search_path', $1, true),
@@ -109,6 +112,17 @@ class PostgresDatabase:
         if not done:
             raise HistoryAwayError(self._place, f"no answer within {TRANSACTION_SECONDS:.0f} s")
         return done[0]
+
+    async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
+        text, names = _numbered(statement)
+        with anyio.CancelScope(deadline=anyio.current_time() + QUICK_SECONDS) as scope:
+            try:
+                async with self._pool.acquire(timeout=QUICK_SECONDS) as connection:
+                    return await connection.fetch(text, *(values[name] for name in names))
+            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
+                raise self._typed(error) from error
+        assert scope.cancelled_caught  # noqa: S101 - the only way here
+        raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
 
     async def migrate(self) -> None:
         """Bring the schema to the latest version; one process at a time does.
@@ -206,6 +220,7 @@ async def open_postgres(
         await pool
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
+            history.states = SharedStates(database, schema)
             yield history
     finally:
         with anyio.CancelScope(shield=True):

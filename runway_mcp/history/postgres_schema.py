@@ -36,6 +36,13 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         """,
         "CREATE INDEX uploads_by_content ON uploads (account, caller, sha256)",
         """
+        CREATE TABLE states (
+            account text NOT NULL, caller text NOT NULL, task_id text NOT NULL, asked double precision NOT NULL,
+            data text, read double precision, PRIMARY KEY (account, caller, task_id)
+        ) WITH (fillfactor = 50)
+        """,
+        "CREATE INDEX states_by_age ON states (asked)",
+        """
         CREATE FUNCTION contains(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
         $$ SELECT position($2 IN replace(lower(normalize(coalesce($1, ''), NFKC)), 'ß', 'ss')) > 0 $$
         """,

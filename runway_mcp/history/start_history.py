@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 
@@ -27,6 +27,9 @@ from runway_mcp.history.records import (
 from runway_mcp.history.task_history import TaskHistory
 from runway_mcp.history.task_records import IS_OPEN, PROMPT_CHARACTERS
 
+if TYPE_CHECKING:
+    from runway_mcp.history.shared_states import SharedStates
+
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ PRICE_SECONDS = 31 * 24 * 3600.0
 DAY = 86_400
 FORGET_SECONDS = 3600.0
 """The time between two looks for what is older."""
+
+STATE_SECONDS = 3600.0
+"""How long a state that nobody asks for is kept."""
 
 _SNAPSHOT = """
 SELECT
@@ -85,6 +91,7 @@ class History:
 
     Attributes:
         tasks: What became of it.
+        states: The states of tasks that replicas share, where they share a database.
     """
 
     def __init__(self, database: Database, elapsed: Callable[[], float], *, keep_days: float, prompts: bool) -> None:
@@ -92,6 +99,7 @@ class History:
         self._opened, self._forgotten = 0.0, float("-inf")
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, Values]] = []
+        self.states: SharedStates | None = None
         self.tasks = TaskHistory(self.run, keep_days * DAY)
 
     async def __aenter__(self) -> Self:
@@ -247,6 +255,9 @@ class History:
 
         async def both(transaction: Transaction) -> T:
             await self.tasks.forget_old(transaction, prompts=self._prompts)
+            if self.states is not None:
+                old = {"since": transaction.now - STATE_SECONDS}
+                await transaction.execute("DELETE FROM states WHERE asked < :since", old)
             self._forgotten = self._elapsed()
             return await work(transaction)
 

@@ -24,12 +24,14 @@ from runway_mcp.history.task_records import KEEP_DAYS
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
 from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, Counters, TaskPoller
-from runway_mcp.tasks.recorder import TaskRecorder
+from runway_mcp.tasks.recorder import TaskApi, TaskRecorder
+from runway_mcp.tasks.shared_reads import DatabaseBreaker, SharedReads
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.files.downloads import CallerFiles
+    from runway_mcp.history.shared_states import SharedStates
     from runway_mcp.history.start_history import History
 
 T = TypeVar("T")
@@ -128,6 +130,7 @@ class CallerRegistry:
         self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
         self._open_history = partial(open_place, history, keep_days=history_days, prompts=history_prompts)
         self._history_place = history
+        self._breaker = DatabaseBreaker()
         self._open_files = files or _no_files
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
@@ -193,15 +196,20 @@ class CallerRegistry:
             self._clients[caller.key] = client, anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
         client, requests = self._clients[caller.key]
         key = caller.key.get_secret_value() if caller.key else ""
-        account = _digest(f"{self._api} {key}")
+        account, asks = _digest(f"{self._api} {key}"), _digest(f"{caller.issuer} {caller.subject}")
         begun = partial(self._begun_history, self._open.history)
-        recorder = TaskRecorder(client, account, begun, self._open.loops)
+        tasks_api: TaskApi = client
+        if has_replicas := isinstance(self._history_place, SecretStr):
+            open_states = partial(_states, self._open.history)
+            tasks_api = SharedReads(client, (account, asks), open_states, self.poll_seconds, self._breaker)
+        recorder = TaskRecorder(tasks_api, account, begun, self._open.loops)
         poller = TaskPoller(
             recorder.get_task,
             self._open.loops,
             requests=requests,
             poll_seconds=self.poll_seconds,
             counters=self.counters,
+            asks_replicas=has_replicas,
         )
         open_files = self._open.files
         kept: list[CallerFiles] = []
@@ -220,7 +228,7 @@ class CallerRegistry:
                 self._open.history,
                 begun,
                 account=account,
-                caller=_digest(f"{caller.issuer} {caller.subject}"),
+                caller=asks,
                 limits=self._limits,
             ),
             files,
@@ -245,6 +253,12 @@ class _OpenedOnce(Generic[T]):
             if not self._opened:
                 self._opened.append(await self._resources.enter_async_context(self._open()))
         return self._opened[0]
+
+
+async def _states(open_history: "Callable[[], Awaitable[History]]") -> "SharedStates":
+    states = (await open_history()).states
+    assert states is not None  # noqa: S101 - a database has them
+    return states
 
 
 @dataclass(frozen=True, slots=True)

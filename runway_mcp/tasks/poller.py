@@ -62,16 +62,19 @@ class TaskPoller:
         requests: anyio.Semaphore | None = None,
         poll_seconds: float = POLL_SECONDS,
         counters: Counters | None = None,
+        asks_replicas: bool = False,
         random: Callable[[], float] = system_random,
     ) -> None:
         """Take what reads a task; cancelling `loops` ends every poll loop.
 
-        `requests` bounds the reads with one Runway key, and `random` returns a number from 0 to 1, for the jitter.
+        `requests` bounds the reads with one Runway key, and `random` returns a number from 0 to 1, for the jitter. With
+        `asks_replicas`, `get_task` itself knows recent states, and changes that this process does not know of.
         """
         self._get_task, self._group, self._poll_seconds, self._random = get_task, loops, poll_seconds, random
         self._requests = requests or anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
         self._share = anyio.Semaphore(MAX_REQUESTS // 2, fast_acquire=True)
         self._counters = counters or Counters()
+        self._asks_replicas = asks_replicas
         self._loops: dict[TaskId, PollLoop] = {}
         self._known: dict[TaskId, PollResult] = {}
         self._in_flight: dict[TaskId, _Request] = {}
@@ -81,10 +84,10 @@ class TaskPoller:
 
         Readers at the same moment share one request. Before the end of a `Retry-After` nothing is sent.
         """
-        if (known := self._recent(task_id)) is not None:
+        if (known := self._recent(task_id)) is not None and (known.is_retry_after or not self._asks_replicas):
             self._counters.shared_reads += 1
             return known.task_or_raise()
-        result = await self._fetch(task_id)
+        result = await self._fetch(task_id, afresh=self._asks_replicas)
         if self._recent(task_id) is not None:
             self._poll_now(task_id)
         return result.task_or_raise()
@@ -168,9 +171,9 @@ class TaskPoller:
                     await loop.poll_now.wait()
         self._drop(task_id, loop)
 
-    async def _fetch(self, task_id: TaskId) -> PollResult:
+    async def _fetch(self, task_id: TaskId, *, afresh: bool = False) -> PollResult:
         while True:
-            if (known := self._recent(task_id)) is not None:
+            if (known := self._recent(task_id)) is not None and (known.is_retry_after or not afresh):
                 return known
             if (other := self._in_flight.get(task_id)) is None:
                 break
@@ -197,7 +200,8 @@ class TaskPoller:
             until = anyio.current_time() + self._poll_seconds
             self._counters.polls += 1
             try:
-                return PollResult(await self._get_task(task_id), None, until)
+                task = await self._get_task(task_id)
+                return PollResult(task, None, until - task.age)
             except TransientError as error:
                 if error.retry_after is None:
                     return PollResult(None, error, 0.0)

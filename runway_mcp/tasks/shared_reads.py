@@ -1,0 +1,118 @@
+"""Reads of tasks that replicas share over one database: Runway is asked once per interval for all of them.
+
+Where the database can't be used, each replica asks for itself.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from runway_mcp.api.models import Task, TaskId, parse_task
+from runway_mcp.history.records import HistoryError
+from runway_mcp.tasks.recorder import TaskApi
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runway_mcp.history.shared_states import SharedStates
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.05
+"""The time between two looks at a state that another replica is reading."""
+AWAY_SECONDS = 5.0
+"""How long the database is left alone after it could not be used."""
+
+
+class DatabaseBreaker:
+    """Whether the database is worth asking, for all callers of this process."""
+
+    def __init__(self) -> None:
+        self._away_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database is left alone."""
+        return anyio.current_time() < self._away_until
+
+    def failed(self, error: HistoryError) -> None:
+        """Leave the database alone for a while; it is said once each time."""
+        if not self.is_open:
+            logger.warning("Replicas read tasks each for itself for now: %s", error)
+        self._away_until = anyio.current_time() + AWAY_SECONDS
+
+
+class SharedReads:
+    """Reads and deletes the tasks of one caller.
+
+    Args:
+        client: What does so at Runway.
+        owner: The account whose tasks they are, and the caller who asks.
+        states: Opens what the replicas share.
+        interval: Seconds within which a state counts as fresh.
+        breaker: Shared by all callers.
+    """
+
+    def __init__(
+        self,
+        client: TaskApi,
+        owner: tuple[str, str],
+        states: "Callable[[], Awaitable[SharedStates]]",
+        interval: float,
+        breaker: DatabaseBreaker,
+    ) -> None:
+        self._client, self._states, self._interval, self._breaker = client, states, interval, breaker
+        self._owner = dict(zip(("account", "caller"), owner, strict=True))
+
+    async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
+        """Return a task as it stands, or stood less than an interval ago; `age` tells since when.
+
+        With a timeout Runway is asked in any case: it is a read before a change, or of its outcome.
+        """
+        if timeout is not None:
+            task = await self._client.get_task(task_id, timeout=timeout)
+            await self._try_to_publish(task_id, task)
+            return task
+        while not self._breaker.is_open:
+            try:
+                state = await (await self._states()).look({**self._owner, "task_id": task_id}, self._interval)
+            except HistoryError as error:
+                self._breaker.failed(error)
+                break
+            if state.is_ours:
+                return await self._ask(task_id)
+            if state.data is not None:
+                return parse_task(state.data, task_id, age=state.age)
+            await anyio.sleep(LOOK_SECONDS)
+        return await self._client.get_task(task_id)
+
+    async def delete_task(self, task_id: TaskId) -> None:
+        """Delete a task, and have every replica read it anew."""
+        try:
+            await self._client.delete_task(task_id)
+        finally:
+            await self._forget(task_id)
+
+    async def _ask(self, task_id: TaskId) -> Task:
+        try:
+            task = await self._client.get_task(task_id)
+        except anyio.get_cancelled_exc_class():
+            await self._forget(task_id)
+            raise
+        await self._try_to_publish(task_id, task)
+        return task
+
+    async def _try_to_publish(self, task_id: TaskId, task: Task) -> None:
+        if not self._breaker.is_open:
+            try:
+                await (await self._states()).publish({**self._owner, "task_id": task_id}, dict(task.data))
+            except HistoryError as error:
+                self._breaker.failed(error)
+
+    async def _forget(self, task_id: TaskId) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await (await self._states()).forget({**self._owner, "task_id": task_id})
+            except HistoryError as error:
+                self._breaker.failed(error)

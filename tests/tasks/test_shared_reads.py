@@ -1,0 +1,136 @@
+"""Replicas over one database ask Runway once per interval for all of them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import httpx2
+import pytest
+from support.databases import PostgresPlace
+from support.scripted import ID, Script, reply, scripted_client, task
+
+from runway_mcp.api.models import Task
+from runway_mcp.history.records import HistoryAwayError
+from runway_mcp.history.shared_states import SharedStates
+from runway_mcp.history.start_history import History
+from runway_mcp.tasks.shared_reads import DatabaseBreaker, SharedReads
+
+RUNNING = reply(200, task("RUNNING"))
+OWNER = "account", "caller"
+
+
+@asynccontextmanager
+async def replicas(
+    script: Script, *owners: tuple[str, str], interval: float = 60
+) -> AsyncGenerator[tuple[SharedReads, ...]]:
+    """The reads of callers, each on a replica of its own over one database; two of one caller by default."""
+    place = PostgresPlace()
+    async with scripted_client(script) as client, AsyncExitStack() as stack:
+        made: list[SharedReads] = []
+        for owner in owners or (OWNER, OWNER):
+            history = await stack.enter_async_context(place.open())
+            made.append(SharedReads(client, owner, partial(shared, history), interval, DatabaseBreaker()))
+        yield tuple(made)
+
+
+async def shared(history: History) -> SharedStates:
+    assert history.states is not None
+    return history.states
+
+
+async def test_replicas_that_read_at_once_ask_once() -> None:
+    script, found = Script(RUNNING), list[Task]()
+
+    async def read(one: SharedReads) -> None:
+        found.append(await one.get_task(ID))
+
+    with anyio.fail_after(60):
+        async with replicas(script, *[OWNER] * 4) as several:
+            async with anyio.create_task_group() as group:
+                for one in several * 5:
+                    group.start_soon(read, one)
+            assert script.methods == ["GET"]
+    assert [one.status for one in found] == ["RUNNING"] * 20
+    assert max(one.age for one in found) > 0
+
+
+async def test_after_an_interval_one_of_them_asks_again() -> None:
+    script = Script(RUNNING, reply(200, task("SUCCEEDED")))
+    with anyio.fail_after(60):
+        async with replicas(script, interval=0.3) as (one, another):
+            await one.get_task(ID)
+            while (await another.get_task(ID)).status == "RUNNING":
+                await anyio.lowlevel.checkpoint()
+            assert (await one.get_task(ID)).status == "SUCCEEDED"
+            assert len(script.methods) in {2, 3}
+
+
+async def test_a_change_by_one_is_seen_by_the_other_at_once() -> None:
+    script = Script(RUNNING, reply(204), reply(200, task("CANCELLED")))
+    with anyio.fail_after(60):
+        async with replicas(script) as (one, another):
+            assert (await another.get_task(ID)).status == "RUNNING"
+            await one.delete_task(ID)
+            assert (await another.get_task(ID)).status == "CANCELLED"
+            assert (await one.get_task(ID)).status == "CANCELLED"
+            assert script.methods == ["GET", "DELETE", "GET"]
+
+
+async def test_a_read_before_a_change_is_shared_with_nobody_but_tells_all() -> None:
+    script = Script(RUNNING, reply(200, task("SUCCEEDED")))
+    with anyio.fail_after(60):
+        async with replicas(script) as (one, another):
+            assert (await one.get_task(ID)).status == "RUNNING"
+            assert (await another.get_task(ID, timeout=10)).status == "SUCCEEDED"
+            assert (await one.get_task(ID)).status == "SUCCEEDED"
+
+
+async def test_a_replica_that_gives_up_a_read_leaves_it_to_the_other() -> None:
+    asked = anyio.Event()
+
+    class Hanging(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if not asked.is_set():
+                asked.set()
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    with anyio.fail_after(60):
+        async with replicas(Hanging(RUNNING)) as (one, another):
+            async with anyio.create_task_group() as group:
+                group.start_soon(one.get_task, ID)
+                await asked.wait()
+                group.cancel_scope.cancel()
+            assert (await another.get_task(ID)).status == "RUNNING"
+
+
+async def test_callers_share_nothing() -> None:
+    script = Script(RUNNING)
+    with anyio.fail_after(60):
+        async with replicas(script, OWNER, ("account", "somebody else")) as (one, another):
+            await one.get_task(ID)
+            await another.get_task(ID)
+            assert script.methods == ["GET", "GET"]
+
+
+async def test_without_the_database_each_reads_for_itself_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    script, tries = Script(RUNNING, RUNNING, RUNNING, reply(204)), list[None]()
+
+    async def away() -> SharedStates:
+        tries.append(None)
+        raise HistoryAwayError("postgresql://db/films", "refused")
+
+    async with scripted_client(script) as client:
+        breaker = DatabaseBreaker()
+        one = SharedReads(client, OWNER, away, 60, breaker)
+        for _ in range(2):
+            assert (await one.get_task(ID)).status == "RUNNING"
+        await one.get_task(ID, timeout=10)
+        await one.delete_task(ID)
+        assert breaker.is_open
+    assert len(tries) == 2
+    assert caplog.messages == [
+        "Replicas read tasks each for itself for now: HistoryAwayError: postgresql://db/films refused"
+    ]
