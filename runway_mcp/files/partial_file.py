@@ -9,11 +9,13 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from time import time
 
 from runway_mcp.files.media_types import HEAD, ContentType, detect_output
+from runway_mcp.files.names import check_name
 from runway_mcp.files.safe_open import Directory
 
 STALE_SECONDS = 2 * 3600.0
@@ -22,18 +24,6 @@ CHUNK = 1024 * 1024
 """Bytes that are read at a time to compare two files."""
 
 _OURS = re.compile(r"\.runway-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]{1,9}\.[0-9a-f]{16}\.part", re.IGNORECASE)
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}(?<!\.)")
-
-
-def check_name(name: str) -> str:
-    """Return a file's name.
-
-    Raises:
-        ValueError: It has other characters than ASCII letters, digits, dots, underscores and hyphens.
-    """
-    if _SAFE.fullmatch(name) is None:
-        raise ValueError("a file's name has 1 to 151 letters, digits, dots, underscores and hyphens")
-    return name
 
 
 def remove_stale(directory: Directory) -> None:
@@ -91,11 +81,11 @@ class PartialFile:
         self._head = b""
         self.size = 0
 
-    def publish(self, stem: str, extension: str) -> tuple[Path, bool]:
+    def publish(self, stem: str, extension: str, others: Collection[Path] = ()) -> tuple[Path, bool]:
         """Give it the first free name of `stem.extension`, `stem-2.extension`, …, durably.
 
         Returns:
-            Its path, and whether a file with the same bytes was there already and is used instead.
+            Its path, and whether a file with the same bytes was there already and is used instead; none of `others`.
 
         Raises:
             OSError: It can't be done; nothing has the name.
@@ -108,7 +98,7 @@ class PartialFile:
                 self._link(name)
                 break
             except FileExistsError:
-                was_there = self._equals(name)
+                was_there = self._directory.path / name not in others and self._equals(name)
             if not was_there:
                 number += 1
                 name = f"{stem}-{number}.{extension}"

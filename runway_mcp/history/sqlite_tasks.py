@@ -140,6 +140,15 @@ class TaskHistory:
 
         await self._database.run(work)
 
+    async def saved_by_others(self, number: int, position: int, beginning: str) -> list[str]:
+        """Return the paths with this beginning that hold another output than this one of task `number`."""
+        which = (
+            "SELECT path FROM outputs WHERE substr(path, 1, length(:beginning)) = :beginning "
+            "AND NOT (number = :number AND position = :position)"
+        )
+        values = {"number": number, "position": position, "beginning": beginning}
+        return await self._database.run(lambda connection: [path for (path,) in connection.execute(which, values)])
+
     async def find_upload(self, account: str, caller: str, *, sha256: str = "", uri: str = "") -> UploadRecord | None:
         """Return the caller's latest upload of a content, or of a URI, that Runway still has; None for no such."""
         values = (account, caller, sha256, uri, self._database.now() - UPLOAD_SECONDS)

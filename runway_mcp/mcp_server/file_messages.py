@@ -80,6 +80,10 @@ _TRANSFER_PROBLEMS = {
 
 word(
     {
+        errors.UnknownOutputError: (
+            "Nothing was saved: there is no output {error.number}. The task's outputs have the numbers 1 to "
+            "{error.count}."
+        ),
         errors.MissingLinkError: "The task names no link for this output, so nothing was requested.",
         errors.TooManyOutputsError: (
             "Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. The task has "
@@ -110,6 +114,15 @@ def _(error: errors.PathNotAllowedError) -> str:
         f"{quote(error.path)} can't be used. {_PATH_PROBLEMS[error.problem]}{from_chat} Allowed: {named}{more}; "
         f"--files-root FOLDER {flag}. Nothing was {error.action}."
     )
+
+
+@explain.register
+def _(error: errors.UnusableNameError) -> str:
+    why = {
+        "folder": "It names a folder: give the file's name alone, and the folder as directory.",
+        "empty": "Nothing of it can stand in the name of a file.",
+    }
+    return f"{quote(error.name)} can't be a file's name. {why[error.problem]} Nothing was saved."
 
 
 @explain.register

@@ -15,13 +15,13 @@ from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
 from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
-from runway_mcp.files.folders import Destination, Folders, open_saved
+from runway_mcp.files.folders import Folders
 from runway_mcp.files.paths import InvalidPathError, parse_path
 from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.outputs import NoOutputError, save_outputs
+from runway_mcp.tasks.outputs import NoOutputError, Wanted, save_outputs
 
 MEGABYTE = 1_000_000
 MAX_INLINE = 500_000
@@ -50,7 +50,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
 
 
 async def download_to(
-    text: str, directory: str | None, ctx: Context[CallerContext], roots: ListRootsResult, *, inline: bool
+    text: str, wanted: Wanted, ctx: Context[CallerContext], roots: ListRootsResult, *, inline: bool
 ) -> CallToolResult:
     """Save the outputs of the task whose id is `text`, and return what became of each."""
     context = ctx.request_context.lifespan_context
@@ -58,10 +58,9 @@ async def download_to(
     try:
         task_id = parse_task_id(text)
         folders = await _folders(files, roots)
-        destination = await to_thread.run_sync(folders.destination, directory)
-        outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
+        outputs = await save_outputs(context, task_id, folders, wanted, report=_reporter(ctx))
         saved = [output for output in outputs if isinstance(output, Saved)]
-        images = await to_thread.run_sync(_images, destination, saved) if inline and saved else {}
+        images = await to_thread.run_sync(_images, folders, saved) if inline and saved else {}
     except (InvalidTaskIdError, FilesError, NoOutputError) as error:
         return results.error_result(explain(error))
     except RunwayError as error:
@@ -97,15 +96,14 @@ def _reporter(ctx: Context[CallerContext]) -> Report:
     return report
 
 
-def _images(destination: Destination, saved: list[Saved]) -> dict[int, ImageContent]:
+def _images(folders: Folders, saved: list[Saved]) -> dict[int, ImageContent]:
     images, room = dict[int, ImageContent](), MAX_INLINE
-    with destination.open() as folder:
-        for output in saved:
-            if output.content_type in _SHOWN and output.size <= room:
-                with suppress(OSError), open_saved(folder, output.path.name) as file:
-                    data = file.file.read(room)
-                    room -= len(data)
-                    images[output.index] = ImageContent(data=b64encode(data).decode(), mime_type=output.content_type)
+    for output in saved:
+        if output.content_type in _SHOWN and output.size <= room:
+            with suppress(FilesError, OSError), folders.open_input(str(output.path)) as file:
+                data = file.file.read(room)
+                room -= len(data)
+                images[output.index] = ImageContent(data=b64encode(data).decode(), mime_type=output.content_type)
     return images
 
 
@@ -122,6 +120,11 @@ def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
     for reason, those in failed.items():
         retry = those[0].error.retryable and "Repeat the call" not in reason
         yield f"Not saved: output {_numbers(those)}. {reason}{' Repeat the call to try again.' if retry else ''}"
+    if unrecorded := [output for output in outputs if isinstance(output, Saved) and not output.is_recorded]:
+        yield (
+            f"Saved, but not recorded in the history, which can't be read or written: output {_numbers(unrecorded)}. "
+            "A later call may save it again."
+        )
     if unshown:
         yield (
             f"Not inline: output {_numbers(unshown)}. Only JPEG, PNG, GIF and WebP images are, of {MAX_INLINE:,} bytes "

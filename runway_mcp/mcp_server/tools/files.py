@@ -3,6 +3,7 @@
 `file_calls` is loaded with the first file, to keep the server's start short.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server.mcpserver import Context, ListRoots, Resolve
@@ -47,19 +48,26 @@ async def upload_file(
     return await upload_from(path, ctx, roots)
 
 
-async def download_output(
+async def download_output(  # noqa: PLR0917 - a tool is called by name
     taskId: TaskIdArgument,
     ctx: Context[CallerContext],
     roots: RootsArgument,
     directory: Annotated[
         str, Field(title="Directory", description="Where to, within an allowed folder; the first one where left out.")
     ] = "",
+    name: Annotated[
+        str, Field(title="Name", description="Of the file, without a folder. Left out: the date and the prompt.")
+    ] = "",
+    outputs: Annotated[
+        Sequence[int], Field(title="Outputs", description="Numbers of the outputs to save, from 1. Left out: all.")
+    ] = (),
     inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
 ) -> CallToolResult:
     """Run `runway_downloadOutput`."""
     from runway_mcp.mcp_server.tools.file_calls import download_to  # noqa: PLC0415 - see the module's docstring
+    from runway_mcp.tasks.outputs import Wanted  # noqa: PLC0415 - as above
 
-    return await download_to(taskId, directory or None, ctx, roots, inline=inline)
+    return await download_to(taskId, Wanted(directory, name, outputs), ctx, roots, inline=inline)
 
 
 UPLOAD_FILE = Tool(
