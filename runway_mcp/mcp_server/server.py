@@ -196,7 +196,7 @@ def build_server(
     )
     resources.register(server)
     for toolset in toolsets:
-        toolset.register(server, read_only=read_only)
+        toolset.register(server, read_only=read_only, saves=FILES in toolsets and not read_only)
     prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
     return server
 

@@ -1,17 +1,18 @@
 """The calls of the tools that move files."""
 
+import logging
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import create_task_group, to_thread
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ImageContent, ListRootsResult
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError, quote
-from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
 from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
@@ -22,10 +23,15 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import NoOutputError, Wanted, save_outputs
+from runway_mcp.tasks.waiting import Waited
 
+logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 MAX_INLINE = 500_000
 """Bytes of images that a result carries, together; in Base64 they stay below what hosts accept."""
+SAVE_SECONDS = 10.0
+"""How long a wait that has ended goes on for saving: with its 45 seconds, below a host's 60."""
+DOWNLOADER = "runway_downloadOutput"
 _SHOWN = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
@@ -66,7 +72,7 @@ async def download_to(
     except RunwayError as error:
         return results.read_error(error)
     unshown = [output for output in saved if inline and output.index not in images]
-    data: dict[str, JsonValue] = {"id": task_id, "files": list(map(_file, outputs))}
+    data: dict[str, JsonValue] = {"id": task_id, "files": [_file(output) for output in outputs]}
     notes = list(_notes(outputs, unshown))
     if all(isinstance(output, Failed) for output in outputs):
         return results.error_result(" ".join(notes), data)
@@ -75,6 +81,52 @@ async def download_to(
         result.content += images.values()
         result.structured_content = None  # hosts that get some show a model nothing else
     return result
+
+
+async def with_saved(
+    result: CallToolResult, waited: Waited, ctx: Context[CallerContext], roots: ListRootsResult
+) -> CallToolResult:
+    """Return a wait's result with what became of the outputs; those of a task that has not finished are not saved.
+
+    A failure to save is told in the note: the result itself stays.
+    """
+    succeeded = [task_id for task_id, state in waited.states.items() if state.task and state.task.status == "SUCCEEDED"]
+    found = dict[TaskId, list[Output] | str]()
+
+    async def save(task_id: TaskId) -> None:
+        found[task_id] = await _saved(ctx.request_context.lifespan_context, task_id, roots)
+
+    async with create_task_group() as saving:
+        for task_id in succeeded:
+            saving.start_soon(save, task_id)
+    files, notes = list[JsonValue](), list[str]()
+    for task_id in succeeded:
+        outputs = found[task_id]
+        which = f"{task_id}: " if len(waited.states) > 1 else ""
+        if isinstance(outputs, str):
+            notes.append(f"{which}{outputs}")
+            continue
+        paths = [str(output.path) for output in outputs if isinstance(output, Saved)]
+        said = [f"Saved: {', '.join(paths)}." if paths else "", *_notes(outputs, [])]
+        notes.append(which + " ".join(filter(None, said)))
+        files += [{"id": task_id, **_file(output)} for output in outputs]
+    if any(not state.is_final for state in waited.states.values()):
+        notes.append("What has not finished is not saved yet: runway_waitForTask with save does so.")
+    # a start must not be repeated, and the tool for the files alone is the cheaper one for a wait, too
+    return results.with_files(result, files, [note.replace("Repeat the call", "Call " + DOWNLOADER) for note in notes])
+
+
+async def _saved(context: CallerContext, task_id: TaskId, roots: ListRootsResult) -> list[Output] | str:
+    try:
+        folders = await _folders(await context.files(), roots)
+        return await save_outputs(context, task_id, folders, timeout=SAVE_SECONDS)
+    except (FilesError, NoOutputError) as error:
+        return explain(error)
+    except RunwayError as error:
+        return f"Nothing was saved: {explain(error)}"
+    except Exception:
+        logger.exception("The outputs of task %s could not be saved", task_id)
+        return "Nothing was saved, through a fault of this server; its log says more."
 
 
 async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
@@ -110,7 +162,7 @@ def _images(folders: Folders, saved: list[Saved]) -> dict[int, ImageContent]:
 def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
     if unfinished := [output for output in outputs if isinstance(output, InProgress)]:
         yield (
-            f"Still downloading: output {_numbers(unfinished)}. This goes on in the background; repeat the call to "
+            f"Still downloading: output {_numbers(unfinished)}. This goes on in the background. Repeat the call to "
             "wait for it and get the path."
         )
     failed: dict[str, list[Failed]] = {}
@@ -136,7 +188,7 @@ def _numbers(outputs: Sequence[Output]) -> str:
     return ", ".join(str(output.index) for output in outputs)
 
 
-def _file(output: Output) -> JsonValue:
+def _file(output: Output) -> dict[str, JsonValue]:
     match output:
         case Failed():
             return {"index": output.index, "error": explain(output.error)}

@@ -28,11 +28,21 @@ async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult
     """Ask the host for its folders, if they count and it can name them."""
     files = await ctx.request_context.lifespan_context.files()
     if not files.takes_roots or await files.folders() or not can_list_roots(ctx):
-        return ListRootsResult(roots=[])
+        return NO_ROOTS
     return await list_roots(ctx)
 
 
+async def roots_to_save(save: bool, ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
+    """Ask the same where outputs are to be saved."""
+    return await host_roots(ctx) if save else NO_ROOTS
+
+
 RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]
+SaveArgument = Annotated[
+    bool, Field(title="Save", description="Wait, then save the outputs as runway_downloadOutput does.")
+]
+SaveRoots = Annotated[ListRootsResult, Resolve(roots_to_save)]
+NO_ROOTS = ListRootsResult(roots=[])
 
 
 async def upload_file(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
 from pydantic import Field, JsonValue
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
@@ -25,6 +25,7 @@ from runway_mcp.mcp_server.tools.confirmation import (
     prepared,
 )
 from runway_mcp.mcp_server.tools.estimate import ESTIMATE_COST
+from runway_mcp.mcp_server.tools.files import NO_ROOTS, SaveArgument, SaveRoots
 from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
@@ -63,6 +64,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             description="The most that this start may cost. Above it, or where no price is known, nothing is sent.",
         ),
     ] = 0,
+    save: SaveArgument = False,
+    save_roots: SaveRoots = NO_ROOTS,
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
@@ -88,7 +91,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     if not repeated and (notes or not _FOLLOWED.get()):  # a start with a note is not followed in another way
         notes.append(describe_estimate(started.estimate))
     try:
-        return await _started_result(ctx, started.task_id, notes, wait=wait, until=until)
+        roots = save_roots if save else None
+        return await _started_result(ctx, started.task_id, notes, wait=wait or save, until=until, save_roots=roots)
     except (RunwayError, CallerLimitError, TimeoutError) as error:
         if repeated and isinstance(error, NotFoundError):
             return results.error_result(
@@ -99,13 +103,24 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
 
 
 async def _started_result(
-    ctx: Context[CallerContext], task_id: TaskId, notes: list[str], *, wait: bool, until: float
+    ctx: Context[CallerContext],
+    task_id: TaskId,
+    notes: list[str],
+    *,
+    wait: bool,
+    until: float,
+    save_roots: ListRootsResult | None,
 ) -> CallToolResult:
     tasks = ctx.request_context.lifespan_context.tasks
     seconds = max(until - anyio.current_time(), 1)
     if wait and not _FOLLOWED.get():
         waited = await tasks.wait([task_id], seconds=seconds, until="all", report=reporter(ctx))
-        return results.wait_result(waited, *notes)
+        result = results.wait_result(waited, *notes)
+        if save_roots is None:
+            return result
+        from runway_mcp.mcp_server.tools.file_calls import with_saved  # noqa: PLC0415 - only who saves pays for it
+
+        return await with_saved(result, waited, ctx, save_roots)
     with anyio.fail_after(seconds):
         return results.task_result(await tasks.get(task_id), *notes)
 

@@ -323,7 +323,7 @@ async def test_a_download_that_takes_too_long_for_a_call_goes_on(folder: Path) -
         assert not result.is_error
         assert {"index": 1, "downloaded": 500, "total": len(PNG)} in saved(result)
         assert "Still downloading: output 1" in text(result)
-        assert "repeat the call" in text(result)
+        assert "Repeat the call" in text(result)
         storage.released.set()
         await until(lambda: f"{SAMPLES['succeeded_images'].id}-1.png" in names_in(folder), "the picture")
         (file, *_) = saved(await save(client, "succeeded_images"))

@@ -1,102 +1,14 @@
 """Saved outputs have readable names, and the history finds them again."""
 
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
-from mcp_types import CallToolResult, TextContent
-from support.faulty import FaultyWire, faulty_client
+from support.saver import IMAGES, names, said, saver, today
 
-from runway_mcp.config.sources import load
-from runway_mcp.mcp_server.server import build_server
 from runway_mcp.sandbox import SAMPLES
-from runway_mcp.tasks.callers import CallerRegistry
-from runway_mcp.wiring.file_access import open_files
-
-KITE: dict[str, Any] = {
-    "type": "text_to_video",
-    "input": {"model": "gen4.5", "promptText": "A red kite.", "ratio": "1280:720", "duration": 5},
-}
-IMAGES: dict[str, Any] = {
-    "type": "text_to_image",
-    "input": {"model": "seedream5_pro", "promptText": "A red kite.", "ratio": "1024:1024", "outputCount": 3},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Saver:
-    """A host of a server on the sandbox.
-
-    Attributes:
-        wire: The sandbox.
-        folder: Where files may lie.
-        history: The file of the history.
-    """
-
-    client: Client
-    wire: FaultyWire
-    folder: Path
-    history: Path
-
-    async def make(self, arguments: dict[str, Any] = KITE) -> str:
-        """Start a task, and let it finish."""
-        result = await self.client.call_tool("runway_startTask", arguments)
-        assert result.structured_content is not None, result
-        task_id = result.structured_content["id"]
-        self.wire.now += 600
-        await self.client.call_tool("runway_waitForTask", {"taskId": task_id})
-        return task_id
-
-    async def call(self, task_id: str, **more: Any) -> CallToolResult:
-        return await self.client.call_tool("runway_downloadOutput", {"taskId": task_id} | more)
-
-    async def save(self, task_id: str, **more: Any) -> list[str]:
-        """Save outputs; return the path of each within the folder, and `there` after one that was there."""
-        result = await self.call(task_id, **more)
-        assert not result.is_error, said(result)
-        assert result.structured_content is not None
-        return [
-            str(Path(file["path"]).relative_to(self.folder)) + " there" * file["wasThere"]
-            for file in result.structured_content["files"]
-        ]
-
-    @property
-    def saved(self) -> list[str]:
-        """The paths that the history knows."""
-        with closing(sqlite3.connect(self.history)) as connection:
-            found = connection.execute("SELECT path FROM outputs ORDER BY number, position").fetchall()
-        return [str(Path(path).relative_to(self.folder)) for (path,) in found]
-
-
-@asynccontextmanager
-async def saver(path: Path, wire: FaultyWire | None = None) -> AsyncGenerator[Saver]:
-    wire, folder, history = wire or FaultyWire(), path / "films", path / "state" / "history.sqlite3"
-    folder.mkdir(exist_ok=True)
-    files = partial(open_files, load({"files_root": [folder]}), wire)
-    callers = CallerRegistry(lambda _: faulty_client(wire), poll_seconds=0.01, history=history, files=files)
-    with anyio.fail_after(30):
-        async with Client(build_server(callers)) as client:
-            yield Saver(client, wire, folder, history)
-
-
-def said(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
-
-
-def today() -> str:
-    return str(datetime.now(UTC).astimezone().date())
 
 
 async def test_a_file_is_named_by_the_date_and_the_prompt_and_found_again_after_a_restart(tmp_path: Path) -> None:
