@@ -3,6 +3,7 @@
 Secrets have no flag, because other processes on the machine can read a process's arguments.
 """
 
+import re
 from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, FilePath, SecretStr, field_validator, model_validator
@@ -105,6 +106,13 @@ class Settings(BaseSettings):
             "the host names (roots), over HTTP none. With --auth, each caller gets a folder inside it."
         ),
     )
+    auto_save: bool = Field(
+        default=False,
+        description=(
+            "Save what this server starts to the first --files-root as it finishes, and at the next start of the "
+            "server what has finished meanwhile."
+        ),
+    )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts connect to the server.")
     host: str = Field(
         "127.0.0.1",
@@ -180,6 +188,14 @@ class Settings(BaseSettings):
             )
         if self.metrics and self.transport == "stdio":
             raise ValueError(f"{place('metrics')}: it is for --transport streamable-http")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_can_be_saved(self) -> Self:
+        if self.auto_save and not self.files_root:
+            raise ValueError(f"{place('auto_save')}: it needs a folder to save in: {place('files_root')}")
+        if self.auto_save and (self.read_only or "files" not in re.split(r"[,\s]+", self.toolsets)):
+            raise ValueError(f"{place('auto_save')}: it needs the toolset files, and goes without --read-only")
         return self
 
     @model_validator(mode="after")

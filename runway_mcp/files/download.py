@@ -94,8 +94,11 @@ class Link:
 class Records(Protocol):
     """Remembers where outputs of a task were saved."""
 
-    async def others(self, path: Path, index: int) -> Collection[Path]:
-        """Return the files that other outputs were saved to, of those whose path begins like this one."""
+    async def others(self, path: Path, index: int) -> Collection[Path] | None:
+        """Return the files that other outputs were saved to, of those whose path begins like this one.
+
+        None where no output is recorded.
+        """
         ...
 
     async def record(self, saved: Saved) -> bool:
@@ -184,7 +187,7 @@ class Download:
 
     async def _publish(self, file: PartialFile, content_type: ContentType) -> Saved:
         index, stem = self._link.index, self._link.stem
-        others = await self._records.others(self._destination.path / stem, index) if self._records else ()
+        others = await self._records.others(self._destination.path / stem, index) if self._records else None
         saved: Saved | None = None
         with anyio.CancelScope(shield=True):  # what has its name is remembered
             path, was_there = await to_thread.run_sync(file.publish, stem, content_type.extension, others)

@@ -20,6 +20,8 @@ from runway_mcp.files.safe_open import Directory
 
 STALE_SECONDS = 2 * 3600.0
 """Age from which on a hidden file is removed: well over the time that a download may take."""
+RECORD_SECONDS = 10.0
+"""Age from which on a file that is not recorded will not be: its process was killed, or could not record it."""
 CHUNK = 1024 * 1024
 """Bytes that are read at a time to compare two files."""
 
@@ -81,11 +83,17 @@ class PartialFile:
         self._head = b""
         self.size = 0
 
-    def publish(self, stem: str, extension: str, others: Collection[Path] = ()) -> tuple[Path, bool]:
+    def publish(self, stem: str, extension: str, others: Collection[Path] | None = None) -> tuple[Path, bool]:
         """Give it the first free name of `stem.extension`, `stem-2.extension`, …, durably.
 
+        Args:
+            stem: Its name without the extension.
+            extension: Without the dot.
+            others: Files that are certainly others, where outputs are recorded: then one that was made just now may
+                be another's too, which is not recorded yet.
+
         Returns:
-            Its path, and whether a file with the same bytes was there already and is used instead; none of `others`.
+            Its path, and whether a file with the same bytes was there already and is used instead.
 
         Raises:
             OSError: It can't be done; nothing has the name.
@@ -98,7 +106,7 @@ class PartialFile:
                 self._link(name)
                 break
             except FileExistsError:
-                was_there = self._directory.path / name not in others and self._equals(name)
+                was_there = (others is None or self._may_be_this(name, others)) and self._equals(name)
             if not was_there:
                 number += 1
                 name = f"{stem}-{number}.{extension}"
@@ -132,6 +140,10 @@ class PartialFile:
         except OSError:
             self._directory.unlink(name)
             raise
+
+    def _may_be_this(self, name: str, others: Collection[Path]) -> bool:
+        is_recorded = self._directory.path / name in others
+        return not is_recorded and self._directory.status(name).st_mtime < time() - RECORD_SECONDS
 
     def _equals(self, name: str) -> bool:
         digest = hashlib.sha256()

@@ -71,6 +71,9 @@ MIGRATIONS: Sequence[str] = (
     );
     CREATE INDEX uploads_by_content ON uploads (account, caller, sha256);
     """,
+    """
+    ALTER TABLE starts ADD COLUMN claimed REAL;
+    """,
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from runway_mcp.history.task_records import (
+    CLAIM_SECONDS,
     GONE,
     IS_OPEN,
     NOT_ACTIVE,
@@ -129,6 +130,21 @@ class TaskHistory:
         """Record what became of the saving of a task's outputs."""
         await self._database.run(
             lambda connection: connection.execute("UPDATE starts SET saving = ? WHERE number = ?", (saving, number))
+        )
+
+    async def claim(self, number: int, *, renew: bool = False) -> bool:
+        """Claim the saving of a task for `CLAIM_SECONDS`; return False where another process has, or none is wanted."""
+        claimed = (
+            "UPDATE starts SET claimed = :now WHERE number = :number AND saving = 'wanted' "
+            "AND (:renew OR claimed IS NULL OR abs(:now - claimed) >= :seconds)"
+        )
+        values = {"number": number, "now": self._database.now(), "seconds": CLAIM_SECONDS, "renew": renew}
+        return await self._database.run(lambda connection: connection.execute(claimed, values).rowcount > 0)
+
+    async def release(self, number: int) -> None:
+        """Give up the claim."""
+        await self._database.run(
+            lambda connection: connection.execute("UPDATE starts SET claimed = NULL WHERE number = ?", (number,))
         )
 
     async def record_saved(self, number: int, outputs: Sequence[SavedOutput]) -> None:

@@ -14,6 +14,8 @@ KEEP_DAYS = 90
 """How long prompts and the places of outputs are kept."""
 UPLOAD_SECONDS = 24 * 3600.0
 """How long Runway keeps an uploaded file."""
+CLAIM_SECONDS = 20.0
+"""How long a process that saves a task keeps others from doing so, unless it renews its claim."""
 GONE = "DELETED"
 """The status of a task that Runway no longer has."""
 IS_OPEN = f"(state = 'unknown' OR (state = 'pending' AND abs(begun - :now) >= {SENDING_SECONDS}))"

@@ -177,6 +177,7 @@ class Starter:
             model=prepared.model,
             prompt=_prompt(prepared.body),
             seconds=seconds if isinstance(seconds, int | float) else None,
+            save=self._context.auto_save is not None,
         )
 
     async def _begin(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
@@ -224,6 +225,8 @@ class Starter:
             spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
+        if self._context.auto_save is not None:
+            self._context.auto_save.look(self._context)
         return Started(created.id, of_reply(price, list_price(prepared)), unrecorded=unrecorded)
 
     async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -85,6 +85,14 @@ class CallerLedger:
     limits: Limits = NO_LIMITS
 
 
+class StartSaver(Protocol):
+    """Saves what a caller starts."""
+
+    def look(self, context: "CallerContext") -> None:
+        """Look for what is to be saved, in the background: after each start, and when the server or caller comes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class CallerContext:
     """Everything that belongs to one caller."""
@@ -95,6 +103,8 @@ class CallerContext:
     background: BackgroundTasks
     ledger: CallerLedger
     files: "Callable[[], Awaitable[CallerFiles]]"
+    auto_save: "StartSaver | None" = None
+    """What saves what the caller starts; None where they do that themselves."""
 
 
 class CallerRegistry:
@@ -116,12 +126,13 @@ class CallerRegistry:
         limits: Limits = NO_LIMITS,
         files: OpenFiles | None = None,
         api: str = "",
+        auto_save: "Callable[[TaskGroup], StartSaver] | None" = None,
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
         `connect` is called once for each Runway key. The history is in memory where it has no file; tasks are told from
         it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
-        place is another account.
+        place is another account. `auto_save` makes what saves a caller's starts.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds
@@ -129,7 +140,7 @@ class CallerRegistry:
         self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
         self._open_history = partial(_history, history, history_days, prompts=history_prompts)
         self._history_file = history
-        self._open_files = files or _no_files
+        self._open_files, self._auto_save = files or _no_files, auto_save
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
         self._latest: OrderedDict[Hashable, CallerContext] = OrderedDict()
@@ -224,7 +235,10 @@ class CallerRegistry:
                 limits=self._limits,
             ),
             files,
+            self._auto_save(self._open.loops) if self._auto_save else None,
         )
+        if context.auto_save is not None:
+            context.auto_save.look(context)
         return context
 
 

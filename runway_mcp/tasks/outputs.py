@@ -136,13 +136,13 @@ class _Records:
                     return Saved(link.index, path, saved.size, saved.content_type, saved.sha256, was_there=True)
         return None
 
-    async def others(self, path: Path, index: int) -> Collection[Path]:
+    async def others(self, path: Path, index: int) -> Collection[Path] | None:
         if self._tasks is None or self._record is None:
-            return ()
+            return None
         try:
             return {Path(one) for one in await self._tasks.saved_by_others(self._record.number, index, str(path))}
         except HistoryError:  # `record` tells it
-            return ()
+            return None
 
     async def record(self, saved: Saved) -> bool:
         if self._tasks is None or self._record is None:

@@ -15,12 +15,13 @@ from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
-from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
 from runway_mcp.wiring.file_access import open_files
 from runway_mcp.wiring.shared_secret import shared_secret
 
 if TYPE_CHECKING:
     import httpx2
+    from anyio.abc import TaskGroup
 
     from runway_mcp.observability.metrics import Metrics
 
@@ -78,6 +79,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
+        auto_save=_auto_saver if settings.auto_save else None,
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
     server = build_server(
@@ -90,6 +92,12 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
+
+
+def _auto_saver(group: "TaskGroup") -> StartSaver:
+    from runway_mcp.tasks.auto_save import AutoSaver
+
+    return AutoSaver(group)
 
 
 def _approvals_key(settings: Settings) -> bytes | None:

@@ -12,7 +12,7 @@ from time import time
 import pytest
 
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.partial_file import STALE_SECONDS, PartialFile
+from runway_mcp.files.partial_file import RECORD_SECONDS, STALE_SECONDS, PartialFile
 from runway_mcp.files.safe_open import Abilities, Directory
 
 MODES = [
@@ -157,6 +157,8 @@ def test_the_same_bytes_of_another_output_are_not_taken_for_its_own(folder: Dire
     assert written(folder, b"new").publish("a", "png") == (first, False)
     assert written(folder, b"new").publish("a", "png", {first}) == (path / "a-2.png", False)
     assert written(folder, b"new").publish("a", "png", {first, path / "a-2.png"}) == (path / "a-3.png", False)
+    assert written(folder, b"new").publish("a", "png", {path / "a-2.png"}) == (path / "a-4.png", False)
+    os.utime(first, (0, time() - RECORD_SECONDS - 1))
     assert written(folder, b"new").publish("a", "png", {path / "a-2.png"}) == (first, True)
 
 

@@ -13,7 +13,7 @@ import pytest
 from runway_mcp.history.records import SENDING_SECONDS, HistoryLockedError, Spend, StartRequest
 from runway_mcp.history.sqlite import DAY, FORGET_SECONDS, History, open_history
 from runway_mcp.history.sqlite_tasks import MAX_UNWRITTEN
-from runway_mcp.history.task_records import UPLOAD_SECONDS, SavedOutput, Seen, TaskQuery, UploadRecord
+from runway_mcp.history.task_records import CLAIM_SECONDS, UPLOAD_SECONDS, SavedOutput, Seen, TaskQuery, UploadRecord
 
 NOON = 20_000 * DAY + DAY / 2
 START = StartRequest(
@@ -276,3 +276,31 @@ async def test_what_was_seen_last_is_written_at_the_end(tmp_path: Path) -> None:
         assert connection.execute("SELECT model, prompt, status FROM starts").fetchall() == [
             ("gen4.5", "A red kite", "RUNNING")
         ]
+
+
+async def test_one_process_at_a_time_may_save_a_task() -> None:
+    """Another one once the claim was given up, or not renewed in time; nobody once it is saved."""
+    clock = Clock()
+    async with history(None, clock) as one:
+        number = await start(one, request=replace(START, save=True))
+        assert await one.tasks.claim(number)
+        assert not await one.tasks.claim(number)
+        clock.now += CLAIM_SECONDS - 1
+        assert await one.tasks.claim(number, renew=True)
+        clock.now += CLAIM_SECONDS - 1
+        assert not await one.tasks.claim(number)
+        clock.now += 1
+        assert await one.tasks.claim(number)
+        await one.tasks.release(number)
+        assert await one.tasks.claim(number)
+        await one.tasks.mark_saving(number, "saved")
+        assert not await one.tasks.claim(number, renew=True)
+
+
+async def test_the_files_of_other_outputs_are_known(tmp_path: Path) -> None:
+    async with history(tmp_path / "history.sqlite3") as one:
+        first, second = await start(one, "a"), await start(one, "b")
+        await one.tasks.record_saved(first, [SAVED, replace(SAVED, position=2, path="/films/kite-2.mp4")])
+        await one.tasks.record_saved(second, [replace(SAVED, path="/films/boat.mp4")])
+        assert await one.tasks.saved_by_others(first, 1, "/films/kite") == ["/films/kite-2.mp4"]
+        assert await one.tasks.saved_by_others(second, 1, "/films/kite") == ["/films/kite.mp4", "/films/kite-2.mp4"]

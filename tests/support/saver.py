@@ -17,6 +17,7 @@ from support.faulty import FaultyWire, faulty_client
 
 from runway_mcp.config.sources import load
 from runway_mcp.mcp_server.server import build_server
+from runway_mcp.tasks.auto_save import AutoSaver
 from runway_mcp.tasks.callers import CallerRegistry
 from runway_mcp.wiring.file_access import open_files
 
@@ -45,11 +46,15 @@ class Saver:
     folder: Path
     history: Path
 
-    async def make(self, arguments: dict[str, Any] = KITE) -> str:
-        """Start a task, and let it finish."""
+    async def start(self, arguments: dict[str, Any] = KITE) -> str:
+        """Start a task."""
         result = await self.client.call_tool("runway_startTask", arguments)
         assert result.structured_content is not None, result
-        task_id = result.structured_content["id"]
+        return result.structured_content["id"]
+
+    async def make(self, arguments: dict[str, Any] = KITE) -> str:
+        """Start a task, and let it finish."""
+        task_id = await self.start(arguments)
         self.wire.now += 600
         await self.client.call_tool("runway_waitForTask", {"taskId": task_id})
         return task_id
@@ -68,6 +73,12 @@ class Saver:
         ]
 
     @property
+    def saving(self) -> list[str]:
+        """Whether each task's outputs are saved by the server itself."""
+        with closing(sqlite3.connect(self.history)) as connection:
+            return [saving for (saving,) in connection.execute("SELECT saving FROM starts ORDER BY number")]
+
+    @property
     def saved(self) -> list[str]:
         """The paths that the history knows."""
         with closing(sqlite3.connect(self.history)) as connection:
@@ -83,6 +94,7 @@ async def saver(
     files: httpx2.AsyncBaseTransport | None = None,
     flags: dict[str, object] | None = None,
     poll_seconds: float = 0.01,
+    auto_save: bool = False,
     **options: Any,
 ) -> AsyncGenerator[Saver]:
     """A server that may save in `films`; `files` carries files in another way, `flags` are other settings of files."""
@@ -94,6 +106,7 @@ async def saver(
         poll_seconds=poll_seconds,
         history=history,
         files=partial(open_files, settings, files or wire),
+        auto_save=AutoSaver if auto_save else None,
     )
     with anyio.fail_after(30):
         async with Client(build_server(callers), **options) as client:

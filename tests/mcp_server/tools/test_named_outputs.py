@@ -1,13 +1,16 @@
 """Saved outputs have readable names, and the history finds them again."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from time import time
 
 import anyio
 import pytest
 from support.saver import IMAGES, names, said, saver, today
 
+from runway_mcp.files.partial_file import RECORD_SECONDS
 from runway_mcp.sandbox import SAMPLES
 
 
@@ -26,6 +29,7 @@ async def test_a_file_is_named_by_the_date_and_the_prompt_and_found_again_after_
         assert await one.save(task_id, directory="more") == [f"more/{name}"]
         assert await one.save(task_id) == [f"more/{name} there"]
         (one.folder / "more" / name).write_bytes(b"changed")
+        os.utime(one.folder / name, (0, time() - RECORD_SECONDS - 1))
         assert await one.save(task_id) == [f"{name} there"]
 
 
@@ -84,6 +88,7 @@ async def test_a_file_that_was_not_recorded_is_found_by_its_bytes(tmp_path: Path
         with closing(sqlite3.connect(one.history)) as connection:
             connection.execute("DELETE FROM outputs")
             connection.commit()
+        os.utime(one.folder / name, (0, time() - RECORD_SECONDS - 1))
         assert await one.save(task_id) == [f"{name} there"]
         assert one.saved == names(one.folder) == [name]
 
