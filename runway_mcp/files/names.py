@@ -21,8 +21,8 @@ EXTENSIONS = "jpe?g|png|gif|webp|avif|heic|bmp|tiff?|svg|mp4|m4v|mov|webm|mkv|av
 
 _EXTENSION = re.compile(rf"\s*\.({EXTENSIONS})$", re.IGNORECASE)
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_DASHES = re.compile(r"[/\\|:]")
-_REFUSED = re.compile(r'[<>"?*]')
+_BETWEEN = re.compile(r"(?<=\w)[/\\|:](?=\w)")
+_REFUSED = re.compile(r'[/\\|:<>"?*]')
 _SAFE = re.compile(r'(?![.~\s])[^/\\|:<>"?*]+(?<![.\s])')
 
 
@@ -69,7 +69,7 @@ def title(text: str) -> str:
 def _plain(text: str) -> str:
     shown = (" " if char.isspace() else char for char in unicodedata.normalize("NFC", text))
     plain = "".join(char for char in shown if unicodedata.category(char) not in _UNSEEN)
-    return " ".join(_REFUSED.sub(" ", _DASHES.sub("-", plain)).split())
+    return " ".join(_REFUSED.sub(" ", _BETWEEN.sub("-", plain)).split())
 
 
 def _trimmed(text: str) -> str:

@@ -43,12 +43,12 @@ async def test_a_file_gets_the_name_that_it_is_given(tmp_path: Path) -> None:
         assert await one.save(task_id) == ["red kite.mp4 there"]
         assert await one.save(task_id, name="taken") == ["taken-2.mp4"]
         assert await one.save(task_id, name="taken") == ["taken-2.mp4 there"]
-        assert await one.save(SAMPLES["succeeded_video"].id, name="a: b?") == ["a- b.mp4"]
+        assert await one.save(SAMPLES["succeeded_video"].id, name="a: b?") == ["a b.mp4"]
         for refused in ("a/b", ".."):
             result = await one.call(task_id, name=refused)
             assert result.is_error
             assert "can't be a file's name" in said(result)
-        assert names(one.folder) == ["a- b.mp4", "red kite.mp4", "taken-2.mp4", "taken.mp4"]
+        assert names(one.folder) == ["a b.mp4", "red kite.mp4", "taken-2.mp4", "taken.mp4"]
         assert (one.folder / "taken.mp4").read_bytes() == b"mine"
 
 
