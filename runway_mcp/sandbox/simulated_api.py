@@ -27,7 +27,7 @@ from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
 from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
-from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, admits, sign
+from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, PREVIEW, admits, sign
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
@@ -185,7 +185,8 @@ class _Api:
         task = self._account.find(task_id, now)
         if task is None:
             return replies.error(404, "The file was deleted.")
-        output = FORMATS[task.outcome.output[int(file.partition(".")[0])]]
+        number, _, extension = file.partition(".")
+        output = FORMATS["png" if extension == PREVIEW else task.outcome.output[int(number)]]
         return FileResponse(output.path, media_type=output.content_type)
 
     def _link(self, request: Request, now: float, file: str) -> str:

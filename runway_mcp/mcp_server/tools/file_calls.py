@@ -18,6 +18,7 @@ from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.paths import InvalidPathError, parse_path
+from runway_mcp.files.thumbnails import MAX_PIXELS
 from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
@@ -28,11 +29,10 @@ from runway_mcp.tasks.waiting import Waited
 logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 MAX_INLINE = 500_000
-"""Bytes of images that a result carries, together; in Base64 they stay below what hosts accept."""
+"""Bytes of small pictures that a result carries, together; in Base64 they stay below what hosts accept."""
 SAVE_SECONDS = 10.0
 """How long a wait that has ended goes on for saving: with its 45 seconds, below a host's 60."""
 DOWNLOADER = "runway_downloadOutput"
-_SHOWN = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 
 async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsResult) -> CallToolResult:
@@ -66,7 +66,7 @@ async def download_to(
         folders = await _folders(files, roots)
         outputs = await save_outputs(context, task_id, folders, wanted, report=_reporter(ctx))
         saved = [output for output in outputs if isinstance(output, Saved)]
-        images = await to_thread.run_sync(_images, folders, saved) if inline and saved else {}
+        images = await _images(context, task_id, folders, saved) if inline and saved else {}
     except (InvalidTaskIdError, FilesError, NoOutputError) as error:
         return results.error_result(explain(error))
     except RunwayError as error:
@@ -139,6 +139,15 @@ async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
     return await to_thread.run_sync(lambda: Folders(given, from_host=True))
 
 
+async def _images(
+    context: CallerContext, task_id: TaskId, folders: Folders, saved: Sequence[Saved]
+) -> dict[int, ImageContent]:
+    from runway_mcp.tasks.previews import previews  # noqa: PLC0415 - only who wants to see them pays for it
+
+    found = await previews(context, task_id, folders, saved, max_bytes=MAX_INLINE)
+    return {index: ImageContent(data=b64encode(data).decode(), mime_type="image/jpeg") for index, data in found.items()}
+
+
 def _reporter(ctx: Context[CallerContext]) -> Report:
     async def report(done: int, total: int | None) -> None:
         size, unit = (MEGABYTE, "MB") if (total or done) >= MEGABYTE else (1024, "kB")
@@ -146,17 +155,6 @@ def _reporter(ctx: Context[CallerContext]) -> Report:
         await ctx.report_progress(done, total, f"{done / size:.1f}{of} {unit}")
 
     return report
-
-
-def _images(folders: Folders, saved: list[Saved]) -> dict[int, ImageContent]:
-    images, room = dict[int, ImageContent](), MAX_INLINE
-    for output in saved:
-        if output.content_type in _SHOWN and output.size <= room:
-            with suppress(FilesError, OSError), folders.open_input(str(output.path)) as file:
-                data = file.file.read(room)
-                room -= len(data)
-                images[output.index] = ImageContent(data=b64encode(data).decode(), mime_type=output.content_type)
-    return images
 
 
 def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
@@ -179,8 +177,9 @@ def _notes(outputs: list[Output], unshown: list[Saved]) -> Iterator[str]:
         )
     if unshown:
         yield (
-            f"Not inline: output {_numbers(unshown)}. Only JPEG, PNG, GIF and WebP images are, of {MAX_INLINE:,} bytes "
-            "together at most."
+            f"Not inline: output {_numbers(unshown)}. Inline are JPEG, PNG, GIF and WebP images of up to "
+            f"{MAX_PIXELS // 1_000_000} megapixels and videos of which Runway has a preview, together "
+            f"{MAX_INLINE // 1000} kB. An SVG is not drawn."
         )
 
 

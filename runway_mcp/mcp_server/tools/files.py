@@ -71,7 +71,9 @@ async def download_output(  # noqa: PLR0917 - a tool is called by name
     outputs: Annotated[
         Sequence[int], Field(title="Outputs", description="Numbers of the outputs to save, from 1. Left out: all.")
     ] = (),
-    inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
+    inline: Annotated[
+        bool, Field(title="Inline", description="Also return a small picture of each image or video.")
+    ] = False,
 ) -> CallToolResult:
     """Run `runway_downloadOutput`."""
     from runway_mcp.mcp_server.tools.file_calls import download_to  # noqa: PLC0415 - see the module's docstring
