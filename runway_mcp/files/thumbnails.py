@@ -1,7 +1,10 @@
 """Small pictures of images, made from files that nobody vouches for."""
 
 from io import BytesIO
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_SIDE = 512
 """Pixels of a small picture's longer side."""
@@ -19,11 +22,12 @@ def thumbnail(file: BinaryIO) -> bytes | None:
 
     What is transparent is white.
     """
-    from PIL import Image, ImageOps  # noqa: PLC0415 - only who looks at images pays for it
+    from PIL import Image as images  # noqa: N813, PLC0415 - only who looks at images pays for it
+    from PIL import ImageOps  # noqa: PLC0415 - as above
 
-    Image.MAX_IMAGE_PIXELS = None  # ours is counted below; Pillow's own only warns
+    images.MAX_IMAGE_PIXELS = None  # ours is counted below; Pillow's own only warns
     try:
-        with Image.open(file, formats=_FORMATS) as opened:
+        with images.open(file, formats=_FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 return None
             image = opened.convert("RGBA") if opened.mode == "P" else opened
@@ -31,12 +35,12 @@ def thumbnail(file: BinaryIO) -> bytes | None:
             colours = ImageOps.exif_transpose(image).convert("RGBA")
     except Exception:  # noqa: BLE001 - a broken file makes Pillow raise almost anything
         return None
-    flat = Image.new("RGB", colours.size, "white")
+    flat = images.new("RGB", colours.size, "white")
     flat.paste(colours, mask=colours.getchannel("A"))
-    data = b""
-    for quality in _QUALITIES:
-        flat.save(found := BytesIO(), "JPEG", quality=quality)
-        data = found.getvalue()
-        if len(data) < MAX_BYTES:
-            break
-    return data
+    encoded = (_jpeg(flat, quality) for quality in _QUALITIES)
+    return next((data for data in encoded if len(data) < MAX_BYTES), None)
+
+
+def _jpeg(image: "Image", quality: int) -> bytes:
+    image.save(found := BytesIO(), "JPEG", quality=quality)
+    return found.getvalue()

@@ -21,6 +21,7 @@ from runway_mcp.history.records import HistoryError
 from runway_mcp.history.task_records import CLAIM_SECONDS, Saving, TaskRecord
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
+from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ FIRST_PAUSE, LONGEST_PAUSE = CLAIM_SECONDS, 3600.0
 class AutoSaver:
     """Saves what one caller starts. It runs in `group`, whose cancellation leaves nothing half saved."""
 
-    def __init__(self, group: TaskGroup, *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
-        self._group, self._sleep = group, sleep
+    def __init__(
+        self,
+        group: TaskGroup,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        renew_seconds: float = CLAIM_SECONDS / 3,
+    ) -> None:
+        self._group, self._sleep, self._renew_seconds = group, sleep, renew_seconds
         self._places = anyio.Semaphore(MAX_FOLLOWED)
         self._saving = anyio.Semaphore(MAX_SAVING)
         self._known: set[int] = set()
@@ -108,7 +115,7 @@ class AutoSaver:
         outcome: Saving | None = None
         try:
             async with anyio.create_task_group() as claim:
-                claim.start_soon(_renew, tasks, number)
+                claim.start_soon(self._renew, tasks, number)
                 outcome = await _save(context, task_id)
                 claim.cancel_scope.cancel()
         finally:
@@ -117,27 +124,26 @@ class AutoSaver:
                     await tasks.release(number)
         return outcome
 
+    async def _renew(self, tasks: "TaskHistory", number: int) -> None:
+        while True:
+            await anyio.sleep(self._renew_seconds)
+            try:
+                await tasks.claim(number, renew=True)
+            except HistoryError as error:
+                logger.warning("Another process may save the same task: %s", error)
+
 
 async def _final_status(context: CallerContext, task_id: TaskId) -> str:
     """Return the status that a task ends with; empty where Runway has it no more."""
+    last = TaskState()
     with context.poller.states(task_id) as states:
         async for state in states:
-            if state.is_final and isinstance(state.last_error, NotFoundError):
-                return ""
-            if state.is_final and state.last_error is not None:
-                raise state.last_error.with_traceback(None)
-            if state.is_final and state.task is not None:
-                return state.task.status
-    raise RuntimeError("a poll loop ended without a final state")
-
-
-async def _renew(tasks: "TaskHistory", number: int) -> None:
-    while True:
-        await anyio.sleep(CLAIM_SECONDS / 3)
-        try:
-            await tasks.claim(number, renew=True)
-        except HistoryError as error:
-            logger.warning("Another process may save the same task: %s", error)
+            last = state
+    if isinstance(last.last_error, NotFoundError):
+        return ""
+    if last.last_error is not None:
+        raise last.last_error.with_traceback(None)
+    return last.task.status if last.task else ""
 
 
 async def _save(context: CallerContext, task_id: TaskId) -> Saving | None:

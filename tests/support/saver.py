@@ -1,7 +1,7 @@
 """A host of a server on the sandbox that saves what it makes, and what is then on the disk."""
 
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,49 @@ IMAGES: dict[str, Any] = {
     "type": "text_to_image",
     "input": {"model": "seedream5_pro", "promptText": "A red kite.", "ratio": "1024:1024", "outputCount": 3},
 }
+
+
+class Storage(httpx2.AsyncBaseTransport):
+    """Carries files from the sandbox, as it is told.
+
+    Attributes:
+        fetched: How many were asked for.
+        released: Lets their second halves go, where they stop midway.
+        status: What is answered in their place; 0 for a fault that nobody foresaw.
+        before: Called before each.
+    """
+
+    def __init__(self, wire: FaultyWire) -> None:
+        self._wire = wire
+        self.fetched = 0
+        self.released: anyio.Event | None = None
+        self.status: int | None = None
+        self.before: Callable[[], object] = int
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.fetched += 1
+        self.before()
+        if self.status == 0:
+            raise RuntimeError("unforeseen")
+        if self.status is not None:
+            return httpx2.Response(self.status, content=b"")
+        response = await self._wire.handle_async_request(request)
+        if self.released is None:
+            return response
+        data = await response.aread()
+        headers = {"Content-Length": str(len(data))}
+        return httpx2.Response(200, headers=headers, stream=Halves(data, self.released))
+
+
+class Halves(httpx2.AsyncByteStream):
+    def __init__(self, data: bytes, released: anyio.Event) -> None:
+        self._data, self._released = data, released
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        half = len(self._data) // 2
+        yield self._data[:half]
+        await self._released.wait()
+        yield self._data[half:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,66 +1,31 @@
 """What a server starts is saved by itself: as it finishes, or once a server runs again."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from time import time
 
 import anyio
-import httpx2
 import pytest
+from pydantic import JsonValue
 from support.faulty import FaultyWire, faulty_client
-from support.saver import IMAGES, KITE, names, saver, today
+from support.saver import IMAGES, KITE, Storage, names, saver, today
+from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.waiting import until
 
 from runway_mcp.catalogue.validation import prepare
 from runway_mcp.config.sources import load
+from runway_mcp.history.records import StartRequest
 from runway_mcp.history.task_records import CLAIM_SECONDS
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.auto_save import AutoSaver
 from runway_mcp.tasks.callers import Caller, CallerContext, CallerRegistry
+from runway_mcp.wiring.core import build_core
 from runway_mcp.wiring.file_access import open_files
 
 VIDEO = f"{today()} A red kite.mp4"
-
-
-class Storage(httpx2.AsyncBaseTransport):
-    """Carries files from the sandbox, as it is told.
-
-    Attributes:
-        fetched: How many were asked for.
-        released: Lets their second halves go, where they stop midway.
-        status: What is answered in their place.
-    """
-
-    def __init__(self, wire: FaultyWire) -> None:
-        self._wire = wire
-        self.fetched = 0
-        self.released: anyio.Event | None = None
-        self.status: int | None = None
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.fetched += 1
-        if self.status is not None:
-            return httpx2.Response(self.status, content=b"")
-        response = await self._wire.handle_async_request(request)
-        if self.released is None:
-            return response
-        data = await response.aread()
-        headers = {"Content-Length": str(len(data))}
-        return httpx2.Response(200, headers=headers, stream=Halves(data, self.released))
-
-
-class Halves(httpx2.AsyncByteStream):
-    def __init__(self, data: bytes, released: anyio.Event) -> None:
-        self._data, self._released = data, released
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        half = len(self._data) // 2
-        yield self._data[:half]
-        await self._released.wait()
-        yield self._data[half:]
 
 
 async def test_what_is_started_is_saved_as_it_finishes(tmp_path: Path) -> None:
@@ -214,25 +179,25 @@ async def test_what_another_process_has_saved_is_not_fetched(tmp_path: Path) -> 
 
 
 async def test_what_can_not_be_saved_for_now_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder that is missing, a host that fails, an API that refuses the key, a fault of this server."""
+    """A folder that is missing, a host that refuses, a fault of this server, an API that refuses the key."""
     storage = Storage(wire := FaultyWire())
 
     def make_folder() -> None:
         (tmp_path / "films").mkdir()
         storage.status = 403
 
+    def break_down() -> None:
+        storage.status = 0
+
     def refuse_key() -> None:
         storage.status = None
-        wire.faults["GET"].extend([401])
-
-    def lose_reply() -> None:
-        wire.between = lambda _: wire.faults["GET"].clear()
+        wire.faults["GET"].append(401)
 
     async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
-        async with saving_with(context, pauses := Pauses(make_folder, refuse_key, lose_reply)):
+        async with saving_with(context, pauses := Pauses(make_folder, break_down, refuse_key, None)):
             pass
         assert saving(history) == "saved"
-    assert len(pauses.seconds) == 3
+    assert len(pauses.seconds) == 4
     assert "could not be saved" in caplog.text
     assert "_jwt" not in caplog.text
     assert names(tmp_path / "films") == [VIDEO]
@@ -252,6 +217,76 @@ async def test_what_can_not_be_saved_any_more_is_marked(tmp_path: Path) -> None:
                 pass
             assert saving(history) == "lost"
         assert storage.fetched == (gone == "file")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected", "pauses"),
+    [
+        ([task("SUCCEEDED", output=[])], "lost", 0),
+        ([task("SUCCEEDED", output=[None])], "lost", 0),
+        ([task("SUCCEEDED", output=["http://elsewhere.example/a"]), task("SUCCEEDED", output=[None])], "lost", 1),
+        ([task("SUCCEEDED", output=["x"]), None], "lost", 0),
+        ([task("SUCCEEDED", output=["x"]), task("RUNNING"), task("FAILED")], "", 1),
+    ],
+    ids=["no outputs", "no link", "a link of no use", "gone between two reads", "odd"],
+)
+async def test_what_can_be_saved_is_decided_by_each_read(
+    tmp_path: Path, steps: list[dict[str, JsonValue] | None], expected: str, pauses: int
+) -> None:
+    answers: list[Step] = [reply(404, {"error": "no"}) if step is None else reply(200, step) for step in steps]
+    if len(steps) == 2 and pauses:
+        answers.insert(1, answers[0])
+    script, history = Script(*answers), tmp_path / "history.sqlite3"
+    callers = CallerRegistry(
+        lambda _: scripted_client(script),
+        poll_seconds=0,
+        history=history,
+        files=partial(open_files, load({"files_root": [tmp_path]}), None),
+    )
+    with anyio.fail_after(30):
+        async with callers.running():
+            context = await callers.of(Caller("local"))
+            ledger = context.ledger
+            opened = await ledger.history()
+            start = StartRequest(ledger.account, ledger.caller, "print", "text_to_video", save=True)
+            record = await opened.begin(start, lambda _: None)
+            await opened.record_result(record.number, task_id=ID, cost=None)
+            async with saving_with(context, slept := Pauses(*[None] * pauses)):
+                pass
+            assert saving(history) == expected
+    assert len(slept.seconds) == pauses
+
+
+async def test_a_claim_is_renewed_while_a_task_is_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where that can't be done, saving goes on all the same."""
+    storage = Storage(wire := FaultyWire())
+    storage.released = anyio.Event()
+    (tmp_path / "films").mkdir()
+
+    def claimed() -> float:
+        with closing(sqlite3.connect(history)) as connection:
+            return connection.execute("SELECT claimed FROM starts").fetchone()[0]
+
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        async with anyio.create_task_group() as group:
+            AutoSaver(group, renew_seconds=0.01).look(context)
+            await until(lambda: storage.fetched, "the download")
+            change(history, "UPDATE starts SET claimed = 0")
+            await until(claimed, "the claim to be renewed")
+            history.rename(tmp_path / "away")
+            await until(lambda: "Another process may save the same task" in caplog.text, "the warning")
+            (tmp_path / "away").rename(history)
+            storage.released.set()
+        assert saving(history) == "saved"
+
+
+async def test_the_setting_makes_a_server_save(tmp_path: Path) -> None:
+    settings = load({"sandbox": True, "sandbox_speed": 1000, "auto_save": True, "files_root": [tmp_path]})
+    core = build_core(settings, lambda _: None)
+    with anyio.fail_after(30):
+        async with core.callers.running():
+            await Starter(await core.callers.of(core.local)).start(prepare(KITE["type"], KITE["input"]))
+            await until(lambda: names(tmp_path) == [VIDEO], "the video")
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])

@@ -8,7 +8,8 @@ from time import time
 
 import anyio
 import pytest
-from support.saver import IMAGES, names, said, saver, today
+from support.faulty import FaultyWire
+from support.saver import IMAGES, Storage, names, said, saver, today
 
 from runway_mcp.files.partial_file import RECORD_SECONDS
 from runway_mcp.sandbox import SAMPLES
@@ -122,3 +123,18 @@ async def test_a_history_that_is_gone_loses_no_file(tmp_path: Path, name: str) -
         assert "Saved, but not recorded in the history, which can't be read or written: output 1." in said(result)
         assert names(one.folder) == ["kite.mp4" if name else f"{task_id}-1.mp4"]
         assert await one.save(task_id, name=name) == ["kite.mp4 there" if name else f"{task_id}-1.mp4 there"]
+
+
+async def test_a_history_that_fails_while_a_file_is_fetched_loses_no_file(tmp_path: Path) -> None:
+    def lose_table() -> None:
+        with closing(sqlite3.connect(one.history)) as connection:
+            connection.execute("DROP TABLE outputs")
+
+    storage = Storage(wire := FaultyWire())
+    async with saver(tmp_path, wire, files=storage) as one:
+        task_id = await one.make()
+        storage.before = lose_table
+        result = await one.call(task_id)
+    assert not result.is_error
+    assert "Saved, but not recorded in the history" in said(result)
+    assert names(one.folder) == [f"{today()} A red kite.mp4"]

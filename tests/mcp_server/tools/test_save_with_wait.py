@@ -4,14 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp_types import CallToolResult, ListRootsResult, Root
 from pydantic import FileUrl
 from support.faulty import FaultyWire, faulty_client
-from support.saver import IMAGES, KITE, Saver, names, said, saver, today
+from support.saver import IMAGES, KITE, Saver, Storage, names, said, saver, today
 from support.serving import Names, authorized, served
 
 from runway_mcp.config.sources import load
@@ -84,35 +82,25 @@ async def test_a_wait_for_several_saves_those_that_succeeded(tmp_path: Path) -> 
 
 async def test_a_failure_to_save_is_a_note_and_no_error(tmp_path: Path) -> None:
     """And never asks to repeat the call that bought the task."""
-    async with saver(tmp_path) as one:
+    storage = Storage(wire := FaultyWire())
+    async with saver(tmp_path, wire, files=storage) as one:
         task_id = await one.make()
         one.folder.rmdir()
         result = await wait(one, task_id)
         assert not result.is_error
         assert "does not exist" in said(result)
         one.folder.mkdir()
-        one.wire.faults["GET"].extend([None, 403])
-        await anyio.wait_all_tasks_blocked()
+        storage.status = 403
         result = await wait(one, task_id)
         assert not result.is_error
         assert "Not saved: output 1." in said(result)
         assert "Call runway_downloadOutput: it reads the task again" in said(result)
         assert "Repeat the call" not in said(result)
         assert "error" in files_of(result)[0]
-
-
-class Broken(httpx2.AsyncBaseTransport):
-    """Fails as nobody foresaw, where files are fetched."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        raise RuntimeError(request.method)
-
-
-async def test_what_nobody_foresaw_is_a_note_too(tmp_path: Path) -> None:
-    async with saver(tmp_path, files=Broken()) as one:
-        result = await wait(one, await one.make())
-    assert not result.is_error
-    assert "through a fault of this server" in said(result)
+        storage.status = 0
+        result = await wait(one, task_id)
+        assert not result.is_error
+        assert "through a fault of this server" in said(result)
 
 
 async def test_a_task_that_vanished_before_it_was_saved_is_told(tmp_path: Path) -> None:
