@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "mcp_server": {"observability", "spending", "tasks", "history", "files", "catalogue", "api", "signals"},
     "web": {"mcp_server", "observability", "tasks", "api", "signals"},
     "demo": {"sandbox", "tasks"},
-    "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "api", "config", "sandbox"},
-    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "history", "api"}
+    "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "catalogue", "api"}
+    | {"config", "sandbox"},
+    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "history", "catalogue", "api"}
     | {"config", "sandbox", "signals"},
     "__main__": {"cli"},
     "__init__": set[str](),
