@@ -165,8 +165,8 @@ def _facts(catalogue: Mapping[str, Any]) -> dict[str, dict[str, None]]:
     schemas = dict[str, Schema](catalogue["definitions"])
     for kind, entry in catalogue["types"].items():
         for model in entry["models"]:
-            mark = {"source": model.get("source", "document"), "documented": _is_documented(model)}
-            schemas[f"{kind}/{model['name'] or ''}"] = {**model["schema"], **mark}
+            source = model.get("source", "document") if _is_documented(model) else "none"
+            schemas[f"{kind}/{model['name'] or ''}"] = {**model["schema"], "source": source}
     for name, schema in schemas.items():
         for place, fact in _facts_of(schema, name):
             found.setdefault(place, {}).update({fact: None} if fact else {})

@@ -49,12 +49,14 @@ def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = ""
         case {"type": "array", "items": items}:
             return [example(items, definitions, full=full)] * schema.get("minItems", 1)
         case {"type": "string"}:
-            return _TEXTS.get(name, _TEXT)
+            text = _TEXTS.get(name, _TEXT)
+            return (text + "." * (schema.get("minLength", 0) - len(text)))[: schema.get("maxLength")]
         case {"type": "boolean" | "array" | "object" as kind}:
             empty: Mapping[str, Any] = {"boolean": True, "array": [], "object": {}}
             return empty[kind]
         case {"type": "integer" | "number"}:
-            return _NUMBERS.get(name) or math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
+            least = math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
+            return min(max(_NUMBERS.get(name, least), least), schema.get("maximum", math.inf))
         case _:
             # an item whose form the document leaves open
             return {"uri": _MEDIA["image"]}

@@ -6,9 +6,10 @@ is left out too, so that more is accepted. `Reading.left_out` says what and wher
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+from jsonschema import Draft202012Validator
 
 from runway_mcp.api.errors import quote
 
@@ -18,17 +19,29 @@ Schema = dict[str, Any]
 MAX_WORDS = 120
 """Characters of the document's words for one thing."""
 MAX_DEPTH = 12
-MAX_SCHEMAS = 50_000
+MAX_SCHEMAS = 20_000
 """References may multiply a document's schemas."""
 
-_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
+_KEPT = (
+    *("deprecated", "type", "const", "enum", "default", "pattern"),
+    *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems"),
+)
 _STRUCTURES = ("properties", "items", "anyOf", "oneOf")
-_DROPPED = {"$schema", "title", "description", "example", "examples", "discriminator", "format", "nullable"}
+_DROPPED = {
+    *("$schema", "title", "description", "example", "examples", "discriminator", "format", "nullable"),
+    *("readOnly", "writeOnly", "externalDocs", "$comment", "contentMediaType", "contentEncoding"),
+}
 _NO_LIMIT = 2**53 - 1  # as far as the API's own numbers go
 _PATH = re.compile(r"/v1/([a-z0-9_-]{1,40}(?:/[a-z0-9_-]{1,40}){0,2})")
 _NAME = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 _MEDIUM = re.compile(r"\^data:(image|video|audio)/")
-_MAX_TEXT = 200
+_VALUES = Draft202012Validator(
+    {  # the first comes with the library
+        "$ref": "https://json-schema.org/draft/2020-12/meta/validation",
+        "properties": {"deprecated": {"type": "boolean"}},
+    },
+    format_checker=Draft202012Validator.FORMAT_CHECKER,
+)
 
 
 class DocumentError(Exception):
@@ -156,7 +169,7 @@ class _Reader:
         return lean
 
     def _strange(self, schema: Schema, branches: list[Schema]) -> list[str]:
-        known = {*_SOUND, *_STRUCTURES, *_DROPPED, "required", "additionalProperties"}
+        known = {*_KEPT, *_STRUCTURES, *_DROPPED, "required", "additionalProperties"}
         strange = [key for key in schema if key not in known and not key.startswith("x-")]
         strange += ["additionalProperties"] if schema.get("additionalProperties", False) is not False else []
         both = ("properties" in schema) + ("items" in schema) + bool(branches) > 1
@@ -173,8 +186,8 @@ class _Reader:
                 words = words_of(self._at(one).get("description"))
                 needs_none = "const" in lean or ("$ref" in lean and name.endswith("uri"))
                 fields[name] = lean if needs_none or not words else {**lean, "description": words}
-            required = [name for name in _list(schema.get("required")) if name in fields]
-            return {"required": sorted(required, key=lambda name: name != "model"), "properties": fields}
+            required = _list(schema.get("required"))
+            return {"required": [name for name in fields if name in required], "properties": fields}
         if "items" in schema:
             return {"items": self._lean(schema["items"], f"{place}[]", depth)}
         # alternatives differ in a constant or in their type, so that one at most fits
@@ -182,15 +195,13 @@ class _Reader:
 
     def _keywords(self, schema: Schema, place: str) -> Schema:
         lean: Schema = {}
-        for key, is_sound in _SOUND.items():
-            value = schema.get(key)
-            if key == "enum":
-                value = [one for one in _list(value) if one is not None] or None
-            if key == "type" and isinstance(value, list):
-                value = None  # its alternatives have one each
+        for key in _KEPT:
+            value: Any = schema.get(key)
+            if isinstance(value, list):  # of types, the alternatives have one each
+                value = [one for one in _list(schema[key]) if one is not None and key == "enum"] or None
             if value is None or value in ("", _NO_LIMIT):
                 continue
-            if is_sound(value):
+            if _is_sound(key, value):
                 lean[key] = value
             else:
                 self._leave_out(f'a value of "{key}"', place)
@@ -239,10 +250,12 @@ class _Reader:
         for _ in range(MAX_DEPTH):
             if not isinstance(reference := found.get("$ref"), str):
                 return found
-            target: Any = self._document
+            target = self._document
             for part in reference.removeprefix("#/").split("/"):
-                target = _dict(target).get(part.replace("~1", "/").replace("~0", "~"))
-            found = {**_dict(target), **{key: one for key, one in found.items() if key != "$ref"}}
+                target = _dict(target.get(part.replace("~1", "/").replace("~0", "~")))
+            if not target:
+                break
+            found = {**target, **{key: one for key, one in found.items() if key != "$ref"}}
         return found
 
     def _leave_out(self, what: str, place: str) -> dict[Any, Any]:
@@ -258,37 +271,10 @@ def _list(value: object) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, str):
-        return value.isprintable() and len(value) <= _MAX_TEXT
-    return isinstance(value, bool) or _is_number(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NO_LIMIT
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and _is_number(value) and value >= 0
-
-
-def _is_pattern(value: object) -> bool:
-    if not isinstance(value, str) or not _is_plain(value):
-        return False
-    try:
-        return bool(re.compile(value))
-    except re.error:  # JavaScript's alone
-        return False
-
-
-_SOUND: dict[str, Callable[[Any], bool]] = {
-    "deprecated": lambda value: isinstance(value, bool),
-    "type": lambda value: isinstance(value, str) and value in _TYPES,
-    "const": _is_plain,
-    "enum": lambda value: all(map(_is_plain, value)),
-    "default": _is_plain,
-    "pattern": _is_pattern,
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum"), _is_number),
-    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
-}
-"""The keywords that the catalogue checks, each with what its value must be."""
+def _is_sound(key: str, value: Any) -> bool:
+    """Return whether a keyword's value is one that JSON Schema allows and that a line can show."""
+    for one in _list(value) if key == "enum" else [value]:
+        is_line = isinstance(one, str) and one.isprintable() and len(one) <= MAX_WORDS
+        if not is_line and not isinstance(one, int | float):
+            return False
+    return cast("Any", _VALUES).is_valid({key: value})

@@ -110,6 +110,10 @@ def _parsed(document: bytes) -> object:
     if len(document) > MAX_BYTES:
         raise DocumentError(f"it is larger than {MAX_BYTES // 1024**2} MiB")
     try:
-        return json.loads(document)
+        return json.loads(document, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise DocumentError(f"it is no JSON; it begins with {quote(document[:40].decode(errors='replace'))}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)  # NaN and Infinity are no JSON
