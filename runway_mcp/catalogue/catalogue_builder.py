@@ -46,7 +46,7 @@ def build_update(known: Mapping[str, Any], document: object, day: str) -> Update
         "definitions": {**known["definitions"], **reading.definitions},
         "types": _types(known, reading),
     }
-    left_out = [f"{what}: {_places(places)}" for what, places in reading.left_out.items()]
+    left_out = [f"{what} in {_places(places)}" for what, places in reading.left_out.items()]
     return Update(updated, list(_changes(known, updated)), left_out)
 
 
@@ -147,21 +147,23 @@ def _places(places: list[str]) -> str:
 
 def _changes(known: Mapping[str, Any], updated: Mapping[str, Any]) -> Iterator[str]:
     old, new = _facts(known), _facts(updated)
+    yield from (f"+ {kind}: new task type" for kind in updated["types"] if kind not in known["types"])
     for place, facts in new.items():
-        added, removed = (
-            ", ".join(fact for fact in one.get(place, {}) if fact not in other.get(place, {}))
-            for one, other in ((new, old), (old, new))
-        )
-        if place not in old:
-            yield f"+ {place}{': ' * bool(facts)}{', '.join(facts)}"
-        else:
-            yield from [f"+ {place}: {added}"] if added else []
-            yield from [f"- {place}: {removed}"] if removed else []
+        owner = place.partition(" ")[0]
+        added = [fact for fact in facts if fact not in old.get(place, {})]
+        removed = [fact for fact in old.get(place, {}) if fact not in facts]
+        if place == owner and place not in old:
+            names = [one.removeprefix(f"{place} ") for one in new if re.fullmatch(r"\S+ [^.\[]+", one) and place in one]
+            marked = (f"{name}{'*' * (f'{name} is required' in facts)}" for name in names if name != "model")
+            yield f"+ {place}: new model, takes {', '.join(marked)}"
+        elif owner in old:
+            yield from [f"+ {place}: {', '.join(added)}"] if added or place not in old else []
+            yield from [f"- {place}: {', '.join(removed)}"] if removed else []
 
 
 def _facts(catalogue: Mapping[str, Any]) -> dict[str, dict[str, None]]:
     """Return what a catalogue says of each place, but words."""
-    found: dict[str, dict[str, None]] = {f"type {kind}": {} for kind in catalogue["types"]}
+    found: dict[str, dict[str, None]] = {}
     schemas = dict[str, Schema](catalogue["definitions"])
     for kind, entry in catalogue["types"].items():
         for model in entry["models"]:

@@ -56,7 +56,7 @@ def run_catalogue(arguments: Sequence[str], about: str) -> int:
         reason = explain(error) if isinstance(error, RunwayError) else f"The document can't be used: {error}."
         print(f"runway-mcp: {reason} The catalogue is as it was.", file=sys.stderr)
         return 1
-    for line in [*update.changes, *(f"Not taken over: {what}" for what in update.left_out)]:
+    for line in [*update.changes, *(f"Left out, so not checked: {what}" for what in update.left_out)]:
         print(line)
     if not update.changes:
         print(f"The catalogue of {lookup.catalogue_day()} has all that the document has. Nothing was changed.")

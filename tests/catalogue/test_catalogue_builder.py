@@ -128,7 +128,7 @@ def test_a_type_of_an_odd_name_is_left_out() -> None:
     kites = {"kite": model("kite", {})}
     made = update(**{"../kites": kites, "kites/{id}": kites, "kites\n": kites, "image_to_kite": kites})
     assert made.catalogue["types"].keys() - small()["types"].keys() == {"image_to_kite"}
-    assert made.left_out == ["the odd name of an endpoint: paths, paths, paths"]
+    assert made.left_out == ["the odd name of an endpoint in paths, paths, paths"]
 
 
 @pytest.mark.parametrize(
