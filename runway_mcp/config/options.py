@@ -80,7 +80,7 @@ def parse_settings(
 
     epilog = [
         "commands:",
-        *(f"  {name:<9}{what}" for name, what in commands.items()),
+        *(f"  {name:<11}{what}" for name, what in commands.items()),
         "",
         "environment only, because other processes can read a process's arguments:",
         *(
