@@ -133,7 +133,7 @@ def test_a_diff_shows_each_change_and_keeps_nothing(
         "+ text_to_video/gen4.5: sky is required",
         "+ text_to_video/gen4.5 promptText: maxLength 2000",
         "- text_to_video/gen4.5 promptText: maxLength 1000",
-        "+ text_to_video/gen4.5 ratio: takes 1:1",
+        '+ text_to_video/gen4.5 ratio: takes "1:1"',
         '+ text_to_video/gen4.5 sky: type "boolean", default true',
         "+ text_to_video/kite_2: new model, takes promptText*, wind",
         "+ text_to_kite_picture/: new model, takes sky*",
@@ -354,6 +354,15 @@ async def test_a_kept_catalogue_that_is_not_sound_does_not_count(
     assert [one.getMessage() for one in caplog.records if one.name == "runway_mcp.catalogue.lookup"] == [
         f"The catalogue kept in {folder} is {problem} and does not count."
     ]
+
+
+def test_an_update_replaces_a_damaged_catalogue(folder: Path, openapi: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where the document has nothing new."""
+    _cut(keep(folder, kept("2099-01-01")))
+    assert main(["catalogue", "update", write(openapi), "--state-dir", str(folder)]) == 0
+    assert "damaged" in caplog.text
+    lookup.look_in(folder)
+    assert (lookup.kept_problem(), lookup.catalogue_day()) == (None, f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 def test_nothing_is_read_before_it_is_asked_for(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

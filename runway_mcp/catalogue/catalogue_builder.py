@@ -178,7 +178,7 @@ def _facts(catalogue: Mapping[str, Any]) -> dict[str, dict[str, None]]:
 def _facts_of(schema: Schema, place: str) -> Iterator[tuple[str, str]]:
     yield place, ""
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    yield from ((place, f"takes {value}") for value in values)
+    yield from ((place, f"takes {json.dumps(value)}") for value in values)
     yield from ((place, f"{name} is required") for name in schema.get("required", ()))
     yield from ((place, f"{key} {json.dumps(value)}") for key, value in schema.items() if key not in _NESTED)
     for name, one in schema.get("properties", {}).items():

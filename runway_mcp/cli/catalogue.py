@@ -58,16 +58,16 @@ def run_catalogue(arguments: Sequence[str], about: str) -> int:
         return 1
     for line in [*update.changes, *(f"Left out, so not checked: {what}" for what in update.left_out)]:
         print(line)
-    if not update.changes:
-        print(f"The catalogue of {lookup.catalogue_day()} has all that the document has. Nothing was changed.")
-    elif options.action == "diff":
+    if options.action == "diff" and update.changes:
         return DIFFERENT
-    else:
-        try:
-            print(f"Kept in {keep(folder, update.catalogue)}. Servers use it after a restart.")
-        except OSError as error:
-            print(f"runway-mcp: nothing was changed: {folder}: {error.strerror}", file=sys.stderr)
-            return 1
+    if options.action == "diff" or not (update.changes or lookup.kept_problem()):
+        print(f"The catalogue of {lookup.catalogue_day()} has all that the document has. Nothing was changed.")
+        return 0
+    try:
+        print(f"Kept in {keep(folder, update.catalogue)}. Servers use it after a restart.")
+    except OSError as error:
+        print(f"runway-mcp: nothing was changed: {folder}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
