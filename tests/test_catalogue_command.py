@@ -125,7 +125,10 @@ def test_a_diff_shows_each_change_and_keeps_nothing(
     models["gen4.5"]["required"].append("sky")
     kites = {"": model("", {"sky": {"type": ["number", "null"], "minimum": 1}}, "sky")}
     del kites[""]["properties"]["model"]
-    path = write(openapi, text_to_video=models | {"kite_2": KITE}, text_to_kite_picture=kites)
+    fields["contentModeration"] = {"type": "object", "additionalProperties": True}
+    path = write(
+        openapi, text_to_video=models | {"kite": KITE | model("kite", {}), "kite_2": KITE}, text_to_kite_picture=kites
+    )
     assert main(["catalogue", "diff", path, "--state-dir", str(folder)]) == DIFFERENT
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
@@ -135,8 +138,11 @@ def test_a_diff_shows_each_change_and_keeps_nothing(
         "- text_to_video/gen4.5 promptText: maxLength 1000",
         '+ text_to_video/gen4.5 ratio: takes "1:1"',
         '+ text_to_video/gen4.5 sky: type "boolean", default true',
+        "+ text_to_video/kite: new model, takes nothing",
         "+ text_to_video/kite_2: new model, takes promptText*, wind",
         "+ text_to_kite_picture/: new model, takes sky*",
+        '- text_to_video/gen4.5 contentModeration.publicFigureThreshold: takes "auto", takes "low"',
+        'Left out, so not checked: "additionalProperties" in text_to_video/gen4.5 contentModeration',
     ]
     assert not folder.exists()
     assert main(["catalogue", "update", path, "--state-dir", str(folder)]) == 0

@@ -148,14 +148,14 @@ def _places(places: list[str]) -> str:
 def _changes(known: Mapping[str, Any], updated: Mapping[str, Any]) -> Iterator[str]:
     old, new = _facts(known), _facts(updated)
     yield from (f"+ {kind}: new task type" for kind in updated["types"] if kind not in known["types"])
-    for place, facts in new.items():
-        owner = place.partition(" ")[0]
+    for place in {**new, **old}:
+        owner, facts = place.partition(" ")[0], new.get(place, {})
         added = [fact for fact in facts if fact not in old.get(place, {})]
         removed = [fact for fact in old.get(place, {}) if fact not in facts]
         if place == owner and place not in old:
-            names = [one.removeprefix(f"{place} ") for one in new if re.fullmatch(r"\S+ [^.\[]+", one) and place in one]
+            names = [one.removeprefix(f"{place} ") for one in new if re.fullmatch(rf"{re.escape(place)} [^.\[]+", one)]
             marked = (f"{name}{'*' * (f'{name} is required' in facts)}" for name in names if name != "model")
-            yield f"+ {place}: new model, takes {', '.join(marked)}"
+            yield f"+ {place}: new model, takes {', '.join(marked) or 'nothing'}"
         elif owner in old:
             yield from [f"+ {place}: {', '.join(added)}"] if added or place not in old else []
             yield from [f"- {place}: {', '.join(removed)}"] if removed else []

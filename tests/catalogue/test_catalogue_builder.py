@@ -250,7 +250,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.dictionaries(_KEYWORDS, _JSON, max_size=4), st.dictionaries(_KEYWORDS, _JSON, max_size=3))
 def test_a_catalogue_of_any_document_can_be_used(field: Schema, body: Schema) -> None:
     kites = {"kite": model("kite", {"sky": field}), "other": body}
