@@ -16,6 +16,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
 Row = Mapping[str, Any]
@@ -57,23 +59,22 @@ def list_price(prepared: Prepared) -> ListPrice | None:
     """Return the price of a start by the table; None where it has none."""
     table = _table()
     row = _row(table["prices"], prepared)
-    settings = None if row is None else _settings(row, prepared.body)
+    settings = None if row is None else _settings(row, prepared)
     if row is None or settings is None:
         return None
     sums: list[Decimal] = []
+    at_least = False
     for chosen in _choices(row, settings):
         terms = [term for term in row["terms"] if _applies(term, chosen)]
-        units = [_units(term, row, chosen) for term in terms]
+        units = [_units(term, row, chosen, prepared.lengths) for term in terms]
         if not terms or None in units:
             return None
+        at_least |= any(_is_open(term, settings, prepared.lengths) for term in terms)
         sums.append(sum((term["rate"] * count for term, count in zip(terms, units, strict=True) if count), Decimal(0)))
     paid = [math.ceil(max(one, Decimal(row.get("minimum", 0)))) for one in sums]
     assumed = [name for name in _conditions(row) if name not in settings] if min(paid) < max(paid) else []
     if not isinstance(settings.get("duration"), int | float) and any(term["per"] == "second" for term in row["terms"]):
         assumed.append("duration")
-    at_least = row.get("open", False) or any(
-        term["per"] == "input second" and _media(term, settings) for term in row["terms"]
-    )
     as_of = table["sources"][row["source"]]["date"]
     return ListPrice(max(paid), at_least, as_of, tuple("resolution" if name == "tier" else name for name in assumed))
 
@@ -87,7 +88,7 @@ def _table() -> Mapping[str, Any]:
 def _row(rows: Mapping[str, Row], prepared: Prepared) -> Row | None:
     name = prepared.model or prepared.type.rpartition("/")[2]
     row = rows.get(f"{prepared.type}/{name}", rows.get(name))
-    return rows[row["like"]] if row and "like" in row else row
+    return {**rows[row["like"]], **row} if row and "like" in row else row
 
 
 def _conditions(row: Row) -> dict[str, list[JsonValue]]:
@@ -99,14 +100,16 @@ def _conditions(row: Row) -> dict[str, list[JsonValue]]:
     return found
 
 
-def _settings(row: Row, body: Settings) -> Settings | None:
+def _settings(row: Row, prepared: Prepared) -> Settings | None:
     """Return what the input and the defaults say; None where a value of it has no price."""
-    settings: dict[str, Any] = dict(row.get("default", {}))
-    for field, defaults in row.get("default_with_input", {}).items():
-        settings |= defaults if body.get(field) else {}
-    settings |= body
+    settings: dict[str, Any] = {**_documented_defaults(prepared), **row.get("default", {})}
+    for condition, defaults in row.get("default_with", {}).items():
+        field, _, value = condition.partition(":")
+        given = prepared.body.get(field)
+        settings |= defaults if given and (not value or given == value) else {}
+    settings |= prepared.body
     conditions = _conditions(row)
-    if "tier" in conditions and (tier := _tier(row, body, conditions["tier"])):
+    if "tier" in conditions and (tier := _tier(row, settings, conditions["tier"])):
         settings["tier"] = tier
     for name, values in conditions.items():
         if name in settings and settings[name] not in (*values, row.get("default", {}).get(name)):
@@ -114,9 +117,16 @@ def _settings(row: Row, body: Settings) -> Settings | None:
     return settings
 
 
-def _tier(row: Row, body: Settings, tiers: Sequence[JsonValue]) -> str:
-    """Return the resolution that an input asks for; an empty text where it does not say."""
-    given = body.get("resolution", body.get("ratio"))
+def _documented_defaults(prepared: Prepared) -> dict[str, JsonValue]:
+    kind = task_types().get(prepared.type)
+    model = None if kind is None else kind.models.get(prepared.model)
+    fields: Any = {} if model is None else model.schema.get("properties", {})
+    return {name: field["default"] for name, field in fields.items() if "default" in field}
+
+
+def _tier(row: Row, settings: Settings, tiers: Sequence[JsonValue]) -> str:
+    """Return the resolution that the settings ask for; an empty text where they do not say."""
+    given = settings.get("resolution", settings.get("ratio"))
     text = given.lower().removeprefix("auto_") if isinstance(given, str) else ""
     if text in TIERS:
         return text
@@ -141,7 +151,7 @@ def _applies(term: Row, settings: Settings) -> bool:
     return all(settings[name] in values for name, values in term.get("when", {}).items())
 
 
-def _units(term: Row, row: Row, settings: Settings) -> Decimal | int | None:
+def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal | int | None:
     units: Decimal | int | None
     match term["per"]:
         case "second":
@@ -153,18 +163,23 @@ def _units(term: Row, row: Row, settings: Settings) -> Decimal | int | None:
         case "character":
             units = len(str(settings.get("promptText", "")))
         case "input output":
-            units = _media(term, settings) * _outputs(settings)
-        case "input" | "input second":  # a medium has a second or more
-            units = _media(term, settings)
+            units = len(_media(term, settings, lengths)) * _outputs(settings)
+        case "input":
+            units = len(_media(term, settings, lengths))
+        case "input second":  # a medium of unknown length has a second or more
+            units = sum((Decimal(1) if one is None else one for one in _media(term, settings, lengths)), Decimal(0))
         case _:
             units = 1
     every: int | None = term.get("every")
     return units if units is None or every is None else math.ceil(Decimal(units) / every)
 
 
-def _media(term: Row, settings: Settings) -> int:
-    values = [settings.get(field) for field in term.get("of", ())]
-    return sum(len(value) if isinstance(value, list) else 1 for value in values if value)
+def _is_open(term: Row, settings: Settings, lengths: Lengths) -> bool:
+    return "open" in term or (term["per"] == "input second" and None in _media(term, settings, lengths))
+
+
+def _media(term: Row, settings: Settings, lengths: Lengths) -> list[Decimal | None]:
+    return [one for field in term["of"] for one in seconds_of(settings.get(field), lengths)]
 
 
 def _outputs(settings: Settings) -> int:

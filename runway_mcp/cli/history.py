@@ -1,18 +1,21 @@
 """The command `runway-mcp history`: starts of unknown outcome, and what a person found out about them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import anyio
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id, plain
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
-from runway_mcp.history.sqlite import open_history
+from runway_mcp.history.sqlite import History, open_history
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.wiring.core import history_file
+
+OpenHistory = Callable[[], AbstractAsyncContextManager[History]]
 
 NO_OPEN = "No start has an unknown outcome."
 
@@ -42,11 +45,12 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     file = history_file(settings)
     if file is None or not file.exists():
         raise UsageError("no history is kept there; name the server's folder with --state-dir")
+    opening = partial(open_history, file, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
     try:
         if options.action == "list":
-            print(anyio.run(_list, file))
+            print(anyio.run(_list, opening))
         else:
-            anyio.run(_settle, file, options.number, options.task)
+            anyio.run(_settle, opening, options.number, options.task)
             print(f"Start {options.number} is settled.")
     except (HistoryError, NotOpenError) as error:
         print(f"runway-mcp: {explain(error)} Nothing was changed.", file=sys.stderr)
@@ -61,13 +65,13 @@ def _task_id(text: str) -> TaskId:
         raise ValueError from error
 
 
-async def _list(file: Path) -> str:
-    async with open_history(file) as history:
+async def _list(opening: OpenHistory) -> str:
+    async with opening() as history:
         return "\n".join(map(_line, await history.open_starts())) or NO_OPEN
 
 
-async def _settle(file: Path, number: int, task_id: str | None) -> None:
-    async with open_history(file) as history:
+async def _settle(opening: OpenHistory, number: int, task_id: str | None) -> None:
+    async with opening() as history:
         await history.settle(number, task_id=task_id)
 
 

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
         "https://docs.dev.runwayml.com/openapi.json",
         description="OpenAPI document that `runway-mcp catalogue` reads where none is named.",
     )
+    history_days: int = Field(
+        90, ge=1, le=36_500, description="Days for which the history tells prompts and where outputs were saved."
+    )
+    history_prompts: Literal["on", "off"] = Field(
+        "on", description="Whether the history keeps the first 120 characters of prompts. With off it forgets all."
+    )
     files_root: Folders = Field(
         (),
         description=(
@@ -161,7 +167,9 @@ class Settings(BaseSettings):
         "warning", description="Lowest severity that is logged to stderr."
     )
 
-    _choices = field_validator("toolsets", "transport", "auth", "log_format", "log_level", mode="before")(lowered)
+    _choices = field_validator(
+        "toolsets", "history_prompts", "transport", "auth", "log_format", "log_level", mode="before"
+    )(lowered)
 
     @model_validator(mode="after")
     def _http_settings_fit_together(self) -> Self:

@@ -4,7 +4,7 @@ A start is recorded before it is sent, and its result afterwards. A start withou
 died in between, may have been bought. It is reported so and never sent again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -67,6 +67,10 @@ class StartRequest:
         client_token: The caller's name for this start.
         price_key: A digest of the part of the input that the price depends on.
         list_price: Credits that it costs by the price table; None where that has no price, or a lowest one only.
+        model: None where the type has none to choose.
+        prompt: The beginning of its prompt.
+        seconds: The length that is asked for.
+        save: Whether the server itself is to save the outputs.
     """
 
     account: str
@@ -76,6 +80,10 @@ class StartRequest:
     client_token: str | None = None
     price_key: str = ""
     list_price: float | None = None
+    model: str | None = None
+    prompt: str = field(default="", repr=False)
+    seconds: float | None = None
+    save: bool = False
 
     @property
     def token_digest(self) -> str | None:

@@ -32,6 +32,8 @@ from runway_mcp.history.records import (
     State,
 )
 from runway_mcp.history.sqlite_file import connect, typed_errors
+from runway_mcp.history.sqlite_tasks import SeenTasks, TaskHistory
+from runway_mcp.history.task_records import IS_OPEN, KEEP_DAYS, PROMPT_CHARACTERS
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ MAX_STARTS = 100_000
 PRICE_SECONDS = 31 * 24 * 3600.0
 """How long an estimate counts for later starts."""
 DAY = 86_400
+FORGET_SECONDS = 3600.0
+"""The time between two looks for what is older."""
 
 _SNAPSHOT = """
 SELECT
@@ -52,49 +56,80 @@ SELECT
     (SELECT max(price) FROM starts WHERE account = :account AND price_key = :price_key
         AND price IS NOT NULL AND begun > :since)
 """
-_IS_OPEN = f"(state = 'unknown' OR (state = 'pending' AND abs(begun - :now) >= {SENDING_SECONDS}))"
 _SPENT = f"""
 SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL),
-    group_concat(number) FILTER (WHERE {_IS_OPEN})
+    group_concat(number) FILTER (WHERE {IS_OPEN})
 FROM starts WHERE account = :account AND begun >= :day AND number <= :up_to
 """  # noqa: S608 - made of constants
-_OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {_IS_OPEN}"  # noqa: S608 - as above
+_OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {IS_OPEN}"  # noqa: S608 - as above
 _INSERT = """
-INSERT INTO starts (begun, account, caller, client_token, fingerprint, price_key, type, state, credits)
-VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?)
+INSERT INTO starts (
+    begun, account, caller, client_token, fingerprint, price_key, type, state, credits, model, prompt, seconds, saving
+) VALUES (
+    :now, :account, :caller, :token_digest, :fingerprint, :price_key, :type, 'pending', :credits, :model, :prompt,
+    :seconds, :saving
+)
 """
 
 
 class History:
-    """What was started, by every process that shares the file. Each method may raise a `HistoryError`."""
+    """What was started, by every process that shares the file. Each method may raise a `HistoryError`.
+
+    Attributes:
+        tasks: What became of it.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         file: Path | None,
+        *,
         clock: Callable[[], float],
         elapsed: Callable[[], float],
         busy_seconds: float,
+        keep_seconds: float,
+        prompts: bool,
     ) -> None:
         self._connection, self._file, self._busy_seconds = connection, file, busy_seconds
         self._clock, self._elapsed = clock, elapsed
         self._opened = clock() - elapsed()
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, tuple[object, ...]]] = []
+        self._prompts, self._forgotten = prompts, float("-inf")
+        self.tasks = TaskHistory(self, keep_seconds)
+
+    def now(self) -> float:
+        """Return UNIX seconds."""
+        return self._clock()
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run one transaction in a thread, to its end even where the caller is cancelled meanwhile."""
+        try:
+            with anyio.fail_after(self._busy_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise HistoryLockedError(self._file) from None
+        try:
+            seen = self.tasks.unwritten
+            done = await anyio.to_thread.run_sync(self._transact, work, seen)
+            self.tasks.written(seen)
+        finally:
+            self._turn.release()
+        return done
 
     async def look(self, start: StartRequest) -> Snapshot:
         """Return what is known about a start, without recording it."""
-        return await self._run(lambda _: self._look(start))
+        return await self.run(lambda _: self._look(start))
 
     async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
         """Record a start, or return the one that its client token already stands for, in one transaction.
 
         `allow` is called within the transaction for a new start. If it raises, nothing is recorded.
         """
-        return await self._run(lambda connection: self._begin(connection, start, allow))
+        return await self.run(lambda connection: self._begin(connection, start, allow))
 
     async def find(self, number: int) -> StartRecord | None:
-        return await self._run(lambda _: self._one("number = ?", number))
+        return await self.run(lambda _: self._one("number = ?", number))
 
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
         """Record a start's task or, without an id, its unknown outcome. No cost leaves the expected one in place."""
@@ -116,13 +151,13 @@ class History:
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
-        return await self._run(lambda _: self._spent(account, up_to))
+        return await self.run(lambda _: self._spent(account, up_to))
 
     async def open_starts(self, account: str | None = None) -> list[OpenStart]:
         """Return the open starts of an account, or of all, the latest first."""
         which = f"{_OPEN} AND :account IN (account, '') ORDER BY number DESC"
         values = {"now": self._clock(), "account": account or ""}
-        return await self._run(lambda connection: [OpenStart(*row) for row in connection.execute(which, values)])
+        return await self.run(lambda connection: [OpenStart(*row) for row in connection.execute(which, values)])
 
     async def settle(self, number: int, *, task_id: str | None) -> None:
         """Record what became of an open start: this task or, without an id, certainly nothing.
@@ -136,10 +171,10 @@ class History:
         def change(connection: sqlite3.Connection) -> None:
             values = {"number": number, "task_id": task_id, "now": self._clock()}
             action = "UPDATE starts SET state = 'started', task_id = :task_id" if task_id else "DELETE FROM starts"
-            if not connection.execute(f"{action} WHERE number = :number AND {_IS_OPEN}", values).rowcount:
+            if not connection.execute(f"{action} WHERE number = :number AND {IS_OPEN}", values).rowcount:
                 raise NotOpenError(number)
 
-        await self._run(change)
+        await self.run(change)
 
     def _look(self, start: StartRequest) -> Snapshot:
         now = self._clock()
@@ -154,11 +189,13 @@ class History:
         if snapshot.earlier is not None:
             return snapshot.earlier
         allow(snapshot)
-        values = (start.account, start.caller, start.token_digest, start.fingerprint, start.price_key, start.type)
-        likely = snapshot.likely(start.list_price)
-        number = connection.execute(_INSERT, (self._clock(), *values, likely)).lastrowid
+        values = asdict(start) | {"now": self._clock(), "token_digest": start.token_digest}
+        values |= {"credits": snapshot.likely(start.list_price), "saving": "wanted" if start.save else ""}
+        values["prompt"] = start.prompt[:PROMPT_CHARACTERS] if self._prompts else ""
+        number = connection.execute(_INSERT, values).lastrowid
         assert number is not None  # noqa: S101 - an INSERT has one
-        connection.execute("DELETE FROM starts WHERE number <= ?", (number - MAX_STARTS,))
+        for table in ("starts", "outputs"):
+            connection.execute(f"DELETE FROM {table} WHERE number <= ?", (number - MAX_STARTS,))  # noqa: S608 - a constant
         return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
 
     def _earlier(self, start: StartRequest) -> StartRecord | None:
@@ -188,39 +225,34 @@ class History:
 
     async def write_unwritten(self) -> None:
         """Write the results that could not be written when they came. Those that still can't be are logged."""
-        if not self._unwritten:
+        if not self._unwritten and not self.tasks.unwritten:
             return
         with anyio.CancelScope(shield=True):
             try:
-                await self._run(lambda _: None)
+                await self.run(lambda _: None)
             except HistoryError as error:
                 logger.error("Results of starts that were never recorded: %d. %s", len(self._unwritten), error)  # noqa: TRY400 - the sentence says it all
 
+    def _forget_old(self, connection: sqlite3.Connection) -> None:
+        if self._elapsed() - self._forgotten >= FORGET_SECONDS:
+            self._forgotten = self._elapsed()
+            self.tasks.forget_old(connection, prompts=self._prompts)
+
     async def _execute(self, statement: str, *values: object) -> None:
         try:
-            await self._run(lambda connection: connection.execute(statement, values))
+            await self.run(lambda connection: connection.execute(statement, values))
         except HistoryError:
             self._unwritten.append((statement, values))
             raise
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run one transaction in a thread, to its end even where the caller is cancelled meanwhile."""
-        try:
-            with anyio.fail_after(self._busy_seconds):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise HistoryLockedError(self._file) from None
-        try:
-            return await anyio.to_thread.run_sync(self._transact, work)
-        finally:
-            self._turn.release()
-
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], seen: SeenTasks) -> T:
         unwritten = list(self._unwritten)
         with typed_errors(self._file), self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             for statement, values in unwritten:
                 connection.execute(statement, values)
+            self.tasks.write(connection, seen)
+            self._forget_old(connection)
             done = work(connection)
         del self._unwritten[: len(unwritten)]
         return done
@@ -233,16 +265,27 @@ async def open_history(
     clock: Callable[[], float] = system_time,
     elapsed: Callable[[], float] = monotonic,
     busy_seconds: float = BUSY_SECONDS,
+    keep_days: float = KEEP_DAYS,
+    prompts: bool = True,
 ) -> AsyncGenerator[History]:
     """Open the history, and close it at the end; without a file it lasts as long as the process.
 
-    The clock tells UNIX seconds; nobody sets the one of `elapsed`. Others are waited for `busy_seconds`.
+    The clock tells UNIX seconds; nobody sets the one of `elapsed`. Others are waited for `busy_seconds`. Prompts, if
+    any, and the places of outputs are kept for `keep_days`.
 
     Raises:
         HistoryError: It can't be opened.
     """
     connection = await anyio.to_thread.run_sync(partial(connect, file, busy_seconds))
-    history = History(connection, file, clock, elapsed, busy_seconds)
+    history = History(
+        connection,
+        file,
+        clock=clock,
+        elapsed=elapsed,
+        busy_seconds=busy_seconds,
+        keep_seconds=keep_days * DAY,
+        prompts=prompts,
+    )
     with closing(connection):
         try:
             yield history

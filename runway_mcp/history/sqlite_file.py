@@ -22,6 +22,7 @@ from runway_mcp.history.records import (
     HistoryUnusableError,
     digest_token,
 )
+from runway_mcp.history.task_records import contains
 
 LOOK_SECONDS = 0.02
 """The time between two looks at a file that another process may be creating."""
@@ -48,6 +49,27 @@ MIGRATIONS: Sequence[str] = (
         state = CASE state WHEN 'starting' THEN 'pending' WHEN 'unclear' THEN 'unknown'
             WHEN 'taken back' THEN 'cancelled' ELSE state END;
     CREATE INDEX starts_by_fingerprint ON starts (caller, fingerprint) WHERE price IS NOT NULL;
+    """,
+    """
+    ALTER TABLE starts ADD COLUMN model TEXT;
+    ALTER TABLE starts ADD COLUMN prompt TEXT NOT NULL DEFAULT '';
+    ALTER TABLE starts ADD COLUMN seconds REAL;
+    ALTER TABLE starts ADD COLUMN saving TEXT NOT NULL DEFAULT '';
+    ALTER TABLE starts ADD COLUMN status TEXT;
+    ALTER TABLE starts ADD COLUMN cost REAL;
+    ALTER TABLE starts ADD COLUMN finished REAL;
+    CREATE INDEX starts_by_task ON starts (task_id) WHERE task_id IS NOT NULL;
+    CREATE INDEX starts_by_caller ON starts (account, caller, number);
+    CREATE INDEX starts_to_save ON starts (account, caller) WHERE saving IN ('wanted', 'lost');
+    CREATE TABLE outputs (
+        number INTEGER NOT NULL, position INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL,
+        content_type TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (number, position)
+    );
+    CREATE TABLE uploads (
+        account TEXT NOT NULL, caller TEXT NOT NULL, sha256 TEXT NOT NULL, uri TEXT NOT NULL, size INTEGER NOT NULL,
+        content_type TEXT NOT NULL, seconds TEXT, uploaded REAL NOT NULL, PRIMARY KEY (account, caller, uri)
+    );
+    CREATE INDEX uploads_by_content ON uploads (account, caller, sha256);
     """,
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
@@ -93,6 +115,7 @@ def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.create_function("digest_token", 1, digest_token)
+    connection.create_function("contains", 2, contains, deterministic=True)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()

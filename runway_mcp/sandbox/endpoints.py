@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
-from runway_mcp.sandbox.charges import Row, charge
+from runway_mcp.sandbox.charges import NO_LENGTHS, Lengths, Row, charge
 from runway_mcp.sandbox.output_files import OUTPUTS, USUAL_FORMATS, Kind
 
 Settings = Mapping[str, object]
@@ -75,9 +75,9 @@ class Endpoint:
         asked = body.get("input") if self.routed else body
         return {**model.defaults, **(cast("Settings", asked) if isinstance(asked, dict) else {})}
 
-    def credits_for(self, model: Model, settings: Settings) -> int:
-        """Return the credits that a valid request may be charged with."""
-        found = (charge(price, settings) for price in model.prices)
+    def credits_for(self, model: Model, settings: Settings, lengths: Lengths = NO_LENGTHS) -> int:
+        """Return the credits that a valid request may be charged with; `lengths` gives the seconds of the uploads."""
+        found = (charge(price, settings, lengths) for price in model.prices)
         return next((credit for credit in found if credit is not None), 0)
 
 
@@ -91,7 +91,7 @@ def read_data(name: str) -> Mapping[str, Any]:
 def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Endpoint]:
     """Return the endpoints by path, from what `catalogue.json` and `prices.toml` hold."""
     listed: Mapping[str, Row] = prices["prices"]
-    rows = {name: listed.get(row.get("like", ""), row) for name, row in listed.items()}
+    rows = {name: {**listed.get(row.get("like", ""), {}), **row} for name, row in listed.items()}
     definitions = {
         name: prepare_medium(name, schema) if name in OUTPUTS else prepare(schema, closed=True)
         for name, schema in catalogue["definitions"].items()

@@ -18,6 +18,7 @@ from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint
+from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId, parse_cost, parse_estimate
@@ -33,6 +34,7 @@ from runway_mcp.history.records import (
     StartRecord,
     StartRequest,
 )
+from runway_mcp.history.task_records import PROMPT_CHARACTERS
 from runway_mcp.spending import spending_limits
 from runway_mcp.spending.estimates import Estimate, estimate_of, of_reply
 from runway_mcp.spending.fingerprint import fingerprint, price_key
@@ -163,7 +165,7 @@ class Starter:
         return replace(self._limits, start=max_credits)
 
     def _request(self, prepared: Prepared, client_token: str | None) -> StartRequest:
-        price = list_price(prepared)
+        price, seconds = list_price(prepared), prepared.body.get("duration")
         return StartRequest(
             account=self._ledger.account,
             caller=self._ledger.caller,
@@ -172,6 +174,9 @@ class Starter:
             client_token=client_token or None,
             price_key=price_key(prepared),
             list_price=None if price is None or price.at_least else price.credits,
+            model=prepared.model,
+            prompt=_prompt(prepared.body),
+            seconds=seconds if isinstance(seconds, int | float) else None,
         )
 
     async def _begin(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
@@ -254,6 +259,23 @@ class Starter:
                 cancellation, cost = Cancellation(task_id, "charged", charged), charged
         await _record((await self._ledger.history()).mark_cancelled(number, cost=cost))
         return cancellation
+
+
+def _prompt(value: JsonValue) -> str:
+    """Return the beginning of what an input describes in words, on one line."""
+    match value:
+        case (
+            {"promptText": str(text)}
+            | {"prompt": str(text)}
+            | {"userConcept": str(text)}
+            | {"productInfo": str(text)}
+            | {"text": str(text)}
+        ):
+            return " ".join(text[: 10 * PROMPT_CHARACTERS].split())[:PROMPT_CHARACTERS]
+        case {"input": dict(inner)} | {"speech": dict(inner)}:
+            return _prompt(inner)
+        case _:
+            return ""
 
 
 async def _record(writing: Awaitable[None]) -> HistoryError | None:

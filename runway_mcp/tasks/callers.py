@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -19,9 +19,11 @@ from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.history.records import NO_LIMITS, Limits
+from runway_mcp.history.task_records import KEEP_DAYS
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
 from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, Counters, TaskPoller
+from runway_mcp.tasks.recorder import TaskRecorder
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -101,20 +103,24 @@ class CallerRegistry:
         poll_seconds: float = POLL_SECONDS,
         max_waits: int | None = None,
         history: Path | None = None,
+        history_days: float = KEEP_DAYS,
+        history_prompts: bool = True,
         limits: Limits = NO_LIMITS,
         files: OpenFiles | None = None,
         api: str = "",
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
-        `connect` is called once for each Runway key. The history is in memory where it has no file. `api` is the base
-        URL: a key at another place is another account.
+        `connect` is called once for each Runway key. The history is in memory where it has no file; tasks are told from
+        it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
+        place is another account.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds
         self.shutdown_seconds = SHUTDOWN_SECONDS
         self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
-        self._open_history = partial(_history, history)
+        self._open_history = partial(_history, history, history_days, prompts=history_prompts)
+        self._history_file = history
         self._open_files = files or _no_files
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
@@ -132,8 +138,8 @@ class CallerRegistry:
                         resources,
                         loops,
                         background,
-                        history=_opened_once(resources, self._open_history),
-                        files=_opened_once(resources, partial(self._open_files, loops)),
+                        history=_OpenedOnce(resources, self._open_history),
+                        files=_OpenedOnce(resources, partial(self._open_files, loops)),
                     )
                     yield
             finally:
@@ -167,6 +173,10 @@ class CallerRegistry:
     def background_tasks(self) -> int:
         return self._open.background.running if self._open else 0
 
+    async def _begun_history(self, history: "_OpenedOnce[History]") -> "History | None":
+        is_begun = history.is_open or (self._history_file is not None and self._history_file.exists())
+        return await history() if is_begun else None
+
     async def _make(self, caller: Caller) -> CallerContext:
         if self._open is None:
             raise RuntimeError("callers are served only while `running`")
@@ -174,10 +184,16 @@ class CallerRegistry:
             client = await self._open.resources.enter_async_context(self._connect(caller))
             self._clients[caller.key] = client, anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
         client, requests = self._clients[caller.key]
-        poller = TaskPoller(
-            client.get_task, self._open.loops, requests=requests, poll_seconds=self.poll_seconds, counters=self.counters
-        )
         key = caller.key.get_secret_value() if caller.key else ""
+        account = _digest(f"{self._api} {key}")
+        recorder = TaskRecorder(client, account, partial(self._begun_history, self._open.history), self._open.loops)
+        poller = TaskPoller(
+            recorder.get_task,
+            self._open.loops,
+            requests=requests,
+            poll_seconds=self.poll_seconds,
+            counters=self.counters,
+        )
         open_files = self._open.files
         kept: list[CallerFiles] = []
 
@@ -188,12 +204,12 @@ class CallerRegistry:
 
         context = self._contexts[caller.identity] = CallerContext(
             client,
-            TaskOperations(client, self._open.background, poller, max_waits=self._max_waits),
+            TaskOperations(recorder, self._open.background, poller, max_waits=self._max_waits),
             poller,
             self._open.background,
             CallerLedger(
                 self._open.history,
-                account=_digest(f"{self._api} {key}"),
+                account=account,
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,
             ),
@@ -202,20 +218,23 @@ class CallerRegistry:
         return context
 
 
-def _opened_once(
-    resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]
-) -> Callable[[], Awaitable[T]]:
-    """Return what opens a resource when it is first asked for; it is closed with the others."""
-    opening = anyio.Lock()
-    opened: list[T] = []
+class _OpenedOnce(Generic[T]):
+    """Opens a resource when it is first asked for; it is closed with the others."""
 
-    async def get() -> T:
-        async with opening:
-            if not opened:
-                opened.append(await resources.enter_async_context(open_()))
-        return opened[0]
+    def __init__(self, resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._resources, self._open = resources, open_
+        self._opening = anyio.Lock()
+        self._opened: list[T] = []
 
-    return get
+    @property
+    def is_open(self) -> bool:
+        return bool(self._opened)
+
+    async def __call__(self) -> T:
+        async with self._opening:
+            if not self._opened:
+                self._opened.append(await self._resources.enter_async_context(self._open()))
+        return self._opened[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +242,14 @@ class _Open:
     resources: AsyncExitStack
     loops: "TaskGroup"
     background: BackgroundTasks
-    history: "Callable[[], Awaitable[History]]"
-    files: "Callable[[], Awaitable[Callable[[Caller], CallerFiles]]]"
+    history: "_OpenedOnce[History]"
+    files: "_OpenedOnce[Callable[[Caller], CallerFiles]]"
 
 
-def _history(file: Path | None) -> "AbstractAsyncContextManager[History]":
+def _history(file: Path | None, keep_days: float, *, prompts: bool) -> "AbstractAsyncContextManager[History]":
     from runway_mcp.history.sqlite import open_history  # noqa: PLC0415 - only who starts a task pays for it
 
-    return open_history(file)
+    return open_history(file, keep_days=keep_days, prompts=prompts)
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 import anyio
 
 from runway_mcp.api import retry
-from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.errors import (
     AuthenticationError,
     BadRequestError,
@@ -27,6 +26,7 @@ from runway_mcp.api.errors import (
 from runway_mcp.api.models import Task, TaskId, parse_cost
 from runway_mcp.tasks.background_tasks import BackgroundTasks
 from runway_mcp.tasks.poller import CallerLimitError, TaskPoller
+from runway_mcp.tasks.recorder import TaskApi
 from runway_mcp.tasks.waiting import Report, Until, Waited, wait
 
 READ_SECONDS = 15.0
@@ -109,7 +109,7 @@ class TaskOperations:
 
     def __init__(
         self,
-        client: RunwayClient,
+        client: TaskApi,
         background: BackgroundTasks,
         poller: TaskPoller,
         *,

@@ -75,6 +75,8 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
         history=history_file(settings),
+        history_days=settings.history_days,
+        history_prompts=settings.history_prompts == "on",
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,

@@ -1,5 +1,6 @@
 """What a start costs by the price table, and that the sandbox, which reads it on its own, charges the same."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -80,6 +81,20 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
             {"duration": 4, "ratio": "1280:720", "promptVideo": VIDEO},
             ListPrice(135, True, T),
         ),
+        ("text_to_video", "seedance2_5", {}, ListPrice(150, False, T)),
+        ("text_to_video", "seedance2_5", {"ratio": "1920:1080"}, ListPrice(340, False, T)),
+        ("text_to_video", "seedance2_5", {"draft": True}, ListPrice(100, False, T)),
+        ("text_to_video", "seedance2_5", {"draft": False}, ListPrice(150, False, T)),
+        ("text_to_video", "seedance2_5", {"draftTaskId": "a"}, ListPrice(2040, False, T, ("duration",))),
+        ("text_to_video", "seedance2_5", {"duration": "auto"}, ListPrice(900, False, T, ("duration",))),
+        ("image_to_video", "seedance2_5", {"duration": 4}, ListPrice(272, False, T, ("resolution",))),
+        ("video_to_video", "seedance2_5", {"promptVideo": VIDEO}, ListPrice(374, True, T, ("resolution",))),
+        (
+            "video_to_video",
+            "seedance2_5",
+            {"promptVideo": VIDEO, "mode": "extend", "promptText": "A"},
+            ListPrice(2074, True, T, ("resolution", "duration")),
+        ),
         ("text_to_video", "wan3_prime", {"duration": 2, "ratio": "auto_480p"}, ListPrice(14, False, T)),
         ("text_to_video", "wan3", {"duration": 3, "ratio": "832:480"}, ListPrice(15, False, T)),
         ("text_to_video", "grok_imagine_1_5_lite", {"duration": 3, "ratio": "480:480"}, ListPrice(6, False, T)),
@@ -108,6 +123,13 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
         ("text_to_image", "gemini_image3_pro", {"ratio": "4096:4096", "outputCount": 4}, ListPrice(160, False, A)),
         ("text_to_image", "ideogram_4_5", {}, ListPrice(25, False, O)),
         ("text_to_image", "ideogram_4_5", {"referenceImages": [{"uri": IMAGE}]}, ListPrice(8, False, O)),
+        (
+            "text_to_image",
+            "ideogram_4_5",
+            {"referenceImages": [{"uri": IMAGE}], "preciseEdit": True},
+            ListPrice(25, False, O),
+        ),
+        ("video_upscale", "magnific_video_upscaler_creative", {"videoUri": VIDEO}, ListPrice(22, True, A)),
         ("text_to_image", "ideogram_4_0", {}, ListPrice(11, False, O, ("quality",))),
         ("text_to_image", "grok_imagine_image_2", {"ratio": "auto_2k", "quality": "low"}, ListPrice(6, False, T)),
         ("image_upscale", "magnific_precision_upscaler_v2", {"imageUri": IMAGE}, ListPrice(25, True, A)),
@@ -120,6 +142,7 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
         ("recipes/product_swap", None, {"duration": 5}, ListPrice(248, False, A)),
         ("recipes/product_ugc", None, {"duration": 4, "ratio": "1080:1920"}, ListPrice(208, False, A)),
         ("recipes/multi_shot_video", None, {}, ListPrice(130, False, A)),
+        ("recipes/marketing_stock_image", None, {}, ListPrice(88, False, A)),
         ("recipes/marketing_stock_image", None, {"outputCount": 1, "quality": "low"}, ListPrice(9, False, A)),
         ("text_to_video", "newer", {"duration": 5}, None),
         ("lip_sync", "gen4_turbo", {"duration": 5}, None),
@@ -132,6 +155,60 @@ def test_a_price_goes_by_what_the_input_asks_for(
     assert priced(kind, model, body) == price
 
 
+OTHER_VIDEO, OTHER_AUDIO = "runway://other-video", "data:audio/wav;base64,AAAA"
+LENGTHS = {VIDEO: Decimal("4.5"), AUDIO: Decimal("12.024"), OTHER_VIDEO: Decimal("2.75")}
+SPEECH: JsonValue = {"type": "text", "text": "Hello", "voice": {"type": "preset", "presetId": "clara"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "body", "credits_", "at_least"),
+    [
+        ("video_to_video", "aleph2", {"videoUri": VIDEO}, 126, False),
+        ("video_to_video", "aleph2", {"videoUri": OTHER_VIDEO, "outputFormat": "prores"}, 91, False),
+        ("video_to_video", "aleph2", {"videoUri": VIDEO, "outputFormat": "sdr_rec709_10bit"}, 216, True),
+        ("video_to_video", "gemini_omni_flash", {"videoUri": VIDEO, "references": [{"uri": IMAGE}] * 2}, 52, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": VIDEO}}, 23, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": OTHER_VIDEO}}, 15, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": IMAGE}}, 15, True),
+        ("speech_to_speech", "eleven_multilingual_sts_v2", {"media": {"type": "audio", "uri": AUDIO}}, 5, False),
+        ("voice_isolation", "eleven_voice_isolation", {"audioUri": AUDIO}, 3, False),
+        ("voice_isolation", "eleven_voice_isolation", {"audioUri": OTHER_AUDIO}, 1, True),
+        ("voice_dubbing", "eleven_voice_dubbing", {"audioUri": AUDIO}, 7, False),
+        ("video_upscale", "enhance_frame_rate", {"videoUri": VIDEO}, 3, False),
+        ("video_upscale", "magnific_video_upscaler_creative", {"videoUri": VIDEO}, 98, True),
+        ("video_to_hdr", "ruby", {"videoUri": VIDEO}, 90, True),
+        ("avatar_videos", "gwm1_avatars", {"speech": {"type": "audio", "audio": AUDIO}}, 8, False),
+        ("avatar_videos", "gwm1_avatars", {"speech": SPEECH}, 4, True),
+        (
+            "video_to_video",
+            "seedance2_5",
+            {"promptVideo": VIDEO, "ratio": "1280:720", "duration": 4, "referenceVideos": [{"uri": OTHER_VIDEO}] * 2},
+            270,
+            False,
+        ),
+        (
+            "video_to_video",
+            "hailuo3",
+            {"promptVideo": VIDEO, "resolution": "2k", "duration": 5, "referenceVideos": [{"uri": "runway://x"}]},
+            158,
+            True,
+        ),
+        ("text_to_video", "seedance2_5", {"duration": 4, "ratio": "1280:720"}, 120, False),
+    ],
+)
+def test_a_measured_input_makes_a_price_exact(
+    kind: str, model: str, body: dict[str, JsonValue], credits_: int, *, at_least: bool
+) -> None:
+    """One of unknown length counts as a second. What goes by pixels or frames stays "at least"."""
+    prepared = Prepared(kind, f"/v1/{kind}", model, body).with_lengths(LENGTHS)
+    found = list_price(prepared)
+    assert found is not None
+    assert (found.credits, found.at_least) == (credits_, at_least)
+    endpoint = ENDPOINTS[task_types()[kind].endpoint]
+    sandboxed = endpoint.models[model]
+    assert endpoint.credits_for(sandboxed, endpoint.settings(sandboxed, body), LENGTHS) == credits_
+
+
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_the_sandbox_charges_what_the_table_says(kind: str, name: str | None) -> None:
     """For the example, and for each value that the price depends on and the model takes."""
@@ -139,8 +216,9 @@ def test_the_sandbox_charges_what_the_table_says(kind: str, name: str | None) ->
     model = task_types()[kind].models[name]
     fields: Any = model.schema.get("properties", {})
     bodies = [dict(model.example)]
-    for field in ("ratio", "resolution", "quality", "outputFormat", "duration", "outputCount"):
+    for field in ("ratio", "resolution", "quality", "outputFormat", "duration", "outputCount", "mode"):
         bodies += [{**model.example, field: value} for value in fields.get(field, {}).get("enum", ())]
+    bodies += [{**model.example, field: True} for field in ("draft", "preciseEdit", "audio") if field in fields]
     for body in bodies:
         found = priced(kind, name, body)
         sandboxed = endpoint.models[name]
@@ -162,5 +240,6 @@ def test_every_row_has_a_source_with_a_date_and_terms_of_known_units() -> None:
         assert "like" in row or row["source"] in TABLE["sources"], name
         for term in row.get("terms", ()):
             assert term["per"] in units, name
+            assert term.keys() <= {"per", "rate", "every", "of", "when", "open"}, name
             assert set(term.get("when", {}).get("tier", ())) <= TIERS.keys(), name
             assert ("of" in term) == term["per"].startswith("input"), name

@@ -26,6 +26,7 @@ from runway_mcp.history.records import (
     Spend,
     StartRecord,
     StartRequest,
+    digest_token,
 )
 from runway_mcp.history.sqlite import DAY, PRICE_SECONDS, History, open_history
 from runway_mcp.history.sqlite_file import MIGRATIONS
@@ -231,19 +232,22 @@ async def test_between_transactions_the_file_holds_everything_and_no_client_toke
         assert b"the-secret-film" not in content(file)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 async def test_a_file_of_an_earlier_version_goes_on(version: int, file: Path) -> None:
     renamed = {"starting": "pending", "started": "started", "unclear": "unknown", "taken back": "cancelled"}
+    if version == 3:
+        renamed = {state: state for state in renamed.values()}
     file.parent.mkdir(parents=True)
     with closing(sqlite3.connect(file)) as old:
         old.execute("PRAGMA journal_mode = WAL")
+        old.create_function("digest_token", 1, digest_token)
         for migration in MIGRATIONS[:version]:
             old.executescript(migration)
         for state in renamed:
             old.execute(
                 "INSERT INTO starts (begun, account, caller, client_token, fingerprint, type, state, task_id, credits) "
                 "VALUES (?, 'account', 'caller', ?, 'print', 'text_to_video', ?, 'task', 60)",
-                (NOON, f"token of {state}", state),
+                (NOON, digest_token(f"token of {state}") if version == 3 else f"token of {state}", state),
             )
         old.execute(f"PRAGMA user_version = {version}")
         old.commit()

@@ -1,0 +1,278 @@
+"""What the history remembers of tasks: what was seen of them, where their outputs are, and what was uploaded."""
+
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runway_mcp.history.records import SENDING_SECONDS, HistoryLockedError, Spend, StartRequest
+from runway_mcp.history.sqlite import DAY, FORGET_SECONDS, History, open_history
+from runway_mcp.history.sqlite_tasks import MAX_UNWRITTEN
+from runway_mcp.history.task_records import UPLOAD_SECONDS, SavedOutput, Seen, TaskQuery, UploadRecord
+
+NOON = 20_000 * DAY + DAY / 2
+START = StartRequest(
+    "account", "caller", "print", "text_to_video", list_price=60, model="gen4.5", prompt="A red kite", seconds=5
+)
+SAVED = SavedOutput(1, "/films/kite.mp4", 1000, "video/mp4", "ab" * 32)
+UPLOAD = UploadRecord("cd" * 32, "runway://1", 2000, "video/mp4", Decimal("5.04"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def history(
+    file: Path | None = None, clock: Clock | None = None, *, keep_days: float = 90, prompts: bool = True
+) -> AsyncGenerator[History]:
+    clock = clock or Clock()
+    with anyio.fail_after(20):
+        opening = open_history(file, clock=clock, elapsed=clock, busy_seconds=0.2, keep_days=keep_days, prompts=prompts)
+        async with opening as opened:
+            yield opened
+
+
+async def start(one: History, task_id: str | None = "task", request: StartRequest = START) -> int:
+    number = (await one.begin(request, lambda _: None)).number
+    await one.record_result(number, task_id=task_id, cost=None)
+    return number
+
+
+async def status(one: History, task_id: str = "task") -> str:
+    found = await one.tasks.find("account", "caller", task_id)
+    assert found is not None
+    return found.status
+
+
+async def prompts_of(one: History, query: TaskQuery | None = None, caller: str = "caller") -> list[str]:
+    return [task.prompt for task in (await one.tasks.page("account", caller, query or TaskQuery())).tasks]
+
+
+async def test_a_task_is_remembered_with_what_was_asked_for_and_what_came_of_it(tmp_path: Path) -> None:
+    file, clock = tmp_path / "history.sqlite3", Clock()
+    async with history(file, clock) as one:
+        number = await start(one)
+        found = await one.tasks.find("account", "caller", "task")
+        assert found is not None
+        assert (found.status, found.is_active, found.credits, found.is_charged) == ("PENDING", True, 60, False)
+        clock.now += 60
+        one.tasks.see("account", "task", Seen("SUCCEEDED", cost=55))
+        await one.tasks.record_saved(number, [SAVED])
+    async with history(file, clock) as one:
+        found = await one.tasks.find("account", "caller", "task")
+        assert found is not None
+        assert (found.type, found.model, found.prompt, found.seconds) == ("text_to_video", "gen4.5", "A red kite", 5)
+        assert (found.status, found.is_active, found.credits, found.is_charged) == ("SUCCEEDED", False, 55, True)
+        assert (found.begun, found.finished, found.outputs) == (NOON, NOON + 60, (SAVED,))
+        assert await one.tasks.find("account", "somebody else", "task") is None
+
+
+async def test_what_a_task_has_cost_counts_for_the_day_in_place_of_its_estimate() -> None:
+    async with history() as one:
+        await start(one)
+        assert await one.spent("account") == Spend(60, 0)
+        one.tasks.see("account", "task", Seen("FAILED", cost=0))
+        assert await one.spent("account") == Spend(0, 0)
+
+
+async def test_a_task_counts_as_finished_when_it_was_first_seen_so() -> None:
+    clock = Clock()
+    async with history(clock=clock) as one:
+        await start(one)
+        for seconds, seen in enumerate(("RUNNING", "SUCCEEDED", "SUCCEEDED")):
+            clock.now = NOON + seconds
+            one.tasks.see("account", "task", Seen(seen))
+            found = await one.tasks.find("account", "caller", "task")
+            assert found is not None
+            assert (found.status, found.finished) == (seen, NOON + 1 if seconds else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "after"),
+    [
+        ("RUNNING", Seen(removed=True), "CANCELLED"),
+        ("SUCCEEDED", Seen(removed=True), "DELETED"),
+        ("RUNNING", Seen(), "DELETED"),
+        ("CANCELLED", Seen(), "CANCELLED"),
+        ("DELETED", Seen("RUNNING"), "RUNNING"),
+    ],
+)
+async def test_a_task_that_runway_no_longer_has_was_cancelled_or_deleted(before: str, seen: Seen, after: str) -> None:
+    async with history() as one:
+        await start(one)
+        for each in (Seen(before), seen):
+            one.tasks.see("account", "task", each)
+            found = await status(one)
+        assert found == after
+
+
+async def test_of_a_start_nobody_knows_whether_it_bought_a_task() -> None:
+    clock = Clock()
+    async with history(clock=clock) as one:
+        await start(one, None)
+        await one.begin(START, lambda _: None)
+        assert [task.status for task in (await one.tasks.page("account", "caller", TaskQuery())).tasks] == [
+            "PENDING",
+            "UNKNOWN",
+        ]
+        clock.now += SENDING_SECONDS
+        page = await one.tasks.page("account", "caller", TaskQuery(status="UNKNOWN"))
+        assert [task.task_id for task in page.tasks] == [None, None]
+
+
+async def test_a_start_that_was_cancelled_at_once_is_told_as_cancelled() -> None:
+    async with history() as one:
+        await one.mark_cancelled(await start(one), cost=0)
+        assert await status(one) == "CANCELLED"
+
+
+async def test_tasks_are_found_by_status_day_type_and_text_the_latest_first() -> None:
+    clock = Clock()
+    async with history(clock=clock) as one:
+        for index, prompt in enumerate(("A red KITE", "Straße im Regen", "A blue kite", "A whale")):
+            clock.now = NOON + index * DAY
+            kind = "text_to_image" if index == 3 else "text_to_video"
+            await start(one, f"task-{index}", replace(START, prompt=prompt, type=kind, model=f"model-{index}"))
+        one.tasks.see("account", "task-0", Seen("SUCCEEDED", cost=55))
+        one.tasks.see("account", "task-1", Seen("FAILED", cost=0))
+        for query, expected in (
+            (TaskQuery(), ["A whale", "A blue kite", "Straße im Regen", "A red KITE"]),
+            (TaskQuery(text="Kite"), ["A blue kite", "A red KITE"]),
+            (TaskQuery(text="STRASSE"), ["Straße im Regen"]),
+            (TaskQuery(text="MODEL-3"), ["A whale"]),
+            (TaskQuery(text="%"), []),
+            (TaskQuery(type="text_to_image"), ["A whale"]),
+            (TaskQuery(since=NOON + 2 * DAY), ["A whale", "A blue kite"]),
+            (TaskQuery(status="active"), ["A whale", "A blue kite"]),
+            (TaskQuery(status="FAILED"), ["Straße im Regen"]),
+        ):
+            assert await prompts_of(one, query) == expected, query
+            assert await prompts_of(one, query, caller="somebody else") == []
+
+
+async def test_a_page_has_the_sums_over_all_pages() -> None:
+    async with history() as one:
+        for index in range(5):
+            await start(one, f"task-{index}", replace(START, prompt=str(index), list_price=10 if index else None))
+        first = await one.tasks.page("account", "caller", TaskQuery(limit=3))
+        assert [task.prompt for task in first.tasks] == ["4", "3", "2"]
+        second = await one.tasks.page("account", "caller", TaskQuery(limit=3, before=first.tasks[-1].number))
+        assert [task.prompt for task in second.tasks] == ["1", "0"]
+        assert (first.has_more, second.has_more) == (True, False)
+        for page in (first, second):
+            assert (page.matched, page.credits, page.unknown) == (5, 40, 1)
+
+
+async def test_outputs_that_are_saved_again_elsewhere_are_there() -> None:
+    async with history() as one:
+        number = await start(one)
+        second, moved = replace(SAVED, position=2), replace(SAVED, path="/films/other.mp4")
+        await one.tasks.record_saved(number, [second, SAVED])
+        await one.tasks.record_saved(number, [moved])
+        found = await one.tasks.find("account", "caller", "task")
+        assert found is not None
+        assert found.outputs == (moved, second)
+
+
+async def test_of_tasks_to_save_each_is_found_until_it_is_saved() -> None:
+    async with history() as one:
+        await start(one, "other")
+        number = await start(one, "task", replace(START, save=True))
+        await start(one, None, replace(START, save=True))
+        assert [task.number for task in await one.tasks.to_save("account", "caller")] == [number]
+        assert await one.tasks.to_save("account", "somebody else") == []
+        await one.tasks.mark_saving(number, "lost")
+        assert await one.tasks.to_save("account", "caller") == []
+        assert [task.saving for task in await one.tasks.to_save("account", "caller", "lost")] == ["lost"]
+
+
+async def test_an_upload_is_found_by_its_content_and_by_its_uri_for_a_day() -> None:
+    clock = Clock()
+    async with history(clock=clock) as one:
+        await one.tasks.record_upload("account", "caller", UPLOAD)
+        image = replace(UPLOAD, sha256="ef" * 32, uri="runway://2", seconds=None)
+        await one.tasks.record_upload("account", "caller", image)
+        assert await one.tasks.find_upload("account", "caller", sha256=UPLOAD.sha256) == UPLOAD
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2") == image
+        assert await one.tasks.find_upload("account", "caller", uri="runway://3") is None
+        assert await one.tasks.find_upload("account", "somebody else", uri="runway://2") is None
+        clock.now += UPLOAD_SECONDS
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None
+        await one.tasks.record_upload("account", "caller", replace(UPLOAD, uri="runway://3"))
+        clock.now = NOON
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None
+
+
+async def test_after_its_days_a_task_is_no_longer_told_but_counts_as_before(tmp_path: Path) -> None:
+    """Limits and client tokens rest on the bare starts, and a clock that is wrong once must not empty them."""
+    file, clock = tmp_path / "history.sqlite3", Clock()
+    async with history(file, clock, keep_days=10) as one:
+        await one.tasks.record_saved(await start(one), [SAVED])
+        clock.now += 10 * DAY + FORGET_SECONDS
+        assert await prompts_of(one) == []
+        await start(one, "new", replace(START, prompt="A blue kite"))
+        assert await prompts_of(one) == ["A blue kite"]
+    content = file.read_bytes()
+    assert b"A red kite" not in content
+    assert b"/films" not in content
+    clock.now = NOON
+    async with history(file, clock) as one:
+        assert (await one.spent("account")).credits == 120
+
+
+async def test_a_prompt_is_kept_in_its_first_120_characters_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    long = replace(START, prompt="k" * 121)
+    async with history(file) as one:
+        await start(one, request=long)
+        assert await prompts_of(one) == ["k" * 120]
+    async with history(file, prompts=False) as one:
+        await start(one, request=long)
+        assert await prompts_of(one) == ["", ""]
+    assert b"kkk" not in file.read_bytes()
+
+
+async def test_what_is_seen_while_the_file_is_held_is_written_with_the_next_transaction(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    async with history(file) as one:
+        await start(one)
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            one.tasks.see("account", "task", Seen("RUNNING"))
+            one.tasks.see("account", "task", Seen("SUCCEEDED"))
+            for index in range(MAX_UNWRITTEN - 1):
+                one.tasks.see("account", f"not here {index}", Seen("RUNNING"))
+            with pytest.raises(HistoryLockedError):
+                await one.spent("account")
+            other.execute("ROLLBACK")
+        assert await status(one) == "SUCCEEDED"
+        assert one.tasks.unwritten == {}
+
+
+async def test_of_tasks_seen_while_the_file_is_held_the_latest_are_kept() -> None:
+    async with history() as one:
+        for index in range(MAX_UNWRITTEN + 1):
+            one.tasks.see("account", str(index), Seen("RUNNING"))
+        assert len(one.tasks.unwritten) == MAX_UNWRITTEN
+        assert ("account", "0") not in one.tasks.unwritten
+
+
+async def test_what_was_seen_last_is_written_at_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    async with history(file) as one:
+        await start(one)
+        one.tasks.see("account", "task", Seen("RUNNING"))
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT model, prompt, status FROM starts").fetchall() == [
+            ("gen4.5", "A red kite", "RUNNING")
+        ]
