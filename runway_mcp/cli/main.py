@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
 
     0: ended in order. 1: the address can't be listened on, or the demo failed. 2: the command line or a setting is
-    wrong; one line on stderr says which.
+    wrong; one line on stderr says which. 3: `catalogue diff` found changes.
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
