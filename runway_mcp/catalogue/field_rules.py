@@ -1,4 +1,4 @@
-"""Rules between the fields of an input, which a schema can't say: field_rules.toml."""
+"""Rules between the fields of an input, and for measured media, which a schema can't say: field_rules.toml."""
 
 import re
 import tomllib
@@ -13,31 +13,44 @@ from pydantic import JsonValue
 Body = Mapping[str, JsonValue]
 Conditions = Mapping[str, str | list[JsonValue]]
 
+_SIZE = re.compile(r"(\d{1,5}):(\d{1,5})")
 _NAMED = re.compile(r"(?<![\w@.])@([a-z][a-z0-9_]{2,15})\b", re.ASCII | re.IGNORECASE)
 
 
-def broken_rules(type_name: str, model: str | None, body: Body) -> Iterator[str]:
-    """Yield a sentence for each rule that a body breaks; it fits the model's schema."""
-    key = f"{type_name}/{model or ''}"
-    for rule in _rules():
-        is_meant = any(fnmatchcase(key, pattern) for pattern in rule["for"])
-        if is_meant and _meets(body, rule.get("when", {})) and not _is_kept(rule, body):
+def broken_rules(type_name: str, model: str | None, body: Body, *, allow_unknown: bool = False) -> Iterator[str]:
+    """Yield a sentence for each rule that a body breaks; it fits the model's schema.
+
+    `allow_unknown` lets pass the entries of lists that have fields or values of a newer API.
+    """
+    for rule in rules_for(type_name, model, "rules"):
+        is_meant = _meets(body, rule.get("when", {})) and _has(body, rule.get("has"))
+        if is_meant and not _is_kept(rule, body) and not (allow_unknown and "each" in rule):
             yield rule["says"]
+
+
+def rules_for(type_name: str, model: str | None, section: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules of a section of field_rules.toml that are for a model."""
+    key = f"{type_name}/{model or ''}"
+    return (rule for rule in _table()[section] if any(fnmatchcase(key, pattern) for pattern in rule["for"]))
 
 
 def doubts(body: Body, schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for what may be meant otherwise: a name in the prompt that no reference has."""
-    items = schema.get("properties", {}).get("referenceImages", {}).get("items", {})
-    if "tag" in items.get("properties", {}):
-        tags = {str(entry.get("tag")) for entry in _entries(body, "referenceImages")}
-        for name in dict.fromkeys(_NAMED.findall(str(body.get("promptText", "")))):
-            if name not in tags:
-                yield f"promptText names @{name}, but no reference has that tag: it counts as plain text."
+    fields = schema.get("properties", {})
+    if "tag" in fields.get("referenceImages", {}).get("items", {}).get("properties", {}):
+        names = {str(entry.get("tag")) for entry in _entries(body, "referenceImages")}
+    elif "referenceAudios" in fields:
+        names = {f"Audio{number}" for number, _ in enumerate(_entries(body, "referenceAudios"), 1)}
+    else:
+        return
+    for name in dict.fromkeys(_NAMED.findall(str(body.get("promptText", "")))):
+        if name not in names:
+            yield f"promptText names @{name}, but no reference has that name: it counts as plain text."
 
 
 @cache
-def _rules() -> Sequence[Mapping[str, Any]]:
-    return tomllib.loads(files("runway_mcp.catalogue").joinpath("field_rules.toml").read_text("utf-8"))["rules"]
+def _table() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    return tomllib.loads(files("runway_mcp.catalogue").joinpath("field_rules.toml").read_text("utf-8"))
 
 
 def _is_kept(rule: Mapping[str, Any], body: Body) -> bool:  # noqa: PLR0911 - a kind of rule, a return
@@ -48,11 +61,19 @@ def _is_kept(rule: Mapping[str, Any], body: Body) -> bool:  # noqa: PLR0911 - a 
             return body.keys() <= set(names)
         case {"any": names}:
             return any(_value(body, name) for name in names)
-        case {"count": {"lists": paths, "most": most, **rest}}:
+        case {"count": {"lists": paths, **rest}}:
             found = sum(len(list(_entries(body, path, rest.get("where", {})))) for path in paths)
-            return rest.get("least", 0) <= found <= most
-        case {"with": {"list": path, "where": conditions, "other": others}}:
-            return not any(_entries(body, path, conditions)) or any(_entries(body, path, others))
+            return rest.get("least", 0) <= found <= rest.get("most", found)
+        case {"each": {"list": path, "fields": names, "must": conditions}}:
+            entries = _value(body, path)
+            return not isinstance(entries, list) or all(
+                isinstance(one, dict) and one.keys() <= set(names) and _meets(one, conditions) for one in entries
+            )
+        case {"window": path}:
+            return all(_is_inside(entry) for entry in _entries(body, path, {"range": "given"}))
+        case {"pixels": {"field": name, "least": least, "most": most}}:
+            size = _SIZE.fullmatch(str(body.get(name)))
+            return size is None or least <= int(size[1]) * int(size[2]) <= most
         case {"alike": {"list": path, "field": field}}:
             return len({field in entry for entry in _entries(body, path)}) <= 1
         case {"unique": {"list": path, "field": field}}:
@@ -70,13 +91,25 @@ def _sums_up(rule: Mapping[str, Any], body: Body) -> bool:
     return rule["least"] <= total <= rule["most"]
 
 
+def _has(body: Body, entry: Mapping[str, Any] | None) -> bool:
+    return entry is None or any(_entries(body, entry["list"], entry["where"]))
+
+
+def _is_inside(keyframe: Body) -> bool:
+    start, end = (float(str(_value(keyframe, f"range.{name}_seconds"))) for name in ("start", "end"))
+    return start < end and start <= float(str(keyframe.get("seconds", start))) <= end
+
+
 def _meets(body: Body, conditions: Conditions) -> bool:
     for path, allowed in conditions.items():
         value = _value(body, path)
-        if isinstance(allowed, str):
-            is_met = (value is None) is (allowed == "absent")
-        else:
-            is_met = ("absent" if value is None else value) in allowed
+        match allowed:
+            case "given" | "absent":
+                is_met = (value is None) is (allowed == "absent")
+            case str():
+                is_met = isinstance(value, str) and value.startswith(("https://", "runway://", f"data:{allowed}/"))
+            case _:
+                is_met = ("absent" if value is None else value) in allowed
         if not is_met:
             return False
     return True

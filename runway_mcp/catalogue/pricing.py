@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
 Row = Mapping[str, Any]
@@ -61,19 +62,18 @@ def list_price(prepared: Prepared) -> ListPrice | None:
     if row is None or settings is None:
         return None
     sums: list[Decimal] = []
+    at_least = False
     for chosen in _choices(row, settings):
         terms = [term for term in row["terms"] if _applies(term, chosen)]
-        units = [_units(term, row, chosen) for term in terms]
+        units = [_units(term, row, chosen, prepared.lengths) for term in terms]
         if not terms or None in units:
             return None
+        at_least |= any(_is_open(term, settings, prepared.lengths) for term in terms)
         sums.append(sum((term["rate"] * count for term, count in zip(terms, units, strict=True) if count), Decimal(0)))
     paid = [math.ceil(max(one, Decimal(row.get("minimum", 0)))) for one in sums]
     assumed = [name for name in _conditions(row) if name not in settings] if min(paid) < max(paid) else []
     if not isinstance(settings.get("duration"), int | float) and any(term["per"] == "second" for term in row["terms"]):
         assumed.append("duration")
-    at_least = row.get("open", False) or any(
-        term["per"] == "input second" and _media(term, settings) for term in row["terms"]
-    )
     as_of = table["sources"][row["source"]]["date"]
     return ListPrice(max(paid), at_least, as_of, tuple("resolution" if name == "tier" else name for name in assumed))
 
@@ -141,7 +141,7 @@ def _applies(term: Row, settings: Settings) -> bool:
     return all(settings[name] in values for name, values in term.get("when", {}).items())
 
 
-def _units(term: Row, row: Row, settings: Settings) -> Decimal | int | None:
+def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal | int | None:
     units: Decimal | int | None
     match term["per"]:
         case "second":
@@ -153,18 +153,23 @@ def _units(term: Row, row: Row, settings: Settings) -> Decimal | int | None:
         case "character":
             units = len(str(settings.get("promptText", "")))
         case "input output":
-            units = _media(term, settings) * _outputs(settings)
-        case "input" | "input second":  # a medium has a second or more
-            units = _media(term, settings)
+            units = len(_media(term, settings, lengths)) * _outputs(settings)
+        case "input":
+            units = len(_media(term, settings, lengths))
+        case "input second":  # a medium of unknown length has a second or more
+            units = sum((Decimal(1) if one is None else one for one in _media(term, settings, lengths)), Decimal(0))
         case _:
             units = 1
     every: int | None = term.get("every")
     return units if units is None or every is None else math.ceil(Decimal(units) / every)
 
 
-def _media(term: Row, settings: Settings) -> int:
-    values = [settings.get(field) for field in term.get("of", ())]
-    return sum(len(value) if isinstance(value, list) else 1 for value in values if value)
+def _is_open(term: Row, settings: Settings, lengths: Lengths) -> bool:
+    return "open" in term or (term["per"] == "input second" and None in _media(term, settings, lengths))
+
+
+def _media(term: Row, settings: Settings, lengths: Lengths) -> list[Decimal | None]:
+    return [one for field in term["of"] for one in seconds_of(settings.get(field), lengths)]
 
 
 def _outputs(settings: Settings) -> int:

@@ -6,14 +6,16 @@ name, nothing else; a likely meaning is suggested, never assumed.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Self, cast
 
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.field_rules import broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
+from runway_mcp.catalogue.media_limits import Lengths, broken_limits
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.catalogue.understanding import is_nothing, understand
@@ -58,7 +60,8 @@ class Prepared:
     """A request that may be sent: the task type's name, and what goes to which path.
 
     The model, given or recommended, is None where the task type lets nobody choose. `understood` has a sentence for
-    each thing that is sent otherwise than it was written.
+    each thing that is sent otherwise than it was written. `lengths` has the seconds of the media that were measured,
+    by their URIs in the body: they make a price exact, and are not sent.
     """
 
     type: str
@@ -66,6 +69,17 @@ class Prepared:
     model: str | None
     body: dict[str, JsonValue]
     understood: tuple[str, ...] = ()
+    lengths: Lengths = field(default_factory=dict[str, Decimal], compare=False)
+
+    def with_lengths(self, lengths: Lengths) -> Self:
+        """Return the same request with the measured seconds of media, by their URIs.
+
+        Raises:
+            InvalidRequestError: The model takes no medium that is so long or short.
+        """
+        if broken := list(broken_limits(self.type, self.model, self.body, lengths)):
+            raise InvalidRequestError(broken)
+        return replace(self, lengths=lengths)
 
 
 def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
@@ -103,7 +117,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
             raise InvalidRequestError(problems)
-        if broken := list(broken_rules(kind.name, name, body)):
+        if broken := list(broken_rules(kind.name, name, body, allow_unknown=allow_unknown)):
             raise InvalidRequestError(broken)
         understood += doubts(body, model.schema)
     if kind.name != type.strip():

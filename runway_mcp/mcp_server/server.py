@@ -31,6 +31,7 @@ from runway_mcp.mcp_server.arguments import Arguments, ArgumentsError
 from runway_mcp.mcp_server.cancelled_waits import CancelledWaits
 from runway_mcp.mcp_server.message_reader import name_wrong_params
 from runway_mcp.mcp_server.messages import explain_arguments, explain_name
+from runway_mcp.mcp_server.prompt_recipes import RECIPES
 from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
@@ -197,7 +198,8 @@ def build_server(
     resources.register(server)
     for toolset in toolsets:
         toolset.register(server, read_only=read_only)
-    prompts.register(server, {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only})
+    offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
+    prompts.register(server, RECIPES, offered)
     return server
 
 

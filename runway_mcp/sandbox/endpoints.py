@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues, no_variant, prepare, prepare_medium, wrong_type
-from runway_mcp.sandbox.charges import Row, charge
+from runway_mcp.sandbox.charges import NO_LENGTHS, Lengths, Row, charge
 from runway_mcp.sandbox.output_files import OUTPUTS, USUAL_FORMATS, Kind
 
 Settings = Mapping[str, object]
@@ -74,9 +74,9 @@ class Endpoint:
         """Return what a valid body asks for, with the defaults of what it leaves out."""
         return {**model.defaults, **(cast("Settings", body["input"]) if self.routed else body)}
 
-    def credits_for(self, model: Model, settings: Settings) -> int:
-        """Return the credits that a valid request may be charged with."""
-        found = (charge(price, settings) for price in model.prices)
+    def credits_for(self, model: Model, settings: Settings, lengths: Lengths = NO_LENGTHS) -> int:
+        """Return the credits that a valid request may be charged with; `lengths` gives the seconds of the uploads."""
+        found = (charge(price, settings, lengths) for price in model.prices)
         return next((credit for credit in found if credit is not None), 0)
 
 

@@ -146,7 +146,7 @@ class _Api:
         if endpoint.routed and body["configId"] == _UNKNOWN_ROUTER:
             return replies.error(404, "There is no such router config.", code="router_config_not_found")
         settings = endpoint.settings(model, body)
-        credit = math.ceil(endpoint.credits_for(model, settings) * self._price_factor)
+        credit = math.ceil(endpoint.credits_for(model, settings, self._slots.lengths(now)) * self._price_factor)
         if self._account.generations(now)[model.name] >= self._daily_generations:
             return replies.error(429, "You have exceeded your daily quota of generations for this model.")
         if credit > self._account.balance(now):

@@ -1,19 +1,23 @@
 """Files uploaded ahead of a create: slots in the storage, and the `runway://` URIs of what was put there.
 
 The storage takes a form as Amazon S3 takes one that was signed beforehand: it knows no API key and
-answers in XML. Of a file no more is kept than its kind and expiry.
+answers in XML. Of a file no more is kept than its kind, its length and its expiry.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import cast
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from anyio import to_thread
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from runway_mcp.media_length import media_seconds
 from runway_mcp.sandbox.body_issues import Issue, Schema, find_issues
 from runway_mcp.sandbox.output_files import Kind, admits, sign
 
@@ -46,6 +50,13 @@ _REQUEST: Schema = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    kind: Kind
+    seconds: Decimal | None
+    expires: float
+
+
 def check_slot_request(body: object) -> list[Issue]:
     """Return what is wrong with the body of a request for a slot."""
     issues = find_issues(body, _REQUEST)
@@ -63,7 +74,7 @@ class UploadSlots:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._files: dict[str, tuple[Kind, float]] = {}
+        self._files: dict[str, _Upload] = {}
 
     def reserve(self, filename: str, now: float) -> tuple[dict[str, str], str]:
         """Return the form fields that open the storage to one file for an hour, and the file's URI."""
@@ -74,7 +85,12 @@ class UploadSlots:
 
     def kinds(self, now: float) -> Mapping[str, Kind]:
         """Return the kinds of the files that have not expired, by URI."""
-        return {uri: kind for uri, (kind, expires) in self._files.items() if now < expires}
+        return {uri: file.kind for uri, file in self._files.items() if now < file.expires}
+
+    def lengths(self, now: float) -> Mapping[str, Decimal]:
+        """Return the seconds of the files that have not expired and say how long they last, by URI."""
+        files = {uri: file.seconds for uri, file in self._files.items() if now < file.expires}
+        return {uri: seconds for uri, seconds in files.items() if seconds is not None}
 
     async def store(self, request: Request, now: float) -> Response:
         """Take the file of a form: a slot's fields, unchanged, and then `file`."""
@@ -87,13 +103,13 @@ class UploadSlots:
             return _refuse("EntityTooLarge", f"The file is larger than {_LARGEST} bytes.")
         try:
             async with request.form(max_files=1, max_fields=20, max_part_size=_FORM) as form:
-                return self._take(form.multi_items(), now)
+                return await self._take(form.multi_items(), now)
         except HTTPException:
             return _refuse("MalformedPOSTRequest", "The body is not well-formed multipart/form-data.")
         except ClientDisconnect:
             return _refuse("RequestTimeout", "The connection was closed before the form was whole.")
 
-    def _take(self, items: Sequence[tuple[str, UploadFile | str]], now: float) -> Response:
+    async def _take(self, items: Sequence[tuple[str, UploadFile | str]], now: float) -> Response:
         fields = {name: value for name, value in items if isinstance(value, str)}
         name, file = items[-1] if items else ("", "")
         if name != "file" or isinstance(file, str):
@@ -104,7 +120,8 @@ class UploadSlots:
         if (file.size or 0) < _SMALLEST:
             return _refuse("EntityTooSmall", f"The file is smaller than {_SMALLEST} bytes.")
         kind = cast("Kind", fields["Content-Type"].partition("/")[0])
-        self._files[f"runway://{fields['key']}"] = (kind, now + _FILE_LIFETIME)
+        seconds = await to_thread.run_sync(media_seconds, file.file)
+        self._files[f"runway://{fields['key']}"] = _Upload(kind, seconds, now + _FILE_LIFETIME)
         return Response(status_code=204)
 
 

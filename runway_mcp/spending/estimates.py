@@ -72,7 +72,7 @@ def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
     found: dict[tuple[JsonValue, ...], CheaperWay] = {}
     for change in chain(_other_models(prepared), _lower_values(prepared)):
         try:
-            other = prepare(prepared.type, {**prepared.body, **change})
+            other = prepare(prepared.type, {**prepared.body, **change}).with_lengths(prepared.lengths)
         except InvalidRequestError:
             continue
         its = None if other.understood else list_price(other)

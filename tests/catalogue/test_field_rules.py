@@ -1,7 +1,9 @@
 """Rules between fields: each is checked before anything is sent, and named."""
 
+import re
 import tomllib
 from collections.abc import Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any
@@ -14,9 +16,10 @@ from support.inputs import CLIP, IMAGE, problems
 
 from runway_mcp.catalogue.validation import InvalidRequestError, prepare
 
-RULES: list[dict[str, Any]] = tomllib.loads(
+TABLE: dict[str, list[dict[str, Any]]] = tomllib.loads(
     files("runway_mcp.catalogue").joinpath("field_rules.toml").read_text("utf-8")
-)["rules"]
+)
+RULES, LIMITS = TABLE["rules"], TABLE["lengths"]
 
 _GEN = {"model": "gen4.5", "promptText": "A", "ratio": "1280:720", "duration": 5}
 _EDIT = {"model": "seedance2_5", "promptVideo": CLIP, "promptText": "A"}
@@ -27,7 +30,19 @@ _KLING = {"model": "klingO3_pro", "promptText": "A", "ratio": "1920:1080"}
 _PICTURE = {"uri": IMAGE}
 _FIRST, _LAST = ({"uri": IMAGE, "position": position} for position in ("first", "last"))
 _SOUND = {"type": "audio", "uri": "https://example.com/a.mp3"}
-_RANGE = {"start_seconds": 0, "end_seconds": 2}
+
+
+_SOURCE = {"referenceVideos": [{"uri": CLIP, "role": "source"}]}
+_FRAMES = {"model": "hailuo3", "promptText": "A"}
+_SEEDREAM = {"model": "seedream5_lite", "promptText": "A"}
+
+
+def _range(start: int, end: int) -> dict[str, int]:
+    return {"start_seconds": start, "end_seconds": end}
+
+
+def _keyframe(seconds: float, *window: int) -> dict[str, Any]:
+    return {"uri": IMAGE, "seconds": seconds, **({"range": _range(*window)} if window else {})}
 
 
 def _shots(*seconds: int) -> list[dict[str, Any]]:
@@ -173,14 +188,56 @@ BROKEN_AND_KEPT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {
             "model": "aleph2",
             "videoUri": CLIP,
-            "keyframes": [{"uri": IMAGE, "at": 0.1, "range": _RANGE}, {"uri": IMAGE, "at": 0.2}],
+            "keyframes": [{"uri": IMAGE, "at": 0.1, "range": _range(0, 2)}, {"uri": IMAGE, "at": 0.2}],
         },
         {"model": "aleph2", "videoUri": CLIP, "keyframes": [{"uri": IMAGE, "at": 0.1}, {"uri": IMAGE, "at": 0.2}]},
     ),
     (
         "generate/video",
-        _routed(keyframes=[{"uri": IMAGE, "at": 0.1, "range": _RANGE}, {"uri": IMAGE, "at": 0.2}]),
-        _routed(keyframes=[{"uri": IMAGE, "at": 0.1, "range": _RANGE}]),
+        _routed(keyframes=[{"uri": IMAGE, "at": 0.1, "range": _range(0, 2)}, {"uri": IMAGE, "at": 0.2}], **_SOURCE),
+        _routed(keyframes=[{"uri": IMAGE, "at": 0.1, "range": _range(0, 2)}], **_SOURCE),
+    ),
+    *(
+        ("generate/video", _routed(keyframes=[_keyframe(1)], **reference), _routed(keyframes=[_keyframe(1)], **_SOURCE))
+        for reference in ({}, {"referenceVideos": [{"uri": CLIP, "role": "reference"}]})
+    ),
+    *(
+        ("generate/video", _routed(keyframes=[wrong], **_SOURCE), _routed(keyframes=[_keyframe(2, 1, 2)], **_SOURCE))
+        for wrong in (_keyframe(0.5, 1, 2), _keyframe(2.5, 1, 2))
+    ),
+    *(
+        (
+            "video_to_video",
+            {"model": "aleph2", "videoUri": CLIP, "keyframes": [_keyframe(1, 1, 2), wrong]},
+            {"model": "aleph2", "videoUri": CLIP, "keyframes": [_keyframe(1, 1, 2), _keyframe(2.5, 2, 3)]},
+        )
+        for wrong in (_keyframe(3.5, 2, 3), _keyframe(2, 2, 2), {"uri": IMAGE, "at": 1, "range": _range(3, 2)})
+    ),
+    *(
+        ("image_to_video", {**_FRAMES, "promptImage": [wrong]}, {**_FRAMES, "promptImage": [_LAST, _FIRST]})
+        for wrong in (
+            *(IMAGE, 7, {}, {"uri": 7}, {"uri": "http://example.com/a.png"}, {"uri": "data:video/mp4;base64,AAAA"}),
+            *({"uri": IMAGE, "position": "middle"}, {"uri": IMAGE, "postion": "first"}, {"position": "first"}),
+        )
+    ),
+    *(
+        ("image_to_video", {**_FRAMES, "promptImage": images}, {**_FRAMES, "promptImage": [_PICTURE] * 9})
+        for images in ([_FIRST, _FIRST], [_LAST, _LAST], [_FIRST, _PICTURE])
+    ),
+    *(
+        (
+            "image_to_video",
+            {"model": model, "promptText": "A", "promptImage": [frame], "ratio": "1280:720"},
+            {"model": model, "promptText": "A", "promptImage": [other], "ratio": ratio},
+        )
+        for model, frame, other, ratio in (
+            ("wan3", _FIRST, _FIRST, "auto_480p"),
+            ("wan3_prime", _LAST, _PICTURE, "1280:720"),
+        )
+    ),
+    *(
+        ("text_to_image", {**_SEEDREAM, "ratio": wrong}, {**_SEEDREAM, "ratio": right})
+        for wrong, right in (("1919:1920", "1920:1920"), ("4097:4096", "4096:4096"), ("100:9999", "1000:16000"))
     ),
     *(
         (
@@ -262,3 +319,93 @@ def test_a_name_in_the_prompt_that_no_reference_has_is_told(prompt: str, named: 
     notes = prepare("text_to_image", body).understood
     assert [note.partition("@")[2].partition(",")[0] for note in notes] == named
     assert not prepare("text_to_video", {**_GEN, "promptText": prompt}).understood
+
+
+def test_a_sound_is_named_by_its_number() -> None:
+    body: dict[str, Any] = {"model": "seed_audio", "promptText": "@Audio1, then @Audio3"}
+    body["referenceAudios"] = ["https://example.com/a.mp3"] * 2
+    [note] = prepare("sound_effect", body).understood
+    assert note == "promptText names @Audio3, but no reference has that name: it counts as plain text."
+
+
+def test_a_newer_form_of_an_entry_may_be_sent_where_unknown_fields_may() -> None:
+    """A rule between known fields holds all the same."""
+    body: dict[str, Any] = {**_FRAMES, "promptImage": [{"uri": IMAGE, "position": "middle", "weight": 2}]}
+    assert prepare("image_to_video", body, allow_unknown=True).body == body
+    body["promptImage"] = [_FIRST, _FIRST]
+    with pytest.raises(InvalidRequestError, match="at most one image at position first"):
+        prepare("image_to_video", body, allow_unknown=True)
+
+
+_SOUNDS = [{"type": "audio", "uri": f"runway://sound-{number}"} for number in (1, 2)]
+_VIDEOS = [{"type": "video", "uri": f"runway://video-{number}"} for number in (1, 2)]
+_ACTED = {"character": _PICTURE | {"type": "image"}, "reference": _VIDEOS[0]}
+_SWAPPED = {
+    "version": "2026-06",
+    "originalProductImage": _PICTURE,
+    "newProductImages": [_PICTURE],
+    "referenceVideo": {"uri": "runway://video-1"},
+}
+_EDITED = {"model": "aleph2", "videoUri": "runway://video-1"}
+_SEVERAL = {"model": "seedance2", "promptVideo": CLIP, "referenceVideos": _VIDEOS}
+_HEARD = {"model": "wan3", "promptText": "A", "referenceAudio": _SOUNDS}
+_SUNG = {**_GROK, "references": [_PICTURE], "referenceAudio": _SOUNDS}
+_OMNI = {"model": "gemini_omni_flash", "promptText": "A", "videoUri": "runway://video-1"}
+
+
+def _lasting(**seconds: float) -> dict[str, Decimal]:
+    return {f"runway://{name.replace('_', '-')}": Decimal(str(one)) for name, one in seconds.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "kept", "broken", "told"),
+    [
+        ("video_to_video", _EDITED, _lasting(video_1=30.4), _lasting(video_1=31), "videoUri must last at most 30 s"),
+        ("video_to_video", _OMNI, _lasting(video_1=10), _lasting(video_1=11), "at most 10 seconds; measured: 11.0 s."),
+        ("character_performance", _ACTED, _lasting(video_1=2.6), _lasting(video_1=2), "reference must last 3 to 30 s"),
+        ("character_performance", _ACTED, _lasting(video_1=30), _lasting(video_1=40), "reference must last 3 to 30 s"),
+        ("recipes/product_swap", _SWAPPED, _lasting(video_1=1.5), _lasting(video_1=1), "must last 1.8 to 15 seconds"),
+        (
+            "text_to_video",
+            _SUNG,
+            _lasting(sound_1=14, sound_2=3),
+            _lasting(sound_1=14, sound_2=1),
+            "referenceAudio: each must last 3 to 15 seconds; measured: 1.0 s.",
+        ),
+        (
+            "video_to_video",
+            _SEVERAL,
+            _lasting(video_1=9, video_2=6),
+            _lasting(video_1=9, video_2=7),
+            "The videos must last at most 15 seconds together; measured: 16.0 s.",
+        ),
+        ("text_to_video", _HEARD, _lasting(sound_1=15), _lasting(sound_1=8, sound_2=9), "at most 15 seconds together"),
+        *(
+            (
+                "video_to_video",
+                {**_EDITED, "keyframes": [keyframe, {"uri": IMAGE, "at": 1, "range": _range(0, 1)}]},
+                _lasting(video_1=6),
+                _lasting(video_1=5),
+                "keyframes must lie within videoUri; measured: 5.0 s.",
+            )
+            for keyframe in (_keyframe(6, 5, 7), {"uri": IMAGE, "at": 1, "range": _range(6, 9)})
+        ),
+    ],
+)
+def test_a_measured_medium_must_last_as_the_model_takes_it(
+    kind: str, body: dict[str, Any], kept: dict[str, Decimal], broken: dict[str, Decimal], told: str
+) -> None:
+    """What was not measured is let pass, and so is half a second: the last frame of a file may be filled up."""
+    prepared = prepare(kind, body)
+    for lengths in ({}, kept):
+        assert prepared.with_lengths(lengths).lengths == lengths
+    with pytest.raises(InvalidRequestError, match=re.escape(told)):
+        prepared.with_lengths(broken)
+
+
+@pytest.mark.parametrize("rule", LIMITS, ids=lambda rule: rule["says"])
+def test_a_limit_is_for_models_that_have_its_fields(rule: dict[str, Any]) -> None:
+    for pattern in rule["for"]:
+        schemas = [str(one.schema) for kind, one in MODELS if fnmatchcase(f"{kind.name}/{one.name or ''}", pattern)]
+        assert any(f"'{field}'" in schema for schema in schemas for field in rule["of"]), pattern
+        assert rule.keys() >= {"most"} or rule["keyframes"]

@@ -1,5 +1,6 @@
 """What a start costs by the price table, and that the sandbox, which reads it on its own, charges the same."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -132,6 +133,60 @@ def test_a_price_goes_by_what_the_input_asks_for(
     assert priced(kind, model, body) == price
 
 
+OTHER_VIDEO, OTHER_AUDIO = "runway://other-video", "data:audio/wav;base64,AAAA"
+LENGTHS = {VIDEO: Decimal("4.5"), AUDIO: Decimal("12.024"), OTHER_VIDEO: Decimal("2.75")}
+SPEECH: JsonValue = {"type": "text", "text": "Hello", "voice": {"type": "preset", "presetId": "clara"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "body", "credits_", "at_least"),
+    [
+        ("video_to_video", "aleph2", {"videoUri": VIDEO}, 126, False),
+        ("video_to_video", "aleph2", {"videoUri": OTHER_VIDEO, "outputFormat": "prores"}, 91, False),
+        ("video_to_video", "aleph2", {"videoUri": VIDEO, "outputFormat": "sdr_rec709_10bit"}, 216, True),
+        ("video_to_video", "gemini_omni_flash", {"videoUri": VIDEO, "references": [{"uri": IMAGE}] * 2}, 52, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": VIDEO}}, 23, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": OTHER_VIDEO}}, 15, False),
+        ("character_performance", "act_two", {"reference": {"type": "video", "uri": IMAGE}}, 15, True),
+        ("speech_to_speech", "eleven_multilingual_sts_v2", {"media": {"type": "audio", "uri": AUDIO}}, 5, False),
+        ("voice_isolation", "eleven_voice_isolation", {"audioUri": AUDIO}, 3, False),
+        ("voice_isolation", "eleven_voice_isolation", {"audioUri": OTHER_AUDIO}, 1, True),
+        ("voice_dubbing", "eleven_voice_dubbing", {"audioUri": AUDIO}, 7, False),
+        ("video_upscale", "enhance_frame_rate", {"videoUri": VIDEO}, 3, False),
+        ("video_upscale", "magnific_video_upscaler_creative", {"videoUri": VIDEO}, 98, True),
+        ("video_to_hdr", "ruby", {"videoUri": VIDEO}, 90, True),
+        ("avatar_videos", "gwm1_avatars", {"speech": {"type": "audio", "audio": AUDIO}}, 8, False),
+        ("avatar_videos", "gwm1_avatars", {"speech": SPEECH}, 4, True),
+        (
+            "video_to_video",
+            "seedance2_5",
+            {"promptVideo": VIDEO, "ratio": "1280:720", "duration": 4, "referenceVideos": [{"uri": OTHER_VIDEO}] * 2},
+            270,
+            False,
+        ),
+        (
+            "video_to_video",
+            "hailuo3",
+            {"promptVideo": VIDEO, "resolution": "2k", "duration": 5, "referenceVideos": [{"uri": "runway://x"}]},
+            158,
+            True,
+        ),
+        ("text_to_video", "seedance2_5", {"duration": 4, "ratio": "1280:720"}, 120, False),
+    ],
+)
+def test_a_measured_input_makes_a_price_exact(
+    kind: str, model: str, body: dict[str, JsonValue], credits_: int, *, at_least: bool
+) -> None:
+    """One of unknown length counts as a second. What goes by pixels or frames stays "at least"."""
+    prepared = Prepared(kind, f"/v1/{kind}", model, body).with_lengths(LENGTHS)
+    found = list_price(prepared)
+    assert found is not None
+    assert (found.credits, found.at_least) == (credits_, at_least)
+    endpoint = ENDPOINTS[task_types()[kind].endpoint]
+    sandboxed = endpoint.models[model]
+    assert endpoint.credits_for(sandboxed, endpoint.settings(sandboxed, body), LENGTHS) == credits_
+
+
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_the_sandbox_charges_what_the_table_says(kind: str, name: str | None) -> None:
     """For the example, and for each value that the price depends on and the model takes."""
@@ -162,5 +217,6 @@ def test_every_row_has_a_source_with_a_date_and_terms_of_known_units() -> None:
         assert "like" in row or row["source"] in TABLE["sources"], name
         for term in row.get("terms", ()):
             assert term["per"] in units, name
+            assert term.keys() <= {"per", "rate", "every", "of", "when", "open"}, name
             assert set(term.get("when", {}).get("tier", ())) <= TIERS.keys(), name
             assert ("of" in term) == term["per"].startswith("input"), name

@@ -25,6 +25,8 @@ FAILED = SAMPLES["failed_moderation"].id
 GIVEN = {
     "make_video": {"idea": "A red kite over the sea"},
     "animate_image": {"image": "https://example.com/kite.jpg", "motion": "It rises"},
+    "make_image": {"idea": "A red kite over the sea"},
+    "make_speech": {"text": "The kite rises over the sea", "voice": "Maya"},
     "explain_failure": {"taskId": FAILED},
 }
 
@@ -70,7 +72,7 @@ async def text(client: Client, name: str, **arguments: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_three_prompts_are_listed_whole_in_both_eras(mode: Mode) -> None:
+async def test_the_prompts_are_listed_whole_in_both_eras(mode: Mode) -> None:
     async with connected(mode=mode) as client:
         assert client.server_capabilities is not None
         assert client.server_capabilities.prompts is not None
@@ -89,7 +91,7 @@ async def test_three_prompts_are_listed_whole_in_both_eras(mode: Mode) -> None:
 
 @pytest.mark.parametrize("toolsets", [ALL, [*ALL, FILES], sets("generation", "waiting", "tasks")])
 async def test_a_prompt_names_only_tools_that_are_there(toolsets: list[Toolset]) -> None:
-    """In few words, in numbered steps; what makes a video asks the user before it starts one."""
+    """In few words, in numbered steps; what makes anything asks the user, with a price, before it starts."""
     async with connected(toolsets) as client:
         offered = {tool.name for tool in (await client.list_tools()).tools}
         for name, given in GIVEN.items():
@@ -99,9 +101,11 @@ async def test_a_prompt_names_only_tools_that_are_there(toolsets: list[Toolset])
             assert len(written) < 2_500
             assert ("runway_startTask" in named) is (name != "explain_failure")
             if "runway_startTask" in named:
-                order = ["runway_listTaskTypes", "runway_startTask", "runway_waitForTask"]
+                order = ["runway_listTaskTypes", "runway_estimateCost", "runway_startTask", "runway_waitForTask"]
                 assert [tool for tool in named if tool in order] == order
                 assert written.index("Start nothing before they agree") < written.index("runway_startTask")
+                assert "maxCredits" in written
+                assert ("video" in written.lower()) is (name in {"make_video", "animate_image"})
 
 
 async def test_files_are_spoken_of_where_there_are_tools_for_them() -> None:
@@ -132,7 +136,7 @@ async def test_what_was_filled_in_is_set_off_as_json() -> None:
     [
         (ALL, True, ["explain_failure"]),
         (sets("tasks"), False, ["explain_failure"]),
-        (sets("generation", "waiting"), False, ["make_video", "animate_image"]),
+        (sets("generation", "waiting"), False, ["make_video", "animate_image", "make_image", "make_speech"]),
         (sets("generation"), False, []),
         (sets("capability"), False, []),
     ],
@@ -156,6 +160,9 @@ async def test_a_prompt_is_offered_where_its_tools_are(
         ("make_video", {"idea": " \n"}, "idea is missing"),
         ("make_video", {"idea": "x" * 2001}, "idea has 2001 characters; it may have 2000"),
         ("animate_image", {"motion": "x" * 5000}, "image is missing.* motion has 5000 characters"),
+        ("make_image", {}, "idea is missing: What the image should show"),
+        ("make_speech", {"voice": "x" * 201}, "text is missing: The words to speak. voice has 201 characters"),
+        ("make_speech", {"text": "x" * 5001}, "text has 5001 characters; it may have 5000"),
         ("make_video", {"idea": "A kite", "y" * 9000: "x"}, 'It takes no "y+…"'),
         ("explain_failure", {"taskId": "../organization"}, "UUID"),
         ("explain_failure", {"taskId": "x" * 1_000_000}, "taskId has 1000000 characters"),

@@ -1,16 +1,21 @@
 """Files handed in ahead of a create: a place in the storage, the form that fills it, and what its URI is good for."""
 
+import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
-from sandbox_client import FILE, HEADERS, Client, Clock, connected
+from sandbox_client import FILE, HEADERS, Client, Clock, body_for, connected
 from sandbox_wires import client_of, serving
+from support.media import sound, video
 from support.served import connection
 from support.waiting import until
 
+from runway_mcp.catalogue.pricing import list_price
+from runway_mcp.catalogue.validation import prepare
+from runway_mcp.media_length import media_seconds
 from runway_mcp.sandbox import create_app
 
 _NONE = "There is no such upload, or it has expired."
@@ -49,6 +54,12 @@ async def _refusal(client: Client, path: str, **changed: object) -> tuple[list[s
     assert answer.status_code == 400
     [issue] = answer.json()["issues"]
     return issue["path"], issue["message"]
+
+
+async def _charged(client: Client, path: str, **changed: object) -> float:
+    answer = await client.start(path, **changed)
+    assert answer.status_code == 200, answer.text
+    return float(answer.json()["estimatedCost"]["credits"])
 
 
 @pytest.mark.parametrize(
@@ -122,6 +133,43 @@ async def test_an_upload_is_an_input_wherever_a_file_is(client: Client) -> None:
     await client.create("/v1/lip_sync", input=video, audio=voice)
     refusal = await _refusal(client, "/v1/lip_sync", input=voice, audio=voice)
     assert refusal == (["input"], "The upload is of kind audio: expected image or video.")
+
+
+@pytest.mark.parametrize(
+    ("filename", "content", "path", "field"),
+    [
+        ("a.mp4", video(3.5), "/v1/video_to_video", "videoUri"),
+        ("a.mov", video(3.5, "mov"), "/v1/video_to_video", "videoUri"),
+        ("a.wav", sound(14.5), "/v1/voice_isolation", "audioUri"),
+        ("a.mp4", FILE, "/v1/video_to_video", "videoUri"),
+    ],
+)
+async def test_a_task_costs_what_its_uploads_length_makes_of_the_estimate(
+    client: Client, filename: str, content: bytes, path: str, field: str
+) -> None:
+    """A file that says no length counts as a second in both."""
+    uri = await client.upload(filename, content)
+    seconds = media_seconds(io.BytesIO(content))
+    prepared = prepare(path.removeprefix("/v1/"), body_for(path, **{field: uri}))
+    price = list_price(prepared.with_lengths({uri: seconds} if seconds else {}))
+    assert price is not None
+    assert price.at_least is (seconds is None)
+    assert await _charged(client, path, **{field: uri}) == price.credits
+    if seconds:
+        assert price.credits > await _charged(client, path, **{field: "https://example.com/a"})
+
+
+async def test_an_output_is_an_input_of_the_second_that_it_lasts(client: Client, clock: Clock) -> None:
+    task_id = await client.create("/v1/text_to_video")
+    clock.now += 60
+    [uri] = (await client.http.get(f"https://sandbox.example/v1/tasks/{task_id}")).json()["output"]
+    prepared = prepare("video_upscale", {"model": "enhance_frame_rate", "targetFramerate": 60, "videoUri": uri})
+    seconds = media_seconds(io.BytesIO((await client.http.get(uri)).content))
+    assert seconds == 1
+    price = list_price(prepared.with_lengths({uri: seconds}))
+    assert price is not None
+    assert not price.at_least
+    assert await _charged(client, "/v1/video_upscale", **prepared.body) == price.credits
 
 
 async def test_a_slot_expires_after_an_hour_and_belongs_to_its_sandbox(client: Client, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from support.faulty import FaultyWire, faulty_client
 from support.scripted import texts
 
 from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.catalogue.validation import prepare
 from runway_mcp.mcp_server.server import build_server
+from runway_mcp.spending.estimates import cheaper_ways
 from runway_mcp.tasks.callers import CallerRegistry
 
 BODY: dict[str, Any] = {"promptText": "a cat", "ratio": "1280:720", "duration": 5}
@@ -123,3 +126,10 @@ async def test_without_a_readable_history_there_is_no_estimate(tmp_path: Path) -
     assert refused.is_error
     assert "can't be kept" in texts(refused)[0]
     assert "Nothing was sent" in texts(refused)[0]
+
+
+def test_a_measured_input_is_compared_by_its_length() -> None:
+    body: dict[str, Any] = {"model": "aleph2", "videoUri": VIDEO, "promptText": "rain"}
+    prepared = prepare("video_to_video", body).with_lengths({VIDEO: Decimal(5)})
+    [way] = [way for way in cheaper_ways(prepared, 140) if way.change == {"model": "gemini_omni_flash"}]
+    assert (way.price.credits, way.price.at_least) == (55, False)
