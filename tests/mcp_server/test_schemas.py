@@ -65,7 +65,8 @@ async def test_every_property_has_one_type_and_a_description(toolset: str) -> No
     for tool in await listed(toolset):
         for schema in (tool.input_schema, tool.output_schema or {"type": "object"}):
             for place, node in nodes(schema, tool.name):
-                assert isinstance(node.get("type"), str), place
+                is_nullable = schema is tool.output_schema and node.get("type") == ["number", "null"]
+                assert isinstance(node.get("type"), str) or is_nullable, place
                 assert node.get("format") in {None, "enum", "date-time"}, place
                 assert node.get("additionalProperties") is not True, place
                 assert node["type"] != "array" or "type" in node.get("items", {}), place

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, WithJsonSchema
 
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import HistoryError
@@ -24,7 +24,9 @@ class EstimateOutput(Output):
 
     type: str = Field("", description="The task type.")
     model: str = Field("", description="The model, where there is a choice.")
-    credits: float = Field(0, description="1 credit is $0.01. Absent where the price is unknown.")
+    credits: Annotated[float | None, WithJsonSchema({"type": ["number", "null"]})] = Field(
+        None, description="1 credit is $0.01. null where the price is unknown."
+    )
     at_least: bool = Field(default=False, description="It can be more: it goes by the length of an input or output.")
     basis: str = Field("", description="history, table, alike or unknown.")
     as_of: str = Field("", description="The day of the price table.")
@@ -46,8 +48,7 @@ async def estimate_cost(
     data: dict[str, JsonValue] = {"type": request.type}
     if request.model is not None:
         data["model"] = request.model
-    if estimate.credits is not None:
-        data["credits"] = estimate.credits
+    data["credits"] = estimate.credits
     if estimate.at_least:
         data["atLeast"] = True
     data["basis"] = estimate.basis
