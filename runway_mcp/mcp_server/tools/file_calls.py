@@ -21,6 +21,7 @@ from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.local_files import remember_upload
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
 MEGABYTE = 1_000_000
@@ -34,9 +35,10 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     context = ctx.request_context.lifespan_context
     files = await context.files()
     try:
-        folders = await _folders(files, roots)
+        folders = await allowed_folders(files, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
             uploaded = await upload(context.api, files.client, file, report=_reporter(ctx))
+            await remember_upload(context, file, uploaded)
     except FilesError as error:
         return results.error_result(explain(error))
     except RunwayError as error:
@@ -57,7 +59,7 @@ async def download_to(
     files = await context.files()
     try:
         task_id = parse_task_id(text)
-        folders = await _folders(files, roots)
+        folders = await allowed_folders(files, roots)
         destination = await to_thread.run_sync(folders.destination, directory)
         outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
         saved = [output for output in outputs if isinstance(output, Saved)]
@@ -78,7 +80,8 @@ async def download_to(
     return result
 
 
-async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
+async def allowed_folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
+    """Return the operator's folders, or the host's where the operator allows none; maybe none."""
     if folders := await files.folders():
         return folders
     given = list[Path]()

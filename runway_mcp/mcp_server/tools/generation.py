@@ -16,12 +16,18 @@ from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_estimate, explain_unrecorded
+from runway_mcp.mcp_server.start_messages import (
+    describe_estimate,
+    describe_ready,
+    explain_unrecorded,
+    explain_unsent,
+)
 from runway_mcp.mcp_server.tools.confirmation import (
     InputArgument,
     UnknownArgument,
     answer_token,
     approved_credits,
+    named_inputs,
     prepared,
 )
 from runway_mcp.mcp_server.tools.estimate import ESTIMATE_COST
@@ -29,6 +35,7 @@ from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
 from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
+from runway_mcp.spending.named_inputs import NamedInputs
 from runway_mcp.spending.start_errors import StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
@@ -45,6 +52,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     input: InputArgument,  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
     ctx: Context[CallerContext],
     request: Annotated[Prepared, Resolve(prepared)],
+    named: Annotated[NamedInputs, Resolve(named_inputs)],
     approved: Annotated[float, Resolve(approved_credits)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
     allowUnknown: UnknownArgument = False,  # noqa: ARG001 - as above
@@ -70,17 +78,17 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     token = clientToken or answer_token(ctx)
     try:
         started = await Starter(context).start(
-            request, client_token=token, max_credits=maxCredits or None, approved_credits=approved
+            request,
+            client_token=token,
+            max_credits=maxCredits or None,
+            approved_credits=approved,
+            make_ready=named.make_ready if named.media else None,
         )
-    except StartError as error:
-        return results.error_result(explain(error))
-    except HistoryError as error:
-        return results.error_result(f"{explain(error)} {NOT_RECORDED}")
-    except RunwayError as error:
-        return results.error_result(f"{explain(error)} Nothing was started, and nothing is charged.")
+    except (StartError, HistoryError, RunwayError) as error:
+        return results.with_notes(results.error_result(explain_unsent(error)), describe_ready(named.ready))
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
-    notes = [*request.understood]
+    notes = [*request.understood, *describe_ready(named.ready)]
     if repeated:
         notes.append(f"{repeated}: nothing new was bought.")
     if started.unrecorded:
