@@ -65,6 +65,7 @@ class NamedInputs:
 
         Raises:
             NamedInputError: A file can't be used, or a medium is not of the field's kind.
+            InvalidRequestError: A medium is too long or too short.
             HistoryError: The history can't be read.
         """
         digests: dict[str, str] = {}

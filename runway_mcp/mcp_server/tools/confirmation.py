@@ -96,8 +96,11 @@ async def named_media(
     try:
         found, media = prepare_named(type, given, allow_unknown=allowUnknown, takes_paths=takes_paths)
     except InvalidRequestError as error:
-        upload = "; runway_uploadFile makes a runway:// URI of a file" if UPLOAD_FIRST in str(error) else ""
-        raise StartRefusedError(f"{error}\nrunway_listTaskTypes shows what a type and a model take{upload}.") from error
+        help_ = "runway_listTaskTypes shows what a type and a model take"
+        if UPLOAD_FIRST in str(error):
+            does_it = "a path in an allowed folder" if takes_paths else "runway_uploadFile"
+            help_ = f"{help_}; {does_it} makes a runway:// URI of a file"
+        raise StartRefusedError(f"{error}\n{help_}.") from error
     return NamedInputs(ctx.request_context.lifespan_context, found, media)
 
 
@@ -119,7 +122,7 @@ async def named_inputs(
         named.folders = await allowed_folders(await named.context.files(), roots)
     try:
         await named.look()
-    except (NamedInputError, HistoryError) as error:
+    except (NamedInputError, InvalidRequestError, HistoryError) as error:
         raise StartRefusedError(explain_unsent(error)) from error
     return named
 

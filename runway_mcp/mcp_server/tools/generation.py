@@ -143,10 +143,11 @@ START_TASK = Tool(
     description=(
         "Start a Runway generation task: video, image or audio. SPENDS CREDITS: start only what the user asked for. "
         "The input is checked before anything is sent; call runway_listTaskTypes for the fields of a type, "
-        "runway_estimateCost for the price. Where the user names a limit, pass it as maxCredits. Returns the "
-        "task with its estimated credits; with wait, the task once it has finished or after 45 seconds. A start whose "
-        "reply is lost may be charged: the error says so, and repeating it may buy a second task. To be able to repeat "
-        "a start safely, pass a clientToken."
+        "runway_estimateCost for the price. A media field also takes task:<id> or task:<id>#2, an output of an earlier "
+        "task, and where there is runway_uploadFile a file's path. Where the user names a limit, pass it as "
+        "maxCredits. Returns the task with its estimated credits; with wait, the task once it has finished or after 45 "
+        "seconds. A start whose reply is lost may be charged: the error says so, and repeating it may buy a second "
+        "task. To be able to repeat a start safely, pass a clientToken."
     ),
     annotations=ToolAnnotations(
         read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
