@@ -170,6 +170,11 @@ class TaskHistory:
 
         await self._database.run(work)
 
+    async def forget_upload(self, account: str, caller: str, uri: str) -> None:
+        """Forget an upload that Runway may not have any more."""
+        which = "DELETE FROM uploads WHERE account = ? AND caller = ? AND uri = ?"
+        await self._database.run(lambda connection: connection.execute(which, (account, caller, uri)))
+
     def _values(self, account: str, caller: str) -> dict[str, Any]:
         return {"account": account, "caller": caller, "now": self._database.now()}
 

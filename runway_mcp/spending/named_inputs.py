@@ -1,5 +1,6 @@
 """The media that a start names: looked at for its price, and made ready when nothing else is in its way."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -34,11 +35,13 @@ class Ready:
     """A named medium that was made ready.
 
     Attributes:
+        uri: What is sent for it.
         file: What was uploaded; None for an output of a task.
         is_new: Whether it was uploaded now.
     """
 
     medium: NamedMedium
+    uri: str
     file: "LocalFile | None" = None
     is_new: bool = False
 
@@ -103,8 +106,16 @@ class NamedInputs:
         uris = await self._links()
         if self.files:
             uris = {**await self._upload(), **await self._links()}
-        self.ready += [Ready(medium) for medium in self.media if medium.task_id is not None]
+        self.ready += [Ready(one, uris[one.stand_in]) for one in self.media if one.task_id is not None]
         return self._filled(uris)
+
+    async def forget_earlier_uploads(self) -> None:
+        """Have files uploaded anew the next time: Runway refuses the start, and may not have them any more."""
+        for one in self.ready:
+            if one.file is not None and not one.is_new:
+                from runway_mcp.tasks.local_files import forget_upload  # noqa: PLC0415 - as above
+
+                await forget_upload(self.context, one.uri)
 
     def as_written(self) -> dict[str, JsonValue]:
         """Return the input with its media as they are named."""
@@ -137,12 +148,12 @@ class NamedInputs:
             if file is None:
                 continue
             try:
-                left = until - anyio.current_time()
+                left = math.ceil(max(until - anyio.current_time(), 1))
                 uri, is_new = await upload_once(self.context, self.folders, medium.text, file, timeout=left)
             except (FilesError, RunwayError) as error:
                 raise NamedInputError(medium, cause=error) from error
             uris[medium.stand_in] = uri
-            self.ready.append(Ready(medium, file, is_new))
+            self.ready.append(Ready(medium, uri, file, is_new))
         return uris
 
     async def _links(self) -> dict[str, str]:

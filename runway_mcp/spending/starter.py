@@ -199,10 +199,9 @@ class Starter:
             check(snapshot)
             raise _NotReadyError
 
-        try:
+        with suppress(_NotReadyError):
             return await self._record_start(request, check_unready), body
-        except _NotReadyError:
-            body = await make_ready()
+        body = await make_ready()
         return await self._record_start(request, check), body
 
     async def _record_start(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:

@@ -1,6 +1,8 @@
 """Files of this machine as inputs: looked at before anything is sent, uploaded once, and remembered."""
 
 import logging
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import file_digest
@@ -21,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 3600.0
 """How long Runway must still have an upload that is used again."""
+
+Report = Callable[[int, int], Awaitable[None]]
+"""Takes the bytes that have gone, and those that the file has."""
 
 _uploading: WeakValueDictionary[tuple[str, str, str], anyio.Semaphore] = WeakValueDictionary()
 
@@ -78,16 +83,27 @@ async def upload_once(
             client = (await context.files()).client
             uploaded = await upload(context.api, client, file, timeout=timeout)
             await _check_same(file, seen)
-        await _record(context, seen, uploaded)
+        await _record(context, seen, uploaded.uri)
         return uploaded.uri, True
 
 
-async def remember_upload(context: CallerContext, file: InputFile, uploaded: Uploaded) -> None:
-    """Record the upload of an open file; that this fails is logged only, for the file is uploaded."""
-    try:
-        await _record(context, await _look(file), uploaded)
-    except UnsuitableFileError as error:
-        logger.warning("An upload is not remembered, because its file has changed: %s", error.problem)
+async def upload_anew(context: CallerContext, file: InputFile, report: Report) -> Uploaded:
+    """Upload an open file, and remember it; raise what `upload` raises.
+
+    A failure to remember it is none of the upload.
+    """
+    seen = await _look(file)
+    uploaded = await upload(context.api, (await context.files()).client, file, report=report)
+    with suppress(UnsuitableFileError):  # it changes: nobody knows which content was uploaded
+        await _check_same(file, seen)
+        await _record(context, seen, uploaded.uri)
+    return uploaded
+
+
+async def forget_upload(context: CallerContext, uri: str) -> None:
+    """Have a content uploaded anew, for Runway may not have it any more."""
+    with _logged_failure("be forgotten"):
+        await (await context.ledger.history()).tasks.forget_upload(context.ledger.account, context.ledger.caller, uri)
 
 
 async def _look(file: InputFile) -> LocalFile:
@@ -110,10 +126,17 @@ def _digest(file: InputFile) -> str:
         raise UnsuitableFileError(file.name, "unreadable", reason=error.strerror or type(error).__name__) from None
 
 
-async def _record(context: CallerContext, seen: LocalFile, uploaded: Uploaded) -> None:
+async def _record(context: CallerContext, seen: LocalFile, uri: str) -> None:
     ledger = context.ledger
-    record = UploadRecord(seen.sha256, uploaded.uri, seen.size, seen.content_type, seen.seconds)
+    with _logged_failure("be recorded"):
+        tasks = (await ledger.history()).tasks
+        upload_ = UploadRecord(seen.sha256, uri, seen.size, seen.content_type, seen.seconds)
+        await tasks.record_upload(ledger.account, ledger.caller, upload_)
+
+
+@contextmanager
+def _logged_failure(what: str) -> Generator[None]:
     try:
-        await (await ledger.history()).tasks.record_upload(ledger.account, ledger.caller, record)
+        yield
     except HistoryError as error:
-        logger.warning("An upload can't be recorded: %s", error)
+        logger.warning("An upload can't %s: %s", what, error)

@@ -17,11 +17,10 @@ from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Destination, Folders, open_saved
 from runway_mcp.files.paths import InvalidPathError, parse_path
-from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
-from runway_mcp.tasks.local_files import remember_upload
+from runway_mcp.tasks.local_files import upload_anew
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
 MEGABYTE = 1_000_000
@@ -37,8 +36,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     try:
         folders = await allowed_folders(files, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
-            uploaded = await upload(context.api, files.client, file, report=_reporter(ctx))
-            await remember_upload(context, file, uploaded)
+            uploaded = await upload_anew(context, file, _reporter(ctx))
     except FilesError as error:
         return results.error_result(explain(error))
     except RunwayError as error:

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field, JsonValue
 
-from runway_mcp.api.errors import NotFoundError, RunwayError
+from runway_mcp.api.errors import BadRequestError, NotFoundError, RunwayError
 from runway_mcp.api.models import TaskId
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.records import HistoryError
@@ -85,6 +85,8 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             make_ready=named.make_ready if named.media else None,
         )
     except (StartError, HistoryError, RunwayError) as error:
+        if isinstance(error, BadRequestError):
+            await named.forget_earlier_uploads()
         return results.with_notes(results.error_result(explain_unsent(error)), describe_ready(named.ready))
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
