@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 from pydantic import JsonValue
 
@@ -74,7 +74,7 @@ def prepare_named(
 
     prepared = prepare(type, input, allow_unknown=allow_unknown, stand_in=stand_in)
     return prepared, tuple(
-        replace(named[text], place=path_of(place), kinds=_kinds(prepared, text))
+        replace(named[text], place=path_of(place), kinds=_kinds(prepared, place))
         for place, text in texts(prepared.body)
         if text in named
     )
@@ -126,7 +126,16 @@ def _read(text: str, *, takes_paths: bool) -> NamedMedium | None:
     return NamedMedium(text, stand_in_of_file(sha256(text.encode()).hexdigest()))
 
 
-def _kinds(prepared: Prepared, stand_in: str) -> tuple[str, ...]:
+def _kinds(prepared: Prepared, place: Place) -> tuple[str, ...]:
     schema = cast("Schema", task_types()[prepared.type].models[prepared.model].schema)
-    bodies = {kind: filled(prepared.body, {stand_in: sample}) for kind, sample in _SAMPLES.items()}
+    bodies = {kind: _with(prepared.body, place, sample) for kind, sample in _SAMPLES.items()}
     return tuple(kind for kind, body in bodies.items() if not violations(body, schema, allow_unknown=True))
+
+
+def _with(value: JsonValue, place: Place, text: str) -> JsonValue:
+    if not place:
+        return text
+    step, *rest = place
+    copy: Any = dict(value) if isinstance(value, dict) else list(cast("list[JsonValue]", value))
+    copy[step] = _with(copy[step], tuple(rest), text)
+    return copy

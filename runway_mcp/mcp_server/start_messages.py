@@ -132,8 +132,8 @@ def _(error: NamedInputError) -> str:
     place = f"{medium.place} names {quote(medium.text, 80)}"
     if error.kind:
         return f"{place}, which is {_a(error.kind)}; the field takes {' or '.join(map(_a, medium.kinds))}."
-    if task is None:
-        return f"{place}. {explain(error.cause)}"
+    if task is None:  # the words about a file name it
+        return f"{place}. {explain(error.cause)}" if medium.task_id else f"{medium.place}: {explain(error.cause)}"
     if task.status == "SUCCEEDED":
         count = f"{error.outputs} output{'s' if error.outputs > 1 else ''}" if error.outputs else "no output"
         return f"{place}, but the task has {count}."

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from mimetypes import guess_type
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +27,13 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 45.0
 """How long the uploads of one start may take together."""
+
+_KINDS = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"), "image"),
+    **dict.fromkeys((".mp4", ".mov", ".webm", ".mkv"), "video"),
+    **dict.fromkeys((".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg"), "audio"),
+}
+"""What an output is by the end of its link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ class NamedInputs:
         url = urls[medium.output - 1] if medium.output <= len(urls) else None
         if not isinstance(url, str):
             raise NamedInputError(medium, task=task, outputs=len(urls))
-        _check_kind(medium, guess_type(urlsplit(url).path)[0])
+        _check_kind(medium, _KINDS.get(PurePosixPath(urlsplit(url).path).suffix.lower()))
         return url
 
     async def _length_of_output(self, medium: NamedMedium) -> Decimal | None:

@@ -421,7 +421,7 @@ async def test_uploads_are_told_though_the_start_fails(folder: Path) -> None:
         assert "Nothing was started, and nothing is charged." in said(refused)
         wire.faults["POST"].append(401)
         failed = await animate(client, "other.png")
-        assert 'promptImage names "other.png". Runway does not accept the API key' in said(failed)
+        assert "promptImage: Runway does not accept the API key" in said(failed)
     assert wire.posts.count(CREATE) == 1
 
 
