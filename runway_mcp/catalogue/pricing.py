@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.lookup import task_types
 from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
@@ -58,7 +59,7 @@ def list_price(prepared: Prepared) -> ListPrice | None:
     """Return the price of a start by the table; None where it has none."""
     table = _table()
     row = _row(table["prices"], prepared)
-    settings = None if row is None else _settings(row, prepared.body)
+    settings = None if row is None else _settings(row, prepared)
     if row is None or settings is None:
         return None
     sums: list[Decimal] = []
@@ -87,7 +88,7 @@ def _table() -> Mapping[str, Any]:
 def _row(rows: Mapping[str, Row], prepared: Prepared) -> Row | None:
     name = prepared.model or prepared.type.rpartition("/")[2]
     row = rows.get(f"{prepared.type}/{name}", rows.get(name))
-    return rows[row["like"]] if row and "like" in row else row
+    return {**rows[row["like"]], **row} if row and "like" in row else row
 
 
 def _conditions(row: Row) -> dict[str, list[JsonValue]]:
@@ -99,14 +100,16 @@ def _conditions(row: Row) -> dict[str, list[JsonValue]]:
     return found
 
 
-def _settings(row: Row, body: Settings) -> Settings | None:
+def _settings(row: Row, prepared: Prepared) -> Settings | None:
     """Return what the input and the defaults say; None where a value of it has no price."""
-    settings: dict[str, Any] = dict(row.get("default", {}))
-    for field, defaults in row.get("default_with_input", {}).items():
-        settings |= defaults if body.get(field) else {}
-    settings |= body
+    settings: dict[str, Any] = {**_documented_defaults(prepared), **row.get("default", {})}
+    for condition, defaults in row.get("default_with", {}).items():
+        field, _, value = condition.partition(":")
+        given = prepared.body.get(field)
+        settings |= defaults if given and (not value or given == value) else {}
+    settings |= prepared.body
     conditions = _conditions(row)
-    if "tier" in conditions and (tier := _tier(row, body, conditions["tier"])):
+    if "tier" in conditions and (tier := _tier(row, settings, conditions["tier"])):
         settings["tier"] = tier
     for name, values in conditions.items():
         if name in settings and settings[name] not in (*values, row.get("default", {}).get(name)):
@@ -114,9 +117,16 @@ def _settings(row: Row, body: Settings) -> Settings | None:
     return settings
 
 
-def _tier(row: Row, body: Settings, tiers: Sequence[JsonValue]) -> str:
-    """Return the resolution that an input asks for; an empty text where it does not say."""
-    given = body.get("resolution", body.get("ratio"))
+def _documented_defaults(prepared: Prepared) -> dict[str, JsonValue]:
+    kind = task_types().get(prepared.type)
+    model = None if kind is None else kind.models.get(prepared.model)
+    fields: Any = {} if model is None else model.schema.get("properties", {})
+    return {name: field["default"] for name, field in fields.items() if "default" in field}
+
+
+def _tier(row: Row, settings: Settings, tiers: Sequence[JsonValue]) -> str:
+    """Return the resolution that the settings ask for; an empty text where they do not say."""
+    given = settings.get("resolution", settings.get("ratio"))
     text = given.lower().removeprefix("auto_") if isinstance(given, str) else ""
     if text in TIERS:
         return text

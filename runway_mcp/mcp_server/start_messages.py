@@ -204,7 +204,7 @@ def _estimate(estimate: Estimate) -> str:
     if (listed := estimate.listed) is not None:
         least = "at least " if listed.at_least else ""
         names = " and ".join(listed.assumed)
-        dearest = f", with the dearest {names}, as the input names none" if names else ""
+        dearest = f", with the dearest {names}, which the input leaves open" if names else ""
         return f"By the price table of {listed.as_of} it costs {least}{price}{dearest}"
     if estimate.basis == "runway":
         return f"Runway estimates {price}"

@@ -26,11 +26,13 @@ def charge(row: Row, body: Settings, lengths: Lengths = NO_LENGTHS) -> int | Non
     """Return the credits that a valid request may be charged with; None where the row has no price for it."""
     terms = row["terms"]
     settings = {**row.get("default", {})}
-    for field, defaults in row.get("default_with_input", {}).items():
-        settings.update(defaults if field in body else {})
+    for condition, defaults in row.get("default_with", {}).items():
+        field, _, wanted = condition.partition(":")
+        is_met = body.get(field) == wanted if wanted else body.get(field)
+        settings.update(defaults if is_met else {})
     settings.update(body)
     priced = {str(name) for term in terms for name in term.get("when", {})}
-    if "tier" in priced and (tier := _tier(row, body)):
+    if "tier" in priced and (tier := _tier(row, settings)):
         settings["tier"] = tier
     credit = _dearest(row, settings, priced, lengths)
     return None if credit is None else math.ceil(max(credit, Decimal(row.get("minimum", 0))))
@@ -83,8 +85,8 @@ def _seconds(medium: object, lengths: Lengths) -> Decimal:
     return next((lengths[text] for text in texts if isinstance(text, str) and text in lengths), Decimal(1))
 
 
-def _tier(row: Row, body: Settings) -> str | None:
-    asked = str(body.get("resolution", body.get("ratio", ""))).lower().removeprefix("auto_")
+def _tier(row: Row, settings: Settings) -> str | None:
+    asked = str(settings.get("resolution", settings.get("ratio", ""))).lower().removeprefix("auto_")
     if re.fullmatch(r"\d+[pk]", asked):
         return asked
     named = [tier for tier, ratios in row.get("sizes", {}).items() if asked in ratios]

@@ -90,7 +90,7 @@ def read_data(name: str) -> Mapping[str, Any]:
 def load_endpoints(catalogue: Mapping[str, Any], prices: Mapping[str, Any]) -> Mapping[str, Endpoint]:
     """Return the endpoints by path, from what `catalogue.json` and `prices.toml` hold."""
     listed: Mapping[str, Row] = prices["prices"]
-    rows = {name: listed.get(row.get("like", ""), row) for name, row in listed.items()}
+    rows = {name: {**listed.get(row.get("like", ""), {}), **row} for name, row in listed.items()}
     definitions = {
         name: prepare_medium(name, schema) if name in OUTPUTS else prepare(schema, closed=True)
         for name, schema in catalogue["definitions"].items()

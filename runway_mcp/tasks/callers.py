@@ -69,9 +69,15 @@ OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller
 
 @dataclass(frozen=True, slots=True)
 class CallerLedger:
-    """One caller's part of the history. `account` and `caller` are digests, of the Runway key and of who asks."""
+    """One caller's part of the history. `account` and `caller` are digests, of the Runway key and of who asks.
+
+    Attributes:
+        history: Opens the history, made where there is none.
+        begun: Opens the history; returns None where nothing was ever started.
+    """
 
     history: "Callable[[], Awaitable[History]]"
+    begun: "Callable[[], Awaitable[History | None]]"
     account: str
     caller: str
     limits: Limits = NO_LIMITS
@@ -186,7 +192,8 @@ class CallerRegistry:
         client, requests = self._clients[caller.key]
         key = caller.key.get_secret_value() if caller.key else ""
         account = _digest(f"{self._api} {key}")
-        recorder = TaskRecorder(client, account, partial(self._begun_history, self._open.history), self._open.loops)
+        begun = partial(self._begun_history, self._open.history)
+        recorder = TaskRecorder(client, account, begun, self._open.loops)
         poller = TaskPoller(
             recorder.get_task,
             self._open.loops,
@@ -209,6 +216,7 @@ class CallerRegistry:
             self._open.background,
             CallerLedger(
                 self._open.history,
+                begun,
                 account=account,
                 caller=_digest(f"{caller.issuer} {caller.subject}"),
                 limits=self._limits,

@@ -81,6 +81,20 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
             {"duration": 4, "ratio": "1280:720", "promptVideo": VIDEO},
             ListPrice(135, True, T),
         ),
+        ("text_to_video", "seedance2_5", {}, ListPrice(150, False, T)),
+        ("text_to_video", "seedance2_5", {"ratio": "1920:1080"}, ListPrice(340, False, T)),
+        ("text_to_video", "seedance2_5", {"draft": True}, ListPrice(100, False, T)),
+        ("text_to_video", "seedance2_5", {"draft": False}, ListPrice(150, False, T)),
+        ("text_to_video", "seedance2_5", {"draftTaskId": "a"}, ListPrice(2040, False, T, ("duration",))),
+        ("text_to_video", "seedance2_5", {"duration": "auto"}, ListPrice(900, False, T, ("duration",))),
+        ("image_to_video", "seedance2_5", {"duration": 4}, ListPrice(272, False, T, ("resolution",))),
+        ("video_to_video", "seedance2_5", {"promptVideo": VIDEO}, ListPrice(374, True, T, ("resolution",))),
+        (
+            "video_to_video",
+            "seedance2_5",
+            {"promptVideo": VIDEO, "mode": "extend", "promptText": "A"},
+            ListPrice(2074, True, T, ("resolution", "duration")),
+        ),
         ("text_to_video", "wan3_prime", {"duration": 2, "ratio": "auto_480p"}, ListPrice(14, False, T)),
         ("text_to_video", "wan3", {"duration": 3, "ratio": "832:480"}, ListPrice(15, False, T)),
         ("text_to_video", "grok_imagine_1_5_lite", {"duration": 3, "ratio": "480:480"}, ListPrice(6, False, T)),
@@ -109,6 +123,13 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
         ("text_to_image", "gemini_image3_pro", {"ratio": "4096:4096", "outputCount": 4}, ListPrice(160, False, A)),
         ("text_to_image", "ideogram_4_5", {}, ListPrice(25, False, O)),
         ("text_to_image", "ideogram_4_5", {"referenceImages": [{"uri": IMAGE}]}, ListPrice(8, False, O)),
+        (
+            "text_to_image",
+            "ideogram_4_5",
+            {"referenceImages": [{"uri": IMAGE}], "preciseEdit": True},
+            ListPrice(25, False, O),
+        ),
+        ("video_upscale", "magnific_video_upscaler_creative", {"videoUri": VIDEO}, ListPrice(22, True, A)),
         ("text_to_image", "ideogram_4_0", {}, ListPrice(11, False, O, ("quality",))),
         ("text_to_image", "grok_imagine_image_2", {"ratio": "auto_2k", "quality": "low"}, ListPrice(6, False, T)),
         ("image_upscale", "magnific_precision_upscaler_v2", {"imageUri": IMAGE}, ListPrice(25, True, A)),
@@ -121,6 +142,7 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
         ("recipes/product_swap", None, {"duration": 5}, ListPrice(248, False, A)),
         ("recipes/product_ugc", None, {"duration": 4, "ratio": "1080:1920"}, ListPrice(208, False, A)),
         ("recipes/multi_shot_video", None, {}, ListPrice(130, False, A)),
+        ("recipes/marketing_stock_image", None, {}, ListPrice(88, False, A)),
         ("recipes/marketing_stock_image", None, {"outputCount": 1, "quality": "low"}, ListPrice(9, False, A)),
         ("text_to_video", "newer", {"duration": 5}, None),
         ("lip_sync", "gen4_turbo", {"duration": 5}, None),
@@ -194,8 +216,9 @@ def test_the_sandbox_charges_what_the_table_says(kind: str, name: str | None) ->
     model = task_types()[kind].models[name]
     fields: Any = model.schema.get("properties", {})
     bodies = [dict(model.example)]
-    for field in ("ratio", "resolution", "quality", "outputFormat", "duration", "outputCount"):
+    for field in ("ratio", "resolution", "quality", "outputFormat", "duration", "outputCount", "mode"):
         bodies += [{**model.example, field: value} for value in fields.get(field, {}).get("enum", ())]
+    bodies += [{**model.example, field: True} for field in ("draft", "preciseEdit", "audio") if field in fields]
     for body in bodies:
         found = priced(kind, name, body)
         sandboxed = endpoint.models[name]

@@ -179,7 +179,7 @@ def test_what_may_have_bought_a_task_never_says_try_again(error: Exception) -> N
         ),
         (
             Estimate(2250, "table", ListPrice(2250, False, "2026-08-15", ("resolution", "duration"))),
-            "it costs 2250 credits ($22.50), with the dearest resolution and duration, as the input names none.",
+            "it costs 2250 credits ($22.50), with the dearest resolution and duration, which the input leaves open.",
         ),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_new_type_is_checked(changed: dict[str, object], code: str, path: list
         (
             {
                 "terms": [{"per": "task", "rate": n, "when": {"rain": [n]}} for n in (1, 2)],
-                "default_with_input": {"sky": {"rain": 1}},
+                "default_with": {"sky": {"rain": 1}},
             },
             {},
             1,

@@ -161,7 +161,7 @@ async def process(file: Path, runway: Runway, *, busy_seconds: float = 10) -> As
         open_background_tasks() as background,
     ):
         tasks = TaskOperations(client, background, poller, sleep=Sleeper(), random=lambda: 0.0)
-        ledger = CallerLedger(history, "account", "caller", LIMITS)
+        ledger = CallerLedger(history, history, "account", "caller", LIMITS)
         yield CallerContext(client, tasks, poller, background, ledger, no_files)
 
 

@@ -121,7 +121,7 @@ async def context_of(
         async def no_files() -> CallerFiles:
             return CallerFiles(lambda: Folders(()), files, downloads, takes_roots=False)
 
-        ledger = CallerLedger(ledger_history, account="account", caller="caller", limits=limits)
+        ledger = CallerLedger(ledger_history, ledger_history, account="account", caller="caller", limits=limits)
         tasks = TaskOperations(client, background, poller, sleep=sleep, random=lambda: 0.0)
         yield CallerContext(client, tasks, poller, background, ledger, no_files)
 
