@@ -16,7 +16,7 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.lookup import find_type
 from runway_mcp.catalogue.named_media import UPLOADED, NamedMedium, filled, stand_in_of_file, texts
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.task_records import TaskRecord
+from runway_mcp.history.task_records import SavedOutput, TaskRecord
 from runway_mcp.media_length import media_seconds
 from runway_mcp.spending.start_errors import NamedInputError
 from runway_mcp.tasks.callers import CallerContext
@@ -190,7 +190,7 @@ class NamedInputs:
         saved = next((one for one in record.outputs if one.position == medium.output), None)
         kind = find_type(record.type)
         _check_kind(medium, saved.content_type if saved else kind and kind.output)
-        measured = await to_thread.run_sync(_saved_seconds, Path(saved.path), saved.size) if saved else None
+        measured = await to_thread.run_sync(_saved_seconds, saved) if saved else None
         return measured or _asked_seconds(record)
 
     async def _length_of_upload(self, uri: str) -> Decimal | None:
@@ -199,11 +199,11 @@ class NamedInputs:
         return None if found is None else found.seconds
 
 
-def _saved_seconds(path: Path, size: int) -> Decimal | None:
-    try:
-        return media_seconds(path) if path.stat().st_size == size else None
-    except (OSError, ValueError):
-        return None
+def _saved_seconds(saved: SavedOutput) -> Decimal | None:
+    from runway_mcp.files.saved_files import existing  # noqa: PLC0415 - as above
+
+    is_there = existing([saved.path]).get(saved.path) == saved.size
+    return media_seconds(Path(saved.path)) if is_there else None
 
 
 def _asked_seconds(record: TaskRecord) -> Decimal | None:

@@ -22,8 +22,7 @@ from runway_mcp.catalogue.validation import InvalidRequestError, Prepared
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.client_capabilities import can_ask_person
-from runway_mcp.mcp_server.messages import explain
-from runway_mcp.mcp_server.start_messages import NOT_RECORDED, describe_estimate, describe_files, explain_unsent
+from runway_mcp.mcp_server.start_messages import describe_estimate, describe_files, explain_unsent
 from runway_mcp.mcp_server.tools.files import UPLOAD_FILE, host_roots
 from runway_mcp.spending.named_inputs import NamedInputs
 from runway_mcp.spending.spending_limits import ApprovalRequest
@@ -119,7 +118,7 @@ async def named_inputs(
     if named.has_paths:
         from runway_mcp.mcp_server.tools.file_calls import allowed_folders  # noqa: PLC0415 - see `files`
 
-        named.folders = await allowed_folders(await named.context.files(), roots)
+        named.folders = await allowed_folders(named.context, roots)
     try:
         await named.look()
     except (NamedInputError, InvalidRequestError, HistoryError) as error:
@@ -145,9 +144,7 @@ async def approval_request(
         asked = await starter.approval_request(named.prepared, client_token=token, max_credits=maxCredits or None)
         if asked is not None:
             await named.check_tasks()
-    except HistoryError as error:
-        raise StartRefusedError(f"{explain(error)} {NOT_RECORDED}") from error
-    except NamedInputError as error:
+    except (HistoryError, NamedInputError) as error:
         raise StartRefusedError(explain_unsent(error)) from error
     return asked
 

@@ -34,7 +34,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     context = ctx.request_context.lifespan_context
     files = await context.files()
     try:
-        folders = await allowed_folders(files, roots)
+        folders = await _folders(files, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
             uploaded = await upload_anew(context, file, _reporter(ctx))
     except FilesError as error:
@@ -57,7 +57,7 @@ async def download_to(
     files = await context.files()
     try:
         task_id = parse_task_id(text)
-        folders = await allowed_folders(files, roots)
+        folders = await _folders(files, roots)
         destination = await to_thread.run_sync(folders.destination, directory)
         outputs = await save_outputs(context, task_id, destination, report=_reporter(ctx))
         saved = [output for output in outputs if isinstance(output, Saved)]
@@ -78,8 +78,12 @@ async def download_to(
     return result
 
 
-async def allowed_folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
+async def allowed_folders(context: CallerContext, roots: ListRootsResult) -> Folders:
     """Return the operator's folders, or the host's where the operator allows none; maybe none."""
+    return await _folders(await context.files(), roots)
+
+
+async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
     if folders := await files.folders():
         return folders
     given = list[Path]()
