@@ -139,6 +139,7 @@ class _Api:
 
     async def create(self, endpoint: Endpoint, request: Request) -> Response:
         content = await request.body()
+        content = content.replace(f'"{request.base_url}outputs/'.encode(), b'"https://outputs.example/')  # as at Runway
         parsed, now = _parse(content), self._account.now()
         model = endpoint.model(parsed)
         issues = endpoint.check(parsed, self._slots.kinds(now))

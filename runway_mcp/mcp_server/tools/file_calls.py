@@ -17,10 +17,10 @@ from runway_mcp.files.downloads import CallerFiles, Report
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Destination, Folders, open_saved
 from runway_mcp.files.paths import InvalidPathError, parse_path
-from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.local_files import upload_anew
 from runway_mcp.tasks.outputs import NoOutputError, save_outputs
 
 MEGABYTE = 1_000_000
@@ -36,7 +36,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     try:
         folders = await _folders(files, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
-            uploaded = await upload(context.api, files.client, file, report=_reporter(ctx))
+            uploaded = await upload_anew(context, file, _reporter(ctx))
     except FilesError as error:
         return results.error_result(explain(error))
     except RunwayError as error:
@@ -76,6 +76,11 @@ async def download_to(
         result.content += images.values()
         result.structured_content = None  # hosts that get some show a model nothing else
     return result
+
+
+async def allowed_folders(context: CallerContext, roots: ListRootsResult) -> Folders:
+    """Return the operator's folders, or the host's where the operator allows none; maybe none."""
+    return await _folders(await context.files(), roots)
 
 
 async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:

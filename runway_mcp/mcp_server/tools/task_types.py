@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 LEGEND = (
     "* marks a required field; ≤ counts characters, or the entries of a list []. image, video and audio are https://, "
-    'runway:// or data: URIs. A field without values takes those under shared, one "as" a model the same as there. '
+    'runway:// or data: URIs, or task:<id>. A field without values takes those under shared, one "as" a model the same '
+    "as there. "
     "Call again with a model for its schema."
 )
 
