@@ -5,7 +5,7 @@ name, nothing else; a likely meaning is suggested, never assumed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Self, cast
@@ -82,7 +82,13 @@ class Prepared:
         return replace(self, lengths=lengths)
 
 
-def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
+def prepare(
+    type: str,  # noqa: A002 - the tool's own name
+    input: JsonValue,  # noqa: A002 - as above
+    *,
+    allow_unknown: bool = False,
+    stand_in: Callable[[str], str | None] | None = None,
+) -> Prepared:
     """Return the request that starts a task.
 
     Args:
@@ -90,6 +96,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         input: The request's body; `model` may be left out where one is recommended.
         allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the API may be
             newer. What it knows is checked all the same; an unknown model's input is not.
+        stand_in: Returns the URI that stands in for a medium which a text names otherwise.
 
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
@@ -112,7 +119,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         name = model.name
         if name is not None:
             body = {"model": name, **body}
-        read, notes = understand(body, model.schema, allow_unknown=allow_unknown)
+        read, notes = understand(body, model.schema, allow_unknown=allow_unknown, stand_in=stand_in)
         body, understood = cast("dict[str, JsonValue]", read), [*understood, *notes]
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):

@@ -14,12 +14,12 @@ from runway_mcp.config.values import (
     ApiVersion,
     BaseUrl,
     CertificatesFile,
+    EncryptedUrl,
     EndpointPath,
     Folder,
     Folders,
     HostHeaders,
     Networks,
-    OAuthUrl,
     Origins,
     is_loopback,
     lowered,
@@ -91,7 +91,15 @@ class Settings(BaseSettings):
         description="Ask the user before a task that costs more credits than this, or whose price is unknown.",
     )
     state_dir: Folder | None = Field(
-        None, description="Folder of the history of started tasks. Default: the system's folder for application state."
+        None,
+        description=(
+            "Folder of the history of started tasks and of a newer catalogue. Default: the system's folder for "
+            "application state."
+        ),
+    )
+    catalogue_url: EncryptedUrl = Field(
+        "https://docs.dev.runwayml.com/openapi.json",
+        description="OpenAPI document that `runway-mcp catalogue` reads where none is named.",
     )
     history_days: int = Field(
         90, ge=1, le=36_500, description="Days for which the history tells prompts and where outputs were saved."
@@ -126,11 +134,11 @@ class Settings(BaseSettings):
     tokens_file: FilePath | None = Field(
         None, description="With token: TOML file of access tokens, as `runway-mcp token NAME` makes them."
     )
-    oauth_issuer: OAuthUrl | None = Field(None, description="With oauth: URL of the authorization server.")
-    oauth_audience: OAuthUrl | None = Field(
+    oauth_issuer: EncryptedUrl | None = Field(None, description="With oauth: URL of the authorization server.")
+    oauth_audience: EncryptedUrl | None = Field(
         None, description="With oauth: URL of this endpoint as clients see it. Tokens must be issued for it."
     )
-    oauth_introspection_url: OAuthUrl | None = Field(
+    oauth_introspection_url: EncryptedUrl | None = Field(
         None, description="With oauth: introspection endpoint (RFC 7662) for tokens that are not JWTs."
     )
     oauth_client_id: str | None = Field(None, description="With oauth: client ID of this server for introspection.")

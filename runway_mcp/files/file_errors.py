@@ -126,9 +126,9 @@ class UploadError(FilesError):
 
 @dataclass(eq=False)
 class UnsuitableFileError(UploadError):
-    """Runway takes no such file, or it can't be read whole; `reason` is what the system says."""
+    """Runway takes no such file, or it can't be read whole, or as it was before; `reason` is what the system says."""
 
-    problem: Literal["size", "type", "shortened", "unreadable"]
+    problem: Literal["size", "type", "shortened", "changed", "unreadable"]
     size: int = 0
     reason: str = ""
 

@@ -165,9 +165,14 @@ class TaskHistory:
         values = {"number": number, "position": position, "beginning": beginning}
         return await self._database.run(lambda connection: [path for (path,) in connection.execute(which, values)])
 
-    async def find_upload(self, account: str, caller: str, *, sha256: str = "", uri: str = "") -> UploadRecord | None:
-        """Return the caller's latest upload of a content, or of a URI, that Runway still has; None for no such."""
-        values = (account, caller, sha256, uri, self._database.now() - UPLOAD_SECONDS)
+    async def find_upload(
+        self, account: str, caller: str, *, sha256: str = "", uri: str = "", kept_seconds: float = 0
+    ) -> UploadRecord | None:
+        """Return the caller's latest upload of a content, or of a URI, that Runway still has for `kept_seconds`.
+
+        None for no such.
+        """
+        values = (account, caller, sha256, uri, self._database.now() - UPLOAD_SECONDS + kept_seconds)
         which = (
             "SELECT sha256, uri, size, content_type, seconds, uploaded FROM uploads WHERE account = ? AND caller = ? "
             "AND (sha256 = ? OR uri = ?) AND uploaded > ? ORDER BY uploaded DESC LIMIT 1"
@@ -189,6 +194,11 @@ class TaskHistory:
             connection.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
         await self._database.run(work)
+
+    async def forget_upload(self, account: str, caller: str, uri: str) -> None:
+        """Forget an upload that Runway may not have any more."""
+        which = "DELETE FROM uploads WHERE account = ? AND caller = ? AND uri = ?"
+        await self._database.run(lambda connection: connection.execute(which, (account, caller, uri)))
 
     def _values(self, account: str, caller: str) -> dict[str, Any]:
         return {"account": account, "caller": caller, "now": self._database.now()}

@@ -25,7 +25,6 @@ OPEN_METHODS = frozenset(
         "ping",
         "prompts/get",
         "prompts/list",
-        "resources/list",
         "resources/templates/list",
         "server/discover",
         "tools/list",

@@ -52,6 +52,7 @@ _FILE_PROBLEMS = {
     ),
     "type": f"is no {IN_WORDS} that Runway takes, by its content. Nothing was sent or charged.",
     "shortened": "became shorter while it was read. Nothing was charged.",
+    "changed": "was changed meanwhile. Repeat the call to use what it holds now. Nothing was charged.",
     "unreadable": "can't be read: {error.reason}. Nothing was charged.",
 }
 _BEHIND_PROXY = "Behind a company's proxy, set HTTPS_PROXY."

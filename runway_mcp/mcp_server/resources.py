@@ -1,4 +1,4 @@
-"""`runway://tasks/{taskId}`: a task as a resource to read, to complete and to subscribe to.
+"""`runway://tasks/{taskId}`: a task as a resource to read and to subscribe to.
 
 A subscriber hears of each change and of the end of a task: a client of the 2026-07-28 revision on its
 `subscriptions/listen` stream, an older one on its connection.
@@ -21,10 +21,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_REQUEST,
     CompleteRequestParams,
-    CompleteResult,
-    Completion,
     EmptyResult,
-    PromptReference,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
     SubscribeRequestParams,
     UnsubscribeRequestParams,
 )
@@ -32,14 +31,13 @@ from mcp_types import (
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.completion import complete
 from runway_mcp.mcp_server.messages import explain, explain_read
+from runway_mcp.mcp_server.offered_resources import PREFIX, TEMPLATE, list_resources, reading_files
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError
 
-PREFIX = "runway://tasks/"
-TEMPLATE = PREFIX + "{taskId}"
-MAX_COMPLETIONS = 100
 MAX_SUBSCRIPTIONS = 100
 """Tasks that one stream, or one older connection, may subscribe to."""
 
@@ -56,7 +54,7 @@ class TaskResources:
         self._subscribed: WeakKeyDictionary[CallerContext, dict[str, Callable[[], None]]] = WeakKeyDictionary()
 
     def register(self, server: MCPServer[CallerContext]) -> None:
-        """Add the resource, its completion, and the older revisions' subscriptions to `server`."""
+        """Add the resource, the latest tasks and files, completion, and the older revisions' subscriptions."""
         server.resource(
             TEMPLATE,
             name="task",
@@ -66,7 +64,11 @@ class TaskResources:
         )(_read)
         # MCPServer offers no public way to serve these methods with a context.
         lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        lowlevel.add_request_handler("completion/complete", CompleteRequestParams, _complete)
+        lowlevel.add_request_handler("completion/complete", CompleteRequestParams, complete)
+        lowlevel.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+        read = lowlevel.get_request_handler("resources/read")
+        assert read is not None  # noqa: S101 - the SDK has one
+        lowlevel.add_request_handler("resources/read", ReadResourceRequestParams, reading_files(read.handler))
         lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
 
@@ -167,15 +169,6 @@ async def _read(taskId: str, ctx: Context) -> str:  # noqa: N803 - the template'
         raise ResourceNotFoundError(explain(error)) from error
     except RunwayError as error:
         raise ResourceError(explain_read(error)) from error
-
-
-async def _complete(ctx: ServerRequestContext[CallerContext, Any], params: CompleteRequestParams) -> CompleteResult:
-    found: list[str] = []
-    if params.argument.name == "taskId" and (isinstance(params.ref, PromptReference) or params.ref.uri == TEMPLATE):
-        begun = params.argument.value.lower()
-        found = [task_id for task_id in ctx.lifespan_context.poller.remembered if task_id.startswith(begun)]
-    values = found[:MAX_COMPLETIONS]
-    return CompleteResult(completion=Completion(values=values, total=len(found), has_more=len(found) > len(values)))
 
 
 def _check_limit(subscriptions: int) -> None:

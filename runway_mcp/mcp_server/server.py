@@ -56,7 +56,7 @@ LOCAL = Caller("local")
 """The caller where nobody authenticates: the host that started the process, or anyone on this machine."""
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/read": CacheHint(ttl_ms=5_000),
-    **dict.fromkeys(("tools/list", "resources/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
+    **dict.fromkeys(("tools/list", "resources/templates/list", "prompts/list"), CacheHint(3_600_000)),
 }
 """A task is fresh for as long as Runway does not update it; what the server offers, for as long as it runs."""
 MAX_IN_FLIGHT = 5_000

@@ -1,5 +1,10 @@
 """The words for a start: why it brought no task, what a person is asked, and what the account has spent."""
 
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import plain
 from runway_mcp.history.records import (
     HistoryDamagedError,
@@ -12,7 +17,9 @@ from runway_mcp.history.records import (
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain, word
+from runway_mcp.mcp_server.task_messages import describe_task
 from runway_mcp.spending.estimates import Estimate
+from runway_mcp.spending.named_inputs import Ready
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -20,6 +27,7 @@ from runway_mcp.spending.start_errors import (
     EarlierPendingError,
     EarlierReplyLostError,
     LimitError,
+    NamedInputError,
     OverDayLimitError,
     OverStartLimitError,
     OverTaskLimitError,
@@ -29,6 +37,10 @@ from runway_mcp.spending.start_errors import (
     TokenReusedError,
 )
 
+if TYPE_CHECKING:
+    from runway_mcp.tasks.local_files import LocalFile
+
+MEGABYTE = 1_000_000
 NOT_RECORDED = "Nothing was sent: a start has to be recorded first."
 AGAIN = (
     "Starting it again may buy a second task. Only a call with the same clientToken, where this one had any, "
@@ -112,6 +124,58 @@ def _(error: EarlierReplyLostError) -> str:
         "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
         f"charged. This call sent nothing. {AGAIN} {describe_open(error.number)}"
     )
+
+
+@explain.register
+def _(error: NamedInputError) -> str:
+    medium, task = error.medium, error.task
+    place = f"{medium.place} names {quote(medium.text, 80)}"
+    if error.kind:
+        return f"{place}, which is {_a(error.kind)}; the field takes {' or '.join(map(_a, medium.kinds))}."
+    if task is None:  # the words about a file name it
+        return f"{place}. {explain(error.cause)}" if medium.task_id else f"{medium.place}: {explain(error.cause)}"
+    if task.status == "SUCCEEDED":
+        count = f"{error.outputs} output{'s' if error.outputs > 1 else ''}" if error.outputs else "no output"
+        return f"{place}, but the task has {count}."
+    advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
+    return f"{place}, but the task is {describe_task(task)}, and only one that has SUCCEEDED has outputs. {advice}"
+
+
+def explain_unsent(error: Exception) -> str:
+    """Return why a call started no task, and that nothing was."""
+    match error:
+        case NamedInputError() | RunwayError():
+            return f"{explain(error)} Nothing was started, and nothing is charged."
+        case HistoryError():
+            return f"{explain(error)} {NOT_RECORDED}"
+        case _:
+            return explain(error)
+
+
+def describe_files(files: "Iterable[LocalFile]") -> str:
+    """Return which files a start uploads, with the digests of their contents."""
+    named = [f"{quote(file.name, 80)} ({_size(file.size)}, SHA-256 {file.sha256[:16]})" for file in files]
+    return f" Uploads {', '.join(named)} from this server's disk." if named else ""
+
+
+def describe_ready(ready: Iterable[Ready]) -> list[str]:
+    """Return what was done for each medium that an input names, a sentence each."""
+    said: list[str] = []
+    for one in ready:
+        if one.file is None:
+            said.append(f"{one.medium.place}: output {one.medium.output} of task {one.medium.task_id}.")
+        else:
+            done = "Uploaded" if one.is_new else "Used the earlier upload of"
+            said.append(f"{done} {quote(one.file.name, 80)} ({_size(one.file.size)}) for {one.medium.place}.")
+    return said
+
+
+def _size(size: int) -> str:
+    return f"{size / MEGABYTE:.1f} MB" if size >= MEGABYTE else f"{math.ceil(size / 1000)} kB"
+
+
+def _a(kind: str) -> str:
+    return f"{'a' if kind == 'video' else 'an'} {'audio file' if kind == 'audio' else kind}"
 
 
 def describe_spend(spent: Spend) -> str:

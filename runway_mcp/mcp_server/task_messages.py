@@ -1,8 +1,11 @@
 """What is said of a task and of a change of it."""
 
-from runway_mcp.api.errors import quote
+from collections.abc import Iterator, Mapping, Sequence
+
+from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import Task, parse_cost, plain
-from runway_mcp.mcp_server.messages import MAX_STATUS, NO_SUCH_TASK
+from runway_mcp.history.task_records import TaskRecord
+from runway_mcp.mcp_server.messages import MAX_STATUS, NO_ANSWER_YET, NO_SUCH_TASK, explain
 from runway_mcp.tasks.failure_advice import advice
 from runway_mcp.tasks.operations import Change
 
@@ -48,6 +51,21 @@ def progress(task: Task) -> float | None:
     """Return how much of a task is done, 0 to 1; None where the API does not say."""
     done = task.data.get("progress")
     return float(min(max(done, 0), 1)) if isinstance(done, int | float) and not isinstance(done, bool) else None
+
+
+def describe_unread(unread: Mapping[str, RunwayError | None]) -> Iterator[str]:
+    """Yield, for each reason, how many tasks could not be looked at for it."""
+    reasons = [explain(error) if error else NO_ANSWER_YET for error in unread.values()]
+    for reason in dict.fromkeys(reasons):
+        count = reasons.count(reason)
+        tasks = f"{count} tasks could not be looked at and show their" if count > 1 else "1 task shows its"
+        yield f"{tasks} last known status: {reason}"
+
+
+def describe_lost(lost: Sequence[TaskRecord]) -> str:
+    """Return that the outputs of these tasks can't be saved any more."""
+    ids = ", ".join(task.task_id or "" for task in lost)
+    return f"The outputs of {ids} were to be saved, and can't be any more. This is said once."
 
 
 def _final_cost(change: Change) -> str:

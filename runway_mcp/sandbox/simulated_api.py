@@ -47,6 +47,7 @@ def create_app(
     daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
     price_factor: float = 1.0,
+    catalogue: Mapping[str, object] | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -62,8 +63,9 @@ def create_app(
         daily_generations: How many tasks of each model may be created in 24 hours.
         faults: The first that is for a request counts, before any rule is looked at.
         price_factor: How many times more than the price table says a task costs.
+        catalogue: What `catalogue.json` holds; the package's own by default.
     """
-    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.toml"))
+    endpoints = load_endpoints(catalogue or read_data("catalogue.json"), read_data("prices.toml"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
@@ -137,6 +139,7 @@ class _Api:
 
     async def create(self, endpoint: Endpoint, request: Request) -> Response:
         content = await request.body()
+        content = content.replace(f'"{request.base_url}outputs/'.encode(), b'"https://outputs.example/')  # as at Runway
         parsed, now = _parse(content), self._account.now()
         model = endpoint.model(parsed)
         issues = endpoint.check(parsed, self._slots.kinds(now))

@@ -1,4 +1,4 @@
-"""Which starts are the same, and which are likely to cost the same."""
+"""What a start is known by: which are the same, which are likely to cost the same, and what each says."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from runway_mcp.catalogue.lookup import task_types
 from runway_mcp.catalogue.validation import Prepared
+from runway_mcp.history.task_records import PROMPT_CHARACTERS
 
 
 def fingerprint(prepared: Prepared) -> str:
@@ -22,6 +23,23 @@ def price_key(prepared: Prepared) -> str:
     Texts, media and seeds are no part of it, whatever they hold.
     """
     return _digest(prepared.endpoint, _priced(prepared.body))
+
+
+def prompt_of(value: JsonValue) -> str:
+    """Return the beginning of what an input describes in words, on one line."""
+    match value:
+        case (
+            {"promptText": str(text)}
+            | {"prompt": str(text)}
+            | {"userConcept": str(text)}
+            | {"productInfo": str(text)}
+            | {"text": str(text)}
+        ):
+            return " ".join(text[: 10 * PROMPT_CHARACTERS].split())[:PROMPT_CHARACTERS]
+        case {"input": dict(inner)} | {"speech": dict(inner)}:
+            return prompt_of(inner)
+        case _:
+            return ""
 
 
 def _digest(endpoint: str, body: JsonValue) -> str:

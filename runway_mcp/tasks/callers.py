@@ -69,13 +69,11 @@ OpenFiles = Callable[["TaskGroup"], AbstractAsyncContextManager[Callable[[Caller
 
 @dataclass(frozen=True, slots=True)
 class CallerLedger:
-    """One caller's part of the history.
+    """One caller's part of the history. `account` and `caller` are digests, of the Runway key and of who asks.
 
     Attributes:
-        history: Opens it.
-        begun: The same; returns None where nothing was ever started.
-        account: A digest of the Runway key.
-        caller: A digest of who asks.
+        history: Opens the history, made where there is none.
+        begun: Opens the history; returns None where nothing was ever started.
     """
 
     history: "Callable[[], Awaitable[History]]"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
+from runway_mcp.catalogue.lookup import catalogue_data, look_in
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
@@ -62,13 +63,14 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
         on_request_end.append(log_request)
+    look_in(state_dir(settings))
     sandbox = None
     if settings.sandbox:
         import httpx2
 
         from runway_mcp.sandbox import create_app
 
-        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
+        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
@@ -105,7 +107,7 @@ def _approvals_key(settings: Settings) -> bytes | None:
     is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
     if settings.confirm_over is None or is_alone:
         return None
-    folder = _state_dir(settings)
+    folder = state_dir(settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return shared_secret(folder / APPROVALS_KEY)
@@ -115,10 +117,11 @@ def _approvals_key(settings: Settings) -> bytes | None:
 
 def history_file(settings: Settings) -> Path | None:
     """Return where the history is kept; None for one in memory."""
-    return None if settings.sandbox else _state_dir(settings) / HISTORY
+    return None if settings.sandbox else state_dir(settings) / HISTORY
 
 
-def _state_dir(settings: Settings) -> Path:
+def state_dir(settings: Settings) -> Path:
+    """Return the folder of what is kept over restarts."""
     if settings.state_dir is not None:
         return settings.state_dir
     from platformdirs import user_state_path

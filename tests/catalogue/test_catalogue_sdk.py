@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import update_catalogue
-from catalogue_merge import limited, merged
+from catalogue_limits import limited
 from pydantic import TypeAdapter
 from runwayml._utils import maybe_transform
 from support.catalogue_script import MODELS, NAMES, full_input
 from support.sources import SDK, catalogue_models, document_models, facts, sdk_models
 
 from runway_mcp.catalogue.lookup import Model, TaskType
+from runway_mcp.catalogue.schema_merge import merged
 
 KNOWN: Mapping[str, Any] = json.loads(update_catalogue.CATALOGUE.read_bytes())
 WORDS = update_catalogue.WORDS.read_text("utf-8")

@@ -206,8 +206,16 @@ async def test_an_upload_is_found_by_its_content_and_by_its_uri_for_a_day() -> N
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") == image
         assert await one.tasks.find_upload("account", "caller", uri="runway://3") is None
         assert await one.tasks.find_upload("account", "somebody else", uri="runway://2") is None
-        clock.now += UPLOAD_SECONDS
+        clock.now += UPLOAD_SECONDS - 60
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2", kept_seconds=59) == image
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2", kept_seconds=60) is None
+        await one.tasks.forget_upload("account", "somebody else", "runway://2")
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2") == image
+        await one.tasks.forget_upload("account", "caller", "runway://2")
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None
+        assert await one.tasks.find_upload("account", "caller", uri=UPLOAD.uri) == UPLOAD
+        clock.now += 60
+        assert await one.tasks.find_upload("account", "caller", uri=UPLOAD.uri) is None
         await one.tasks.record_upload("account", "caller", replace(UPLOAD, uri="runway://3"))
         clock.now = NOON
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None

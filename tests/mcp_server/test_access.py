@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import httpx2
@@ -120,6 +121,10 @@ def read(client: Client) -> Awaitable[object]:
     return client.read_resource(URI)
 
 
+def list_resources(client: Client) -> Awaitable[object]:
+    return client.list_resources()
+
+
 def complete(client: Client) -> Awaitable[object]:
     reference = ResourceTemplateReference(uri="runway://tasks/{taskId}")
     return client.complete(reference, {"name": "taskId", "value": ""})
@@ -133,6 +138,7 @@ CASES: list[tuple[str, Use, str, str]] = [
     ("writer", mcp_task("tasks/get"), READ, "auto"),
     ("writer", mcp_task("tasks/unheard/of"), READ, "auto"),
     *(("writer", read, READ, mode) for mode in ERAS),
+    *(("writer", list_resources, READ, mode) for mode in ERAS),
     *(("writer", complete, READ, mode) for mode in ERAS),
     ("writer", listen, READ, "auto"),
 ]
@@ -140,7 +146,11 @@ CASES: list[tuple[str, Use, str, str]] = [
 
 def test_a_tools_scope_is_in_its_annotations() -> None:
     scopes = {tool.name: scope_of(tool) for tool in (*TASKS.tools, *WAITING.tools)}
-    assert {name for name, scope in scopes.items() if scope == READ} == {"runway_getTask", "runway_waitForTask"}
+    assert {name for name, scope in scopes.items() if scope == READ} == {
+        "runway_getTask",
+        "runway_listTasks",
+        "runway_waitForTask",
+    }
     assert set(scopes.values()) == {READ, WRITE}
 
 
@@ -158,7 +168,7 @@ async def test_what_a_scope_is_missing_for_is_refused(name: str, use: Use, neede
 @pytest.mark.parametrize("mode", ERAS)
 async def test_what_tells_of_no_task_needs_no_scope(mode: str, team: Team) -> None:
     async with calling(team, "nothing", mode) as client:
-        assert len((await client.list_tools()).tools) == 10
+        assert len((await client.list_tools()).tools) == 11
         assert len((await client.list_resource_templates()).resource_templates) == 1
     assert team.sent("nothing") == []
 
@@ -186,6 +196,21 @@ async def test_each_caller_has_an_account_and_a_state_of_their_own(team: Team) -
             for client in (ann, bob)
         ]
         assert list(map(sorted, known)) == [[RUNNING], [PENDING, RUNNING]]
+
+
+async def call_list(client: Client) -> dict[str, Any]:
+    return (await client.call_tool("runway_listTasks", {})).structured_content or {}
+
+
+async def test_each_caller_lists_the_tasks_that_they_started(team: Team) -> None:
+    async with calling(team, "gil") as gil, calling(team, "hal") as hal:
+        wish = {"type": "sound_effect", "input": {"promptText": "Waves"}, "wait": False}
+        started: dict[str, Any] = (await gil.call_tool("runway_startTask", wish)).structured_content or {}
+        found = [await call_list(client) for client in (gil, hal)]
+        offered = [[found.uri for found in (await client.list_resources()).resources] for client in (gil, hal)]
+    assert [[row[0] for row in data["tasks"]] for data in found] == [[started["id"]], []]
+    assert [(data["matched"], data["credits"] > 0) for data in found] == [(1, True), (0, False)]
+    assert offered == [[f"runway://tasks/{started['id']}"], []]
 
 
 async def test_a_stream_hears_of_its_own_callers_task_only(team: Team) -> None:

@@ -170,6 +170,7 @@ FULL: dict[str, dict[str, Any]] = {
     "runway_startTask": {"type": "text_to_video", "input": BODY},
     "runway_estimateCost": {"type": "text_to_video", "input": BODY},
     "runway_uploadFile": {"path": "kite.png"},
+    "runway_listTasks": {},
     "runway_listTaskTypes": {},
     "runway_getAccount": {},
     "retrieve-task-status-and-output": {"id": ID},

@@ -24,7 +24,14 @@ from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerContext, CallerRegistry
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
-READING = ("runway_getTask", "runway_waitForTask", "runway_listTaskTypes", "runway_estimateCost", "runway_getAccount")
+READING = (
+    "runway_getTask",
+    "runway_listTasks",
+    "runway_waitForTask",
+    "runway_listTaskTypes",
+    "runway_estimateCost",
+    "runway_getAccount",
+)
 TOOLS = ("runway_getTask", "runway_cancelTask", "runway_deleteTask", "runway_waitForTask")
 
 

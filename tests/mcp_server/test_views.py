@@ -70,6 +70,7 @@ def refused(tool: str, arguments: dict[str, Any], steps: tuple[Step, ...], *word
 
 
 GET, WAIT, CANCEL, DELETE = "runway_getTask", "runway_waitForTask", "runway_cancelTask", "runway_deleteTask"
+LIST = "runway_listTasks"
 RETRIEVE, REMOVE = "retrieve-task-status-and-output", "cancel-delete-task"
 ONE: dict[str, Any] = {"taskId": ID}
 OUTCOMES = {
@@ -82,6 +83,10 @@ OUTCOMES = {
     "get down": refused(GET, ONE, (reply(503),), "unavailable", "Reading it again later is free"),
     "get misspelt": refused(GET, {"task_id": ID}, (DONE,), "did you mean taskId?", "Nothing was sent"),
     "get too large": refused(GET, ONE, (reply(200, task("SUCCEEDED", x="y" * 500_000)),), "SUCCEEDED", "is not shown"),
+    "list": told(LIST, {"since": "today"}, (DONE,), "Since 20", data=("matched", "credits")),
+    "list by another word": told(LIST, {"status": "done"}, (DONE,), "Took status SUCCEEDED", data=("matched",)),
+    "list of none such": refused(LIST, {"status": "x"}, (DONE,), "must be one of active", "Nothing was sent"),
+    "list since never": refused(LIST, {"since": "x"}, (DONE,), '"today", "yesterday"', "Nothing was sent"),
     "retrieve failed": told(RETRIEVE, {"id": ID}, (FAILED,), "The task FAILED.", data=("SAFETY.INPUT.IMAGE",)),
     "wait failed": told(WAIT, ONE, (RUNNING, FAILED), "The task FAILED.", data=("SAFETY.INPUT.IMAGE",)),
     "wait over": told(
@@ -293,3 +298,17 @@ async def test_an_upload_is_heard_of(tmp_path: Path) -> None:
     async with with_files(tmp_path, "") as client:
         result = await client.call_tool("runway_uploadFile", {"path": "kite.png"})
     assert_heard(result, told("", {}, (), "Valid for 24 hours", data=("runway://",)))
+
+
+async def test_a_task_that_is_listed_is_heard_of(tmp_path: Path) -> None:
+    callers = CallerRegistry(
+        lambda _: scripted_client(Script(CREATED, PENDING, reply(503))), poll_seconds=0, history=tmp_path / "history"
+    )
+    listed = told("", {}, (), "expected credits", "last known status", data=(ID, "A red kite", "PENDING", "~60"))
+    with anyio.fail_after(20):
+        async with Client(build_server(callers)) as client:
+            await client.call_tool("runway_startTask", START)
+            assert_heard(await client.call_tool("runway_listTasks", {}), listed)
+            (tmp_path / "history").write_bytes(b"")
+            unheard = await client.call_tool("runway_listTasks", {})
+    assert_heard(unheard, refused("", {}, (), "history of started tasks", "Nothing was changed"))

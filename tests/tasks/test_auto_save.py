@@ -281,7 +281,9 @@ async def test_a_claim_is_renewed_while_a_task_is_saved(tmp_path: Path, caplog: 
 
 
 async def test_the_setting_makes_a_server_save(tmp_path: Path) -> None:
-    settings = load({"sandbox": True, "sandbox_speed": 1000, "auto_save": True, "files_root": [tmp_path]})
+    settings = load(
+        {"sandbox": True, "sandbox_speed": 1000, "poll_seconds": 0.05, "auto_save": True, "files_root": [tmp_path]}
+    )
     core = build_core(settings, lambda _: None)
     with anyio.fail_after(30):
         async with core.callers.running():

@@ -19,10 +19,10 @@ from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.paths import InvalidPathError, parse_path
 from runway_mcp.files.thumbnails import MAX_PIXELS
-from runway_mcp.files.uploads import upload
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.file_messages import explain
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.local_files import upload_anew
 from runway_mcp.tasks.outputs import NoOutputError, Wanted, save_outputs
 from runway_mcp.tasks.waiting import Waited
 
@@ -42,7 +42,7 @@ async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsRe
     try:
         folders = await _folders(files, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
-            uploaded = await upload(context.api, files.client, file, report=_reporter(ctx))
+            uploaded = await upload_anew(context, file, _reporter(ctx))
     except FilesError as error:
         return results.error_result(explain(error))
     except RunwayError as error:
@@ -127,6 +127,11 @@ async def _saved(context: CallerContext, task_id: TaskId, roots: ListRootsResult
     except Exception:
         logger.exception("The outputs of task %s could not be saved", task_id)
         return "Nothing was saved, through a fault of this server; its log says more."
+
+
+async def allowed_folders(context: CallerContext, roots: ListRootsResult) -> Folders:
+    """Return the operator's folders, or the host's where the operator allows none; maybe none."""
+    return await _folders(await context.files(), roots)
 
 
 async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:

@@ -87,7 +87,7 @@ UPLOAD_FILE = Tool(
     title="Upload a file to Runway",
     description=(
         "Send an image, video or sound from this server's disk to Runway, and get a runway:// URI that an input of "
-        "runway_startTask takes in place of a URL, for 24 hours. For files that are not on the web. Reads allowed "
+        "runway_startTask takes in place of a URL, for 24 hours. A start takes the path itself, too. Reads allowed "
         "folders only. Costs nothing."
     ),
     annotations=ToolAnnotations(

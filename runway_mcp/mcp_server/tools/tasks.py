@@ -12,6 +12,7 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import NOTHING_SENT, explain, word
+from runway_mcp.mcp_server.tools.task_list import LIST_TASKS
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
@@ -169,10 +170,13 @@ DELETE_TASK = Tool(
 
 TASKS = Toolset(
     name="tasks",
-    guide="runway_getTask reads one: status, progress, output URLs, failure, cost.",
+    guide=(
+        "runway_getTask reads one: status, progress, output URLs, failure, cost. runway_listTasks lists those started "
+        "here, with their sum."
+    ),
     guide_to_changes=(
         "runway_cancelTask stops a task that has not finished; runway_deleteTask destroys a finished one and its "
         "output. Neither does the other's work, and neither can be undone: call them only when the user asked."
     ),
-    tools=(GET_TASK, CANCEL_TASK, DELETE_TASK),
+    tools=(GET_TASK, CANCEL_TASK, DELETE_TASK, LIST_TASKS),
 )

@@ -73,17 +73,6 @@ def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
-async def test_a_path_in_an_input_is_answered_with_the_tool_that_uploads_it() -> None:
-    wire = FaultyWire()
-    async with connected(wire, None) as client:
-        for image, is_told in (("/home/me/a.png", True), ("kite", False)):
-            request = {"type": "image_to_video", "input": {"promptImage": image, "ratio": "1280:720"}}
-            refused = await client.call_tool("runway_startTask", request)
-            assert refused.is_error
-            assert ("runway_uploadFile makes a runway:// URI of a file." in text(refused)) is is_told
-    assert wire.methods == []
-
-
 @pytest.mark.parametrize("mode", ERAS)
 async def test_a_person_is_asked_with_the_price_as_far_as_it_is_known(mode: str) -> None:
     wire, person = FaultyWire(), Person()
