@@ -90,12 +90,12 @@ class AutoSaver:
             now = await tasks.find(context.ledger.account, context.ledger.caller, task_id)
             if now is None or now.saving != "wanted":
                 return True
-            outcome: Saving | None = "" if "CANCELLED" in {status, now.status} else "lost"
+            outcome: Saving | None = ""  # what failed or was cancelled has nothing to save
             if status == "SUCCEEDED":
                 async with self._saving:
                     outcome = await self._claim_and_save(context, tasks, record.number, task_id)
-            elif status:
-                outcome = ""
+            elif not status and now.status != "CANCELLED":
+                outcome = "saved" if now.outputs else "lost"
             if outcome is not None:
                 await tasks.mark_saving(record.number, outcome)
         except (RunwayError, HistoryError, CallerLimitError) as error:

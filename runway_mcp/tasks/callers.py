@@ -183,6 +183,11 @@ class CallerRegistry:
                 context.tasks.end_waits()
 
     @property
+    def saves_starts(self) -> bool:
+        """Whether what callers start is saved by the server itself."""
+        return self._auto_save is not None
+
+    @property
     def waits_in_progress(self) -> int:
         return sum(context.tasks.waits_in_progress for context in self._contexts.values())
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
+from pydantic import JsonValue
 
+from runway_mcp.api.errors import NotFoundError
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.files.download import Link, Output, Saved
 from runway_mcp.files.downloads import Report
@@ -65,13 +67,40 @@ async def save_outputs(
     An output that was saved before, and is still there, is not fetched again.
 
     Raises:
-        RunwayError: The task could not be read.
+        RunwayError: The task could not be read; a task that is gone is no error where its outputs were saved.
         NoOutputError: It has not succeeded, or has no outputs.
         FilesError: Nothing can be saved as it is wanted.
     """
     started = anyio.current_time()
-    stem = given_stem(wanted.name) if wanted.name else ""
+    name = given_stem(wanted.name) if wanted.name else ""
     destination = await to_thread.run_sync(folders.destination, wanted.directory or None)
+    records = await _Records.of(context, task_id)
+    there = await records.find(name, folders, destination, wanted)
+    try:
+        urls = await _links(context, task_id, wanted)
+    except NotFoundError:
+        if there:
+            return list(there.values())
+        raise
+    stem = name or records.stem or task_id
+    several = len(urls) > 1 or stem == task_id
+    links = [
+        Link(number, url if isinstance(url := urls[number - 1], str) else None, f"{stem}-{number}" if several else stem)
+        for number in sorted(set(wanted.outputs)) or range(1, len(urls) + 1)
+    ]
+    downloads = (await context.files()).downloads
+    fetched = await downloads.save(
+        destination,
+        [link for link in links if link.index not in there],
+        task=task_id,
+        timeout=(downloads.limits.call_seconds if timeout is None else timeout) - (anyio.current_time() - started),
+        report=report,
+        records=records,
+    )
+    return sorted([*there.values(), *fetched], key=lambda output: output.index)
+
+
+async def _links(context: CallerContext, task_id: TaskId, wanted: Wanted) -> list[JsonValue]:
     task = await context.tasks.get(task_id)
     urls = task.data.get("output")
     if task.status != "SUCCEEDED" or not urls or not isinstance(urls, list):
@@ -79,26 +108,7 @@ async def save_outputs(
     for number in wanted.outputs:
         if not 1 <= number <= len(urls):
             raise UnknownOutputError(number, len(urls))
-    records = await _Records.of(context, task_id)
-    numbers = sorted(set(wanted.outputs)) or range(1, len(urls) + 1)
-    several = len(urls) > 1 or not (stem or records.stem)
-    stem = stem or records.stem or task_id
-    links = [
-        Link(number, url if isinstance(url := urls[number - 1], str) else None, f"{stem}-{number}" if several else stem)
-        for number in numbers
-    ]
-    there = [saved for link in links if (saved := await records.find(link, folders, destination, wanted))]
-    found = {saved.index for saved in there}
-    downloads = (await context.files()).downloads
-    fetched = await downloads.save(
-        destination,
-        [link for link in links if link.index not in found],
-        task=task_id,
-        timeout=(downloads.limits.call_seconds if timeout is None else timeout) - (anyio.current_time() - started),
-        report=report,
-        records=records,
-    )
-    return sorted([*there, *fetched], key=lambda output: output.index)
+    return urls
 
 
 class _Records:
@@ -127,14 +137,15 @@ class _Records:
         date = datetime.fromtimestamp(record.begun, UTC).astimezone().date()
         return f"{date} {title(record.prompt) or title(' '.join(filter(None, (record.type, record.model))))}"
 
-    async def find(self, link: Link, folders: Folders, destination: Destination, wanted: Wanted) -> Saved | None:
-        """Return the output if it was saved before where it is wanted, and is still there."""
+    async def find(self, name: str, folders: Folders, destination: Destination, wanted: Wanted) -> dict[int, Saved]:
+        """Return, by number, the wanted outputs that were saved before where they are wanted, and are still there."""
+        found: dict[int, Saved] = {}
         for saved in self._record.outputs if self._record else ():
-            if saved.position == link.index and _is_wanted(saved, link, destination, wanted):
-                path = Path(saved.path)
-                if await to_thread.run_sync(folders.holds, path, saved.size, saved.sha256):
-                    return Saved(link.index, path, saved.size, saved.content_type, saved.sha256, was_there=True)
-        return None
+            index, path = saved.position, Path(saved.path)
+            is_wanted = index in (wanted.outputs or [index]) and _is_in_place(path, name, destination, wanted)
+            if is_wanted and await to_thread.run_sync(folders.holds, path, saved.size, saved.sha256):
+                found[index] = Saved(index, path, saved.size, saved.content_type, saved.sha256, was_there=True)
+        return found
 
     async def others(self, path: Path, index: int) -> Collection[Path] | None:
         if self._tasks is None or self._record is None:
@@ -156,8 +167,7 @@ class _Records:
         return True
 
 
-def _is_wanted(saved: SavedOutput, link: Link, destination: Destination, wanted: Wanted) -> bool:
-    path = Path(saved.path)
-    if (wanted.directory or wanted.name) and path.parent != destination.path:
+def _is_in_place(path: Path, name: str, destination: Destination, wanted: Wanted) -> bool:
+    if (name or wanted.directory) and path.parent != destination.path:
         return False
-    return not wanted.name or re.fullmatch(rf"{re.escape(link.stem)}(-[0-9]+)?", path.stem) is not None
+    return not name or re.fullmatch(rf"{re.escape(name)}(-[0-9]+)*", path.stem) is not None

@@ -31,6 +31,7 @@ VIDEO = f"{today()} A red kite.mp4"
 async def test_what_is_started_is_saved_as_it_finishes(tmp_path: Path) -> None:
     """Without a further call; several outputs too; and once only, however often it is looked for."""
     async with saver(tmp_path, files=(storage := Storage(wire := FaultyWire())), wire=wire, auto_save=True) as one:
+        assert "saves what is started" in (one.client.instructions or "")
         first = await one.start()
         await one.start(IMAGES)
         assert one.saving == ["wanted", "wanted"]
@@ -302,6 +303,18 @@ async def test_a_task_that_made_nothing_has_lost_nothing(tmp_path: Path, how: st
         one.wire.now += 600
         await until(lambda: one.saving == [""], "the end")
     assert names(one.folder) == []
+
+
+async def test_what_its_user_has_saved_and_then_deleted_is_not_lost(tmp_path: Path) -> None:
+    storage = Storage(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        change(history, "INSERT INTO outputs VALUES (1, 1, '/elsewhere/kite.mp4', 9, 'video/mp4', '')")
+        wire.faults["GET"].append(404)
+        async with saving_with(context, Pauses()):
+            pass
+        assert saving(history) == "saved"
+    assert storage.fetched == 0
 
 
 async def test_a_history_that_can_not_be_read_is_looked_at_again(

@@ -138,3 +138,16 @@ async def test_a_history_that_fails_while_a_file_is_fetched_loses_no_file(tmp_pa
     assert not result.is_error
     assert "Saved, but not recorded in the history" in said(result)
     assert names(one.folder) == [f"{today()} A red kite.mp4"]
+
+
+async def test_what_was_saved_is_found_though_runway_has_the_task_no_more(tmp_path: Path) -> None:
+    async with saver(tmp_path) as one:
+        task_id = await one.make(IMAGES)
+        saved = await one.save(task_id)
+        await one.client.call_tool("runway_deleteTask", {"taskId": task_id})
+        assert await one.save(task_id) == [f"{name} there" for name in saved]
+        assert await one.save(task_id, outputs=[2]) == [f"{saved[1]} there"]
+        for lost in ({"outputs": [4]}, {"name": "elsewhere"}):
+            result = await one.call(task_id, **lost)
+            assert result.is_error
+            assert "Runway has no such task" in said(result)
