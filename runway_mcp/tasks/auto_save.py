@@ -90,39 +90,34 @@ class AutoSaver:
             now = await tasks.find(context.ledger.account, context.ledger.caller, task_id)
             if now is None or now.saving != "wanted":
                 return True
-            outcome: Saving | None = ""  # what failed or was cancelled has nothing to save
             if status == "SUCCEEDED":
                 async with self._saving:
-                    outcome = await self._claim_and_save(context, tasks, record.number, task_id)
-            elif not status and now.status != "CANCELLED":
+                    return await self._claim_and_save(context, tasks, record.number, task_id)
+            outcome: Saving = ""  # what failed or was cancelled has nothing to save
+            if not status and now.status != "CANCELLED":
                 outcome = "saved" if now.outputs else "lost"
-            if outcome is not None:
-                await tasks.mark_saving(record.number, outcome)
+            await tasks.mark_saving(record.number, outcome)
         except (RunwayError, HistoryError, CallerLimitError) as error:
             logger.warning("Task %s could not be saved for now: %s", task_id, error)
             return False
         except Exception:
             logger.exception("Task %s could not be saved", task_id)
             return False
-        return outcome is not None
+        return True
 
-    async def _claim_and_save(
-        self, context: CallerContext, tasks: "TaskHistory", number: int, task_id: TaskId
-    ) -> Saving | None:
-        """Return what came of it; None where it is to be tried again."""
+    async def _claim_and_save(self, context: CallerContext, tasks: "TaskHistory", number: int, task_id: TaskId) -> bool:
         if not await tasks.claim(number):
-            return None
-        outcome: Saving | None = None
+            return False
+        is_done = False
         try:
             async with anyio.create_task_group() as claim:
                 claim.start_soon(self._renew, tasks, number)
-                outcome = await _save(context, task_id)
+                is_done = await _save(context, tasks, number, task_id)
                 claim.cancel_scope.cancel()
         finally:
-            if outcome is None:
-                with anyio.CancelScope(shield=True):
-                    await tasks.release(number)
-        return outcome
+            with anyio.CancelScope(shield=True):
+                await tasks.release(number)
+        return is_done
 
     async def _renew(self, tasks: "TaskHistory", number: int) -> None:
         while True:
@@ -146,7 +141,14 @@ async def _final_status(context: CallerContext, task_id: TaskId) -> str:
     return last.task.status if last.task else ""
 
 
-async def _save(context: CallerContext, task_id: TaskId) -> Saving | None:
+async def _save(context: CallerContext, tasks: "TaskHistory", number: int, task_id: TaskId) -> bool:
+    outcome = await _outcome(context, task_id)
+    if outcome is not None:
+        await tasks.mark_saving(number, outcome)
+    return outcome is not None
+
+
+async def _outcome(context: CallerContext, task_id: TaskId) -> Saving | None:
     try:
         folders = await (await context.files()).folders()
         outputs = await save_outputs(context, task_id, folders, timeout=math.inf)
@@ -155,7 +157,7 @@ async def _save(context: CallerContext, task_id: TaskId) -> Saving | None:
     except NoOutputError as error:
         return "lost" if error.task.status == "SUCCEEDED" else None
     except (RunwayError, file_errors.FilesError) as error:
-        logger.warning("Task %s could not be saved for now: %s", task_id, error)
+        logger.warning("Task %s could not be saved for now: %r", task_id, error)
         return None
     failed = [output.error for output in outputs if isinstance(output, Failed)]
     for error in failed:
