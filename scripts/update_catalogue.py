@@ -20,7 +20,7 @@ from typing import Any, cast
 from catalogue_limits import limited
 from sdk_types import starts
 
-from runway_mcp.catalogue.catalogue_builder import SDK, only_model
+from runway_mcp.catalogue.catalogue_builder import SDK, facts, only_model
 from runway_mcp.catalogue.example_inputs import example
 from runway_mcp.catalogue.openapi_reader import DocumentError, Schema, Source, read_document
 from runway_mcp.catalogue.schema_merge import merged
@@ -112,6 +112,7 @@ class Catalogue:
         self._sources: dict[str, dict[str | None, Source]] = {}
         self._replies: dict[str, list[str]] = {}
         self._from_sdk: set[tuple[str, str | None]] = set()
+        self._told: dict[tuple[str, str | None], set[str]] = {}
         self._as_of = max(known.get("asOf", ""), _sdk_day())
         if document is None:
             self._keep(known)
@@ -153,6 +154,7 @@ class Catalogue:
             models = [one for one in entry["models"] if one.get("documented", True)]
             self._replies[kind] = entry["reply"]
             self._from_sdk |= {(kind, one["name"]) for one in models if one.get("source") == SDK}
+            self._told |= {(kind, one["name"]): facts(one["schema"]) - {*one.get("beyond", ())} for one in models}
             if models:
                 self._sources[kind] = {
                     one["name"]: Source(without_words(one["schema"], shared), one.get("open", False)) for one in models
@@ -168,6 +170,7 @@ class Catalogue:
         self._definitions = reading.definitions
         for kind, endpoint in reading.endpoints.items():
             self._replies[kind] = endpoint.reply
+            self._told |= {(kind, name): facts(one.schema) for name, one in endpoint.models.items()}
             self._sources[kind] = {
                 name: Source(without_words(one.schema), one.is_open) for name, one in endpoint.models.items()
             }
@@ -189,6 +192,8 @@ class Catalogue:
         marks: Schema = {**({} if documented else {"documented": False}), **({"open": True} if source.is_open else {})}
         if (kind, name) in self._from_sdk:
             marks["source"] = SDK
+        elif beyond := sorted(facts(schema) - self._told.get((kind, name), facts(schema))):
+            marks["beyond"] = beyond  # what the SDK has and the document lacks
         if documented and name is not None:
             marks["purpose"] = self._words.purpose(kind, name)
         return {"name": name, **marks, "schema": schema, "example": example(schema, self._definitions)}

@@ -91,7 +91,11 @@ def test_the_same_document_changes_nothing(folder: Path, openapi: Path, capsys: 
 async def test_a_new_model_is_listed_checked_and_started(
     folder: Path, openapi: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(openapi, **with_kite())
+    models = with_kite()
+    fields = models["text_to_video"]["gen4.5"]["properties"]
+    fields["ratio"]["enum"].append("1:1")
+    fields["sky"] = {"type": "integer"}
+    path = write(openapi, **models)
     assert await anyio.to_thread.run_sync(main, ["catalogue", "update", path, "--state-dir", str(folder)]) == 0
     assert "+ text_to_video/kite_2" in capsys.readouterr().out
     assert os.name == "nt" or stat.S_IMODE((folder / "catalogue.json").stat().st_mode) == 0o600
@@ -111,6 +115,10 @@ async def test_a_new_model_is_listed_checked_and_started(
         assert "wind" in refused
         assert '"basis":"unknown"' in await said(client, "runway_estimateCost", **start)
         assert "The price is unknown" in await said(client, "runway_startTask", **start, maxCredits=1)
+        for field, value, basis in (("ratio", "1:1", "unknown"), ("sky", 1, "unknown"), ("duration", 5, "table")):
+            known = {"promptText": "Sky", "ratio": "1280:720", "duration": 5} | {field: value}
+            told = await said(client, "runway_estimateCost", type="text_to_video", input=known)
+            assert f'"basis":"{basis}"' in told
         assert '"estimatedCost":{"credits":50}' in await said(client, "runway_startTask", **start)
 
 
@@ -299,13 +307,12 @@ def kept(day: str) -> dict[str, Any]:
     return data | {"asOf": day}
 
 
-@pytest.mark.parametrize(("day", "counts"), [("2099-01-01", True), ("2026-10-23", True), ("2026-10-22", False)])
-async def test_the_newer_catalogue_counts(day: str, counts: bool, folder: Path) -> None:
-    keep(folder, kept(day))
+async def test_the_kept_catalogue_counts_until_a_release_brings_another(folder: Path) -> None:
+    keep(folder, kept("2099-01-01"), lookup.own_data())
     async with connected(folder) as client:
         types = await said(client, "runway_listTaskTypes")
-        assert ("Kites" in types) is counts
-        assert f"Catalogue of {day if counts else '2026-10-23'}." in types
+        assert "Kites" in types
+        assert "Catalogue of 2099-01-01." in types
         assert "does not count" not in types
 
 
@@ -317,10 +324,8 @@ def _edit(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"Kites", b"Cats!"))
 
 
-def _lack(file: Path) -> None:
-    older = kept("2099-01-01")
-    del older["types"]["sound_effect"]
-    keep(file.parent, older)
+def _keep_for_another_release(file: Path) -> None:
+    keep(file.parent, kept("2099-01-01"), {**lookup.own_data(), "asOf": "2026-10-22"})
 
 
 def _write(content: bytes) -> Callable[[Path], object]:
@@ -342,14 +347,14 @@ def _hide(file: Path) -> None:
         (_write(b"[]"), "damaged"),
         (_write(b'{"check": 1, "catalogue": {}}'), "damaged"),
         (_write(b"[" * 100_000), "damaged"),
-        (_lack, "incomplete"),
+        (_keep_for_another_release, "outdated"),
         (_hide, "unreadable"),
     ],
 )
 async def test_a_kept_catalogue_that_is_not_sound_does_not_count(
     damage: Callable[[Path], object], problem: str, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    damage(keep(folder, kept("2099-01-01")))
+    damage(keep(folder, kept("2099-01-01"), lookup.own_data()))
     types = ""
     with caplog.at_level(logging.WARNING):
         async with connected(folder) as client:
@@ -364,7 +369,7 @@ async def test_a_kept_catalogue_that_is_not_sound_does_not_count(
 
 def test_an_update_replaces_a_damaged_catalogue(folder: Path, openapi: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Also where the document has nothing new."""
-    _cut(keep(folder, kept("2099-01-01")))
+    _cut(keep(folder, kept("2099-01-01"), lookup.own_data()))
     assert main(["catalogue", "update", write(openapi), "--state-dir", str(folder)]) == 0
     assert "damaged" in caplog.text
     lookup.look_in(folder)
@@ -372,7 +377,17 @@ def test_an_update_replaces_a_damaged_catalogue(folder: Path, openapi: Path, cap
 
 
 def test_nothing_is_read_before_it_is_asked_for(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    _cut(keep(folder, kept("2099-01-01")))
+    _cut(keep(folder, kept("2099-01-01"), lookup.own_data()))
     build_core(load({"state_dir": folder}), lambda _: None)
     assert not caplog.records
     assert lookup.kept_problem() == "damaged"
+
+
+def test_a_document_that_lacks_what_a_kept_one_has_is_refused_with_the_way_back(
+    folder: Path, openapi: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["catalogue", "update", write(openapi, **with_kite()), "--state-dir", str(folder)]) == 0
+    assert main(["catalogue", "update", write(openapi), "--state-dir", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "text_to_video/kite_2" in said
+    assert f"Delete {folder / 'catalogue.json'} to use the built-in one." in said

@@ -21,6 +21,9 @@ SDK = "sdk"
 _NESTED = {"enum", "const", "required", "properties", "anyOf", "items", "description"}
 _OUTPUTS = {"video": "video|animat", "image": "image|picture|photo|svg", "audio": "audio|sound|speech|voice|music"}
 
+MAX_LACKING = 3
+"""What is named, of a model, that a document lacks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -62,7 +65,14 @@ def _missing(known: Mapping[str, Any], reading: Reading) -> Iterator[str]:
         if names and kind not in reading.endpoints:
             yield f"the type {kind}"
         elif names:
-            yield from sorted(f"{kind}/{name or ''}" for name in names - reading.endpoints[kind].models.keys())
+            found = reading.endpoints[kind].models
+            yield from sorted(f"{kind}/{name or ''}" for name in names - found.keys())
+            for model in entry["models"]:
+                if model["name"] in names & found.keys():
+                    told = facts(found[model["name"]].schema)
+                    lacking = sorted(facts(model["schema"]) - {*model.get("beyond", ())} - told)
+                    lacks = [fact for fact in lacking if _is_closed(fact, told)][:MAX_LACKING]
+                    yield from (f"{kind}/{model['name'] or ''} {fact}" for fact in lacks)
 
 
 def _types(known: Mapping[str, Any], reading: Reading) -> Schema:
@@ -118,6 +128,8 @@ def _entry(known: Mapping[str, Schema], read: Mapping[str, Schema], source: Sour
     if not fits(body, {**schema, "$defs": definitions}):
         body = {key: value for key, value in body.items() if key == "model"}  # a pattern, which no example is made for
     marks = {key: entry[key] for key in ("name", "purpose") if key in entry}
+    if beyond := sorted(facts(schema) - facts(source.schema)):
+        marks["beyond"] = beyond
     if entry["name"] is not None:
         marks.setdefault("purpose", source.words)
     return {**marks, **({"open": True} if source.is_open else {}), "schema": schema, "example": body}
@@ -138,6 +150,21 @@ def _output(kind: str, endpoint: Endpoint) -> str:
             if re.search(pattern, text.lower()):
                 return medium
     return "video"
+
+
+def facts(schema: Schema) -> set[str]:
+    """Return the fields that a model's schema names, and the values that it lists for them."""
+    places = _facts_of(schema, "")
+    return {f"{place} {fact}".strip() for place, fact in places if fact.startswith("takes ") or not fact} - {""}
+
+
+def _is_closed(fact: str, told: set[str]) -> bool:
+    """Return whether a document that does not tell a fact denies it: it lists other values, or other fields."""
+    place, takes, _ = fact.partition(" takes ")
+    owner = place.rpartition(".")[0]
+    if takes or owner:
+        return any(one.startswith(f"{place} takes " if takes else f"{owner}.") for one in told)
+    return not place.endswith("[]")
 
 
 def _places(places: list[str]) -> str:

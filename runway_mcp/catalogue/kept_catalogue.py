@@ -13,22 +13,23 @@ MAX_BYTES = 16 * 1024**2
 
 _FORMAT = 1
 
-KeptProblem = Literal["unreadable", "damaged", "incomplete"]
-"""Why a kept catalogue does not count. An incomplete one lacks what the package's own has."""
+KeptProblem = Literal["unreadable", "damaged", "outdated"]
+"""Why a kept catalogue does not count. An outdated one was made from another than the package's own."""
 
 
-def keep(folder: Path, catalogue: Mapping[str, Any]) -> Path:
-    """Write a catalogue to a folder, in one step, and return its file.
+def keep(folder: Path, catalogue: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
+    """Write a catalogue, which was made from the package's own, to a folder, in one step, and return its file.
 
     Raises:
         OSError: It can't be written; an older one is still there.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = {"own": _check(own), "catalogue": catalogue}
     handle, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)
     temporary, file = Path(name), folder / NAME
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            json.dump({"check": _check(catalogue), "catalogue": catalogue}, opened)
+            json.dump({"check": _check(kept), **kept}, opened)
             opened.flush()
             os.fsync(opened.fileno())
         temporary.replace(file)
@@ -38,7 +39,7 @@ def keep(folder: Path, catalogue: Mapping[str, Any]) -> Path:
 
 
 def newer(own: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Any], KeptProblem | None]:
-    """Return the kept catalogue where it is as new as `own`, else `own`, and what is wrong with the kept one."""
+    """Return the kept catalogue where it was made from `own`, else `own`, and what is wrong with the kept one."""
     file = folder / NAME
     try:
         with file.open("rb") as opened:
@@ -48,21 +49,14 @@ def newer(own: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Any], Kept
     except OSError:
         return own, "unreadable"
     try:
-        kept = json.loads(text[:MAX_BYTES])
-        catalogue: Mapping[str, Any] = kept["catalogue"] if kept["check"] == _check(kept["catalogue"]) else {}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        catalogue = {}
-    if not catalogue:
+        kept: dict[str, Any] = json.loads(text[:MAX_BYTES])
+        if kept.pop("check") != _check(kept):
+            return own, "damaged"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return own, "damaged"
-    if catalogue["asOf"] < own["asOf"]:
-        return own, None
-    return (catalogue, None) if _pairs(own) <= _pairs(catalogue) else (own, "incomplete")
+    return (kept["catalogue"], None) if kept["own"] == _check(own) else (own, "outdated")
 
 
-def _check(catalogue: Mapping[str, Any]) -> str:
-    """Return what tells a catalogue from a damaged one, or from one of another form."""
-    return sha256(f"{_FORMAT} {json.dumps(catalogue, sort_keys=True)}".encode()).hexdigest()
-
-
-def _pairs(catalogue: Mapping[str, Any]) -> set[tuple[str, str | None]]:
-    return {(kind, one["name"]) for kind, entry in catalogue["types"].items() for one in entry["models"]}
+def _check(value: Mapping[str, Any]) -> str:
+    """Return what tells a value from a damaged one, or from one of another form."""
+    return sha256(f"{_FORMAT} {json.dumps(value, sort_keys=True)}".encode()).hexdigest()

@@ -111,9 +111,14 @@ def kept_problem() -> "KeptProblem | None":
 
 
 @cache
+def own_data() -> Mapping[str, Any]:
+    """Return the catalogue that comes with the server as it is stored."""
+    return json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+
+
+@cache
 def _catalogue() -> "tuple[Mapping[str, Any], KeptProblem | None]":
-    own: Mapping[str, Any] = json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
-    problem = None
+    own, problem = own_data(), None
     for folder in _folders:
         from runway_mcp.catalogue.kept_catalogue import newer  # noqa: PLC0415 - read when first asked for
 
@@ -137,7 +142,16 @@ def languages() -> Mapping[str, str]:
 @cache
 def task_types() -> Mapping[str, TaskType]:
     """Return every task type by its name."""
-    catalogue = catalogue_data()
+    return own_task_types() if catalogue_data() is own_data() else _types(catalogue_data())
+
+
+@cache
+def own_task_types() -> Mapping[str, TaskType]:
+    """Return the task types of the catalogue that comes with the server, even if a newer one is kept."""
+    return _types(own_data())
+
+
+def _types(catalogue: Mapping[str, Any]) -> Mapping[str, TaskType]:
     return {
         name: TaskType(
             name=name,

@@ -31,6 +31,8 @@ _DROPPED = {
     *("$schema", "title", "description", "example", "examples", "discriminator", "format", "nullable"),
     *("readOnly", "writeOnly", "externalDocs", "$comment", "contentMediaType", "contentEncoding"),
 }
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+_UNBOUNDED = re.compile(r"[*+]|,\}")
 _NO_LIMIT = 2**53 - 1  # as far as the API's own numbers go
 _PATH = re.compile(r"/v1/([a-z0-9_-]{1,40}(?:/[a-z0-9_-]{1,40}){0,2})")
 _NAME = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
@@ -277,4 +279,7 @@ def _is_sound(key: str, value: Any) -> bool:
         is_line = isinstance(one, str) and one.isprintable() and len(one) <= MAX_WORDS
         if not is_line and not isinstance(one, int | float):
             return False
-    return cast("Any", _VALUES).is_valid({key: value})
+    is_valid: bool = cast("Any", _VALUES).is_valid({key: value})
+    if not is_valid or key != "pattern":
+        return is_valid
+    return not _REPEATED_GROUP.search(value) and len(_UNBOUNDED.findall(value)) <= 1  # others might take for ever

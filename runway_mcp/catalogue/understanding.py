@@ -62,12 +62,24 @@ class _Reader:
     def read(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         if "$ref" in schema:
             schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        if not schema:
+            return self._open(value), []
         taken = self._taken(value, schema, place)
         if not isinstance(value, str) or self._stand_in is None or self._fits(taken[0], schema):
             return taken
         uri = self._stand_in(value)
+        if uri is not None and self._fits("x" * len(uri), schema):  # it takes words, which are too long or short
+            return taken
         named = taken[0] if uri is None else self._taken(uri, schema, place)[0]
         return (named, []) if self._fits(named, schema) else taken
+
+    def _open(self, value: JsonValue) -> JsonValue:
+        """Return a value of any form with the stand-ins of what its URIs name."""
+        match value:
+            case {"uri": str(text)} if self._stand_in is not None:
+                return {**value, "uri": self._stand_in(text) or text}
+            case _:
+                return value
 
     def _taken(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         read = self._form(value, schema)
@@ -98,7 +110,9 @@ class _Reader:
 
     def _alternatives(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         if not isinstance(value, dict) and self._fits(value, schema):
-            return value, []
+            if not isinstance(value, list):
+                return value, []
+            return self.read(value, next(branch for branch in schema["anyOf"] if self._fits(value, branch)), place)
         readings = [(self.read(value, branch, place), branch) for branch in schema["anyOf"]]
         good = {json.dumps(one[0]): one for one, branch in readings if self._fits(one[0], branch)}
         if not good:  # what is wrong is told of the alternative that the constants name

@@ -13,7 +13,7 @@ from typing import Self, cast
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.field_rules import broken_rules, doubts
-from runway_mcp.catalogue.json_schema import Place
+from runway_mcp.catalogue.json_schema import Place, fits
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
 from runway_mcp.catalogue.media_limits import Lengths, broken_limits
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
@@ -61,7 +61,8 @@ class Prepared:
 
     The model, given or recommended, is None where the task type lets nobody choose. `understood` has a sentence for
     each thing that is sent otherwise than it was written. `lengths` has the seconds of the media that were measured,
-    by their URIs in the body: they make a price exact, and are not sent.
+    by their URIs in the body: they make a price exact, and are not sent. `has_unknown` tells of fields or values that
+    the catalogue does not know.
     """
 
     type: str
@@ -70,6 +71,7 @@ class Prepared:
     body: dict[str, JsonValue]
     understood: tuple[str, ...] = ()
     lengths: Lengths = field(default_factory=dict[str, Decimal], compare=False)
+    has_unknown: bool = False
 
     def with_lengths(self, lengths: Lengths) -> Self:
         """Return the same request with the measured seconds of media, by their URIs.
@@ -130,7 +132,12 @@ def prepare(
     if kind.name != type.strip():
         understood = [f"Took type {kind.name} from {shown(type)}.", *understood]
     return Prepared(
-        type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
+        type=kind.name,
+        endpoint=kind.endpoint,
+        model=name,
+        body=body,
+        understood=(*copy.replaced, *understood),
+        has_unknown=model is None or (allow_unknown and not fits(body, model.schema)),
     )
 
 

@@ -14,7 +14,7 @@ from runway_mcp.api.connection import USER_AGENT, open_transport
 from runway_mcp.api.errors import NetworkSettingsError, RunwayError, quote
 from runway_mcp.catalogue import lookup
 from runway_mcp.catalogue.catalogue_builder import build_update
-from runway_mcp.catalogue.kept_catalogue import keep
+from runway_mcp.catalogue.kept_catalogue import NAME, keep
 from runway_mcp.catalogue.openapi_reader import DocumentError
 from runway_mcp.config.options import Parser, add_settings, read_settings
 from runway_mcp.config.settings import Settings
@@ -54,7 +54,8 @@ def run_catalogue(arguments: Sequence[str], about: str) -> int:
         update = build_update(lookup.catalogue_data(), _parsed(document), f"{datetime.now(UTC):%Y-%m-%d}")
     except (DocumentError, RunwayError) as error:
         reason = explain(error) if isinstance(error, RunwayError) else f"The document can't be used: {error}."
-        print(f"runway-mcp: {reason} The catalogue is as it was.", file=sys.stderr)
+        kept = f" Delete {folder / NAME} to use the built-in one." if (folder / NAME).exists() else ""
+        print(f"runway-mcp: {reason} The catalogue is as it was.{kept}", file=sys.stderr)
         return 1
     for line in [*update.changes, *(f"Left out, so not checked: {what}" for what in update.left_out)]:
         print(line)
@@ -64,7 +65,7 @@ def run_catalogue(arguments: Sequence[str], about: str) -> int:
         print(f"The catalogue of {lookup.catalogue_day()} has all that the document has. Nothing was changed.")
         return 0
     try:
-        print(f"Kept in {keep(folder, update.catalogue)}. Servers use it after a restart.")
+        print(f"Kept in {keep(folder, update.catalogue, lookup.own_data())}. Servers use it after a restart.")
     except OSError as error:
         print(f"runway-mcp: nothing was changed: {folder}: {error.strerror}", file=sys.stderr)
         return 1

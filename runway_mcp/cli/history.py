@@ -8,7 +8,7 @@ from functools import partial
 
 import anyio
 
-from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id, plain
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
 from runway_mcp.history.sqlite import History, open_history
@@ -77,5 +77,5 @@ async def _settle(opening: OpenHistory, number: int, task_id: str | None) -> Non
 
 def _line(start: OpenStart) -> str:
     begun = datetime.fromtimestamp(start.begun, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    price = "price unknown" if start.credits is None else f"counts for {plain(start.credits)} credits"
+    price = "price unknown" if start.credits is None else f"counts for {amount(start.credits)}"
     return f"{start.number}  {begun}  {start.type}  {price}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from runway_mcp.api.errors import RunwayError, quote
-from runway_mcp.api.models import plain
+from runway_mcp.api.models import amount, plain
 from runway_mcp.history.records import (
     HistoryDamagedError,
     HistoryError,
@@ -180,7 +180,7 @@ def _a(kind: str) -> str:
 
 def describe_spend(spent: Spend) -> str:
     """Return the sum of the day's starts as a sentence."""
-    text = f"Tasks started through this server today (UTC) come to {plain(spent.credits)} credits"
+    text = f"Tasks started through this server today (UTC) come to {amount(spent.credits)}"
     return f"{text}, plus {spent.unknown} of unknown cost." if spent.unknown else f"{text}."
 
 
@@ -200,7 +200,7 @@ def explain_unrecorded(error: HistoryError) -> str:
 def _estimate(estimate: Estimate) -> str:
     if estimate.credits is None:
         return "The price is unknown: Runway tells it only after the start, and the price table lacks it"
-    price = f"{plain(estimate.credits)} credits (${estimate.credits / 100:.2f})"
+    price = f"{amount(estimate.credits)} (${estimate.credits / 100:.2f})"
     if (listed := estimate.listed) is not None:
         least = "at least " if listed.at_least else ""
         names = " and ".join(listed.assumed)
@@ -224,7 +224,7 @@ def _limit(error: LimitError) -> str:
                 f"{price}; a person is asked before more than {plain(error.limit)} are spent. Starting it again asks."
             )
         case OverDayLimitError():
-            rule = f"this server may spend {plain(error.limit)} credits a day (UTC, --max-credits-per-day)."
+            rule = f"this server may spend {amount(error.limit)} a day (UTC, --max-credits-per-day)."
             return f"{_day(error, price)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
         case PriceUnknownError():
             return "Runway tells no price, so this server can't keep the limits."
@@ -241,7 +241,7 @@ def _day(error: OverDayLimitError, price: str) -> str:
         until = " or until it is settled" if error.open else ""
         return f"The cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
     if error.estimate is None:
-        return f"Today's starts come to {plain(error.spent)} credits"
+        return f"Today's starts come to {amount(error.spent)}"
     return f"{price}, which makes {plain(error.spent + (error.estimate.credits or 0))} today"
 
 
@@ -255,7 +255,7 @@ def _cancelled(cancellation: Cancellation) -> str:
         case "running":
             return f"{task} was cancelled at once, but it was running already: its credits may be charged."
         case "charged":
-            return f"{task} was cancelled at once, but Runway charged {plain(cancellation.charged or 0)} credits."
+            return f"{task} was cancelled at once, but Runway charged {amount(cancellation.charged or 0)}."
         case "finished":
             return f"{task} could not be cancelled any more: it has finished or is gone, and may be charged."
         case _:

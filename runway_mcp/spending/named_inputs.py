@@ -29,11 +29,15 @@ READY_SECONDS = 45.0
 """How long the uploads of one start may take together."""
 
 _KINDS = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"), "image"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif"), "image"),
     **dict.fromkeys((".mp4", ".mov", ".webm", ".mkv"), "video"),
+    ".svg": "image/svg+xml",
+    ".zip": "application/zip",
     **dict.fromkeys((".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg"), "audio"),
 }
 """What an output is by the end of its link."""
+_NO_INPUTS = {"image/svg+xml": "SVG", "application/zip": "archive"}
+"""Outputs that Runway takes in no field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,7 @@ def _asked_seconds(record: TaskRecord) -> Decimal | None:
 
 def _check_kind(medium: NamedMedium, content_type: str | None) -> None:
     """Raise a NamedInputError for a medium that can't stand where it is named; a video can be nothing but sound."""
-    kind = (content_type or "").partition("/")[0]
+    kind = _NO_INPUTS.get(content_type or "", (content_type or "").partition("/")[0])
     fitting = {*medium.kinds, *({"video"} if "audio" in medium.kinds else ())}
-    if medium.kinds and kind in {"image", "video", "audio"} - fitting:
+    if medium.kinds and kind in {"image", "video", "audio", *_NO_INPUTS.values()} - fitting:
         raise NamedInputError(medium, kind=kind)

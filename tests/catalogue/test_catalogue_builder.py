@@ -1,6 +1,7 @@
 """What becomes of a document's odd forms: more is accepted, it is said, and nothing breaks."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_a_medium_takes_what_any_of_its_places_takes() -> None:
         ("promptText", {"type": "string"}, {"type": "string", "minLength": 1, "maxLength": 1000}),
         ("promptText", {}, {}),
         ("ratio", {"type": "string"}, {"type": "string"}),
-        ("ratio", {"enum": ["1280:720"]}, {"enum": ["1280:720", "720:1280"]}),
+        ("ratio", {"enum": ["1280:720", "720:1280", "1:1"]}, {"enum": ["1280:720", "720:1280", "1:1"]}),
         ("seed", {"type": "number", "maximum": 7}, {"type": "number", "maximum": 7}),
         ("contentModeration", {"type": "object", "patternProperties": {}}, {"type": "object"}),
     ],
@@ -196,6 +197,34 @@ def test_where_both_have_a_rule_the_documents_counts_and_values_are_added(known:
     entries = update(text_to_video=models).catalogue["types"]["text_to_video"]["models"]
     field = next(one for one in entries if one["name"] == "gen4.5")["schema"]["properties"][known]
     assert {key: value for key, value in field.items() if key != "description"} == then
+
+
+@pytest.mark.parametrize(
+    ("change", "lacking"),
+    [
+        ({"ratio": {"enum": ["1280:720"]}}, 'ratio takes "720:1280"'),
+        ({"seed": None}, "seed"),
+        (
+            {"contentModeration": {"type": "object", "properties": {"sky": SEED}}},
+            "contentModeration.publicFigureThreshold",
+        ),
+    ],
+)
+def test_a_document_that_lacks_a_field_or_a_value_is_refused(change: dict[str, Any], lacking: str) -> None:
+    models = models_of("text_to_video")
+    fields = models["gen4.5"]["properties"]
+    fields |= change
+    models["gen4.5"]["properties"] = {name: field for name, field in fields.items() if field is not None}
+    with pytest.raises(DocumentError, match=re.escape(f"text_to_video/gen4.5 {lacking}")):
+        update(text_to_video=models)
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "^a*a*b$", "^x{2,}y+$"])
+def test_a_pattern_that_might_take_for_ever_is_left_out(pattern: str) -> None:
+    made = update(image_to_kite={"kite": model("kite", {"sky": {"type": "string", "pattern": pattern}})})
+    assert any('"pattern"' in one for one in made.left_out)
+    entry = made.catalogue["types"]["image_to_kite"]["models"][0]
+    assert "pattern" not in entry["schema"]["properties"]["sky"]
 
 
 def test_an_undocumented_model_is_documented_by_the_document() -> None:
@@ -261,7 +290,7 @@ def test_a_catalogue_of_any_document_can_be_used(field: Schema, body: Schema) ->
     endpoints = load_endpoints(catalogue, read_data("prices.toml"))
     catalogue["types"] = {**lookup.catalogue_data()["types"], **catalogue["types"]}
     with TemporaryDirectory() as folder:
-        keep(Path(folder), catalogue)
+        keep(Path(folder), catalogue, lookup.own_data())
         lookup.look_in(Path(folder))
         try:
             for kind in filter(None, map(lookup.find_type, ("image_to_kite", "text_to_video"))):

@@ -15,7 +15,7 @@ from mcp_types import ListRootsResult
 from pydantic import BaseModel, Field, JsonValue
 
 from runway_mcp.api.errors import quote
-from runway_mcp.api.models import plain
+from runway_mcp.api.models import amount
 from runway_mcp.catalogue.media_inputs import UPLOAD_FIRST
 from runway_mcp.catalogue.named_media import prepare_named
 from runway_mcp.catalogue.validation import InvalidRequestError, Prepared
@@ -30,6 +30,8 @@ from runway_mcp.spending.start_errors import NamedInputError
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import CallerContext
 
+NO_LIMIT = -1.0
+"""What maxCredits is where a call leaves it out."""
 MAX_INPUT = 500
 """Characters of the input that a person is shown."""
 
@@ -131,6 +133,11 @@ async def prepared(named: Annotated[NamedInputs, Resolve(named_inputs)]) -> Prep
     return named.prepared
 
 
+def limit_of(max_credits: float) -> float | None:
+    """Return the limit that a call names; None for none. 0 is a limit."""
+    return None if max_credits == NO_LIMIT else max_credits
+
+
 async def approval_request(
     named: Annotated[NamedInputs, Resolve(named_inputs)],
     clientToken: str,
@@ -141,7 +148,7 @@ async def approval_request(
     try:
         token = clientToken or answer_token(ctx)
         starter = Starter(named.context)
-        asked = await starter.approval_request(named.prepared, client_token=token, max_credits=maxCredits or None)
+        asked = await starter.approval_request(named.prepared, client_token=token, max_credits=limit_of(maxCredits))
         if asked is not None:
             await named.check_tasks()
     except (HistoryError, NamedInputError) as error:
@@ -160,7 +167,7 @@ async def approval(
     if not can_ask_person(ctx):
         raise StartRefusedError(
             f"Nothing was sent. {describe_estimate(asked.estimate)} A person is asked before more than "
-            f"{plain(asked.limit)} credits are spent, but this host has no way to ask: it does not declare "
+            f"{amount(asked.limit)} are spent, but this host has no way to ask: it does not declare "
             "elicitation, or speaks an older protocol over HTTP. Tell the user; whoever runs this server can change "
             "--confirm-over."
         )

@@ -23,10 +23,12 @@ from runway_mcp.mcp_server.start_messages import (
     explain_unsent,
 )
 from runway_mcp.mcp_server.tools.confirmation import (
+    NO_LIMIT,
     InputArgument,
     UnknownArgument,
     answer_token,
     approved_credits,
+    limit_of,
     named_inputs,
     prepared,
 )
@@ -71,7 +73,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             ge=0,
             description="The most that this start may cost. Above it, or where no price is known, nothing is sent.",
         ),
-    ] = 0,
+    ] = NO_LIMIT,
     save: SaveArgument = False,
     save_roots: SaveRoots = NO_ROOTS,
 ) -> Annotated[CallToolResult, TaskOutput]:
@@ -83,7 +85,7 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
         started = await Starter(context).start(
             request,
             client_token=token,
-            max_credits=maxCredits or None,
+            max_credits=limit_of(maxCredits),
             approved_credits=approved,
             make_ready=named.make_ready if named.media else None,
         )

@@ -184,6 +184,11 @@ async def test_a_file_is_uploaded_on_the_way_once_for_its_content(folder: Path) 
         ("text_to_image", {"model": "gen4_image", "referenceImages": [{"uri": "kite.png", "tag": "kite"}]}, 1),
         ("text_to_image", {"model": "gen4_image", "reference_images": "kite.png"}, 1),
         ("image_to_video", {"model": "veo3.1", "promptImage": [{"uri": "kite.png", "position": "first"}]}, 1),
+        (
+            "image_to_video",
+            {"model": "hailuo3", "ratio": "adaptive", "promptImage": [{"uri": "kite.png"}, {"uri": "task:" + IMAGES}]},
+            2,
+        ),
     ],
 )
 async def test_a_name_stands_wherever_a_medium_can(
@@ -191,9 +196,21 @@ async def test_a_name_stands_wherever_a_medium_can(
 ) -> None:
     wire = Wire()
     async with connected(folder, wire=wire) as (client, _):
-        note = (await start(client, kind, promptText="a kite", ratio="1280:720", **wanted))["note"]
+        note = (await start(client, kind, **{"promptText": "a kite", "ratio": "1280:720"} | wanted))["note"]
     assert "referenceImages[0].uri." in note or "promptImage[0].uri." in note
     assert note.count("Uploaded") + note.count(": output 1 of task") == places
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"), [("text_to_video", "x" * 1001, "1000"), ("sound_effect", "", "promptText is missing")]
+)
+async def test_words_of_a_wrong_length_are_no_name(folder: Path, kind: str, text: str, words: str) -> None:
+    async with connected(folder) as (client, _):
+        wanted: dict[str, Any] = {"promptText": text, "ratio": "1280:720", "duration": 5}
+        result = await client.call_tool("runway_estimateCost", {"type": kind, "input": wanted})
+    assert result.is_error
+    assert words in said(result)
+    assert "folder" not in said(result)
 
 
 async def test_an_output_of_an_earlier_task_is_named_by_its_id(folder: Path) -> None:
