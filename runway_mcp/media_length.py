@@ -15,6 +15,9 @@ _MAX_BYTES = 32 * 1024**2
 
 _HEAD = 16
 _ADTS_HEADER = 7
+_MP3_HEAD = 1024**2
+_TOLD = re.compile(rb"Xing|Info|VBRI")
+"""What marks the header of an MP3 that counts its frames; a tag with a picture may come before it."""
 _ADTS_RATES = dict(
     enumerate((96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350))
 )
@@ -33,7 +36,7 @@ def media_seconds(file: Path | IO[bytes]) -> Decimal | None:
     """Return the seconds that a video or sound lasts; run it in a worker thread.
 
     None for an image, and for what can't be read: another kind of file, a damaged one, one of no stated length.
-    MP4, MOV, M4A, WAV, FLAC, Ogg, AAC and MP3 are read. An MP3 of changing bitrate without a header is estimated.
+    MP4, MOV, M4A, WAV, FLAC, Ogg, AAC and MP3 are read; an MP3 only if a header counts its frames.
     A file that is passed open is left at any place.
     """
     try:
@@ -51,6 +54,8 @@ def _seconds(file: IO[bytes]) -> Decimal | None:
     kind = next((kind for kind, signature in _READERS.items() if re.match(signature, head, re.DOTALL)), None)
     if kind is None:
         return None
+    if kind == "mp3" and not _TOLD.search(file.read(_MP3_HEAD)):
+        return None  # its frames may change their bitrate, and there is no header that counts them
     file.seek(0)
     sparing = _Sparing(file)
     found = _adts_seconds(sparing) if kind == "aac" else _read_duration(sparing, kind)

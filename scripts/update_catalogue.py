@@ -11,44 +11,25 @@ keyword of the schemas, a field without words or words without a field, ends it 
 import argparse
 import difflib
 import json
-import math
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from catalogue_merge import limited, merged
+from catalogue_limits import limited
 from sdk_types import starts
 
-CATALOGUE = Path(__file__).parents[1] / "runway_mcp" / "catalogue" / "catalogue.json"
+from runway_mcp.catalogue.catalogue_builder import SDK, facts, only_model
+from runway_mcp.catalogue.example_inputs import example
+from runway_mcp.catalogue.openapi_reader import DocumentError, Schema, Source, read_document
+from runway_mcp.catalogue.schema_merge import merged
+
+ROOT = Path(__file__).parents[1]
+CATALOGUE = ROOT / "runway_mcp" / "catalogue" / "catalogue.json"
 WORDS = Path(__file__).with_name("catalogue_words.toml")
 
-Schema = dict[str, Any]
-"""A JSON Schema, or another JSON object."""
-
-_KEPT = (
-    *("deprecated", "type", "const", "enum", "default", "pattern"),
-    *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems"),
-)
-_READ = {*_KEPT, "properties", "required", "additionalProperties", "items", "anyOf", "oneOf"}
-_DROPPED = {"$schema", "title", "description", "example", "discriminator", "format"}
-
 _SHARED = {"range"}  # fields that stand more than once in one schema
-
-_NO_LIMIT = 2**53 - 1  # as far as the API's own numbers go
-
-_MEDIA = {
-    "image": "https://example.com/image.jpg",
-    "video": "https://example.com/video.mp4",
-    "audio": "https://example.com/audio.mp3",
-}
-_ID = "17f20503-6c24-4c16-946b-35dbbce2af2f"
-_TEXTS = {"tag": "kite", "languageCode": "en", "configId": "my-config", "avatarId": _ID, "id": _ID, "ratio": "1280:720"}
-_TEXT = "A red kite over the sea"
-_NUMBERS = {"duration": 5}
-_LIKED = ("1280:720", "1920:1088", "16:9", "1024:1024", "es")
 
 _USUAL_REPLY = ["id", "estimatedCost"]
 
@@ -91,6 +72,11 @@ class Words:
                 return limited(field, self._limits[key], fill=":" not in key)
         return field
 
+    def check_pattern(self, pattern: str, kind: str, model: str | None, path: str) -> None:
+        """Note a pattern that has no words."""
+        if pattern not in self.patterns:
+            self._missing.append(f"the pattern {pattern} of {kind}/{model or ''}: {path}")
+
     def purpose(self, kind: str, model: str) -> str:
         """Return what a model of a task type is for."""
         for key in (f"{kind}/{model}", model):
@@ -117,14 +103,6 @@ class Words:
         ]
 
 
-@dataclass(slots=True)
-class Source:
-    """What one model of a task type takes; `is_open` where the API takes fields that it does not name."""
-
-    schema: Schema
-    is_open: bool = False
-
-
 class Catalogue:
     """The catalogue in the making: shared definitions, and the task types by name."""
 
@@ -133,6 +111,9 @@ class Catalogue:
         self._definitions: dict[str, Schema] = {}
         self._sources: dict[str, dict[str | None, Source]] = {}
         self._replies: dict[str, list[str]] = {}
+        self._from_sdk: set[tuple[str, str | None]] = set()
+        self._told: dict[tuple[str, str | None], set[str]] = {}
+        self._as_of = max(known.get("asOf", ""), _sdk_day())
         if document is None:
             self._keep(known)
         else:
@@ -154,7 +135,7 @@ class Catalogue:
             kind: {
                 "summary": self._words.summaries[kind],
                 "endpoint": f"/v1/{kind}",
-                "recommended": self._words.recommended.get(kind, _only(models)),
+                "recommended": self._words.recommended.get(kind, only_model(models)),
                 "output": self._words.outputs[kind],
                 "reply": self._replies.get(kind, _USUAL_REPLY),
                 "models": models,
@@ -163,7 +144,7 @@ class Catalogue:
             for models in [self._types[kind]]
         }
         words = {"patterns": self._words.patterns, "languages": self._words.languages, "files": self._words.files}
-        return _rendered({"definitions": self._definitions, **words, "types": types}) + "\n"
+        return _rendered({"asOf": self._as_of, "definitions": self._definitions, **words, "types": types}) + "\n"
 
     def _keep(self, known: Mapping[str, Any]) -> None:
         own = {name: without_words(one) for name, one in known["definitions"].items()}
@@ -172,28 +153,27 @@ class Catalogue:
         for kind, entry in known["types"].items():
             models = [one for one in entry["models"] if one.get("documented", True)]
             self._replies[kind] = entry["reply"]
+            self._from_sdk |= {(kind, one["name"]) for one in models if one.get("source") == SDK}
+            self._told |= {(kind, one["name"]): facts(one["schema"]) - {*one.get("beyond", ())} for one in models}
             if models:
                 self._sources[kind] = {
                     one["name"]: Source(without_words(one["schema"], shared), one.get("open", False)) for one in models
                 }
 
-    def _read(self, document: Mapping[str, Any]) -> None:
-        for path, body, reply in _operations(document):
-            kind = path.removeprefix("/v1/")
-            self._replies[kind] = reply
-            variants: list[Schema] = body.get("oneOf", [body])
-            by_model = {one["properties"].get("model", {}).get("const"): one for one in variants}
-            if None in by_model:
-                by_model = {None: body}
+    def _read(self, document: object) -> None:
+        try:
+            reading = read_document(document)
+        except DocumentError as error:
+            sys.exit(f"The document can't be used: {error}.")
+        if reading.left_out:
+            sys.exit("\n".join(f"Not known here: {what} in {', '.join(at)}" for what, at in reading.left_out.items()))
+        self._definitions = reading.definitions
+        for kind, endpoint in reading.endpoints.items():
+            self._replies[kind] = endpoint.reply
+            self._told |= {(kind, name): facts(one.schema) for name, one in endpoint.models.items()}
             self._sources[kind] = {
-                name: Source(
-                    self._lean(one, kind, name),
-                    any("additionalProperties" not in variant for variant in one.get("oneOf", [one])),
-                )
-                for name, one in by_model.items()
+                name: Source(without_words(one.schema), one.is_open) for name, one in endpoint.models.items()
             }
-        if not self._sources:
-            sys.exit("The document has no endpoint that starts a task.")
 
     def _add_sdk(self) -> None:
         for start in starts(self._words.media):
@@ -205,10 +185,15 @@ class Catalogue:
                     models[name].schema = merged(models[name].schema, schema)
                 else:
                     models[name] = Source(schema)
+                    self._from_sdk.add((kind, name))
 
     def _entry(self, kind: str, name: str | None, source: Source, *, documented: bool = True) -> Schema:
         schema = self._described(source.schema, kind, name)
         marks: Schema = {**({} if documented else {"documented": False}), **({"open": True} if source.is_open else {})}
+        if (kind, name) in self._from_sdk:
+            marks["source"] = SDK
+        elif beyond := sorted(facts(schema) - self._told.get((kind, name), facts(schema))):
+            marks["beyond"] = beyond  # what the SDK has and the document lacks
         if documented and name is not None:
             marks["purpose"] = self._words.purpose(kind, name)
         return {"name": name, **marks, "schema": schema, "example": example(schema, self._definitions)}
@@ -222,6 +207,8 @@ class Catalogue:
     def _described(self, schema: Schema, kind: str, model: str | None, path: str = "") -> Schema:
         """Return a schema with our words and limits."""
         made = {**schema}
+        if "pattern" in made:
+            self._words.check_pattern(made["pattern"], kind, model, path)
         if "properties" in made:
             required = made.pop("required", [])
             properties: Schema = made.pop("properties")
@@ -246,101 +233,10 @@ class Catalogue:
         name = path.rpartition(".")[2]
         return self._share(name, described) if name in _SHARED else described
 
-    def _lean(self, schema: Schema, kind: str, model: str | None, path: str = "") -> Schema:
-        """Return a schema without what neither checks a value nor helps a reader."""
-        strange = {key for key in schema if not key.startswith("x-")} - _READ - _DROPPED
-        if strange or schema.get("additionalProperties", False) is not False:
-            sys.exit(f"{kind}/{model or ''}: {path or 'the body'} has keywords that are not known here: {schema}")
-        branches: list[Schema] = schema.get("anyOf", schema.get("oneOf", []))
-        if branches and all("pattern" in branch for branch in branches):
-            return self._medium(branches)
-        lean = {key: schema[key] for key in _KEPT if key in schema and schema[key] not in ("", _NO_LIMIT)}
-        if lean.get("pattern", "") and lean["pattern"] not in self._words.patterns:
-            sys.exit(f"No words for the pattern {lean['pattern']} of {kind}/{model or ''}: {path}")
-        if "const" in lean or "enum" in lean:
-            lean.pop("type", None)
-        if "properties" in schema:
-            lean["required"] = schema.get("required", [])
-            lean["properties"] = {
-                name: self._lean(field, kind, model, f"{path}.{name}".removeprefix("."))
-                for name, field in schema["properties"].items()
-            }
-        if "items" in schema:
-            lean["items"] = self._lean(schema["items"], kind, model, path + "[]")
-        # alternatives differ in a constant or in their type, so that one at most fits
-        alternatives = [self._lean(branch, kind, model, path) for branch in branches]
-        if len(alternatives) == 1:
-            return alternatives[0]
-        return {**lean, "anyOf": alternatives} if alternatives else lean
-
-    def _medium(self, branches: list[Schema]) -> Schema:
-        """Return a reference to the shared definition of a medium's URI."""
-        patterns = [branch["pattern"].replace("\\/", "/").removesuffix(".*") for branch in branches]
-        medium = patterns[-1].removeprefix("^data:").removesuffix("/")
-        definition = {
-            "type": "string",
-            "format": "uri",
-            "minLength": min(branch["minLength"] for branch in branches),
-            "anyOf": [
-                {"pattern": pattern, "maxLength": branch["maxLength"]}
-                for pattern, branch in zip(patterns, branches, strict=True)
-            ],
-        }
-        if medium not in _MEDIA:
-            sys.exit(f"A text of several patterns that is no URI of a known medium: {branches}")
-        return self._share(medium, definition)
-
     def _share(self, name: str, definition: Schema) -> Schema:
         if self._definitions.setdefault(name, definition) != definition:
             sys.exit(f"There is more than one form of {name}: {self._definitions[name]} and {definition}")
         return {"$ref": f"#/$defs/{name}"}
-
-
-def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = "", full: bool = False) -> Any:  # noqa: PLR0911 - a form of schema, a return
-    """Return a value that a schema of the catalogue accepts.
-
-    Args:
-        schema: The schema.
-        definitions: What its references mean.
-        name: The field that takes the value.
-        full: Whether to give all optional fields; else those required, or the first where none is.
-    """
-    match schema:
-        case {"const": value} | {"default": value}:
-            return value
-        case {"enum": values}:
-            return next((value for value in _LIKED if value in values), values[0])
-        case {"$ref": reference}:
-            target = reference.rpartition("/")[2]
-            return _MEDIA.get(target) or example(definitions[target], definitions, full=full)
-        case {"anyOf": branches}:
-            # beside values of a list a free text stands for rare ones
-            wanted = [one for one in branches if one.get("type") != "string"] if full else branches
-            return example(wanted[-1 if full else 0], definitions, name=name, full=full)
-        case {"type": "object", "properties": fields}:
-            own = [key for key in fields if key != "model"]
-            required = [key for key in own if key in schema.get("required", [])]
-            wanted = {"model", *(own if full else required or own[:1])}
-            return {
-                key: example(field, definitions, name=key, full=full) for key, field in fields.items() if key in wanted
-            }
-        case {"type": "array", "items": items}:
-            return [example(items, definitions, full=full)] * schema.get("minItems", 1)
-        case {"type": "string"}:
-            return _TEXTS.get(name, _TEXT)
-        case {"type": "boolean"}:
-            return True
-        case {"type": "integer" | "number"}:
-            return _NUMBERS.get(name) or math.ceil(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
-        case _:
-            # an item whose form the document leaves open
-            return {"uri": _MEDIA["image"]}
-
-
-def _only(models: list[Schema]) -> str | None:
-    """Return the name of the only documented model, or of the only one if none is documented."""
-    sure = [model for model in models if model.get("documented", True)] or models
-    return sure[0]["name"] if len(sure) == 1 else None
 
 
 def without_words(schema: Any, shared: Mapping[str, Schema] | None = None) -> Any:
@@ -360,6 +256,12 @@ def without_words(schema: Any, shared: Mapping[str, Schema] | None = None) -> An
     }
 
 
+def _sdk_day() -> str:
+    """Return the day on which the SDK of the lock file was released."""
+    packages: list[Schema] = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]
+    return next(one["sdist"]["upload-time"][:10] for one in packages if one["name"] == "runwayml")
+
+
 def _keys(kind: str, model: str | None, path: str) -> Sequence[str]:
     """Return what our words of a field may stand under, the most particular first."""
     own = [] if model is None else [f"{kind}/{model}:{path}", f"{model}:{path}"]
@@ -368,16 +270,6 @@ def _keys(kind: str, model: str | None, path: str) -> Sequence[str]:
 
 def _names(fields: Iterable[str]) -> list[str]:
     return [field.rstrip("*") for field in fields]
-
-
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Schema, list[str]]]:
-    """Yield the path, the body's schema and the reply's fields of each endpoint that starts a task."""
-    for path, operations in document["paths"].items():
-        post: Schema = operations.get("post", {})
-        reply: Schema = post.get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
-        fields: Schema = reply.get("schema", {}).get("properties", {})
-        if "task" in fields.get("id", {}).get("description", "").lower() and "requestBody" in post:
-            yield path, post["requestBody"]["content"]["application/json"]["schema"], list(fields)
 
 
 def _rendered(value: Any, indent: str = "") -> str:

@@ -17,14 +17,15 @@ MAY_IMPORT = {
     "catalogue": {"api"},
     "files": {"media_length", "api"},
     "history": {"api"},
-    "tasks": {"history", "files", "api"},
-    "spending": {"tasks", "history", "catalogue", "api"},
+    "tasks": {"history", "files", "media_length", "api"},
+    "spending": {"tasks", "history", "files", "catalogue", "media_length", "api"},
     "observability": {"tasks", "api"},
     "mcp_server": {"observability", "spending", "tasks", "history", "files", "catalogue", "api", "signals"},
     "web": {"mcp_server", "observability", "tasks", "api", "signals"},
     "demo": {"sandbox", "tasks"},
-    "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "api", "config", "sandbox"},
-    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "history", "api"}
+    "wiring": {"web", "mcp_server", "observability", "tasks", "history", "files", "catalogue", "api"}
+    | {"config", "sandbox"},
+    "cli": {"wiring", "demo", "web", "mcp_server", "observability", "tasks", "history", "catalogue", "api"}
     | {"config", "sandbox", "signals"},
     "__main__": {"cli"},
     "__init__": set[str](),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ async def test_what_is_made_is_saved_and_opens_elsewhere(
     started = await call(client, "runway_startTask", type=kind, input=wanted)
     await call(client, "runway_waitForTask", taskId=started["id"])
     (saved,) = (await call(client, "runway_downloadOutput", taskId=started["id"]))["files"]
-    assert saved["path"] == str(folder / f"{started['id']}-1.{ending}")
+    name = f"{datetime.now(UTC).astimezone().date()} {wanted['promptText']}.{ending}"
+    assert saved["path"] == str(folder / name)
     assert streams(saved["path"]) == [found]
 
 

@@ -75,13 +75,14 @@ def open_pool(
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.pool),
             follow_redirects=False,
             trust_env=False,
-            transport=transport or _transport(base_url, ca_file),
+            transport=transport or open_transport(base_url, ca_file),
         )
     except (ValueError, OSError, httpx2.InvalidURL):
         raise NetworkSettingsError from None
 
 
-def _transport(base_url: str, ca_file: Path | None) -> httpx2.AsyncBaseTransport:
+def open_transport(base_url: str, ca_file: Path | None) -> httpx2.AsyncBaseTransport:
+    """Return connections to where a URL leads: through the machine's proxy where there is one."""
     # http is only for this machine (see the settings): no proxy may see the key on its way there
     if not base_url.startswith("https:"):
         return DirectTransport(None, LIMITS)

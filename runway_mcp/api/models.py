@@ -85,6 +85,11 @@ def plain(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
+def amount(credits_: float) -> str:
+    """Return credits as people write them: 1 credit, 2.5 credits."""
+    return f"{plain(credits_)} credit{'' if plain(credits_) == '1' else 's'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A Runway task as the API described it at one moment.

@@ -1,19 +1,27 @@
 """The task types that can be started: their models, and what each takes.
 
 What it says is data: catalogue.json, made from the API's OpenAPI document and the types of Runway's SDK by
-scripts/update_catalogue.py. It is read when first asked for. They state no prices.
+scripts/update_catalogue.py, or a newer one that `runway-mcp catalogue update` has kept. It is read when first asked
+for. They state no prices.
 """
 
 import json
+import logging
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
+
+if TYPE_CHECKING:
+    from runway_mcp.catalogue.kept_catalogue import KeptProblem
+
+logger = logging.getLogger(__name__)
 
 UNDOCUMENTED = "(undocumented)"
 """Marks a task type or a model that neither the API's document nor Runway's SDK has."""
@@ -77,26 +85,73 @@ class TaskType:
         return default if model.documented else f"{default} {UNDOCUMENTED}"
 
 
+_folders: list[Path] = []  # where a newer one may be kept
+
+
+def look_in(folder: Path | None) -> None:
+    """Say in which folder a newer catalogue may be kept. Nothing is read before the next question."""
+    _folders[:] = [] if folder is None else [folder]
+    for one in (_catalogue, languages, task_types):
+        one.cache_clear()
+
+
+def catalogue_data() -> Mapping[str, Any]:
+    """Return the newest catalogue as it is stored."""
+    return _catalogue()[0]
+
+
+def catalogue_day() -> str:
+    """Return the day of the newest catalogue's sources, as YYYY-MM-DD."""
+    return catalogue_data()["asOf"]
+
+
+def kept_problem() -> "KeptProblem | None":
+    """Return why the kept catalogue does not count, if there is one that does not."""
+    return _catalogue()[1]
+
+
 @cache
-def _catalogue() -> Mapping[str, Any]:
+def own_data() -> Mapping[str, Any]:
+    """Return the catalogue that comes with the server as it is stored."""
     return json.loads(files("runway_mcp.catalogue").joinpath("catalogue.json").read_bytes())
+
+
+@cache
+def _catalogue() -> "tuple[Mapping[str, Any], KeptProblem | None]":
+    own, problem = own_data(), None
+    for folder in _folders:
+        from runway_mcp.catalogue.kept_catalogue import newer  # noqa: PLC0415 - read when first asked for
+
+        own, problem = newer(own, folder)
+        if problem:
+            logger.warning("The catalogue kept in %s is %s and does not count.", folder, problem)
+    return own, problem
 
 
 def pattern_words(pattern: str) -> str:
     """Return what a text is that matches a pattern of the schemas."""
-    return _catalogue()["patterns"].get(pattern, f"a text that matches {pattern}")
+    return catalogue_data()["patterns"].get(pattern, f"a text that matches {pattern}")
 
 
 @cache
 def languages() -> Mapping[str, str]:
     """Return the codes of languages by their names, in lower case."""
-    return {name: code for code, names in _catalogue()["languages"].items() for name in names}
+    return {name: code for code, names in catalogue_data()["languages"].items() for name in names}
 
 
 @cache
 def task_types() -> Mapping[str, TaskType]:
     """Return every task type by its name."""
-    catalogue = _catalogue()
+    return own_task_types() if catalogue_data() is own_data() else _types(catalogue_data())
+
+
+@cache
+def own_task_types() -> Mapping[str, TaskType]:
+    """Return the task types of the catalogue that comes with the server, even if a newer one is kept."""
+    return _types(own_data())
+
+
+def _types(catalogue: Mapping[str, Any]) -> Mapping[str, TaskType]:
     return {
         name: TaskType(
             name=name,

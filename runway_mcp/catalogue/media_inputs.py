@@ -14,6 +14,7 @@ _FROM_CHAT = re.compile(
     re.IGNORECASE,
 )
 _ON_DISK = re.compile(r"[/~]|\.{1,2}[/\\]|file:|[a-z]:[/\\]", re.IGNORECASE)
+_TASK = re.compile(r"\s*task:", re.IGNORECASE)
 _DATA_TYPE = re.compile(r"data:([^;,]*)")
 
 
@@ -34,6 +35,8 @@ def hint(text: str) -> str:
         return f"that is no {IN_WORDS}"
     if is_empty(text):
         return "pass the file's bytes in Base64 after the comma"
+    if _TASK.match(text):
+        return "an earlier output is task:<id>, or task:<id>#2 for the second, with the task's whole id"
     if _FROM_CHAT.match(text):
         return (
             "a picture attached to the chat is not on this machine: save it into a folder that this server may use; "

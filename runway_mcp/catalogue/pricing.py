@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from runway_mcp.catalogue.lookup import task_types
+from runway_mcp.catalogue.json_schema import fits, utf16_length
+from runway_mcp.catalogue.lookup import own_task_types, task_types
 from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
@@ -59,7 +60,7 @@ def list_price(prepared: Prepared) -> ListPrice | None:
     """Return the price of a start by the table; None where it has none."""
     table = _table()
     row = _row(table["prices"], prepared)
-    settings = None if row is None else _settings(row, prepared)
+    settings = None if row is None or not _is_made_for(prepared) else _settings(row, prepared)
     if row is None or settings is None:
         return None
     sums: list[Decimal] = []
@@ -77,6 +78,15 @@ def list_price(prepared: Prepared) -> ListPrice | None:
         assumed.append("duration")
     as_of = table["sources"][row["source"]]["date"]
     return ListPrice(max(paid), at_least, as_of, tuple("resolution" if name == "tier" else name for name in assumed))
+
+
+def _is_made_for(prepared: Prepared) -> bool:
+    """Return whether the table knows all that the input holds: it is made for the catalogue that comes with it."""
+    if prepared.has_unknown or task_types() is own_task_types():
+        return not prepared.has_unknown
+    kind = own_task_types().get(prepared.type)
+    model = None if kind is None else kind.models.get(prepared.model)
+    return model is not None and fits(prepared.body, model.schema)
 
 
 @cache
@@ -157,13 +167,14 @@ def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal
         case "second":
             given = settings.get("duration")
             seconds = given if isinstance(given, int | float) else row.get("longest")
-            units = None if seconds is None else Decimal(str(seconds))
+            units = None if seconds is None or seconds <= 0 else Decimal(str(seconds))
         case "output":
             units = _outputs(settings)
         case "character":
-            units = len(str(settings.get("promptText", "")))
+            units = utf16_length(str(settings.get("promptText", "")))
         case "input output":
-            units = len(_media(term, settings, lengths)) * _outputs(settings)
+            outputs = _outputs(settings)
+            units = outputs and len(_media(term, settings, lengths)) * outputs
         case "input":
             units = len(_media(term, settings, lengths))
         case "input second":  # a medium of unknown length has a second or more
@@ -179,9 +190,18 @@ def _is_open(term: Row, settings: Settings, lengths: Lengths) -> bool:
 
 
 def _media(term: Row, settings: Settings, lengths: Lengths) -> list[Decimal | None]:
-    return [one for field in term["of"] for one in seconds_of(settings.get(field), lengths)]
+    return [one for field in term["of"] for one in seconds_of(_given(field, settings), lengths)]
 
 
-def _outputs(settings: Settings) -> int:
+def _given(field: str, settings: Settings) -> JsonValue:
+    name, _, kind = field.partition(":")
+    given = settings.get(name)
+    if not kind:
+        return given
+    entries = given if isinstance(given, list) else []
+    return [one for one in entries if not (isinstance(one, dict) and "position" in one)]
+
+
+def _outputs(settings: Settings) -> int | None:
     given = next((settings[name] for name in _COUNTS if name in settings), 1)
-    return given if isinstance(given, int) else 1
+    return int(given) if isinstance(given, int | float) and given >= 1 else None

@@ -26,10 +26,18 @@ _Reading = tuple[JsonValue, list[str]]
 
 
 def understand(
-    value: JsonValue, schema: Schema, *, allow_unknown: bool, place: Place = ()
+    value: JsonValue,
+    schema: Schema,
+    *,
+    allow_unknown: bool,
+    place: Place = (),
+    stand_in: Callable[[str], str | None] | None = None,
 ) -> tuple[JsonValue, list[str]]:
-    """Return a value as its schema takes it, and a sentence for each thing that was written differently."""
-    return _Reader(schema.get("$defs", {}), allow_unknown=allow_unknown).read(value, schema, place)
+    """Return a value as its schema takes it, and a sentence for each thing that was written differently.
+
+    `stand_in` returns the URI that stands in for a medium which a text names otherwise.
+    """
+    return _Reader(schema.get("$defs", {}), stand_in, allow_unknown=allow_unknown).read(value, schema, place)
 
 
 def is_nothing(value: JsonValue) -> bool:
@@ -44,13 +52,36 @@ def _visible(text: str) -> str:
 
 
 class _Reader:
-    def __init__(self, definitions: Schema, *, allow_unknown: bool) -> None:
+    def __init__(
+        self, definitions: Schema, stand_in: Callable[[str], str | None] | None, *, allow_unknown: bool
+    ) -> None:
         self._definitions = definitions
+        self._stand_in = stand_in
         self._allow_unknown = allow_unknown
 
     def read(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         if "$ref" in schema:
             schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        if not schema:
+            return self._open(value), []
+        taken = self._taken(value, schema, place)
+        if not isinstance(value, str) or self._stand_in is None or self._fits(taken[0], schema):
+            return taken
+        uri = self._stand_in(value)
+        if uri is not None and self._fits("x" * len(uri), schema):  # it takes words, which are too long or short
+            return taken
+        named = taken[0] if uri is None else self._taken(uri, schema, place)[0]
+        return (named, []) if self._fits(named, schema) else taken
+
+    def _open(self, value: JsonValue) -> JsonValue:
+        """Return a value of any form with the stand-ins of what its URIs name."""
+        match value:
+            case {"uri": str(text)} if self._stand_in is not None:
+                return {**value, "uri": self._stand_in(text) or text}
+            case _:
+                return value
+
+    def _taken(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         read = self._form(value, schema)
         notes: list[str] = []
         if read is not None:
@@ -79,7 +110,9 @@ class _Reader:
 
     def _alternatives(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
         if not isinstance(value, dict) and self._fits(value, schema):
-            return value, []
+            if not isinstance(value, list):
+                return value, []
+            return self.read(value, next(branch for branch in schema["anyOf"] if self._fits(value, branch)), place)
         readings = [(self.read(value, branch, place), branch) for branch in schema["anyOf"]]
         good = {json.dumps(one[0]): one for one, branch in readings if self._fits(one[0], branch)}
         if not good:  # what is wrong is told of the alternative that the constants name

@@ -5,7 +5,7 @@ name, nothing else; a likely meaning is suggested, never assumed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Self, cast
@@ -13,7 +13,7 @@ from typing import Self, cast
 from pydantic import JsonValue
 
 from runway_mcp.catalogue.field_rules import broken_rules, doubts
-from runway_mcp.catalogue.json_schema import Place
+from runway_mcp.catalogue.json_schema import Place, fits
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
 from runway_mcp.catalogue.media_limits import Lengths, broken_limits
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
@@ -61,7 +61,8 @@ class Prepared:
 
     The model, given or recommended, is None where the task type lets nobody choose. `understood` has a sentence for
     each thing that is sent otherwise than it was written. `lengths` has the seconds of the media that were measured,
-    by their URIs in the body: they make a price exact, and are not sent.
+    by their URIs in the body: they make a price exact, and are not sent. `has_unknown` tells of fields or values that
+    the catalogue does not know.
     """
 
     type: str
@@ -70,6 +71,7 @@ class Prepared:
     body: dict[str, JsonValue]
     understood: tuple[str, ...] = ()
     lengths: Lengths = field(default_factory=dict[str, Decimal], compare=False)
+    has_unknown: bool = False
 
     def with_lengths(self, lengths: Lengths) -> Self:
         """Return the same request with the measured seconds of media, by their URIs.
@@ -82,7 +84,13 @@ class Prepared:
         return replace(self, lengths=lengths)
 
 
-def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prepared:  # noqa: A002 - the tool's own names
+def prepare(
+    type: str,  # noqa: A002 - the tool's own name
+    input: JsonValue,  # noqa: A002 - as above
+    *,
+    allow_unknown: bool = False,
+    stand_in: Callable[[str], str | None] | None = None,
+) -> Prepared:
     """Return the request that starts a task.
 
     Args:
@@ -90,6 +98,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         input: The request's body; `model` may be left out where one is recommended.
         allow_unknown: Whether fields and models may be sent that the catalogue does not know, for the API may be
             newer. What it knows is checked all the same; an unknown model's input is not.
+        stand_in: Returns the URI that stands in for a medium which a text names otherwise.
 
     Raises:
         InvalidRequestError: The catalogue has no such task type, or it does not allow the input.
@@ -112,7 +121,7 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
         name = model.name
         if name is not None:
             body = {"model": name, **body}
-        read, notes = understand(body, model.schema, allow_unknown=allow_unknown)
+        read, notes = understand(body, model.schema, allow_unknown=allow_unknown, stand_in=stand_in)
         body, understood = cast("dict[str, JsonValue]", read), [*understood, *notes]
         others = {str(one.name): one.schema for one in kind.models.values() if one.documented and one is not model}
         if problems := list(describe(body, model.schema, allow_unknown=allow_unknown, others=others)):
@@ -123,7 +132,12 @@ def prepare(type: str, input: JsonValue, *, allow_unknown: bool = False) -> Prep
     if kind.name != type.strip():
         understood = [f"Took type {kind.name} from {shown(type)}.", *understood]
     return Prepared(
-        type=kind.name, endpoint=kind.endpoint, model=name, body=body, understood=(*copy.replaced, *understood)
+        type=kind.name,
+        endpoint=kind.endpoint,
+        model=name,
+        body=body,
+        understood=(*copy.replaced, *understood),
+        has_unknown=model is None or (allow_unknown and not fits(body, model.schema)),
     )
 
 

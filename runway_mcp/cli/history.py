@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
-from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id, plain
+from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
 from runway_mcp.history.places import HistoryPlace, copy_history, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
@@ -101,5 +101,5 @@ async def _copy(source: OpenHistory, target: OpenHistory) -> int:
 
 def _line(start: OpenStart) -> str:
     begun = datetime.fromtimestamp(start.begun, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    price = "price unknown" if start.credits is None else f"counts for {plain(start.credits)} credits"
+    price = "price unknown" if start.credits is None else f"counts for {amount(start.credits)}"
     return f"{start.number}  {begun}  {start.type}  {price}"

@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
     "history": "list starts of unknown outcome, and settle them",
+    "catalogue": "take over new models from Runway's OpenAPI document, or show what would change",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
 }
 
@@ -58,24 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
 
     0: ended in order. 1: the address can't be listened on, or the demo failed. 2: the command line or a setting is
-    wrong; one line on stderr says which.
+    wrong; one line on stderr says which. 3: `catalogue diff` found changes.
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        match arguments:
-            case ["demo", *rest]:
-                return _demo(rest)
-            case ["token", *rest]:
-                return _token(rest)
-            case ["history", *rest]:
-                from runway_mcp.cli.history import run_history
-
-                return run_history(rest, COMMANDS["history"])
-            case ["sandbox", *rest]:
-                return _sandbox(rest)
-            case _:
-                return _serve(arguments)
+        run = {"demo": _demo, "token": _token, "history": _history, "catalogue": _catalogue, "sandbox": _sandbox}
+        command = run.get(arguments[0]) if arguments else None
+        return command(arguments[1:]) if command else _serve(arguments)
     except UsageError as error:
         return _fail(2, str(error))
 
@@ -151,6 +142,18 @@ def _token(arguments: Sequence[str]) -> int:
     )
     print(f"{token}\n\nThis access token is not shown again. Its entry in the tokens file:\n\n{entry.lines()}")
     return 0
+
+
+def _history(arguments: Sequence[str]) -> int:
+    from runway_mcp.cli.history import run_history
+
+    return run_history(arguments, COMMANDS["history"])
+
+
+def _catalogue(arguments: Sequence[str]) -> int:
+    from runway_mcp.cli.catalogue import run_catalogue
+
+    return run_catalogue(arguments, COMMANDS["catalogue"])
 
 
 def _sandbox(arguments: Sequence[str]) -> int:

@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        options, unknown = self.parse_known_args(arguments)
+        options, unknown = self.parse_known_intermixed_args(arguments)
         if unknown:
             flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
             raise UsageError(f"unknown {'option ' + flags[0] if flags else 'command'}; see {self.prog} --help")
@@ -76,12 +76,11 @@ def parse_settings(
     Raises:
         UsageError: An option or a setting can't be used.
     """
-    from runway_mcp.config.settings import Settings, SettingsError, flag, variables
-    from runway_mcp.config.sources import find_key_in, load
+    from runway_mcp.config.settings import Settings, flag, variables
 
     epilog = [
         "commands:",
-        *(f"  {name:<9}{what}" for name, what in commands.items()),
+        *(f"  {name:<11}{what}" for name, what in commands.items()),
         "",
         "environment only, because other processes can read a process's arguments:",
         *(
@@ -96,6 +95,14 @@ def parse_settings(
         epilog="\n".join(epilog),
     )
     parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
+    add_settings(parser)
+    return read_settings(parser.parse(arguments))
+
+
+def add_settings(parser: Parser) -> None:
+    """Let a parser take the settings' flags."""
+    from runway_mcp.config.settings import Settings, flag, variables
+
     parser.add_argument(
         "--env-file", type=Path, metavar="PATH", help="File of NAME=value lines. No other .env file is read."
     )
@@ -111,10 +118,21 @@ def parse_settings(
             choices = "|".join(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ""
             metavar = choices or _METAVARS.get(name) or name.rpartition("_")[2].upper()
             parser.add_argument(given_as, dest=name, action=action, metavar=metavar, help=text)
-    options = vars(parser.parse(arguments))
-    env_file: Path | None = options.pop("env_file")
+
+
+def read_settings(options: argparse.Namespace) -> "tuple[Settings, Callable[[str], SecretStr | None]]":
+    """Return what `parse_settings` does, from the options of a parser that takes the settings' flags.
+
+    Raises:
+        UsageError: A setting can't be used.
+    """
+    from runway_mcp.config.settings import Settings, SettingsError
+    from runway_mcp.config.sources import find_key_in, load
+
+    given = {name: value for name, value in vars(options).items() if name in Settings.model_fields}
+    env_file: Path | None = options.env_file
     try:
-        settings = load({name: value for name, value in options.items() if value is not None}, env_file)
+        settings = load({name: value for name, value in given.items() if value is not None}, env_file)
         return settings, find_key_in(env_file)
     except SettingsError as error:
         raise UsageError(str(error)) from None

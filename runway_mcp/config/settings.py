@@ -3,6 +3,7 @@
 Secrets have no flag, because other processes on the machine can read a process's arguments.
 """
 
+import re
 from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, FilePath, SecretStr, field_validator, model_validator
@@ -14,12 +15,12 @@ from runway_mcp.config.values import (
     BaseUrl,
     CertificatesFile,
     DatabaseUrl,
+    EncryptedUrl,
     EndpointPath,
     Folder,
     Folders,
     HostHeaders,
     Networks,
-    OAuthUrl,
     Origins,
     is_loopback,
     lowered,
@@ -91,7 +92,15 @@ class Settings(BaseSettings):
         description="Ask the user before a task that costs more credits than this, or whose price is unknown.",
     )
     state_dir: Folder | None = Field(
-        None, description="Folder of the history of started tasks. Default: the system's folder for application state."
+        None,
+        description=(
+            "Folder of the history of started tasks and of a newer catalogue. Default: the system's folder for "
+            "application state."
+        ),
+    )
+    catalogue_url: EncryptedUrl = Field(
+        "https://docs.dev.runwayml.com/openapi.json",
+        description="OpenAPI document that `runway-mcp catalogue` reads where none is named.",
     )
     history: DatabaseUrl | None = Field(
         None,
@@ -113,6 +122,13 @@ class Settings(BaseSettings):
             "the host names (roots), over HTTP none. With --auth, each caller gets a folder inside it."
         ),
     )
+    auto_save: bool = Field(
+        default=False,
+        description=(
+            "Save what this server starts to the first --files-root as it finishes, and at the next start of the "
+            "server what has finished meanwhile."
+        ),
+    )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts connect to the server.")
     host: str = Field(
         "127.0.0.1",
@@ -126,11 +142,11 @@ class Settings(BaseSettings):
     tokens_file: FilePath | None = Field(
         None, description="With token: TOML file of access tokens, as `runway-mcp token NAME` makes them."
     )
-    oauth_issuer: OAuthUrl | None = Field(None, description="With oauth: URL of the authorization server.")
-    oauth_audience: OAuthUrl | None = Field(
+    oauth_issuer: EncryptedUrl | None = Field(None, description="With oauth: URL of the authorization server.")
+    oauth_audience: EncryptedUrl | None = Field(
         None, description="With oauth: URL of this endpoint as clients see it. Tokens must be issued for it."
     )
-    oauth_introspection_url: OAuthUrl | None = Field(
+    oauth_introspection_url: EncryptedUrl | None = Field(
         None, description="With oauth: introspection endpoint (RFC 7662) for tokens that are not JWTs."
     )
     oauth_client_id: str | None = Field(None, description="With oauth: client ID of this server for introspection.")
@@ -188,6 +204,14 @@ class Settings(BaseSettings):
             )
         if self.metrics and self.transport == "stdio":
             raise ValueError(f"{place('metrics')}: it is for --transport streamable-http")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_can_be_saved(self) -> Self:
+        if self.auto_save and not self.files_root:
+            raise ValueError(f"{place('auto_save')}: it needs a folder to save in: {place('files_root')}")
+        if self.auto_save and (self.read_only or "files" not in re.split(r"[,\s]+", self.toolsets)):
+            raise ValueError(f"{place('auto_save')}: it needs the toolset files, and goes without --read-only")
         return self
 
     @model_validator(mode="after")

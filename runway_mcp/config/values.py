@@ -69,15 +69,18 @@ def _is_encrypted_or_local(parts: SplitResult) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
+def _has_odd_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port == 0
+    except ValueError:
+        return True
+
+
 def _base_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isascii() or not url.isprintable():
         raise ValueError("must be a URL such as https://api.dev.runwayml.com")
-    try:
-        has_odd_port = parts.port == 0
-    except ValueError:
-        has_odd_port = True
-    if has_odd_port or " " in url or {".", ".."} & set(parts.path.split("/")):
+    if _has_odd_port(parts) or " " in url or {".", ".."} & set(parts.path.split("/")):
         raise ValueError("must hold no space, no . or .. in its path, and a port only from 1 to 65535")
     if not _is_encrypted_or_local(parts):
         raise ValueError("http would send the API key unencrypted; use https (http only to this machine)")
@@ -89,12 +92,14 @@ def _base_url(url: str) -> str:
     return trimmed
 
 
-def _oauth_url(url: str) -> str:
+def _encrypted_url(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname or not _is_encrypted_or_local(parts):
         raise ValueError("must be an https:// URL (http:// only on this machine)")
     if not url.isascii() or not url.isprintable() or " " in url or parts.query or parts.fragment:
         raise ValueError("must hold no space, query or fragment")
+    if parts.username or parts.password or _has_odd_port(parts):
+        raise ValueError("must hold no user name or password, and a port only from 1 to 65535")
     return url
 
 
@@ -158,7 +163,7 @@ EndpointPath = Annotated[
     ),
     AfterValidator(_free),
 ]
-OAuthUrl = Annotated[str, AfterValidator(_oauth_url)]
+EncryptedUrl = Annotated[str, AfterValidator(_encrypted_url)]
 CertificatesFile = Annotated[FilePath, AfterValidator(_certificates)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Folder = Annotated[Path, AfterValidator(_expanded)]

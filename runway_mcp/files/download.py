@@ -1,11 +1,12 @@
 """One output on its way to the disk. It resumes by HTTP Range, and gets its name once it is whole."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import random
+from typing import Protocol
 
 import anyio
 from anyio import to_thread
@@ -22,6 +23,7 @@ from runway_mcp.files.file_errors import (
     UnexpectedContentError,
 )
 from runway_mcp.files.folders import Destination
+from runway_mcp.files.media_types import ContentType
 from runway_mcp.files.partial_file import PartialFile
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class Saved:
     sha256: str
     was_there: bool
     """Whether an earlier download had saved the same bytes."""
+    is_recorded: bool = True
+    """Whether a later call finds it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,30 @@ class DownloadLimits:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Output number `index`, from 1, where it is, and the name it gets, without an extension."""
+
+    index: int
+    url: str | None = field(repr=False)
+    stem: str
+
+
+class Records(Protocol):
+    """Remembers where outputs of a task were saved."""
+
+    async def others(self, path: Path, index: int) -> Collection[Path] | None:
+        """Return the files that other outputs were saved to, of those whose path begins like this one.
+
+        None where no output is recorded.
+        """
+        ...
+
+    async def record(self, saved: Saved) -> bool:
+        """Remember a saved output; return whether that could be done."""
+        ...
+
+
 class Download:
     """One output on its way to the disk. `run` runs once, in the background.
 
@@ -86,22 +114,34 @@ class Download:
     """
 
     def __init__(
-        self, client: FileClient, destination: Destination, url: str, *, name: str, index: int, limits: DownloadLimits
+        self,
+        client: FileClient,
+        destination: Destination,
+        link: Link,
+        *,
+        name: str,
+        limits: DownloadLimits,
+        publishing: anyio.Lock,
+        records: Records | None,
     ) -> None:
-        self.name = name
+        """Take what is saved where. `name` is that of the hidden file; files get their names one after another."""
         self.size = 0
         self.total: int | None = None
         self.changed = anyio.Event()
         self._client = client
         self._destination = destination
-        self._url = url
-        self._index = index
+        self._link, self._url, self._name = link, link.url or "", name
         self._limits = limits
+        self._publishing, self._records = publishing, records
         self._etag: str | None = None
         self._can_resume = True
         self._resources = ExitStack()
         self._file: PartialFile | None = None
         self._result: Saved | Failed | Exception | None = None
+
+    @property
+    def index(self) -> int:
+        return self._link.index
 
     @property
     def is_done(self) -> bool:
@@ -123,11 +163,11 @@ class Download:
             with anyio.fail_after(self._limits.max_seconds):
                 result = await self._save()
         except TimeoutError:
-            result = Failed(self._index, TransferTimeoutError(self._limits.max_seconds))
+            result = Failed(self._link.index, TransferTimeoutError(self._limits.max_seconds))
         except FilesError as error:
-            result = Failed(self._index, error)
+            result = Failed(self._link.index, error)
         except OSError as error:
-            result = Failed(self._index, SaveFailedError(error))
+            result = Failed(self._link.index, SaveFailedError(error))
         except Exception as error:  # noqa: BLE001 - raised in the call that asks for the result
             logger.error("A download ended with %s", type(error).__name__)  # noqa: TRY400 - its text may hold the URL
             result = error
@@ -142,8 +182,20 @@ class Download:
         content_type = file.content_type
         if content_type is None:
             raise UnexpectedContentError("not_media" if file.size else "empty")
-        path, was_there = await to_thread.run_sync(file.publish, self.name, content_type.extension)
-        return Saved(self._index, path, file.size, content_type.name, file.sha256, was_there)
+        async with self._publishing:
+            return await self._publish(file, content_type)
+
+    async def _publish(self, file: PartialFile, content_type: ContentType) -> Saved:
+        index, stem = self._link.index, self._link.stem
+        others = await self._records.others(self._destination.path / stem, index) if self._records else None
+        saved: Saved | None = None
+        with anyio.CancelScope(shield=True):  # what has its name is remembered
+            path, was_there = await to_thread.run_sync(file.publish, stem, content_type.extension, others)
+            saved = Saved(index, path, file.size, content_type.name, file.sha256, was_there)
+            if self._records is not None and not await self._records.record(saved):
+                saved = replace(saved, is_recorded=False)
+        assert saved is not None  # noqa: S101 - a shielded scope swallows nothing
+        return saved
 
     async def _fetch(self) -> PartialFile:
         failures = 0
@@ -215,7 +267,7 @@ class Download:
 
     def _open(self) -> PartialFile:
         folder = self._resources.enter_context(self._destination.open())
-        self._file = PartialFile(folder, self.name)
+        self._file = PartialFile(folder, self._name)
         self._resources.callback(self._file.discard)
         return self._file
 

@@ -7,7 +7,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from runway_mcp.files.download import Download, DownloadLimits, Failed, InProgress, Output
+from runway_mcp.files.download import Download, DownloadLimits, Failed, InProgress, Link, Output, Records
 from runway_mcp.files.file_client import FileClient
 from runway_mcp.files.file_errors import FilesError, MissingLinkError, TooManyDownloadsError, TooManyOutputsError
 from runway_mcp.files.folders import Destination, Folders
@@ -16,6 +16,9 @@ MAX_OUTPUTS = 50
 """Outputs that a call saves: a report of them has room in a host's 1,048,576 characters."""
 MAX_DOWNLOADS = 200
 """Downloads of one caller, in progress or not yet reported."""
+
+_Key = tuple[Path, str, str]
+"""Where a download goes: the folder, the task's id with the output's number, and the name."""
 
 Report = Callable[[int, int | None], Awaitable[None]]
 """Takes the bytes of all outputs that have come, and of all that there will be, where that is known."""
@@ -28,7 +31,8 @@ class Downloads:
         self._client = client
         self._tasks = tasks
         self.limits = limits
-        self._kept = dict[tuple[Path, str], Download]()
+        self._kept = dict[_Key, Download]()
+        self._publishing = anyio.Lock()
 
     @property
     def running(self) -> int:
@@ -37,43 +41,52 @@ class Downloads:
     async def save(
         self,
         destination: Destination,
-        urls: Sequence[str | None],
+        links: Sequence[Link],
         *,
-        stem: str,
+        task: str,
         timeout: float,
         report: Report | None = None,
+        records: Records | None = None,
     ) -> list[Output]:
-        """Save outputs as `{stem}-{index}.{extension}`, or join the downloads that already do.
+        """Save outputs of a task, or join the downloads that already do.
 
         What is unfinished after `timeout` seconds is returned as in progress, and goes on. One last `Failed` stands
         for the outputs beyond `MAX_OUTPUTS`.
         """
         outputs: dict[int, Output] = {}
-        joined: dict[int, Download] = {}
-        for index, url in enumerate(urls[:MAX_OUTPUTS], 1):
+        joined: dict[_Key, Download] = {}
+        for link in links[:MAX_OUTPUTS]:
+            key = destination.path, f"{task}-{link.index}", link.stem
             try:
-                joined[index] = await self._join(destination, f"{stem}-{index}", index, url)
+                joined[key] = await self._join(key, destination, link, records)
             except FilesError as error:
-                outputs[index] = Failed(index, error)
-        if len(urls) > MAX_OUTPUTS:
-            left_out = TooManyOutputsError(MAX_OUTPUTS + 1, len(urls), MAX_OUTPUTS)
+                outputs[link.index] = Failed(link.index, error)
+        if len(links) > MAX_OUTPUTS:
+            left_out = TooManyOutputsError(links[MAX_OUTPUTS].index, links[-1].index, MAX_OUTPUTS)
             outputs[left_out.first] = Failed(left_out.first, left_out)
         with anyio.move_on_after(timeout):
             await _follow(list(joined.values()), report)
-        for index, download in joined.items():
-            outputs[index] = self._collect(destination, download, index)
+        for key, download in joined.items():
+            outputs[download.index] = self._collect(key, download)
         return [outputs[index] for index in sorted(outputs)]
 
-    async def _join(self, destination: Destination, name: str, index: int, url: str | None) -> Download:
-        key = destination.path, name
+    async def _join(self, key: _Key, destination: Destination, link: Link, records: Records | None) -> Download:
         found = self._kept.get(key)
         if found is not None and (not found.is_done or await to_thread.run_sync(found.is_still_saved)):
             return found
-        if url is None:
+        if link.url is None:
             raise MissingLinkError
         if key not in self._kept and len(self._kept) >= MAX_DOWNLOADS:
             self._forget_one()
-        found = self._kept[key] = Download(self._client, destination, url, name=name, index=index, limits=self.limits)
+        found = self._kept[key] = Download(
+            self._client,
+            destination,
+            link,
+            name=key[1],
+            limits=self.limits,
+            publishing=self._publishing,
+            records=records,
+        )
         self._tasks.start_soon(found.run)
         return found
 
@@ -84,11 +97,11 @@ class Downloads:
                 return
         raise TooManyDownloadsError(MAX_DOWNLOADS)
 
-    def _collect(self, destination: Destination, download: Download, index: int) -> Output:
+    def _collect(self, key: _Key, download: Download) -> Output:
         if not download.is_done:
-            return InProgress(index, download.size, download.total)
-        if self._kept.get((destination.path, download.name)) is download:
-            del self._kept[destination.path, download.name]
+            return InProgress(download.index, download.size, download.total)
+        if self._kept.get(key) is download:
+            del self._kept[key]
         return download.result()
 
 

@@ -53,6 +53,22 @@ class PathNotAllowedError(FilesError):
 
 
 @dataclass(eq=False)
+class UnusableNameError(FilesError):
+    """A name that no file gets: it leads to a "folder", or is "empty" without what no name may hold."""
+
+    name: str
+    problem: Literal["folder", "empty"]
+
+
+@dataclass(eq=False)
+class UnknownOutputError(FilesError):
+    """The task has no output of this number, only `count` of them."""
+
+    number: int
+    count: int
+
+
+@dataclass(eq=False)
 class AmbiguousNameError(FilesError):
     """A path names no file, but `names` are alike: they differ only in how Unicode writes them."""
 
@@ -110,9 +126,9 @@ class UploadError(FilesError):
 
 @dataclass(eq=False)
 class UnsuitableFileError(UploadError):
-    """Runway takes no such file, or it can't be read whole; `reason` is what the system says."""
+    """Runway takes no such file, or it can't be read whole, or as it was before; `reason` is what the system says."""
 
-    problem: Literal["size", "type", "shortened", "unreadable"]
+    problem: Literal["size", "type", "shortened", "changed", "unreadable"]
     size: int = 0
     reason: str = ""
 

@@ -4,29 +4,30 @@ A path is checked as text, then resolved, then opened from its allowed folder do
 links: neither "..", a link nor a swap in between leads out. Everything here blocks: it is called in worker threads.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from runway_mcp.files.file_errors import (
     Action,
     AmbiguousNameError,
+    FilesError,
     NoFolderAllowedError,
     PathNotAllowedError,
     UnusablePathError,
 )
-from runway_mcp.files.partial_file import check_name, remove_stale
+from runway_mcp.files.names import EXTENSIONS
+from runway_mcp.files.partial_file import remove_stale
 from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, comparable, is_encodable, parse_path, spellings
 from runway_mcp.files.safe_open import THIS_SYSTEM, Abilities, Directory
 
-_MEDIA_FILE = re.compile(
-    r"\.(jpe?g|png|gif|webp|avif|heic|bmp|tiff?|svg|mp4|m4v|mov|webm|mkv|avi|ogv|mp3|m4a|wav|flac|aac|ogg|opus|zip)$",
-    re.IGNORECASE,
-)
+_MEDIA_FILE = re.compile(rf"\.({EXTENSIONS})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class InputFile:
 
     name: str
     size: int
-    file: BinaryIO
+    file: BufferedReader
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +106,14 @@ class Folders:
                 if not isinstance(error.error, FileNotFoundError):
                     raise
         return self._open_input(plainest)
+
+    def holds(self, path: Path, size: int, sha256: str) -> bool:
+        """Return whether a file inside has this content."""
+        try:
+            with self.open_input(str(path)) as found:
+                return found.size == size and hashlib.file_digest(found.file, "sha256").hexdigest() == sha256
+        except (FilesError, OSError):
+            return False
 
     def destination(self, directory: str | None) -> Destination:
         """Return a folder inside to save in, the first one if `directory` is None; nothing is made or opened yet.
@@ -203,16 +212,6 @@ def _folders_down(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
     for name in names:
         root /= name
         yield root
-
-
-def open_saved(directory: Directory, name: str) -> InputFile:
-    """Open a file that was saved in a directory.
-
-    Raises:
-        ValueError: `name` could not be that of a saved file.
-        OSError: It is missing, a link or no regular file, or can't be read.
-    """
-    return _input(directory, check_name(name))
 
 
 def _is_folder(path: Path) -> bool:

@@ -9,31 +9,23 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from time import time
 
 from runway_mcp.files.media_types import HEAD, ContentType, detect_output
+from runway_mcp.files.names import check_name
 from runway_mcp.files.safe_open import Directory
 
 STALE_SECONDS = 2 * 3600.0
 """Age from which on a hidden file is removed: well over the time that a download may take."""
+RECORD_SECONDS = 10.0
+"""Age from which on a file that is not recorded will not be: its process was killed, or could not record it."""
 CHUNK = 1024 * 1024
 """Bytes that are read at a time to compare two files."""
 
 _OURS = re.compile(r"\.runway-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]{1,9}\.[0-9a-f]{16}\.part", re.IGNORECASE)
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}(?<!\.)")
-
-
-def check_name(name: str) -> str:
-    """Return a file's name.
-
-    Raises:
-        ValueError: It has other characters than ASCII letters, digits, dots, underscores and hyphens.
-    """
-    if _SAFE.fullmatch(name) is None:
-        raise ValueError("a file's name has 1 to 151 letters, digits, dots, underscores and hyphens")
-    return name
 
 
 def remove_stale(directory: Directory) -> None:
@@ -91,8 +83,14 @@ class PartialFile:
         self._head = b""
         self.size = 0
 
-    def publish(self, stem: str, extension: str) -> tuple[Path, bool]:
+    def publish(self, stem: str, extension: str, others: Collection[Path] | None = None) -> tuple[Path, bool]:
         """Give it the first free name of `stem.extension`, `stem-2.extension`, …, durably.
+
+        Args:
+            stem: Its name without the extension.
+            extension: Without the dot.
+            others: Files that are certainly others, where outputs are recorded: then one that was made just now may
+                be another's too, which is not recorded yet.
 
         Returns:
             Its path, and whether a file with the same bytes was there already and is used instead.
@@ -108,7 +106,7 @@ class PartialFile:
                 self._link(name)
                 break
             except FileExistsError:
-                was_there = self._equals(name)
+                was_there = (others is None or self._may_be_this(name, others)) and self._equals(name)
             if not was_there:
                 number += 1
                 name = f"{stem}-{number}.{extension}"
@@ -142,6 +140,10 @@ class PartialFile:
         except OSError:
             self._directory.unlink(name)
             raise
+
+    def _may_be_this(self, name: str, others: Collection[Path]) -> bool:
+        is_recorded = self._directory.path / name in others
+        return not is_recorded and self._directory.status(name).st_mtime < time() - RECORD_SECONDS
 
     def _equals(self, name: str) -> bool:
         digest = hashlib.sha256()

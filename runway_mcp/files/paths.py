@@ -64,6 +64,11 @@ def comparable(name: str) -> str:
     return " ".join("".join("-" if kind == "Pd" else char for char, kind in kinds if kind != "Cf").split())
 
 
+def is_device_name(name: str) -> bool:
+    """Whether Windows takes a file's name for a device, whatever its extension."""
+    return _WINDOWS_DEVICE.match(name) is not None
+
+
 def parse_path(text: str, *, windows: bool = os.name == "nt") -> PurePath:
     """Return the path that a text or a `file:` URI names; by the rules of Windows where `windows` is true.
 
@@ -123,6 +128,6 @@ def _windows_path(text: str) -> PurePath:
     if bool(path.drive) != bool(path.root):
         raise InvalidPathError("drive")
     for name in path.parts[1 if path.drive else 0 :]:
-        if _WINDOWS_DEVICE.match(name) or (name != ".." and _WINDOWS_REFUSED.search(name)):
+        if is_device_name(name) or (name != ".." and _WINDOWS_REFUSED.search(name)):
             raise InvalidPathError("reserved_name")
     return path

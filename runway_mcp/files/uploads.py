@@ -72,7 +72,7 @@ async def upload(
         UnusableNetworkError: This machine's network settings can't be used.
         RunwayError: Runway gives no place for it.
     """
-    sending = _Sending(file, await _check(file), report)
+    sending = _Sending(file, await check_input(file), report)
     attempt = 0
     try:
         with anyio.fail_after(timeout):
@@ -89,7 +89,8 @@ async def upload(
         raise UploadTimeoutError(file.name, timeout, sending.furthest, file.size) from None
 
 
-async def _check(file: InputFile) -> ContentType:
+async def check_input(file: InputFile) -> ContentType:
+    """Return what an open file is by its content, or raise an UnsuitableFileError where Runway takes no such file."""
     if not MIN_BYTES <= file.size <= MAX_BYTES:
         raise UnsuitableFileError(file.name, "size", size=file.size)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))

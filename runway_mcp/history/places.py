@@ -20,7 +20,7 @@ COPIED = 200
 """Starts that are copied in one transaction."""
 _COLUMNS = (
     *("begun", "account", "caller", "client_token", "fingerprint", "price_key", "type", "state", "task_id", "credits"),
-    *("price", "model", "prompt", "seconds", "saving", "status", "cost", "finished"),
+    *("price", "model", "prompt", "seconds", "saving", "status", "cost", "finished", "made"),
 )
 _READ = f"SELECT number, {', '.join(_COLUMNS)} FROM starts WHERE number > :after ORDER BY number LIMIT {COPIED}"  # noqa: S608 - made of constants
 _SAME = """

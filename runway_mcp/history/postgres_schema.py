@@ -11,7 +11,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             price_key text NOT NULL DEFAULT '', type text NOT NULL, state text NOT NULL, task_id text,
             credits double precision, price double precision, model text, prompt text NOT NULL DEFAULT '',
             seconds double precision, saving text NOT NULL DEFAULT '', status text, cost double precision,
-            finished double precision
+            finished double precision, claimed double precision, made integer
         )
         """,
         "CREATE INDEX starts_by_token ON starts (account, caller, client_token) WHERE client_token IS NOT NULL",
@@ -24,7 +24,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         """
         CREATE TABLE outputs (
             number bigint NOT NULL, position integer NOT NULL, path text NOT NULL, size bigint NOT NULL,
-            content_type text NOT NULL, sha256 text NOT NULL, PRIMARY KEY (number, position)
+            content_type text NOT NULL, sha256 text NOT NULL, PRIMARY KEY (number, position, path)
         )
         """,
         """

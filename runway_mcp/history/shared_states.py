@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
-from runway_mcp.history.database import Values
+from runway_mcp.history.database import Transaction, Values
 
 
 class Statements(Protocol):
@@ -33,6 +33,8 @@ class SharedState:
     age: float
 
 
+KEPT_SECONDS = 3600.0
+"""How long a state that nobody asks for is kept."""
 PUNCTUAL = 0.98
 """The part of an interval after which a task may be asked for again: clocks and networks are not exact."""
 
@@ -74,6 +76,11 @@ class SharedStates:
     async def forget(self, key: Values) -> None:
         """Have whoever looks next ask Runway: the task was changed, or was not read after all."""
         await self._run(_FORGET, key)
+
+    async def forget_old(self, transaction: Transaction) -> None:
+        """Forget, within a transaction, what nobody has asked for of late."""
+        old = {"since": transaction.now - KEPT_SECONDS}
+        await transaction.execute("DELETE FROM states WHERE asked < :since", old)
 
     async def _run(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
         return await self._database.statement(statement.format(schema=self._schema), values)

@@ -58,12 +58,14 @@ MIGRATIONS: Sequence[str] = (
     ALTER TABLE starts ADD COLUMN status TEXT;
     ALTER TABLE starts ADD COLUMN cost REAL;
     ALTER TABLE starts ADD COLUMN finished REAL;
+    ALTER TABLE starts ADD COLUMN claimed REAL;
+    ALTER TABLE starts ADD COLUMN made INTEGER;
     CREATE INDEX starts_by_task ON starts (task_id) WHERE task_id IS NOT NULL;
     CREATE INDEX starts_by_caller ON starts (account, caller, number);
     CREATE INDEX starts_to_save ON starts (account, caller) WHERE saving IN ('wanted', 'lost');
     CREATE TABLE outputs (
         number INTEGER NOT NULL, position INTEGER NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL,
-        content_type TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (number, position)
+        content_type TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (number, position, path)
     );
     CREATE TABLE uploads (
         account TEXT NOT NULL, caller TEXT NOT NULL, sha256 TEXT NOT NULL, uri TEXT NOT NULL, size INTEGER NOT NULL,

@@ -41,8 +41,8 @@ DAY = 86_400
 FORGET_SECONDS = 3600.0
 """The time between two looks for what is older."""
 
-STATE_SECONDS = 3600.0
-"""How long a state that nobody asks for is kept."""
+TURN_SECONDS = 5.0
+"""How long a transaction waits for another one that writes what was left."""
 
 _SNAPSHOT = """
 SELECT
@@ -115,26 +115,35 @@ class History:
         await self.write_unwritten()
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Run one transaction, after what could not be written before."""
-        if (not self._unwritten and not self.tasks.unwritten) or self._turn.locked():
+        """Run one transaction, after what could not be written before and what was seen of tasks."""
+        if not self._unwritten and not self.tasks.unwritten and not self._turn.locked():
             return await self._database.run(self._forgetting(work))
-        async with self._turn:  # what is written twice at once could be out of order
-            unwritten, seen = list(self._unwritten), self.tasks.unwritten
+        with anyio.move_on_after(TURN_SECONDS) as waiting:  # what is written twice at once could be out of order
+            await self._turn.acquire()
+        if waiting.cancelled_caught:
+            return await self._database.run(self._forgetting(work))
+        try:
+            return await self._written_first(work)
+        finally:
+            self._turn.release()
 
-            async def whole(transaction: Transaction) -> T:
-                for statement, values in unwritten:
-                    await transaction.execute(statement, values)
-                await self.tasks.write(transaction, seen)
-                return await self._forgetting(work)(transaction)
+    async def _written_first(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        unwritten, seen = list(self._unwritten), self.tasks.unwritten
 
-            done = await self._database.run(whole)
-            del self._unwritten[: len(unwritten)]
-            self.tasks.written(seen)
-            return done
+        async def whole(transaction: Transaction) -> T:
+            for statement, values in unwritten:
+                await transaction.execute(statement, values)
+            await self.tasks.write(transaction, seen)
+            return await self._forgetting(work)(transaction)
+
+        done = await self._database.run(whole)
+        del self._unwritten[: len(unwritten)]
+        self.tasks.written(seen)
+        return done
 
     async def flush(self) -> None:
         """Write what was seen of tasks."""
-        await self.run(_nothing)
+        await self.find(0)  # any transaction writes it first
 
     async def look(self, start: StartRequest) -> Snapshot:
         """Return what is known about a start, without recording it."""
@@ -256,8 +265,7 @@ class History:
         async def both(transaction: Transaction) -> T:
             await self.tasks.forget_old(transaction, prompts=self._prompts)
             if self.states is not None:
-                old = {"since": transaction.now - STATE_SECONDS}
-                await transaction.execute("DELETE FROM states WHERE asked < :since", old)
+                await self.states.forget_old(transaction)
             self._forgotten = self._elapsed()
             return await work(transaction)
 
@@ -269,10 +277,6 @@ class History:
         except HistoryError:
             self._unwritten.append((statement, values))
             raise
-
-
-async def _nothing(_: Transaction) -> None:
-    pass
 
 
 async def _one(transaction: Transaction, condition: str, values: Values) -> StartRecord | None:

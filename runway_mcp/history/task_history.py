@@ -1,15 +1,17 @@
 """The tasks of the history, in any database: what was seen of them, where their outputs are, and what was uploaded."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from runway_mcp.history.database import Transaction, Values
 from runway_mcp.history.task_records import (
+    CLAIM_SECONDS,
     GONE,
     IS_OPEN,
     NOT_ACTIVE,
+    UNSEEN_SECONDS,
     UPLOAD_SECONDS,
     SavedOutput,
     Saving,
@@ -22,12 +24,14 @@ from runway_mcp.history.task_records import (
 )
 
 T = TypeVar("T")
-_OUTPUTS = "SELECT position, path, size, content_type, sha256 FROM outputs WHERE number = :number ORDER BY position"
+_OUTPUTS = (
+    "SELECT position, path, size, content_type, sha256 FROM outputs WHERE number = :number ORDER BY position, path"
+)
 _SAVED = """
 INSERT INTO outputs (number, position, path, size, content_type, sha256)
 VALUES (:number, :position, :path, :size, :content_type, :sha256)
-ON CONFLICT (number, position) DO UPDATE SET
-    path = excluded.path, size = excluded.size, content_type = excluded.content_type, sha256 = excluded.sha256
+ON CONFLICT (number, position, path) DO UPDATE SET
+    size = excluded.size, content_type = excluded.content_type, sha256 = excluded.sha256
 """
 _UPLOAD = """
 SELECT sha256, uri, size, content_type, seconds, uploaded FROM uploads
@@ -50,10 +54,13 @@ MAX_UNWRITTEN = 10_000
 _FINAL = ", ".join(f"'{status}'" for status in sorted(NOT_ACTIVE))
 _ENDED = "('SUCCEEDED', 'FAILED', 'CANCELLED')"
 _STATUS = f"""
-CASE WHEN {IS_OPEN} THEN 'UNKNOWN' WHEN state = 'cancelled' THEN 'CANCELLED' ELSE coalesce(status, 'PENDING') END
+CASE WHEN {IS_OPEN} THEN 'UNKNOWN' WHEN state = 'cancelled' THEN 'CANCELLED'
+    WHEN coalesce(status, 'PENDING') NOT IN ({_FINAL}) AND begun < :now - {UNSEEN_SECONDS} THEN 'UNKNOWN'
+    ELSE coalesce(status, 'PENDING') END
 """
 _TASK = f"""
-SELECT number, task_id, type, model, prompt, {_STATUS}, credits, cost IS NOT NULL, begun, finished, seconds, saving
+SELECT number, task_id, type, model, prompt, {_STATUS}, credits, cost IS NOT NULL, begun, finished, seconds, saving,
+    made
 FROM starts WHERE account = :account AND caller = :caller
 """  # noqa: S608 - made of constants
 _MATCHES = f"""
@@ -69,7 +76,7 @@ UPDATE starts SET
         WHEN :status <> '' THEN :status WHEN status = 'CANCELLED' THEN status
         WHEN :removed AND coalesce(status, '') NOT IN ({_FINAL}) THEN 'CANCELLED' ELSE '{GONE}' END,
     finished = CASE WHEN :final OR status IN {_ENDED} THEN coalesce(finished, :now) END,
-    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits)
+    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made)
 WHERE task_id = :task_id AND account = :account
 """  # noqa: S608 - made of constants
 
@@ -91,8 +98,10 @@ class TaskHistory:
 
     def see(self, account: str, task_id: str, seen: Seen) -> None:
         """Take note of what was seen of a task. It is written with the next transaction."""
+        before = self._seen.pop((account, task_id), None)
+        if before and not seen.status and (before["removed"] or before["status"] == "CANCELLED"):
+            seen = replace(seen, status=before["status"], removed=before["removed"], cost=before["cost"])
         values = asdict(seen) | {"account": account, "task_id": task_id}
-        self._seen.pop((account, task_id), None)
         self._seen[account, task_id] = values | {"final": not seen.status or seen.status in NOT_ACTIVE}
         if len(self._seen) > MAX_UNWRITTEN:
             del self._seen[next(iter(self._seen))]
@@ -151,8 +160,33 @@ class TaskHistory:
         values = {"saving": saving, "number": number}
         await self._run(lambda transaction: transaction.execute(change, values))
 
+    async def claim(self, number: int, *, renew: bool = False) -> bool:
+        """Claim the saving of a task for `CLAIM_SECONDS`; return False where another process has, or none is wanted."""
+        free = "" if renew else "AND (claimed IS NULL OR abs(:now - claimed) >= :seconds)"
+        claimed = f"UPDATE starts SET claimed = :now WHERE number = :number AND saving = 'wanted' {free}"  # noqa: S608 - made of constants
+
+        async def work(transaction: Transaction) -> bool:
+            values = {"number": number, "now": transaction.now, "seconds": CLAIM_SECONDS}
+            return await transaction.execute(claimed, values) > 0
+
+        return await self._run(work)
+
+    async def release(self, number: int) -> None:
+        """Give up the claim."""
+        change = "UPDATE starts SET claimed = NULL WHERE number = :number"
+        await self._run(lambda transaction: transaction.execute(change, {"number": number}))
+
+    async def saved_by_others(self, number: int, position: int, beginning: str) -> list[str]:
+        """Return the paths with this beginning that hold another output than this one of task `number`."""
+        which = (
+            "SELECT path FROM outputs WHERE substr(path, 1, length(:beginning)) = :beginning "
+            "AND NOT (number = :number AND position = :position) ORDER BY path"
+        )
+        values = {"number": number, "position": position, "beginning": beginning}
+        return [path for (path,) in await self._run(lambda transaction: transaction.fetch(which, values))]
+
     async def record_saved(self, number: int, outputs: Sequence[SavedOutput]) -> None:
-        """Record where outputs of a task were saved; those saved elsewhere before are forgotten."""
+        """Record where outputs of a task were saved; copies in other places are kept."""
 
         async def work(transaction: Transaction) -> None:
             for one in outputs:
@@ -164,12 +198,17 @@ class TaskHistory:
         """Return where outputs of a task were saved, by the number of its start."""
         return await self._run(lambda transaction: _outputs(transaction, number))
 
-    async def find_upload(self, account: str, caller: str, *, sha256: str = "", uri: str = "") -> UploadRecord | None:
-        """Return the caller's latest upload of a content, or of a URI, that Runway still has; None for no such."""
+    async def find_upload(
+        self, account: str, caller: str, *, sha256: str = "", uri: str = "", kept_seconds: float = 0
+    ) -> UploadRecord | None:
+        """Return the caller's latest upload of a content, or of a URI, that Runway still has for `kept_seconds`.
+
+        None for no such.
+        """
 
         async def work(transaction: Transaction) -> UploadRecord | None:
             values = {"account": account, "caller": caller, "sha256": sha256, "uri": uri}
-            since = {"since": transaction.now - UPLOAD_SECONDS}
+            since = {"since": transaction.now - UPLOAD_SECONDS + kept_seconds}
             for digest, found, size, kind, seconds, uploaded in await transaction.fetch(_UPLOAD, values | since):
                 measured = None if seconds is None else Decimal(seconds)
                 return UploadRecord(digest, found, size, kind, measured, uploaded)
@@ -189,12 +228,20 @@ class TaskHistory:
 
         await self._run(work)
 
+    async def forget_upload(self, account: str, caller: str, uri: str) -> None:
+        """Forget an upload that Runway may not have any more."""
+        which = "DELETE FROM uploads WHERE account = :account AND caller = :caller AND uri = :uri"
+        values = {"account": account, "caller": caller, "uri": uri}
+        await self._run(lambda transaction: transaction.execute(which, values))
+
     async def forget_old(self, transaction: Transaction, *, prompts: bool) -> None:
         """Forget, within a transaction, what is older than it is kept for; without `prompts` every prompt as well.
 
-        The bare starts stay, for limits and client tokens rest on them and a clock can be wrong.
+        Age is counted from the third latest start, for a clock can be wrong for a while. The bare starts stay, for
+        limits and client tokens rest on them.
         """
-        kept = {"since": transaction.now - self._keep_seconds}
+        latest = await transaction.fetch("SELECT begun FROM starts ORDER BY number DESC LIMIT 3")
+        kept = {"since": min([transaction.now, *(begun for (begun,) in latest)]) - self._keep_seconds}
         which = "begun < :since AND" if prompts else ""
         await transaction.execute(f"UPDATE starts SET prompt = '' WHERE {which} prompt <> ''", kept if prompts else {})  # noqa: S608 - made of constants
         old = "DELETE FROM outputs WHERE number IN (SELECT number FROM starts WHERE begun < :since)"

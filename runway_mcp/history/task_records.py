@@ -14,12 +14,16 @@ KEEP_DAYS = 90
 """How long prompts and the places of outputs are kept."""
 UPLOAD_SECONDS = 24 * 3600.0
 """How long Runway keeps an uploaded file."""
+CLAIM_SECONDS = 20.0
+"""How long a process that saves a task keeps others from doing so, unless it renews its claim."""
+UNSEEN_SECONDS = 48 * 3600.0
+"""After which nobody knows how a task ended that was not seen to end."""
 GONE = "DELETED"
 """The status of a task that Runway no longer has."""
 IS_OPEN = f"(state = 'unknown' OR (state = 'pending' AND abs(begun - :now) >= {SENDING_SECONDS}))"
 """Of a start in the database at the time :now: nobody knows whether it bought a task."""
 NOT_ACTIVE = frozenset({*TERMINAL, GONE, "UNKNOWN"})
-"""The statuses that don't change by themselves. UNKNOWN: nobody knows whether the start bought a task."""
+"""The statuses that don't change by themselves. UNKNOWN: nobody knows whether it was bought, or how it ended."""
 
 Saving = Literal["", "wanted", "saved", "lost", "told"]
 """Whether a task's outputs are saved by the server itself: no; once it has finished; done; they could not be, which
@@ -57,6 +61,8 @@ class TaskRecord:
         begun: UNIX seconds.
         finished: UNIX seconds of when it was first seen finished.
         seconds: The length that was asked for, of a video or sound.
+        made: How many outputs it has, where that is known.
+        outputs: Where they were saved, some maybe to several places.
     """
 
     number: int
@@ -71,6 +77,7 @@ class TaskRecord:
     finished: float | None
     seconds: float | None
     saving: Saving
+    made: int | None = None
     outputs: tuple[SavedOutput, ...] = ()
 
     @property
@@ -86,11 +93,13 @@ class Seen:
         status: Empty where Runway has no such task.
         removed: Whether this server removed it.
         cost: Credits, where Runway has told them.
+        made: How many outputs it has, where that is known.
     """
 
     status: str = ""
     removed: bool = False
     cost: float | None = None
+    made: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

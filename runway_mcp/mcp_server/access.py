@@ -57,7 +57,7 @@ class Access:
         record = RequestRecord.from_scope(ctx.request.scope)
         if ctx.request_id is not None and ctx.method not in OPEN_METHODS:
             tool = self._tools.get(_tool(ctx.method, ctx.params)) or _DOES_THE_SAME.get(ctx.method)
-            needed = scope_of(tool) if tool else READ
+            needed = WRITE if _saves(ctx.method, ctx.params) else scope_of(tool) if tool else READ
             if needed not in record.caller.scopes:
                 record.missing_scope = needed
                 raise MCPError(INVALID_REQUEST, f"This needs the scope {needed}, which the access token lacks.")
@@ -72,6 +72,15 @@ class Access:
             case _:
                 pass
         return result
+
+
+def _saves(method: str, params: Mapping[str, Any] | None) -> bool:
+    """Whether a call asks a tool that reads to save what it finds, too."""
+    match params:
+        case {"arguments": {"save": value}} if method == "tools/call":
+            return str(value).strip().lower() not in {"", "none", "null", "false", "0"}
+        case _:
+            return False
 
 
 def _tool(method: str, params: Mapping[str, Any] | None) -> str:

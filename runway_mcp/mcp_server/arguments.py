@@ -257,10 +257,11 @@ def _without_empty(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
 
 
 def _is_empty(value: JsonValue, schema: Mapping[str, Any]) -> bool:
+    is_meant = schema.get("minimum") == 0  # 0 is one of the values that it may have
     if isinstance(value, str):
         is_number = schema.get("type") in {"number", "integer"}
-        return value.strip() in NOTHING or (is_number and value.strip() == "0")
-    return not isinstance(value, bool) and (value is None or value in (0, [], {}))
+        return value.strip() in NOTHING or (is_number and not is_meant and value.strip() == "0")
+    return not isinstance(value, bool) and (value is None or value in ([], {}) or (value == 0 and not is_meant))
 
 
 def _parsed(text: str) -> JsonValue:

@@ -52,6 +52,7 @@ _FILE_PROBLEMS = {
     ),
     "type": f"is no {IN_WORDS} that Runway takes, by its content. Nothing was sent or charged.",
     "shortened": "became shorter while it was read. Nothing was charged.",
+    "changed": "was changed meanwhile. Repeat the call to use what it holds now. Nothing was charged.",
     "unreadable": "can't be read: {error.reason}. Nothing was charged.",
 }
 _BEHIND_PROXY = "Behind a company's proxy, set HTTPS_PROXY."
@@ -80,6 +81,10 @@ _TRANSFER_PROBLEMS = {
 
 word(
     {
+        errors.UnknownOutputError: (
+            "Nothing was saved: there is no output {error.number}. The task's outputs have the numbers 1 to "
+            "{error.count}."
+        ),
         errors.MissingLinkError: "The task names no link for this output, so nothing was requested.",
         errors.TooManyOutputsError: (
             "Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. The task has "
@@ -110,6 +115,15 @@ def _(error: errors.PathNotAllowedError) -> str:
         f"{quote(error.path)} can't be used. {_PATH_PROBLEMS[error.problem]}{from_chat} Allowed: {named}{more}; "
         f"--files-root FOLDER {flag}. Nothing was {error.action}."
     )
+
+
+@explain.register
+def _(error: errors.UnusableNameError) -> str:
+    why = {
+        "folder": "It names a folder: give the file's name alone, and the folder as directory.",
+        "empty": "Nothing of it can stand in the name of a file.",
+    }
+    return f"{quote(error.name)} can't be a file's name. {why[error.problem]} Nothing was saved."
 
 
 @explain.register

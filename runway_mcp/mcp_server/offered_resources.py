@@ -22,7 +22,7 @@ from mcp_types import (
 )
 
 from runway_mcp.api.errors import quote
-from runway_mcp.api.models import plain
+from runway_mcp.api.models import amount
 from runway_mcp.files.saved_files import SavedFileTooLargeError, existing, read_saved
 from runway_mcp.history.records import HistoryError
 from runway_mcp.history.task_records import PROMPT_CHARACTERS, SavedOutput, TaskQuery, TaskRecord
@@ -78,7 +78,7 @@ async def _latest(context: CallerContext, limit: int) -> list[TaskRecord]:
 def _resources(task: TaskRecord, sizes: Mapping[str, int]) -> Iterator[Resource]:
     prompt = task.prompt or task.type
     kind = " ".join(filter(None, (task.type, task.model)))
-    cost = "" if task.credits is None else f", {'' if task.is_charged else '~'}{plain(task.credits)} credits"
+    cost = "" if task.credits is None else f", {'' if task.is_charged else '~'}{amount(task.credits)}"
     yield Resource(
         uri=f"{PREFIX}{task.task_id}",
         name=_line(prompt, MAX_NAME),

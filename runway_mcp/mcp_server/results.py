@@ -135,6 +135,14 @@ def with_notes(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
     return CallToolResult(content=[*blocks, *others], structured_content=data, is_error=result.is_error)
 
 
+def with_files(result: CallToolResult, files: list[JsonValue], notes: Sequence[str]) -> CallToolResult:
+    """Return a result with what became of the files that were to be saved."""
+    result = with_notes(result, notes)
+    if files and result.structured_content is not None:
+        result.structured_content["files"] = files
+    return result
+
+
 def compact_json(value: Mapping[str, JsonValue] | list[JsonValue]) -> str:
     """Return JSON without spaces, with characters that hide or reorder text as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -65,6 +65,7 @@ MAX_IN_FLIGHT = 5_000
 _SUBJECT = "Runway generation tasks: video, image, audio."
 _READ_ONLY = "This server is read-only: it can't cancel or delete."
 _SANDBOX = "SANDBOX: simulated tasks, nothing real and nothing charged."
+_SAVES = "The server itself saves what is started once it finishes; runway_downloadOutput gives the paths."
 
 
 class InFlightLimit:
@@ -185,7 +186,7 @@ def build_server(
     )
     server = RunwayServer(
         **_identity(sandbox=sandbox),
-        instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox),
+        instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox, saves=callers.saves_starts),
         lifespan=lifespan,
         request_state_security=RequestStateSecurity(
             codec=AnswerCodec([question_key or token_bytes()]), bind_principal=_who_asks
@@ -197,7 +198,7 @@ def build_server(
     )
     resources.register(server)
     for toolset in toolsets:
-        toolset.register(server, read_only=read_only)
+        toolset.register(server, read_only=read_only, saves=FILES in toolsets and not read_only)
     offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
     prompts.register(server, RECIPES, offered)
     return server
@@ -221,7 +222,7 @@ def _who_asks(ctx: ServerRequestContext[Any, Any]) -> str | None:
     return None if ctx.request is None else repr(RequestRecord.from_scope(ctx.request.scope).caller.identity)
 
 
-def _instructions(toolsets: Sequence[Toolset], *, read_only: bool, sandbox: bool) -> str:
+def _instructions(toolsets: Sequence[Toolset], *, read_only: bool, sandbox: bool, saves: bool) -> str:
     guides = [toolset.guide for toolset in toolsets]
     changes = [_READ_ONLY] if read_only else [toolset.guide_to_changes for toolset in toolsets]
-    return " ".join(filter(None, [_SANDBOX if sandbox else "", _SUBJECT, *guides, *changes]))
+    return " ".join(filter(None, [_SANDBOX if sandbox else "", _SUBJECT, *guides, *changes, _SAVES if saves else ""]))

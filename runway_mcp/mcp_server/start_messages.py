@@ -1,6 +1,11 @@
 """The words for a start: why it brought no task, what a person is asked, and what the account has spent."""
 
-from runway_mcp.api.models import plain
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from runway_mcp.api.errors import RunwayError, quote
+from runway_mcp.api.models import amount, plain
 from runway_mcp.history.records import (
     HistoryAwayError,
     HistoryDamagedError,
@@ -13,7 +18,9 @@ from runway_mcp.history.records import (
     Spend,
 )
 from runway_mcp.mcp_server.messages import explain, word
+from runway_mcp.mcp_server.task_messages import describe_task
 from runway_mcp.spending.estimates import Estimate
+from runway_mcp.spending.named_inputs import Ready
 from runway_mcp.spending.start_errors import (
     ApprovalNeededError,
     Cancellation,
@@ -21,6 +28,7 @@ from runway_mcp.spending.start_errors import (
     EarlierPendingError,
     EarlierReplyLostError,
     LimitError,
+    NamedInputError,
     OverDayLimitError,
     OverStartLimitError,
     OverTaskLimitError,
@@ -30,6 +38,10 @@ from runway_mcp.spending.start_errors import (
     TokenReusedError,
 )
 
+if TYPE_CHECKING:
+    from runway_mcp.tasks.local_files import LocalFile
+
+MEGABYTE = 1_000_000
 NOT_RECORDED = "Nothing was sent: a start has to be recorded first."
 AGAIN = (
     "Starting it again may buy a second task. Only a call with the same clientToken, where this one had any, "
@@ -119,9 +131,61 @@ def _(error: EarlierReplyLostError) -> str:
     )
 
 
+@explain.register
+def _(error: NamedInputError) -> str:
+    medium, task = error.medium, error.task
+    place = f"{medium.place} names {quote(medium.text, 80)}"
+    if error.kind:
+        return f"{place}, which is {_a(error.kind)}; the field takes {' or '.join(map(_a, medium.kinds))}."
+    if task is None:  # the words about a file name it
+        return f"{place}. {explain(error.cause)}" if medium.task_id else f"{medium.place}: {explain(error.cause)}"
+    if task.status == "SUCCEEDED":
+        count = f"{error.outputs} output{'s' if error.outputs > 1 else ''}" if error.outputs else "no output"
+        return f"{place}, but the task has {count}."
+    advice = "runway_waitForTask waits for it." if task.is_active else "runway_getTask says why."
+    return f"{place}, but the task is {describe_task(task)}, and only one that has SUCCEEDED has outputs. {advice}"
+
+
+def explain_unsent(error: Exception) -> str:
+    """Return why a call started no task, and that nothing was."""
+    match error:
+        case NamedInputError() | RunwayError():
+            return f"{explain(error)} Nothing was started, and nothing is charged."
+        case HistoryError():
+            return f"{explain(error)} {NOT_RECORDED}"
+        case _:
+            return explain(error)
+
+
+def describe_files(files: "Iterable[LocalFile]") -> str:
+    """Return which files a start uploads, with the digests of their contents."""
+    named = [f"{quote(file.name, 80)} ({_size(file.size)}, SHA-256 {file.sha256[:16]})" for file in files]
+    return f" Uploads {', '.join(named)} from this server's disk." if named else ""
+
+
+def describe_ready(ready: Iterable[Ready]) -> list[str]:
+    """Return what was done for each medium that an input names, a sentence each."""
+    said: list[str] = []
+    for one in ready:
+        if one.file is None:
+            said.append(f"{one.medium.place}: output {one.medium.output} of task {one.medium.task_id}.")
+        else:
+            done = "Uploaded" if one.is_new else "Used the earlier upload of"
+            said.append(f"{done} {quote(one.file.name, 80)} ({_size(one.file.size)}) for {one.medium.place}.")
+    return said
+
+
+def _size(size: int) -> str:
+    return f"{size / MEGABYTE:.1f} MB" if size >= MEGABYTE else f"{math.ceil(size / 1000)} kB"
+
+
+def _a(kind: str) -> str:
+    return f"{'a' if kind == 'video' else 'an'} {'audio file' if kind == 'audio' else kind}"
+
+
 def describe_spend(spent: Spend) -> str:
     """Return the sum of the day's starts as a sentence."""
-    text = f"Tasks started through this server today (UTC) come to {plain(spent.credits)} credits"
+    text = f"Tasks started through this server today (UTC) come to {amount(spent.credits)}"
     return f"{text}, plus {spent.unknown} of unknown cost." if spent.unknown else f"{text}."
 
 
@@ -141,7 +205,7 @@ def explain_unrecorded(error: HistoryError) -> str:
 def _estimate(estimate: Estimate) -> str:
     if estimate.credits is None:
         return "The price is unknown: Runway tells it only after the start, and the price table lacks it"
-    price = f"{plain(estimate.credits)} credits (${estimate.credits / 100:.2f})"
+    price = f"{amount(estimate.credits)} (${estimate.credits / 100:.2f})"
     if (listed := estimate.listed) is not None:
         least = "at least " if listed.at_least else ""
         names = " and ".join(listed.assumed)
@@ -165,7 +229,7 @@ def _limit(error: LimitError) -> str:
                 f"{price}; a person is asked before more than {plain(error.limit)} are spent. Starting it again asks."
             )
         case OverDayLimitError():
-            rule = f"this server may spend {plain(error.limit)} credits a day (UTC, --max-credits-per-day)."
+            rule = f"this server may spend {amount(error.limit)} a day (UTC, --max-credits-per-day)."
             return f"{_day(error, price)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
         case PriceUnknownError():
             return "Runway tells no price, so this server can't keep the limits."
@@ -182,7 +246,7 @@ def _day(error: OverDayLimitError, price: str) -> str:
         until = " or until it is settled" if error.open else ""
         return f"The cost of {number} started today is unknown, so nothing more can start until 00:00 UTC{until}"
     if error.estimate is None:
-        return f"Today's starts come to {plain(error.spent)} credits"
+        return f"Today's starts come to {amount(error.spent)}"
     return f"{price}, which makes {plain(error.spent + (error.estimate.credits or 0))} today"
 
 
@@ -196,7 +260,7 @@ def _cancelled(cancellation: Cancellation) -> str:
         case "running":
             return f"{task} was cancelled at once, but it was running already: its credits may be charged."
         case "charged":
-            return f"{task} was cancelled at once, but Runway charged {plain(cancellation.charged or 0)} credits."
+            return f"{task} was cancelled at once, but Runway charged {amount(cancellation.charged or 0)}."
         case "finished":
             return f"{task} could not be cancelled any more: it has finished or is gone, and may be charged."
         case _:

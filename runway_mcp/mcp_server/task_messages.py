@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from runway_mcp.api.errors import RunwayError, quote
-from runway_mcp.api.models import Task, parse_cost, plain
+from runway_mcp.api.models import Task, amount, parse_cost
 from runway_mcp.history.task_records import TaskRecord
 from runway_mcp.mcp_server.messages import MAX_STATUS, NO_ANSWER_YET, NO_SUCH_TASK, explain
 from runway_mcp.tasks.failure_advice import advice
@@ -71,7 +71,7 @@ def describe_lost(lost: Sequence[TaskRecord]) -> str:
 def _final_cost(change: Change) -> str:
     cost = parse_cost(change.after) if change.after else None
     if cost is not None:
-        return f"it cost {plain(cost)} credits"
+        return f"it cost {amount(cost)}"
     if change.before is not None and change.before.status in {"PENDING", "THROTTLED"}:
         return "it had not begun, which costs nothing; Runway has not confirmed this yet"
     return "its cost is not known yet, runway_getTask may show it. Credits of a running task are not refunded"

@@ -72,7 +72,8 @@ class Endpoint:
 
     def settings(self, model: Model, body: Mapping[str, object]) -> Settings:
         """Return what a valid body asks for, with the defaults of what it leaves out."""
-        return {**model.defaults, **(cast("Settings", body["input"]) if self.routed else body)}
+        asked = body.get("input") if self.routed else body
+        return {**model.defaults, **(cast("Settings", asked) if isinstance(asked, dict) else {})}
 
     def credits_for(self, model: Model, settings: Settings, lengths: Lengths = NO_LENGTHS) -> int:
         """Return the credits that a valid request may be charged with; `lengths` gives the seconds of the uploads."""

@@ -32,6 +32,9 @@ FORMATS: Mapping[str, OutputFile] = {
 }
 """The files by their extensions; each that the catalogue's data names has one."""
 
+PREVIEW = "preview.png"
+"""What the name of a video's preview ends with, after its number."""
+
 USUAL_FORMATS: Mapping[Kind, str] = {"video": "mp4", "image": "png", "audio": "wav"}
 
 OUTPUTS: Mapping[Kind, OutputFile] = {kind: FORMATS[name] for kind, name in USUAL_FORMATS.items()}

@@ -1,4 +1,7 @@
-"""The shapes of the API's answers, exactly as its description gives them: no key less, none more."""
+"""The shapes of the API's answers, exactly as its description gives them: no key less, none more.
+
+One is beside it: the API also gives `previewUrls` of videos.
+"""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,7 +13,7 @@ from starlette.responses import Response
 from runway_mcp.sandbox.body_issues import Issue
 from runway_mcp.sandbox.endpoints import Endpoint
 from runway_mcp.sandbox.lifecycle import Account, Task, concurrency
-from runway_mcp.sandbox.output_files import Kind
+from runway_mcp.sandbox.output_files import FORMATS, PREVIEW, Kind
 
 Body = dict[str, object]
 
@@ -45,15 +48,17 @@ def invalid(issues: Sequence[Issue], *, routed: bool = False) -> Response:
 
 
 def describe(task: Task, now: float, link: Callable[[str], str]) -> Body:
-    """Return a task as GET answers it; `link` makes the URL of the output file `ID/NUMBER.SUFFIX`."""
+    """Return a task as GET answers it; `link` makes the URL of the file `ID/NUMBER.SUFFIX`: an output or a preview."""
     status = task.status(now)
     since = (_EPOCH + timedelta(seconds=task.created)).isoformat(timespec="milliseconds")
     body: Body = {"id": task.id, "status": status, "createdAt": since.replace("+00:00", "Z")}
     if status == "RUNNING":
         body["progress"] = task.progress(now)
     elif status == "SUCCEEDED":
-        files = enumerate(task.outcome.output)
+        files = list(enumerate(task.outcome.output))
         body["output"] = [link(f"{task.id}/{number}.{extension}") for number, extension in files]
+        if all(FORMATS[extension].content_type.startswith("video/") for _, extension in files):
+            body["previewUrls"] = [link(f"{task.id}/{number}.{PREVIEW}") for number, _ in files]
     elif status == "FAILED":
         body["failure"] = task.outcome.failure
         if task.outcome.failure_code:

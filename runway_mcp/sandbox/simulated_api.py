@@ -27,7 +27,7 @@ from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
 from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
-from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, admits, sign
+from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, PREVIEW, admits, sign
 from runway_mcp.sandbox.samples import SAMPLES
 from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
@@ -47,6 +47,7 @@ def create_app(
     daily_generations: int = 5_000,
     faults: Sequence[Fault] = (),
     price_factor: float = 1.0,
+    catalogue: Mapping[str, object] | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -62,8 +63,9 @@ def create_app(
         daily_generations: How many tasks of each model may be created in 24 hours.
         faults: The first that is for a request counts, before any rule is looked at.
         price_factor: How many times more than the price table says a task costs.
+        catalogue: What `catalogue.json` holds; the package's own by default.
     """
-    endpoints = load_endpoints(read_data("catalogue.json"), read_data("prices.toml"))
+    endpoints = load_endpoints(catalogue or read_data("catalogue.json"), read_data("prices.toml"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
@@ -137,6 +139,7 @@ class _Api:
 
     async def create(self, endpoint: Endpoint, request: Request) -> Response:
         content = await request.body()
+        content = content.replace(f'"{request.base_url}outputs/'.encode(), b'"https://outputs.example/')  # as at Runway
         parsed, now = _parse(content), self._account.now()
         model = endpoint.model(parsed)
         issues = endpoint.check(parsed, self._slots.kinds(now))
@@ -185,7 +188,8 @@ class _Api:
         task = self._account.find(task_id, now)
         if task is None:
             return replies.error(404, "The file was deleted.")
-        output = FORMATS[task.outcome.output[int(file.partition(".")[0])]]
+        number, _, extension = file.partition(".")
+        output = FORMATS["png" if extension == PREVIEW else task.outcome.output[int(number)]]
         return FileResponse(output.path, media_type=output.content_type)
 
     def _link(self, request: Request, now: float, file: str) -> str:

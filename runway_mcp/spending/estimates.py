@@ -92,6 +92,8 @@ def _lower_values(prepared: Prepared) -> Iterator[dict[str, JsonValue]]:
     fields: Any = {} if model is None else model.schema.get("properties", {})
     for field in ("quality", "resolution", "ratio"):
         for value in reversed(fields.get(field, {}).get("enum", ())):  # of those at one price the largest
+            if value != value.lower() and value.lower() in fields[field]["enum"]:
+                continue  # the old spelling of a value
             if field != "ratio" or _is_same_shape(value, prepared.body.get("ratio")):
                 yield {field: value}
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import TaskId
+from runway_mcp.api.models import Task, TaskId
+from runway_mcp.catalogue.named_media import NamedMedium
 from runway_mcp.history.records import HistoryError
 from runway_mcp.spending.estimates import Estimate
 
@@ -133,6 +134,24 @@ class EarlierPendingError(UnclearStartError):
 
     number: int
     seconds: float
+
+
+@dataclass(eq=False)
+class NamedInputError(StartError):
+    """A medium that the input names can't be used. Nothing was sent.
+
+    Attributes:
+        cause: Why it can't: a FilesError, or a RunwayError.
+        kind: What it is, where something else must stand there.
+        task: The earlier task, which has not this output.
+        outputs: How many outputs that has.
+    """
+
+    medium: NamedMedium
+    cause: Exception | None = None
+    kind: str = ""
+    task: Task | None = None
+    outputs: int = 0
 
 
 class EarlierFailedError(UnclearStartError):

@@ -34,10 +34,9 @@ from runway_mcp.history.records import (
     StartRecord,
     StartRequest,
 )
-from runway_mcp.history.task_records import PROMPT_CHARACTERS
 from runway_mcp.spending import spending_limits
 from runway_mcp.spending.estimates import Estimate, estimate_of, of_reply
-from runway_mcp.spending.fingerprint import fingerprint, price_key
+from runway_mcp.spending.fingerprint import fingerprint, price_key, prompt_of
 from runway_mcp.spending.spending_limits import ApprovalRequest
 from runway_mcp.spending.start_errors import (
     Cancellation,
@@ -63,6 +62,14 @@ QUEUE_SECONDS = 10.0
 """How long a start waits for those in flight, where a day's limit lets starts go one after another only."""
 PRICE_SECONDS = 5.0
 """How long a read of a task's price may take."""
+
+
+Body = dict[str, JsonValue]
+MakeReady = Callable[[], Awaitable[Body]]
+
+
+class _NotReadyError(Exception):
+    """A start that may be recorded as soon as what it sends is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +128,16 @@ class Starter:
         client_token: str | None = None,
         max_credits: float | None = None,
         approved_credits: float = 0,
+        make_ready: MakeReady | None = None,
     ) -> Started:
         """Start a task, once. A call that is cancelled before its request is sent buys nothing.
 
         Args:
-            prepared: What is sent.
+            prepared: What is sent, or what is the same for the same start where that is made ready first.
             client_token: The caller's name for this start: within 24 hours it stands for one task.
             max_credits: The most that this start may cost, as its caller says. It needs a known price.
             approved_credits: Credits that a person has approved; infinite where the price was unknown.
+            make_ready: Returns what is sent; called once a start is allowed that its token does not stand for yet.
 
         Raises:
             RunwayError: Runway refused it; nothing was bought.
@@ -139,7 +148,7 @@ class Starter:
         check = partial(
             spending_limits.check_before, limits, price=list_price(prepared), approved_credits=approved_credits
         )
-        record = await self._begin(request, check)
+        record, body = await self._begin(request, check, make_ready, prepared.body)
         if not record.is_new:
             if record.fingerprint != request.fingerprint:
                 raise TokenReusedError
@@ -150,7 +159,7 @@ class Starter:
             with anyio.CancelScope(shield=True):
                 await _record((await self._ledger.history()).forget(record.number))
             raise
-        send = partial(self._send, prepared, record.number, limits, approved_credits)
+        send = partial(self._send, prepared, body, record.number, limits, approved_credits)
         return await self._context.background.run(send, name=f"start of {prepared.type}")
 
     async def spent(self) -> Spend:
@@ -175,11 +184,28 @@ class Starter:
             price_key=price_key(prepared),
             list_price=None if price is None or price.at_least else price.credits,
             model=prepared.model,
-            prompt=_prompt(prepared.body),
+            prompt=prompt_of(prepared.body),
             seconds=seconds if isinstance(seconds, int | float) else None,
+            save=self._context.auto_save is not None,
         )
 
-    async def _begin(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+    async def _begin(
+        self, request: StartRequest, check: Callable[[Snapshot], None], make_ready: MakeReady | None, body: Body
+    ) -> tuple[StartRecord, Body]:
+        """Record a start; before that, once nothing else is in its way, make ready what is sent."""
+        if make_ready is None:
+            return await self._record_start(request, check), body
+
+        def check_unready(snapshot: Snapshot) -> None:
+            check(snapshot)
+            raise _NotReadyError
+
+        with suppress(_NotReadyError):
+            return await self._record_start(request, check_unready), body
+        body = await make_ready()
+        return await self._record_start(request, check), body
+
+    async def _record_start(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
         while True:
@@ -205,10 +231,12 @@ class Starter:
             raise EarlierReplyLostError(found.number)
         return Started(TaskId(found.task_id), of_reply(found.credits, None), is_repeated=True)
 
-    async def _send(self, prepared: Prepared, number: int, limits: Limits, approved_credits: float) -> Started:
+    async def _send(
+        self, prepared: Prepared, body: Body, number: int, limits: Limits, approved_credits: float
+    ) -> Started:
         history = await self._ledger.history()
         try:
-            created = await self._context.api.create_task(prepared.endpoint, prepared.body)
+            created = await self._context.api.create_task(prepared.endpoint, body)
         except RunwayError as error:
             if not error.may_have_taken_effect:
                 await _record(history.forget(number))
@@ -224,6 +252,8 @@ class Starter:
             spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
+        if self._context.auto_save is not None:
+            self._context.auto_save.look(self._context)
         return Started(created.id, of_reply(price, list_price(prepared)), unrecorded=unrecorded)
 
     async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:
@@ -259,23 +289,6 @@ class Starter:
                 cancellation, cost = Cancellation(task_id, "charged", charged), charged
         await _record((await self._ledger.history()).mark_cancelled(number, cost=cost))
         return cancellation
-
-
-def _prompt(value: JsonValue) -> str:
-    """Return the beginning of what an input describes in words, on one line."""
-    match value:
-        case (
-            {"promptText": str(text)}
-            | {"prompt": str(text)}
-            | {"userConcept": str(text)}
-            | {"productInfo": str(text)}
-            | {"text": str(text)}
-        ):
-            return " ".join(text[: 10 * PROMPT_CHARACTERS].split())[:PROMPT_CHARACTERS]
-        case {"input": dict(inner)} | {"speech": dict(inner)}:
-            return _prompt(inner)
-        case _:
-            return ""
 
 
 async def _record(writing: Awaitable[None]) -> HistoryError | None:

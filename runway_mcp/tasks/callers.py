@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -22,6 +22,7 @@ from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import NO_LIMITS, Limits
 from runway_mcp.history.task_records import KEEP_DAYS
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
+from runway_mcp.tasks.opened_once import OpenedOnce
 from runway_mcp.tasks.operations import TaskOperations
 from runway_mcp.tasks.poller import MAX_REQUESTS, POLL_SECONDS, Counters, TaskPoller
 from runway_mcp.tasks.recorder import TaskApi, TaskRecorder
@@ -86,6 +87,14 @@ class CallerLedger:
     limits: Limits = NO_LIMITS
 
 
+class StartSaver(Protocol):
+    """Saves what a caller starts."""
+
+    def look(self, context: "CallerContext") -> None:
+        """Look for what is to be saved, in the background: after each start, and when the server or caller comes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class CallerContext:
     """Everything that belongs to one caller."""
@@ -96,6 +105,8 @@ class CallerContext:
     background: BackgroundTasks
     ledger: CallerLedger
     files: "Callable[[], Awaitable[CallerFiles]]"
+    auto_save: "StartSaver | None" = None
+    """What saves what the caller starts; None where they do that themselves."""
 
 
 class CallerRegistry:
@@ -117,12 +128,13 @@ class CallerRegistry:
         limits: Limits = NO_LIMITS,
         files: OpenFiles | None = None,
         api: str = "",
+        auto_save: "Callable[[TaskGroup], StartSaver] | None" = None,
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
         `connect` is called once for each Runway key. The history is in memory where it has no place. Tasks are told
         from it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
-        place is another account.
+        place is another account. `auto_save` makes what saves a caller's starts.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds
@@ -131,7 +143,7 @@ class CallerRegistry:
         self._open_history = partial(open_place, history, keep_days=history_days, prompts=history_prompts)
         self._history_place = history
         self._breaker = DatabaseBreaker()
-        self._open_files = files or _no_files
+        self._open_files, self._auto_save = files or _no_files, auto_save
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
         self._latest: OrderedDict[Hashable, CallerContext] = OrderedDict()
@@ -148,8 +160,8 @@ class CallerRegistry:
                         resources,
                         loops,
                         background,
-                        history=_OpenedOnce(resources, self._open_history),
-                        files=_OpenedOnce(resources, partial(self._open_files, loops)),
+                        history=OpenedOnce(resources, self._open_history),
+                        files=OpenedOnce(resources, partial(self._open_files, loops)),
                     )
                     yield
             finally:
@@ -176,6 +188,11 @@ class CallerRegistry:
                 context.tasks.end_waits()
 
     @property
+    def saves_starts(self) -> bool:
+        """Whether what callers start is saved by the server itself."""
+        return self._auto_save is not None
+
+    @property
     def waits_in_progress(self) -> int:
         return sum(context.tasks.waits_in_progress for context in self._contexts.values())
 
@@ -183,7 +200,7 @@ class CallerRegistry:
     def background_tasks(self) -> int:
         return self._open.background.running if self._open else 0
 
-    async def _begun_history(self, history: "_OpenedOnce[History]") -> "History | None":
+    async def _begun_history(self, history: "OpenedOnce[History]") -> "History | None":
         place = self._history_place
         is_begun = history.is_open or (place.exists() if isinstance(place, Path) else place is not None)
         return await history() if is_begun else None
@@ -232,27 +249,11 @@ class CallerRegistry:
                 limits=self._limits,
             ),
             files,
+            self._auto_save(self._open.loops) if self._auto_save else None,
         )
+        if context.auto_save is not None:
+            context.auto_save.look(context)
         return context
-
-
-class _OpenedOnce(Generic[T]):
-    """Opens a resource when it is first asked for; it is closed with the others."""
-
-    def __init__(self, resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
-        self._resources, self._open = resources, open_
-        self._opening = anyio.Lock()
-        self._opened: list[T] = []
-
-    @property
-    def is_open(self) -> bool:
-        return bool(self._opened)
-
-    async def __call__(self) -> T:
-        async with self._opening:
-            if not self._opened:
-                self._opened.append(await self._resources.enter_async_context(self._open()))
-        return self._opened[0]
 
 
 async def _states(open_history: "Callable[[], Awaitable[History]]") -> "SharedStates":
@@ -266,8 +267,8 @@ class _Open:
     resources: AsyncExitStack
     loops: "TaskGroup"
     background: BackgroundTasks
-    history: "_OpenedOnce[History]"
-    files: "_OpenedOnce[Callable[[Caller], CallerFiles]]"
+    history: "OpenedOnce[History]"
+    files: "OpenedOnce[Callable[[Caller], CallerFiles]]"
 
 
 @asynccontextmanager

@@ -57,7 +57,9 @@ class TaskRecorder:
         except NotFoundError:
             self._see(task_id, Seen())
             raise
-        self._see(task_id, Seen(task.status, cost=parse_cost(task)))
+        output = task.data.get("output")
+        made = len(output) if task.status == "SUCCEEDED" and isinstance(output, list) else None
+        self._see(task_id, Seen(task.status, cost=parse_cost(task), made=made))
         return task
 
     async def delete_task(self, task_id: TaskId) -> None:

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
+from runway_mcp.catalogue.lookup import catalogue_data, look_in
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.history.places import HistoryPlace
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
-from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
 from runway_mcp.wiring.file_access import open_files
 from runway_mcp.wiring.shared_secret import shared_secret
 
 if TYPE_CHECKING:
     import httpx2
+    from anyio.abc import TaskGroup
 
     from runway_mcp.observability.metrics import Metrics
 
@@ -63,13 +65,14 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         on_api_response.append(metrics.on_api_response)
     if settings.log_level in {"debug", "info"}:
         on_request_end.append(log_request)
+    look_in(state_dir(settings))
     sandbox = None
     if settings.sandbox:
         import httpx2
 
         from runway_mcp.sandbox import create_app
 
-        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed))
+        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
@@ -80,6 +83,7 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
+        auto_save=_auto_saver if settings.auto_save else None,
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
     server = build_server(
@@ -94,12 +98,18 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
 
+def _auto_saver(group: "TaskGroup") -> StartSaver:
+    from runway_mcp.tasks.auto_save import AutoSaver
+
+    return AutoSaver(group)
+
+
 def _approvals_key(settings: Settings) -> bytes | None:
     """The secret that seals approval requests, shared by all replicas and kept over restarts."""
     is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
     if settings.confirm_over is None or is_alone:
         return None
-    folder = _state_dir(settings)
+    folder = state_dir(settings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return shared_secret(folder / APPROVALS_KEY)
@@ -116,13 +126,14 @@ def history_place(settings: Settings) -> HistoryPlace | None:
     if settings.sandbox:
         return None
     if settings.history is None:
-        return _state_dir(settings) / HISTORY
+        return state_dir(settings) / HISTORY
     with extra("history", "postgres"):
         import_module("runway_mcp.history.postgres")
     return settings.history
 
 
-def _state_dir(settings: Settings) -> Path:
+def state_dir(settings: Settings) -> Path:
+    """Return the folder of what is kept over restarts."""
     if settings.state_dir is not None:
         return settings.state_dir
     from platformdirs import user_state_path

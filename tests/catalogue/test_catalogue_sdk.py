@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import update_catalogue
-from catalogue_merge import limited, merged
+from catalogue_limits import limited
 from pydantic import TypeAdapter
 from runwayml._utils import maybe_transform
 from support.catalogue_script import MODELS, NAMES, full_input
 from support.sources import SDK, catalogue_models, document_models, facts, sdk_models
 
 from runway_mcp.catalogue.lookup import Model, TaskType
+from runway_mcp.catalogue.schema_merge import merged
 
 KNOWN: Mapping[str, Any] = json.loads(update_catalogue.CATALOGUE.read_bytes())
 WORDS = update_catalogue.WORDS.read_text("utf-8")
@@ -53,9 +54,11 @@ def test_what_only_the_sdk_has_is_added() -> None:
     del older["types"]["video_to_hdr"]
     models = older["types"]["text_to_video"]["models"]
     models[:] = [one for one in models if one["name"] != "kling_4"]
-    fields = models[0]["schema"]["properties"]
-    del fields["seed"]
-    fields["outputFormat"]["enum"] = ["mp4"]
+    by_name = {one["name"]: one for one in models}
+    by_name["gen4.5"]["schema"]["properties"]["outputFormat"]["enum"] = ["mp4", "prores", "png_sequence"]
+    del by_name["veo3.1"]["schema"]["properties"]["seed"]
+    for name in ("gen4.5", "veo3.1"):
+        del by_name[name]["beyond"]
     assert _made(older) == KNOWN
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from runway_mcp.catalogue.lookup import task_types
 from runway_mcp.catalogue.pricing import TIERS, ListPrice, list_price
-from runway_mcp.catalogue.validation import Prepared
+from runway_mcp.catalogue.validation import InvalidRequestError, Prepared, prepare
 from runway_mcp.sandbox.endpoints import load_endpoints, read_data
 
 TABLE = read_data("prices.toml")
@@ -105,6 +105,35 @@ def test_every_example_has_a_price_or_is_listed_as_unknown(kind: str, name: str 
             {"duration": 3, "resolution": "480p", "promptImage": IMAGE, "referenceAudio": [{"uri": AUDIO}]},
             ListPrice(32, False, T),
         ),
+        (
+            "image_to_video",
+            "hailuo3",
+            {"duration": 5, "resolution": "768p", "promptImage": [{"uri": IMAGE}] * 2},
+            ListPrice(54, False, A),
+        ),
+        (
+            "image_to_video",
+            "hailuo3",
+            {"duration": 5, "resolution": "768p", "promptImage": [{"uri": IMAGE, "position": "first"}]},
+            ListPrice(50, False, A),
+        ),
+        (
+            "image_to_video",
+            "hailuo3",
+            {"duration": 5, "resolution": "768p", "promptImage": IMAGE},
+            ListPrice(50, False, A),
+        ),
+        ("text_to_speech", "eleven_v3", {"promptText": "\N{SLIGHTLY SMILING FACE}" * 100}, ListPrice(4, False, A)),
+        (
+            "text_to_image",
+            "gpt_image_2",
+            {"ratio": "auto", "outputCount": 10.0},
+            ListPrice(410, False, A, ("resolution",)),
+        ),
+        ("text_to_image", "muse_image", {"outputCount": 0}, None),
+        ("text_to_image", "muse_image", {"outputCount": "many"}, None),
+        ("text_to_image", "gpt_image_2_5_flare", {"referenceImages": [{"uri": IMAGE}], "outputCount": -1}, None),
+        ("text_to_video", "wan3_prime", {"duration": -10}, None),
         ("video_to_video", "aleph2", {"videoUri": VIDEO}, ListPrice(56, True, A)),
         ("video_to_video", "gemini_omni_flash", {"videoUri": VIDEO}, ListPrice(11, True, A)),
         ("text_to_image", "gen4_image", {"ratio": "1680:720"}, ListPrice(5, False, A)),
@@ -243,3 +272,25 @@ def test_every_row_has_a_source_with_a_date_and_terms_of_known_units() -> None:
             assert term.keys() <= {"per", "rate", "every", "of", "when", "open"}, name
             assert set(term.get("when", {}).get("tier", ())) <= TIERS.keys(), name
             assert ("of" in term) == term["per"].startswith("input"), name
+
+
+def test_what_the_table_was_not_made_for_has_no_price() -> None:
+    body: dict[str, JsonValue] = {"promptText": "a kite", "ratio": "1280:720", "duration": 5}
+    for unknown in ({"outputCount": 8}, {"fps": 60}, {"model": "kite_9"}):
+        prepared = prepare("text_to_video", {**body, **unknown}, allow_unknown=True)
+        assert prepared.has_unknown
+        assert list_price(prepared) is None
+    assert list_price(prepare("text_to_video", body, allow_unknown=True)) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text_to_image", {"model": "muse_image", "promptText": "x", "ratio": "auto", "outputCount": 0}),
+        ("text_to_image", {"model": "ideogram_4_0", "promptText": "x", "outputCount": -5}),
+        ("text_to_video", {"model": "wan3_prime", "promptText": "x", "ratio": "1280:720", "duration": -10}),
+    ],
+)
+def test_a_count_or_a_length_is_at_least_one(kind: str, body: dict[str, JsonValue]) -> None:
+    with pytest.raises(InvalidRequestError, match="is too small"):
+        prepare(kind, body)

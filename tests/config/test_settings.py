@@ -348,3 +348,17 @@ def test_a_key_is_found_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match="holds a space") as caught:
         find("EVES_KEY")
     assert "not a key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, "it needs a folder to save in: --files-root"),
+        ({"files_root": ["/films"], "toolsets": "tasks,generation"}, "it needs the toolset files"),
+        ({"files_root": ["/films"], "read_only": True}, "goes without --read-only"),
+    ],
+)
+def test_outputs_are_saved_by_themselves_only_where_they_can_be(flags: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=f"^--auto-save / RUNWAY_MCP_AUTO_SAVE: .*{words}"):
+        load({"auto_save": True} | flags)
+    assert load({"auto_save": True, "files_root": ["/films"], "toolsets": "Files , generation"}).auto_save

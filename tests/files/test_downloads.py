@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
-from support.outputs import PICTURE, SOUND, STEM, VIDEO, Host, Saving, failed, names, saved, saving
+from support.outputs import PICTURE, SOUND, STEM, VIDEO, Host, Saving, failed, links, names, saved, saving
 from support.upstream import HANG, RESET, Reply, Request, reply
 from support.waiting import until
 
@@ -267,7 +267,7 @@ class ReadOnlyDestination(Destination):
 async def test_a_disk_that_does_not_take_an_output_is_told(tmp_path: Path) -> None:
     async with saving(Host(VIDEO), tmp_path) as save:
         destination = ReadOnlyDestination(tmp_path, tmp_path, ".", THIS_SYSTEM)
-        (found,) = await save.downloads.save(destination, save.urls, stem=STEM, timeout=20)
+        (found,) = await save.downloads.save(destination, links(save.urls), task=STEM, timeout=20)
     error = failed(found, retryable=False)
     assert isinstance(error, SaveFailedError)
     assert error.error.errno == errno.EBADF
@@ -279,7 +279,7 @@ async def test_a_link_that_leads_nowhere_allowed_makes_no_folder(tmp_path: Path)
     async with saving([], tmp_path) as save:
         save.urls = ["http://files.example/1", "https://127.0.0.1/1", ""]
         destination = Folders([tmp_path]).destination("new")
-        for found in await save.downloads.save(destination, save.urls, stem=STEM, timeout=20):
+        for found in await save.downloads.save(destination, links(save.urls), task=STEM, timeout=20):
             assert isinstance(failed(found, retryable=False), UrlNotAllowedError)
     assert names(tmp_path) == []
 
@@ -441,7 +441,7 @@ async def test_a_caller_has_so_many_downloads(tmp_path: Path) -> None:
         destination = Folders([tmp_path]).destination(None)
 
         async def start(number: int) -> Output:
-            (found,) = await save.downloads.save(destination, save.urls, stem=f"task-{number}", timeout=0)
+            (found,) = await save.downloads.save(destination, links(save.urls), task=f"task-{number}", timeout=0)
             return found
 
         for number in range(MAX_DOWNLOADS):

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from runway_mcp.files.file_errors import (
     PathNotAllowedError,
     UnusablePathError,
 )
-from runway_mcp.files.folders import Folders, open_saved
+from runway_mcp.files.folders import Folders
 from runway_mcp.files.partial_file import PartialFile
 from runway_mcp.files.safe_open import Abilities
 from runway_mcp.mcp_server.file_messages import explain
@@ -386,20 +387,19 @@ def test_a_folder_to_save_in_is_made_inside(root: Path, abilities: Abilities) ->
     assert "leads through something that is no folder. Nothing was saved." in explain(caught.value)
 
 
-def test_a_file_of_an_opened_folder_can_be_read(root: Path, abilities: Abilities) -> None:
-    """What was saved before, but no link to elsewhere and nothing above."""
+def test_what_was_saved_is_found_again_while_it_is_the_same(root: Path, abilities: Abilities) -> None:
+    """No link to elsewhere, nothing outside, and no other content."""
     (root / "saved.png").write_bytes(b"saved")
     (root / "link.png").symlink_to(root.parent / "secret.png")
-    (root / "dangling.png").symlink_to(root.parent / "none.png")
-    with Folders([root], abilities=abilities).destination(None).open() as folder, opened_descriptors():
-        with open_saved(folder, "saved.png") as file:
-            assert file.file.read() == b"saved"
-        for name in ("link.png", "dangling.png", "none.png"):
-            with pytest.raises(OSError, match=r"(?i)links|no such"):
-                open_saved(folder, name)
-        for name in ("../secret.png", "sub/a b.png", ""):
-            with pytest.raises(ValueError, match="name"):
-                open_saved(folder, name)
+    secret = (root.parent / "secret.png").read_bytes()
+    folders, digest = Folders([root], abilities=abilities), sha256(b"saved").hexdigest()
+    with opened_descriptors():
+        assert folders.holds(root / "saved.png", 5, digest)
+        assert not folders.holds(root / "saved.png", 4, digest)
+        assert not folders.holds(root / "saved.png", 5, sha256(b"other").hexdigest())
+        assert not folders.holds(root / "none.png", 5, digest)
+        for path in (root / "link.png", root.parent / "secret.png"):
+            assert not folders.holds(path, len(secret), sha256(secret).hexdigest())
 
 
 def test_a_link_put_in_a_folders_place_leads_nowhere(root: Path) -> None:
@@ -411,7 +411,7 @@ def test_a_link_put_in_a_folders_place_leads_nowhere(root: Path) -> None:
         file.publish("final", "png")
         PartialFile(folder, "b").discard()
         with pytest.raises(FileNotFoundError):
-            open_saved(folder, "secret.png")
+            folder.open_file("secret.png", os.O_RDONLY)
     assert (root / "moved" / "final.png").read_bytes() == b"1"
     assert [path.name for path in (root.parent / "outside").iterdir()] == ["secret.png"]
 
@@ -434,7 +434,7 @@ def test_without_descriptors_a_link_in_a_folders_place_is_refused(root: Path) ->
         for step in (
             lambda: file.publish("final", "png"),
             lambda: PartialFile(folder, "b"),
-            lambda: open_saved(folder, "secret.png"),
+            lambda: folder.open_file("secret.png", os.O_RDONLY),
         ):
             with pytest.raises(OSError, match="symbolic links"):
                 step()

@@ -66,14 +66,16 @@ async def test_after_its_days_a_task_is_no_longer_told_but_counts_as_before(tmp_
         await one.tasks.record_saved(await start(one), [SAVED])
         clock.now += 10 * DAY + FORGET_SECONDS
         assert await prompts_of(one) == []
-        await start(one, "new", replace(START, prompt="A blue kite"))
-        assert await prompts_of(one) == ["A blue kite"]
+        for index in range(3):
+            await start(one, f"new {index}", replace(START, prompt="A blue kite"))
+        clock.now += FORGET_SECONDS
+        assert await prompts_of(one) == ["A blue kite"] * 3
     content = file.read_bytes()
     assert b"A red kite" not in content
     assert b"/films" not in content
     clock.now = NOON
     async with history(file, clock) as one:
-        assert (await one.spent("account")).credits == 120
+        assert (await one.spent("account")).credits == 240
 
 
 async def test_a_prompt_is_kept_in_its_first_120_characters_or_not_at_all(tmp_path: Path) -> None:

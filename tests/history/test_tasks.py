@@ -12,7 +12,15 @@ from support.databases import Place
 from runway_mcp.history.records import SENDING_SECONDS, Spend, StartRequest
 from runway_mcp.history.start_history import DAY, History
 from runway_mcp.history.task_history import MAX_UNWRITTEN
-from runway_mcp.history.task_records import UPLOAD_SECONDS, SavedOutput, Seen, TaskQuery, UploadRecord
+from runway_mcp.history.task_records import (
+    CLAIM_SECONDS,
+    UNSEEN_SECONDS,
+    UPLOAD_SECONDS,
+    SavedOutput,
+    Seen,
+    TaskQuery,
+    UploadRecord,
+)
 
 NOON = 20_000 * DAY + DAY / 2
 START = StartRequest(
@@ -114,6 +122,15 @@ async def test_a_task_that_runway_no_longer_has_was_cancelled_or_deleted(
         assert found == after
 
 
+async def test_a_task_that_was_cancelled_and_is_gone_at_once_was_cancelled(place: Place) -> None:
+    async with history(place) as one:
+        for task_id, first in (("a", Seen(removed=True)), ("b", Seen("CANCELLED", cost=3)), ("c", Seen("RUNNING"))):
+            await start(one, task_id)
+            one.tasks.see("account", task_id, first)
+            one.tasks.see("account", task_id, Seen())
+        assert [await status(one, task_id) for task_id in "abc"] == ["CANCELLED", "CANCELLED", "DELETED"]
+
+
 async def test_of_a_start_nobody_knows_whether_it_bought_a_task(place: Place) -> None:
     clock = Clock()
     async with history(place, clock) as one:
@@ -158,6 +175,31 @@ async def test_tasks_are_found_by_status_day_type_and_text_the_latest_first(plac
             assert await prompts_of(one, query, caller="somebody else") == []
 
 
+async def test_how_a_task_ended_that_nobody_saw_is_not_known(place: Place) -> None:
+    clock = Clock()
+    async with history(place, clock) as one:
+        await start(one, "old")
+        clock.now += UNSEEN_SECONDS
+        await start(one, "new")
+        clock.now += 1
+        assert [await status(one, "old"), await status(one, "new")] == ["UNKNOWN", "PENDING"]
+        active = (await one.tasks.page("account", "caller", TaskQuery(status="active"))).tasks
+        assert [task.task_id for task in active] == ["new"]
+
+
+async def test_a_clock_that_is_wrong_once_makes_nothing_be_forgotten(place: Place) -> None:
+    clock = Clock()
+    async with history(place, clock) as one:
+        await one.tasks.record_saved(await start(one), [SAVED])
+        await start(one, "second")
+        clock.now += 400 * DAY
+        await start(one, "third")
+        clock.now -= 399 * DAY
+        found = await one.tasks.find("account", "caller", "task")
+        assert found is not None
+        assert (found.prompt, found.outputs) == ("A red kite", (SAVED,))
+
+
 async def test_a_page_has_the_sums_over_all_pages(place: Place) -> None:
     async with history(place) as one:
         for index in range(5):
@@ -171,7 +213,7 @@ async def test_a_page_has_the_sums_over_all_pages(place: Place) -> None:
             assert (page.matched, page.credits, page.unknown) == (5, 40, 1)
 
 
-async def test_outputs_that_are_saved_again_elsewhere_are_there(place: Place) -> None:
+async def test_outputs_that_are_saved_again_elsewhere_are_in_both_places(place: Place) -> None:
     async with history(place) as one:
         number = await start(one)
         second, moved = replace(SAVED, position=2), replace(SAVED, path="/films/other.mp4")
@@ -179,7 +221,7 @@ async def test_outputs_that_are_saved_again_elsewhere_are_there(place: Place) ->
         await one.tasks.record_saved(number, [moved])
         found = await one.tasks.find("account", "caller", "task")
         assert found is not None
-        assert found.outputs == (moved, second)
+        assert found.outputs == (SAVED, moved, second)
 
 
 async def test_of_tasks_to_save_each_is_found_until_it_is_saved(place: Place) -> None:
@@ -204,8 +246,16 @@ async def test_an_upload_is_found_by_its_content_and_by_its_uri_for_a_day(place:
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") == image
         assert await one.tasks.find_upload("account", "caller", uri="runway://3") is None
         assert await one.tasks.find_upload("account", "somebody else", uri="runway://2") is None
-        clock.now += UPLOAD_SECONDS
+        clock.now += UPLOAD_SECONDS - 60
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2", kept_seconds=59) == image
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2", kept_seconds=60) is None
+        await one.tasks.forget_upload("account", "somebody else", "runway://2")
+        assert await one.tasks.find_upload("account", "caller", uri="runway://2") == image
+        await one.tasks.forget_upload("account", "caller", "runway://2")
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None
+        assert await one.tasks.find_upload("account", "caller", uri=UPLOAD.uri) == UPLOAD
+        clock.now += 60
+        assert await one.tasks.find_upload("account", "caller", uri=UPLOAD.uri) is None
         await one.tasks.record_upload("account", "caller", replace(UPLOAD, uri="runway://3"))
         clock.now = NOON
         assert await one.tasks.find_upload("account", "caller", uri="runway://2") is None
@@ -217,3 +267,31 @@ async def test_of_tasks_seen_while_the_file_is_held_the_latest_are_kept(place: P
             one.tasks.see("account", str(index), Seen("RUNNING"))
         assert len(one.tasks.unwritten) == MAX_UNWRITTEN
         assert ("account", "0") not in one.tasks.unwritten
+
+
+async def test_one_process_at_a_time_may_save_a_task(place: Place) -> None:
+    """Another one once the claim was given up, or not renewed in time; nobody once it is saved."""
+    clock = Clock()
+    async with history(place, clock) as one:
+        number = await start(one, request=replace(START, save=True))
+        assert await one.tasks.claim(number)
+        assert not await one.tasks.claim(number)
+        clock.now += CLAIM_SECONDS - 1
+        assert await one.tasks.claim(number, renew=True)
+        clock.now += CLAIM_SECONDS - 1
+        assert not await one.tasks.claim(number)
+        clock.now += 1
+        assert await one.tasks.claim(number)
+        await one.tasks.release(number)
+        assert await one.tasks.claim(number)
+        await one.tasks.mark_saving(number, "saved")
+        assert not await one.tasks.claim(number, renew=True)
+
+
+async def test_the_files_of_other_outputs_are_known(place: Place) -> None:
+    async with history(place) as one:
+        first, second = await start(one, "a"), await start(one, "b")
+        await one.tasks.record_saved(first, [SAVED, replace(SAVED, position=2, path="/films/kite-2.mp4")])
+        await one.tasks.record_saved(second, [replace(SAVED, path="/films/boat.mp4")])
+        assert await one.tasks.saved_by_others(first, 1, "/films/kite") == ["/films/kite-2.mp4"]
+        assert await one.tasks.saved_by_others(second, 1, "/films/kite") == ["/films/kite-2.mp4", "/films/kite.mp4"]

@@ -7,6 +7,7 @@ import pytest
 
 from runway_mcp.api.errors import UnreachableError
 from runway_mcp.api.models import parse_task_id
+from runway_mcp.catalogue.named_media import NamedMedium
 from runway_mcp.catalogue.pricing import ListPrice
 from runway_mcp.history.records import (
     HistoryDamagedError,
@@ -26,6 +27,7 @@ from runway_mcp.spending.start_errors import (
     EarlierFailedError,
     EarlierPendingError,
     EarlierReplyLostError,
+    NamedInputError,
     OverDayLimitError,
     OverStartLimitError,
     OverTaskLimitError,
@@ -119,6 +121,10 @@ MESSAGES: list[tuple[Exception, str]] = [
     (
         EarlierPendingError(7, 19.6),
         "that buys nothing new, and in 20 s at the latest tells the task",
+    ),
+    (
+        NamedInputError(NamedMedium("kite.png", "runway://x", place="promptImage", kinds=("image",)), kind="audio"),
+        'promptImage names "kite.png", which is an audio file; the field takes an image.',
     ),
     (EarlierFailedError(), "bought nothing: it was refused or cancelled. This call sent nothing; you can repeat it."),
     (HistoryDamagedError(FILE), "damaged: history.sqlite3. Restore a backup of this file, or move it away"),

@@ -88,3 +88,13 @@ def test_a_new_model_is_priced(row: dict[str, Any] | None, changed: dict[str, ob
     settings = endpoint.settings(model, _BODY | changed)
     assert endpoint.credits_for(model, settings) == credit
     assert (endpoint.kind, count_outputs(settings)) == ("audio", changed.get("numVariants", 1))
+
+
+@pytest.mark.parametrize("body", [{"model": "kite1"}, {"model": "kite1", "input": "x"}, {"input": {"length": 3}}])
+def test_a_new_routed_type_is_priced_whatever_its_fields(body: dict[str, Any]) -> None:
+    kites = {**_KITES, "reply": ["id", "routing"]}
+    endpoint = load_endpoints({**_CATALOGUE, "types": {"image_to_kite": kites}}, {"prices": {}})["/v1/image_to_kite"]
+    model = endpoint.models["kite1"]
+    asked = endpoint.settings(model, body)
+    assert asked == {"wind": "low", **({"length": 3} if "length" in str(body) else {})}
+    assert endpoint.credits_for(model, asked) == 5

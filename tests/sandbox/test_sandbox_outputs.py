@@ -43,6 +43,17 @@ async def test_an_output_link_opens_the_file_without_a_key(
         assert (head.status_code, head.content, head.headers) == (200, b"", answer.headers)
 
 
+async def test_a_video_has_a_preview_and_nothing_else_has(sampled: Client) -> None:
+    """A picture, behind a link that expires like the others."""
+    (link,) = (await sampled.task(SAMPLES["succeeded_video"].id))["previewUrls"]
+    answer = await sampled.http.get(link)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+    assert answer.content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert (await sampled.http.get(link.replace("preview", "other"))).status_code == 403
+    for sample in ("succeeded_images", "succeeded_audio"):
+        assert "previewUrls" not in await sampled.task(SAMPLES[sample].id)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "content_type"),
     [

@@ -1,11 +1,13 @@
 """What holds for every order of starts, of two processes on one history, and of what goes wrong meanwhile."""
 
+import json
 import math
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pydantic import JsonValue
 from support.scripted import Sleeper, poller_of, reply, scripted_client, task
 
 from runway_mcp.api.errors import RunwayError
@@ -89,6 +92,7 @@ class Runway(httpx2.AsyncBaseTransport):
         self.posts = 0
         self.purchases: list[Purchase] = []
         self.priced: set[int] = set()
+        self.links: set[int] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
@@ -109,6 +113,7 @@ class Runway(httpx2.AsyncBaseTransport):
 
     def _create(self, request: httpx2.Request) -> httpx2.Response:
         self.posts += 1
+        self.links.add(json.loads(request.read())["link"])
         if self.answer in {"400", "429"}:
             return reply(int(self.answer), {"error": "no"})(request)
         is_lost = self.answer in LOST
@@ -180,7 +185,7 @@ class StarterMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runway, self.hours = Runway(), 0
+        self.runway, self.hours, self.links = Runway(), 0, 0
         self.resources = ExitStack()
         folder = self.resources.enter_context(TemporaryDirectory(dir=MEMORY, ignore_cleanup_errors=True))
         self.file = Path(folder) / "history.sqlite3"
@@ -220,7 +225,9 @@ class StarterMachine(RuleBasedStateMachine):
         before, bought_before = self.runway.posts, len(self.runway.purchases)
         is_known = duration != UNLISTED or PRICES[UNLISTED] in self.runway.priced
         context = of(caller, self.processes[number][1])
+        links, sent = self.links, len(self.runway.links)
         started = self._run(self._start(context, token, duration, answer, approves=approves, most=most))
+        assert self.links - links == len(self.runway.links) - sent
         if most is not None:
             assert is_known or self.runway.posts == before
             new = self.runway.purchases[bought_before:]
@@ -424,7 +431,11 @@ class StarterMachine(RuleBasedStateMachine):
     ) -> Started | None:
         try:
             started = await starter.start(
-                wanted(duration), client_token=token, max_credits=most, approved_credits=approved
+                wanted(duration),
+                client_token=token,
+                max_credits=most,
+                approved_credits=approved,
+                make_ready=partial(self._make_ready, duration),
             )
         except ReplyLostError as error:
             self.runway.purchases[-1].number = error.number
@@ -438,6 +449,10 @@ class StarterMachine(RuleBasedStateMachine):
             assert cost <= (LIMITS.task or 0)
             assert cost <= max(LIMITS.confirm_over or 0, approved)
         return started
+
+    async def _make_ready(self, duration: int) -> dict[str, JsonValue]:
+        self.links += 1
+        return wanted(duration).body | {"link": self.links}
 
 
 StarterMachine.TestCase.settings = settings(

@@ -1,9 +1,8 @@
-"""The catalogue's models, and what its script makes of them."""
+"""The catalogue's models, and what is made of them."""
 
 from typing import TYPE_CHECKING, Any, cast
 
-import update_catalogue
-
+from runway_mcp.catalogue.example_inputs import example
 from runway_mcp.catalogue.lookup import Model, task_types
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ NAMES = [f"{kind.name}-{model.name}" for kind, model in MODELS]
 
 def full_input(model: Model) -> "dict[str, JsonValue]":
     definitions = cast("Mapping[str, Any]", model.schema.get("$defs", {}))
-    body = update_catalogue.example(cast("dict[str, Any]", model.schema), definitions, full=True)
+    body = example(cast("dict[str, Any]", model.schema), definitions, full=True)
     if "shots" in body:
         body["duration"] = sum(shot["duration"] for shot in body["shots"])
     # of fields that exclude each other, one

@@ -28,10 +28,10 @@ def video(seconds: float, form: str = "mp4", **options: str) -> bytes:
     return file.getvalue()
 
 
-def sound(seconds: float, form: str = "wav", codec: str = "pcm_s16le") -> bytes:
+def sound(seconds: float, form: str = "wav", codec: str = "pcm_s16le", **options: str) -> bytes:
     """Return silence of one channel, in chunks that do not always fill a frame."""
     file = io.BytesIO()
-    made: Any = av.open(file, "w", format=form)
+    made: Any = av.open(file, "w", format=form, options=options)
     with made:
         stream = made.add_stream(codec, rate=_RATE, layout="mono")
         name, samples = stream.codec_context.format.name, int(seconds * _RATE)

@@ -13,7 +13,7 @@ import httpx2
 from support.scripted import Sleeper
 from support.upstream import Reply, Request, Script, Upstream, reply, upstream
 
-from runway_mcp.files.download import DownloadLimits, Failed, Output, Saved
+from runway_mcp.files.download import DownloadLimits, Failed, Link, Output, Saved
 from runway_mcp.files.downloads import Downloads, Report
 from runway_mcp.files.file_client import open_file_client
 from runway_mcp.files.file_errors import FilesError
@@ -78,11 +78,16 @@ class Saving:
 
     async def __call__(self, timeout: float = 20, report: Report | None = None) -> list[Output]:
         destination = Folders([self.path]).destination(None)
-        return await self.downloads.save(destination, self.urls, stem=STEM, timeout=timeout, report=report)
+        return await self.downloads.save(destination, links(self.urls), task=STEM, timeout=timeout, report=report)
 
     @property
     def ranges(self) -> list[str | None]:
         return [request.headers.get("range") for request in self.api.requests]
+
+
+def links(urls: Sequence[str | None], stem: str = STEM) -> list[Link]:
+    """What is saved where, named by the number."""
+    return [Link(number, url, f"{stem}-{number}") for number, url in enumerate(urls, 1)]
 
 
 @asynccontextmanager

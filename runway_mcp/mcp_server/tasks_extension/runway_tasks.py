@@ -70,7 +70,7 @@ class RunwayMcpTasks:
         if params.name in {WAIT_FOR_TASK.name, START_TASK.name}:
             with suppress(ArgumentsError):  # the tool tells it
                 taken = await self._take(params.name, params.arguments or {})
-        if taken is None or taken.notes:
+        if taken is None or taken.notes or taken.arguments.get("save"):  # the tool itself saves
             return await run()
         if params.name == WAIT_FOR_TASK.name:
             return await self._awaited(taken) or await run()

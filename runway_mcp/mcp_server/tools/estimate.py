@@ -48,14 +48,16 @@ async def estimate_cost(
     data: dict[str, JsonValue] = {"type": request.type}
     if request.model is not None:
         data["model"] = request.model
-    data["credits"] = estimate.credits
+    known = estimate.credits
+    data["credits"] = int(known) if known is not None and known == int(known) else known
     if estimate.at_least:
         data["atLeast"] = True
     data["basis"] = estimate.basis
     if estimate.listed is not None:
         data["asOf"] = estimate.listed.as_of
     if cheaper := cheaper_ways(request, estimate.credits):
-        data["cheaper"] = [{"change": way.change, "credits": way.price.credits} for way in cheaper]
+        least: dict[str, JsonValue] = {"atLeast": True} if cheaper[0].price.at_least else {}
+        data["cheaper"] = [{"change": way.change, "credits": way.price.credits, **least} for way in cheaper]
     return results.json_result(data, describe_estimate(estimate), *request.understood)
 
 

@@ -3,6 +3,7 @@
 `file_calls` is loaded with the first file, to keep the server's start short.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server.mcpserver import Context, ListRoots, Resolve
@@ -27,11 +28,21 @@ async def host_roots(ctx: Context[CallerContext]) -> ListRoots | ListRootsResult
     """Ask the host for its folders, if they count and it can name them."""
     files = await ctx.request_context.lifespan_context.files()
     if not files.takes_roots or await files.folders() or not can_list_roots(ctx):
-        return ListRootsResult(roots=[])
+        return NO_ROOTS
     return await list_roots(ctx)
 
 
+async def roots_to_save(save: bool, ctx: Context[CallerContext]) -> ListRoots | ListRootsResult:
+    """Ask the same where outputs are to be saved."""
+    return await host_roots(ctx) if save else NO_ROOTS
+
+
 RootsArgument = Annotated[ListRootsResult, Resolve(host_roots)]
+SaveArgument = Annotated[
+    bool, Field(title="Save", description="Wait, then save the outputs as runway_downloadOutput does.")
+]
+SaveRoots = Annotated[ListRootsResult, Resolve(roots_to_save)]
+NO_ROOTS = ListRootsResult(roots=[])
 
 
 async def upload_file(
@@ -47,19 +58,28 @@ async def upload_file(
     return await upload_from(path, ctx, roots)
 
 
-async def download_output(
+async def download_output(  # noqa: PLR0917 - a tool is called by name
     taskId: TaskIdArgument,
     ctx: Context[CallerContext],
     roots: RootsArgument,
     directory: Annotated[
         str, Field(title="Directory", description="Where to, within an allowed folder; the first one where left out.")
     ] = "",
-    inline: Annotated[bool, Field(title="Inline", description="Return small images themselves, too.")] = False,
+    name: Annotated[
+        str, Field(title="Name", description="Of the file, without a folder. Left out: the date and the prompt.")
+    ] = "",
+    outputs: Annotated[
+        Sequence[int], Field(title="Outputs", description="Numbers of the outputs to save, from 1. Left out: all.")
+    ] = (),
+    inline: Annotated[
+        bool, Field(title="Inline", description="Also return a small picture of each image or video.")
+    ] = False,
 ) -> CallToolResult:
     """Run `runway_downloadOutput`."""
     from runway_mcp.mcp_server.tools.file_calls import download_to  # noqa: PLC0415 - see the module's docstring
+    from runway_mcp.tasks.outputs import Wanted  # noqa: PLC0415 - as above
 
-    return await download_to(taskId, directory or None, ctx, roots, inline=inline)
+    return await download_to(taskId, Wanted(directory, name, outputs), ctx, roots, inline=inline)
 
 
 UPLOAD_FILE = Tool(
@@ -67,7 +87,7 @@ UPLOAD_FILE = Tool(
     title="Upload a file to Runway",
     description=(
         "Send an image, video or sound from this server's disk to Runway, and get a runway:// URI that an input of "
-        "runway_startTask takes in place of a URL, for 24 hours. For files that are not on the web. Reads allowed "
+        "runway_startTask takes in place of a URL, for 24 hours. A start takes the path itself, too. Reads allowed "
         "folders only. Costs nothing."
     ),
     annotations=ToolAnnotations(

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 LEGEND = (
     "* marks a required field; ≤ counts characters, or the entries of a list []. image, video and audio are https://, "
-    'runway:// or data: URIs. A field without values takes those under shared, one "as" a model the same as there. '
+    'runway:// or data: URIs, or task:<id>. A field without values takes those under shared, one "as" a model the same '
+    "as there. "
     "Call again with a model for its schema."
 )
+
+_KEPT = "The updated one is {} and does not count: the operator can make it anew with runway-mcp catalogue update."
+
 
 TypeArgument = Annotated[
     str, Field(title="Task type", description="Such as text_to_video, image_to_video, text_to_image.")
@@ -71,6 +75,7 @@ async def list_task_types(
     return results.json_result(
         {"type": kind.name, "model": model, "schema": dict(shown.schema), "example": dict(shown.example)},
         *_notes(kind, [shown]),
+        *_age(),
     )
 
 
@@ -83,7 +88,9 @@ def _table(kinds: "Mapping[str, TaskType]", model: str) -> CallToolResult:
     rows: dict[str, JsonValue] = {
         name: "; ".join(part for part in (kind.summary, ", ".join(kind.labels)) if part) for name, kind in kinds.items()
     }
-    return results.json_result({"types": rows}, f"Call again with a type for what its models take. {IMPOSSIBLE}")
+    return results.json_result(
+        {"types": rows}, f"Call again with a type for what its models take. {IMPOSSIBLE}", *_age()
+    )
 
 
 def _type_result(kind: "TaskType") -> CallToolResult:
@@ -95,7 +102,7 @@ def _type_result(kind: "TaskType") -> CallToolResult:
         data["shared"] = dict(shared)
     default = kind.models[kind.recommended] if kind.recommended in kind.models else next(iter(kind.models.values()))
     data["example"] = dict(default.example)
-    return results.json_result(data, LEGEND, *_notes(kind, list(kind.models.values())))
+    return results.json_result(data, LEGEND, *_notes(kind, list(kind.models.values())), *_age())
 
 
 def _notes(kind: "TaskType", models: "list[Model]") -> list[str]:
@@ -105,6 +112,13 @@ def _notes(kind: "TaskType", models: "list[Model]") -> list[str]:
     if any(not model.documented for model in models):
         notes.append(f"{UNDOCUMENTED}: Runway's documentation lacks it; only the names of its fields are known.")
     return notes if kind.output == "image" else [*notes, IMPOSSIBLE]
+
+
+def _age() -> list[str]:
+    from runway_mcp.catalogue.lookup import catalogue_day, kept_problem  # noqa: PLC0415 - read when first asked for
+
+    problem = kept_problem()
+    return [f"Catalogue of {catalogue_day()}.", *([_KEPT.format(problem)] if problem else [])]
 
 
 def _did_you_mean(given: str, names: "Iterable[str | None]") -> str:

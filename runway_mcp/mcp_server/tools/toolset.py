@@ -7,6 +7,7 @@ happens to unknown arguments follow them.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPError
@@ -22,6 +23,10 @@ LOOKS_UP = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempote
 """A tool that reads what this server knows by itself; nothing is sent."""
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 """A tool that removes something; calling it again changes nothing more."""
+
+
+SAVE_ARGUMENTS = ("save", "save_roots")
+"""Arguments of a tool that can save outputs. It has them only where files are offered, and then it writes."""
 
 
 def plain_schema(schema: JsonValue) -> None:
@@ -52,7 +57,7 @@ class Output(BaseModel):
     note: str = Field("", description="What this server says about the result.")
 
 
-def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaitable[CallToolResult]]:
+def _body(run: Callable[..., Awaitable[CallToolResult]], *, saves: bool) -> Callable[..., Awaitable[CallToolResult]]:
     @wraps(run)
     async def body(**arguments: object) -> CallToolResult:
         try:
@@ -60,6 +65,10 @@ def _body(run: Callable[..., Awaitable[CallToolResult]]) -> Callable[..., Awaita
         except MCPError as error:
             raise RuntimeError("a protocol error within the tool") from error
 
+    if not saves:
+        found = signature(run)
+        kept = [one for name, one in found.parameters.items() if name not in SAVE_ARGUMENTS]
+        body.__dict__["__signature__"] = found.replace(parameters=kept)
     return body
 
 
@@ -72,6 +81,17 @@ class Tool:
     description: str
     annotations: ToolAnnotations
     run: Callable[..., Awaitable[CallToolResult]]
+
+    def register(self, server: MCPServer[CallerContext], *, saves: bool) -> None:
+        """Add the tool to `server`; with what saves outputs, if it has that, only where `saves` is true."""
+        writes = saves and SAVE_ARGUMENTS[0] in signature(self.run).parameters
+        server.add_tool(
+            _body(self.run, saves=saves),
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            annotations=self.annotations.model_copy(update={"read_only_hint": False}) if writes else self.annotations,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +110,8 @@ class Toolset:
     guide: str
     guide_to_changes: str = ""
 
-    def register(self, server: MCPServer[CallerContext], *, read_only: bool) -> None:
+    def register(self, server: MCPServer[CallerContext], *, read_only: bool, saves: bool) -> None:
         """Add the tools to `server`; with `read_only` only those that change nothing."""
         for tool in self.tools:
             if tool.annotations.read_only_hint or not read_only:
-                server.add_tool(
-                    _body(tool.run),
-                    name=tool.name,
-                    title=tool.title,
-                    description=tool.description,
-                    annotations=tool.annotations,
-                )
+                tool.register(server, saves=saves)

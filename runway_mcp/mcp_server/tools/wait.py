@@ -11,6 +11,7 @@ from runway_mcp.api.models import InvalidTaskIdError
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.task_messages import describe_task, progress
+from runway_mcp.mcp_server.tools.files import NO_ROOTS, SaveArgument, SaveRoots
 from runway_mcp.mcp_server.tools.tasks import OneTaskId, SeveralTaskIds, parse_task_ids
 from runway_mcp.mcp_server.tools.toolset import READS, Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -26,7 +27,7 @@ class WaitOutput(Output):
     tasks: list[dict[str, Any]] = Field([], description="With taskIds: each task, or its id and error.")
 
 
-async def wait_for_task(
+async def wait_for_task(  # noqa: PLR0917 - a tool is called by name
     ctx: Context[CallerContext],
     taskId: OneTaskId = "",
     taskIds: SeveralTaskIds = (),
@@ -43,6 +44,8 @@ async def wait_for_task(
     until: Annotated[
         Literal["all", "any"], Field(title="Until", description="With taskIds: wait for all of them, or the first.")
     ] = "all",
+    save: SaveArgument = False,
+    save_roots: SaveRoots = NO_ROOTS,
 ) -> Annotated[CallToolResult, WaitOutput]:
     """Run `runway_waitForTask`."""
     context = ctx.request_context.lifespan_context
@@ -53,7 +56,12 @@ async def wait_for_task(
         return results.error_result(explain(error))
     except RunwayError as error:
         return results.read_error(error)
-    return results.waits_result(waited, until) if taskIds else results.wait_result(waited)
+    result = results.waits_result(waited, until) if taskIds else results.wait_result(waited)
+    if not save:
+        return result
+    from runway_mcp.mcp_server.tools.file_calls import with_saved  # noqa: PLC0415 - only who saves pays for it
+
+    return await with_saved(result, waited, ctx, save_roots)
 
 
 def reporter(ctx: Context[CallerContext]) -> Report:
@@ -79,7 +87,7 @@ WAIT_FOR_TASK = Tool(
     title="Wait for Runway tasks",
     description=(
         "Wait until a Runway task finishes, then return it as runway_getTask does. Use this instead of reading it "
-        "repeatedly. Read-only and free; cancelling the call ends the wait, never the task. After timeoutSeconds it "
+        "repeatedly. Free; cancelling the call ends the wait, never the task. After timeoutSeconds it "
         "returns the task as it is: call again to keep waiting. taskIds waits for several, all or with until "
         '"any" the first, and returns a list in the same order. Of a FAILED task the note says what to do.'
     ),

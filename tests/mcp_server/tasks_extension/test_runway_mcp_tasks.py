@@ -200,6 +200,8 @@ async def test_cancelling_a_wait_leaves_the_runway_task_alone() -> None:
         (RUNNING, wait_call(taskId="../organization")),
         (RUNNING, wait_call(taskIds=[ID, ID.replace("08388106", "08388107")])),
         (RUNNING, wait_call(taskId=ID, timeout=6)),
+        (RUNNING, wait_call(taskId=ID, save=True)),
+        (RUNNING, CallToolRequestParams(name="runway_startTask", arguments={"wait": True, "save": True})),
         (RUNNING, wait_call()),
         (RUNNING, CallToolRequestParams(name="runway_waitForTask")),
         (RUNNING, CallToolRequestParams(name="runway_getTask", arguments={"taskId": ID})),

@@ -72,7 +72,7 @@ async def test_an_estimate_sends_nothing_and_names_its_basis() -> None:
         (
             "text_to_video",
             {"model": "hailuo3", "promptText": "x", "duration": 5, "resolution": "2K", "ratio": "16:9"},
-            [({"resolution": "768P"}, 50)],
+            [({"resolution": "768p"}, 50)],
         ),
         ("video_to_video", {"videoUri": VIDEO}, []),
         ("recipes/product_swap", None, []),
@@ -87,6 +87,19 @@ async def test_cheaper_ways_to_nearly_the_same_are_named(
     async with connected(FaultyWire()) as client:
         found = (await estimate(client, type=kind, input=body)).get("cheaper", [])
     assert [(way["change"], way["credits"]) for way in found] == cheaper
+
+
+async def test_a_cheaper_way_says_that_it_may_cost_more() -> None:
+    wish = {"model": "hailuo3", "promptVideo": VIDEO, "promptText": "x", "ratio": "16:9", "duration": 5}
+    async with connected(FaultyWire()) as client:
+        found = await estimate(client, type="video_to_video", input=wish)
+    assert {"change": {"resolution": "768p"}, "credits": 60, "atLeast": True} in found["cheaper"]
+
+
+async def test_one_credit_is_one() -> None:
+    async with connected(FaultyWire()) as client:
+        wish = {"model": "muse_image", "promptText": "a cat", "ratio": "auto"}
+        assert "it costs 1 credit ($0.01)" in (await estimate(client, type="text_to_image", input=wish))["note"]
 
 
 async def test_every_example_costs_what_was_estimated() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from anyio.abc import TaskGroup
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp_types import CallToolResult, ErrorData, ImageContent, ListRootsResult, Root, TextContent
+from PIL import Image
 from pydantic import FileUrl, JsonValue
 from support.faulty import FaultyWire, faulty_client
 from support.scripted import ID, Script, scripted_client, task
@@ -37,6 +39,7 @@ from runway_mcp.mcp_server.access import scope_of
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tools.files import FILES
 from runway_mcp.sandbox import SAMPLES
+from runway_mcp.sandbox.output_files import OUTPUTS
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication
@@ -44,7 +47,7 @@ from runway_mcp.web.origin_policy import OriginPolicy
 from runway_mcp.wiring.file_access import open_files, warn_of_missing_folders
 
 ERAS = ("auto", "legacy")
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+PNG = OUTPUTS["image"].path.read_bytes()
 VIDEO, FAILED, RUNNING = "succeeded_video", "failed_moderation", "running_long"
 
 
@@ -249,18 +252,69 @@ async def test_the_operators_folders_stand_against_the_hosts(folder: Path, tmp_p
     assert host.asked == 0
 
 
-async def test_small_images_come_inline_too(folder: Path) -> None:
-    """Other outputs, and what is too large for a host, are named as left out."""
+async def test_small_pictures_come_inline_too(folder: Path) -> None:
+    """Of images, and of a video the one that Runway has; what has none is named."""
     async with connected(folder) as (client, _):
-        result = await save(client, "succeeded_images", inline=True)
-        images = [block for block in result.content if isinstance(block, ImageContent)]
-        files = saved(result)
-        assert len(images) == len(files) > 1
-        for image, file in zip(images, files, strict=True):
-            assert b64decode(image.data) == await anyio.Path(file["path"]).read_bytes()
+        for sample, count in (("succeeded_images", 2), ("succeeded_video", 1), ("succeeded_audio", 0)):
+            result = await save(client, sample, inline=True)
+            images = [block for block in result.content if isinstance(block, ImageContent)]
+            assert [image.mime_type for image in images] == ["image/jpeg"] * count
+            for image in images:
+                assert max(Image.open(BytesIO(b64decode(image.data))).size) <= 512
+            assert ("Not inline: output 1." in text(result)) is (count == 0)
+            saved(result)
+
+
+@pytest.mark.parametrize(
+    ("preview", "shown"),
+    [(PNG, 1), (b"no picture", 0), (PNG + bytes(10_000_000), 0), (None, 0)],
+    ids=["picture", "text", "too large", "refused"],
+)
+async def test_a_preview_that_can_not_be_shown_is_told(preview: bytes | None, shown: int, folder: Path) -> None:
+    """It never costs the output itself."""
+
+    class Previews(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            data = OUTPUTS["video"].path.read_bytes()
+            if "preview" in request.url.path:
+                if preview is None:
+                    return httpx2.Response(403, content=b"")
+                data = preview
+            return httpx2.Response(200, headers={"Content-Length": str(len(data))}, stream=httpx2.ByteStream(data))
+
+    async with connected(folder, wire=Previews()) as (client, _):
         result = await save(client, inline=True)
-        assert "Not inline: output 1. Only JPEG, PNG, GIF and WebP images are, of 500,000 bytes" in text(result)
-        assert not any(isinstance(block, ImageContent) for block in result.content)
+    assert not result.is_error
+    assert sum(isinstance(block, ImageContent) for block in result.content) == shown
+    assert ("Not inline: output 1." in text(result)) is not shown
+
+
+@pytest.mark.parametrize(
+    ("outputs", "previews", "shown"),
+    [(1, ["a", "b"], [1]), (2, ["a", "b"], [1, 2]), (2, ["a", None], [1]), (2, ["a"], []), (1, [], []), (1, None, [])],
+)
+async def test_a_preview_is_of_the_output_in_its_place(
+    outputs: int, previews: JsonValue, shown: list[int], folder: Path
+) -> None:
+    class Both(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            data = OUTPUTS["video"].path.read_bytes() if "video" in request.url.path else PNG
+            return httpx2.Response(200, headers={"Content-Length": str(len(data))}, stream=httpx2.ByteStream(data))
+
+    urls: list[JsonValue] = [f"http://sandbox.localhost/{number}.video" for number in range(outputs)]
+    if isinstance(previews, list):
+        previews = [name and f"http://sandbox.localhost/{name}" for name in previews]
+    script = Script(scripted(200, task("SUCCEEDED", output=urls, previewUrls=previews)))
+    callers = CallerRegistry(
+        lambda _: scripted_client(script), files=partial(open_files, load({"files_root": [folder]}), Both())
+    )
+    async with Client(build_server(callers)) as client:
+        result = await client.call_tool("runway_downloadOutput", {"taskId": ID, "inline": True})
+    assert sum(isinstance(block, ImageContent) for block in result.content) == len(shown)
+    for number in range(1, outputs + 1):
+        assert (f"{number}" in text(result).partition("Not inline: output")[2].partition(".")[0]) is (
+            number not in shown
+        )
 
 
 class Storage(httpx2.AsyncBaseTransport):
@@ -323,7 +377,7 @@ async def test_a_download_that_takes_too_long_for_a_call_goes_on(folder: Path) -
         assert not result.is_error
         assert {"index": 1, "downloaded": 500, "total": len(PNG)} in saved(result)
         assert "Still downloading: output 1" in text(result)
-        assert "repeat the call" in text(result)
+        assert "Repeat the call" in text(result)
         storage.released.set()
         await until(lambda: f"{SAMPLES['succeeded_images'].id}-1.png" in names_in(folder), "the picture")
         (file, *_) = saved(await save(client, "succeeded_images"))

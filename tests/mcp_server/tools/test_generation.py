@@ -299,6 +299,8 @@ async def test_an_account_that_can_not_be_shown_is_a_short_error(step: Step, wor
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        (0, "maxCredits allows 0."),
+        ("0", "maxCredits allows 0."),
         (59, "maxCredits allows 59."),
         ("59", "maxCredits allows 59."),
         (0.5, "maxCredits allows 0.5."),
