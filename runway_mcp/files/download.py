@@ -23,8 +23,8 @@ from runway_mcp.files.file_errors import (
     UnexpectedContentError,
 )
 from runway_mcp.files.folders import Destination
-from runway_mcp.files.media_types import ContentType
-from runway_mcp.files.partial_file import PartialFile
+from runway_mcp.files.media_types import HEAD, ContentType
+from runway_mcp.files.partial_file import Copy, PartialFile
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class Link:
     index: int
     url: str | None = field(repr=False)
     stem: str
+    copy: Copy | None = None
 
 
 class Records(Protocol):
@@ -178,7 +179,7 @@ class Download:
             self._notify()
 
     async def _save(self) -> Saved:
-        file = await self._fetch()
+        file = await self._copied() or await self._fetch()
         content_type = file.content_type
         if content_type is None:
             raise UnexpectedContentError("not_media" if file.size else "empty")
@@ -196,6 +197,12 @@ class Download:
                 saved = replace(saved, is_recorded=False)
         assert saved is not None  # noqa: S101 - a shielded scope swallows nothing
         return saved
+
+    async def _copied(self) -> PartialFile | None:
+        if self._link.copy is None:
+            return None
+        file = await self._opened()
+        return file if await to_thread.run_sync(file.take, self._link.copy) else None
 
     async def _fetch(self) -> PartialFile:
         failures = 0
@@ -256,6 +263,8 @@ class Download:
                 if len(waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
                     await flush()
                     written = anyio.current_time()
+                    if file.size >= HEAD and file.content_type is None:
+                        raise UnexpectedContentError("not_media")
         finally:
             with anyio.CancelScope(shield=True):
                 await flush()

@@ -38,6 +38,11 @@ class Downloads:
     def running(self) -> int:
         return sum(not download.is_done for download in self._kept.values())
 
+    def is_fetching(self, destination: Destination, task: str, link: Link) -> bool:
+        """Return whether this output is on its way to this place."""
+        found = self._kept.get(_key(destination, task, link))
+        return found is not None and not found.is_done
+
     async def save(
         self,
         destination: Destination,
@@ -56,7 +61,7 @@ class Downloads:
         outputs: dict[int, Output] = {}
         joined: dict[_Key, Download] = {}
         for link in links[:MAX_OUTPUTS]:
-            key = destination.path, f"{task}-{link.index}", link.stem
+            key = _key(destination, task, link)
             try:
                 joined[key] = await self._join(key, destination, link, records)
             except FilesError as error:
@@ -74,7 +79,7 @@ class Downloads:
         found = self._kept.get(key)
         if found is not None and (not found.is_done or await to_thread.run_sync(found.is_still_saved)):
             return found
-        if link.url is None:
+        if link.url is None and link.copy is None:
             raise MissingLinkError
         if key not in self._kept and len(self._kept) >= MAX_DOWNLOADS:
             self._forget_one()
@@ -103,6 +108,10 @@ class Downloads:
         if self._kept.get(key) is download:
             del self._kept[key]
         return download.result()
+
+
+def _key(destination: Destination, task: str, link: Link) -> _Key:
+    return destination.path, f"{task}-{link.index}", link.stem
 
 
 async def _follow(downloads: Sequence[Download], report: Report | None) -> None:

@@ -96,6 +96,10 @@ class SaveFailedError(FilesError):
     error: OSError
 
 
+class OutputGoneError(FilesError):
+    """Runway no longer has the task, and this output is not among what was saved of it."""
+
+
 class MissingLinkError(FilesError):
     """The task names no link for this output."""
 

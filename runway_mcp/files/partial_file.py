@@ -9,11 +9,14 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from time import time
 
+from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.media_types import HEAD, ContentType, detect_output
 from runway_mcp.files.names import check_name
 from runway_mcp.files.safe_open import Directory
@@ -23,7 +26,7 @@ STALE_SECONDS = 2 * 3600.0
 RECORD_SECONDS = 10.0
 """Age from which on a file that is not recorded will not be: its process was killed, or could not record it."""
 CHUNK = 1024 * 1024
-"""Bytes that are read at a time to compare two files."""
+"""Bytes of a file that are read at a time."""
 
 _OURS = re.compile(r"\.runway-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]{1,9}\.[0-9a-f]{16}\.part", re.IGNORECASE)
 
@@ -35,6 +38,14 @@ def remove_stale(directory: Directory) -> None:
             with suppress(OSError):  # another process may have removed it first
                 if directory.status(name).st_mtime < time() - STALE_SECONDS:
                     directory.unlink(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Another file that holds the same: what opens it, and its digest."""
+
+    open: Callable[[], BufferedReader]
+    sha256: str
 
 
 class PartialFile:
@@ -74,6 +85,20 @@ class PartialFile:
             self._digest.update(view[:written])
             self._head += bytes(view[: max(HEAD - len(self._head), 0)])
             view = view[written:]
+
+    def take(self, copy: Copy) -> bool:
+        """Take what another file holds; return False, and take nothing, where it is missing or was changed.
+
+        Raises:
+            OSError: The disk does not give or take it.
+        """
+        with suppress(FilesError), copy.open() as source:
+            while data := source.read(CHUNK):
+                self.write(data)
+        if self.sha256 == copy.sha256:
+            return True
+        self.restart()
+        return False
 
     def restart(self) -> None:
         """Throw its bytes away."""

@@ -32,6 +32,8 @@ def thumbnail(file: BinaryIO) -> bytes | None:
                 return None
             image = opened.convert("RGBA") if opened.mode == "P" else opened
             image.thumbnail((MAX_SIDE, MAX_SIDE))
+            if image.mode.startswith("I"):  # grey of 16 bits, which Pillow would cut off at 255
+                image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")  # pyright: ignore[reportUnknownMemberType] - it is half typed
             colours = ImageOps.exif_transpose(image).convert("RGBA")
     except Exception:  # noqa: BLE001 - a broken file makes Pillow raise almost anything
         return None

@@ -79,6 +79,10 @@ UPDATE starts SET
     cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made)
 WHERE task_id = :task_id AND account = :account
 """  # noqa: S608 - made of constants
+_WANTED_AGAIN = f"""
+UPDATE starts SET saving = 'wanted'
+WHERE task_id = :task_id AND account = :account AND saving IN ('lost', 'told') AND status = '{GONE}' AND :status <> ''
+"""  # noqa: S608 - made of constants
 
 
 class Run(Protocol):
@@ -114,6 +118,7 @@ class TaskHistory:
     async def write(self, transaction: Transaction, seen: SeenTasks) -> None:
         """Write what was seen, within a transaction."""
         for values in seen.values():
+            await transaction.execute(_WANTED_AGAIN, values)
             await transaction.execute(_SEEN, values | {"now": transaction.now})
 
     def written(self, seen: SeenTasks) -> None:
@@ -151,7 +156,8 @@ class TaskHistory:
     async def to_save(self, account: str, caller: str, saving: Saving = "wanted") -> list[TaskRecord]:
         """Return the caller's tasks of this state of `saving`, the oldest first."""
         values = {"account": account, "caller": caller, "saving": saving}
-        which = f"{_TASK} AND saving = :saving AND task_id IS NOT NULL ORDER BY number"
+        indexed = "saving IN ('wanted', 'lost')"
+        which = f"{_TASK} AND {indexed} AND saving = :saving AND task_id IS NOT NULL ORDER BY number"
         return await self._run(lambda transaction: _records(transaction, which, values))
 
     async def mark_saving(self, number: int, saving: Saving) -> None:

@@ -85,6 +85,7 @@ word(
             "Nothing was saved: there is no output {error.number}. The task's outputs have the numbers 1 to "
             "{error.count}."
         ),
+        errors.OutputGoneError: "Runway no longer has the task, so this output is lost.",
         errors.MissingLinkError: "The task names no link for this output, so nothing was requested.",
         errors.TooManyOutputsError: (
             "Outputs {error.first} to {error.last} were left out: a call saves at most {error.limit}. The task has "

@@ -63,7 +63,6 @@ QUEUE_SECONDS = 10.0
 PRICE_SECONDS = 5.0
 """How long a read of a task's price may take."""
 
-
 Body = dict[str, JsonValue]
 MakeReady = Callable[[], Awaitable[Body]]
 
@@ -252,8 +251,9 @@ class Starter:
             spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
         except (LimitError, HistoryError) as reason:
             raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
-        if self._context.auto_save is not None:
-            self._context.auto_save.look(self._context)
+        finally:
+            if self._context.auto_save is not None:
+                self._context.auto_save.look(self._context)
         return Started(created.id, of_reply(price, list_price(prepared)), unrecorded=unrecorded)
 
     async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:

@@ -56,6 +56,11 @@ def test_an_image_of_any_kind_of_colour_is_shown(mode: str) -> None:
     assert small(file_of(Image.new(mode, (600, 600)), "JPEG" if mode == "CMYK" else "PNG")).mode == "RGB"
 
 
+def test_grey_of_16_bits_keeps_its_shades() -> None:
+    grey = Image.frombytes("I;16", (600, 300), (30_000).to_bytes(2, "little") * 180_000)
+    assert is_near(small(file_of(grey, "PNG")), (117, 117, 117))
+
+
 def test_what_is_transparent_is_white_and_what_is_turned_stands_upright() -> None:
     assert is_near(small(file_of(Image.new("RGBA", (9, 9), (0, 0, 0, 0)), "PNG")), (255, 255, 255))
     exif = Image.Exif()

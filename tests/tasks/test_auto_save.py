@@ -147,12 +147,15 @@ def saving(history: Path) -> str:
 
 
 @asynccontextmanager
-async def saving_with(context: CallerContext, pauses: Pauses) -> AsyncGenerator[AutoSaver]:
+async def saving_with(context: CallerContext, history: Path, pauses: Pauses | None = None) -> AsyncGenerator[None]:
+    """Looks for what is to be saved, until there is nothing more."""
     async with anyio.create_task_group() as group:
-        found = AutoSaver(group, sleep=pauses)
+        found = AutoSaver(group, sleep=pauses or Pauses(), look_seconds=0.01)
         found.look(context)
         found.look(context)  # twice is as good as once
-        yield found
+        yield
+        await until(lambda: saving(history) != "wanted", "the end")
+        group.cancel_scope.cancel()
 
 
 async def test_a_claim_is_respected_until_its_process_has_died(tmp_path: Path) -> None:
@@ -160,11 +163,11 @@ async def test_a_claim_is_respected_until_its_process_has_died(tmp_path: Path) -
     (tmp_path / "films").mkdir()
     async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
         change(history, "UPDATE starts SET claimed = ?", time())
-        dead = partial(change, history, "UPDATE starts SET claimed = ?", time() - CLAIM_SECONDS - 1)
-        async with saving_with(context, pauses := Pauses(None, dead)):
-            pass
+        async with saving_with(context, history):
+            await until(lambda: wire.methods.count("GET") > 3, "several looks")
+            assert storage.fetched == 0
+            change(history, "UPDATE starts SET claimed = ?", time() - CLAIM_SECONDS - 1)
         assert saving(history) == "saved"
-    assert pauses.seconds == [CLAIM_SECONDS, 2 * CLAIM_SECONDS]
     assert storage.fetched == 1
 
 
@@ -173,9 +176,8 @@ async def test_what_another_process_has_saved_is_not_fetched(tmp_path: Path) -> 
     (tmp_path / "films").mkdir()
     async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
         change(history, "UPDATE starts SET claimed = ?", time())
-        done = partial(change, history, "UPDATE starts SET saving = 'saved'")
-        async with saving_with(context, Pauses(done)):
-            pass
+        async with saving_with(context, history):
+            change(history, "UPDATE starts SET saving = 'saved'")
     assert storage.fetched == 0
 
 
@@ -195,7 +197,7 @@ async def test_what_can_not_be_saved_for_now_is_tried_again(tmp_path: Path, capl
         wire.faults["GET"].append(401)
 
     async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
-        async with saving_with(context, pauses := Pauses(make_folder, break_down, refuse_key, None)):
+        async with saving_with(context, history, pauses := Pauses(make_folder, break_down, refuse_key, None)):
             pass
         assert saving(history) == "saved"
     assert len(pauses.seconds) == 4
@@ -214,7 +216,8 @@ async def test_what_can_not_be_saved_any_more_is_marked(tmp_path: Path) -> None:
         async with waiting_to_be_saved(path, storage, wire) as (context, history):
             if gone == "task":
                 wire.faults["GET"].append(404)
-            async with saving_with(context, Pauses()):
+                change(history, "UPDATE starts SET begun = begun - 200")
+            async with saving_with(context, history):
                 pass
             assert saving(history) == "lost"
         assert storage.fetched == (gone == "file")
@@ -225,7 +228,7 @@ async def test_what_can_not_be_saved_any_more_is_marked(tmp_path: Path) -> None:
     [
         ([task("SUCCEEDED", output=[])], "lost", 0),
         ([task("SUCCEEDED", output=[None])], "lost", 0),
-        ([task("SUCCEEDED", output=["http://elsewhere.example/a"]), task("SUCCEEDED", output=[None])], "lost", 1),
+        ([task("SUCCEEDED", output=["http://elsewhere.example/a"]), task("SUCCEEDED", output=[None])], "lost", 0),
         ([task("SUCCEEDED", output=["x"]), None], "lost", 0),
         ([task("SUCCEEDED", output=["x"]), task("RUNNING"), task("FAILED")], "", 1),
     ],
@@ -252,7 +255,7 @@ async def test_what_can_be_saved_is_decided_by_each_read(
             start = StartRequest(ledger.account, ledger.caller, "print", "text_to_video", save=True)
             record = await opened.begin(start, lambda _: None)
             await opened.record_result(record.number, task_id=ID, cost=None)
-            async with saving_with(context, slept := Pauses(*[None] * pauses)):
+            async with saving_with(context, history, slept := Pauses(*[None] * pauses)):
                 pass
             assert saving(history) == expected
     assert len(slept.seconds) == pauses
@@ -268,17 +271,20 @@ async def test_a_claim_is_renewed_while_a_task_is_saved(tmp_path: Path, caplog: 
         with closing(sqlite3.connect(history)) as connection:
             return connection.execute("SELECT claimed FROM starts").fetchone()[0]
 
-    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
-        async with anyio.create_task_group() as group:
-            AutoSaver(group, renew_seconds=0.01).look(context)
-            await until(lambda: storage.fetched, "the download")
-            change(history, "UPDATE starts SET claimed = 0")
-            await until(claimed, "the claim to be renewed")
-            history.rename(tmp_path / "away")
-            await until(lambda: "Another process may save the same task" in caplog.text, "the warning")
-            (tmp_path / "away").rename(history)
-            storage.released.set()
-        assert saving(history) == "saved"
+    async with (
+        waiting_to_be_saved(tmp_path, storage, wire) as (context, history),
+        anyio.create_task_group() as group,
+    ):
+        AutoSaver(group, renew_seconds=0.01).look(context)
+        await until(lambda: storage.fetched, "the download")
+        change(history, "UPDATE starts SET claimed = 0")
+        await until(claimed, "the claim to be renewed")
+        history.rename(tmp_path / "away")
+        await until(lambda: "Another process may save the same task" in caplog.text, "the warning")
+        (tmp_path / "away").rename(history)
+        storage.released.set()
+        await until(lambda: saving(history) == "saved", "the end")
+        group.cancel_scope.cancel()
 
 
 async def test_the_setting_makes_a_server_save(tmp_path: Path) -> None:
@@ -310,8 +316,9 @@ async def test_what_its_user_has_saved_and_then_deleted_is_not_lost(tmp_path: Pa
     (tmp_path / "films").mkdir()
     async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
         change(history, "INSERT INTO outputs VALUES (1, 1, '/elsewhere/kite.mp4', 9, 'video/mp4', '')")
+        change(history, "UPDATE starts SET begun = begun - 200")
         wire.faults["GET"].append(404)
-        async with saving_with(context, Pauses()):
+        async with saving_with(context, history):
             pass
         assert saving(history) == "saved"
     assert storage.fetched == 0
@@ -322,11 +329,15 @@ async def test_a_history_that_can_not_be_read_is_looked_at_again(
 ) -> None:
     (history := tmp_path / "history.sqlite3").write_bytes(bytes(100))
     callers = CallerRegistry(lambda _: faulty_client(FaultyWire()), history=history)
-    pauses = Pauses(None, history.unlink)
+    warning = "Nothing can be saved automatically for now"
     async with callers.running(), anyio.create_task_group() as group:
-        AutoSaver(group, sleep=pauses).look(await callers.of(Caller("local")))
-    assert pauses.seconds == [CLAIM_SECONDS, 2 * CLAIM_SECONDS]
-    assert "Nothing can be saved automatically for now" in caplog.text
+        context = await callers.of(Caller("local"))
+        AutoSaver(group, look_seconds=0).look(context)
+        await until(lambda: warning in caplog.text, "the warning")
+        history.unlink()
+        await (await context.ledger.history()).tasks.to_save(context.ledger.account, context.ledger.caller)
+        group.cancel_scope.cancel()
+    assert caplog.text.count(warning) == 1
 
 
 async def test_each_of_several_callers_has_their_own_saved_to_their_folder(tmp_path: Path) -> None:

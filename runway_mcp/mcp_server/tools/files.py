@@ -8,7 +8,7 @@ from typing import Annotated
 
 from mcp.server.mcpserver import Context, ListRoots, Resolve
 from mcp_types import CallToolResult, ListRootsResult, ToolAnnotations
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from runway_mcp.mcp_server.client_capabilities import can_list_roots, list_roots
 from runway_mcp.mcp_server.tools.tasks import TaskIdArgument
@@ -45,6 +45,15 @@ SaveRoots = Annotated[ListRootsResult, Resolve(roots_to_save)]
 NO_ROOTS = ListRootsResult(roots=[])
 
 
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    return value
+
+
+OutputNumber = Annotated[int, BeforeValidator(_no_truth)]
+
+
 async def upload_file(
     path: Annotated[
         str, Field(title="Path", description="Absolute, or relative to the first allowed folder; a file:// URI too.")
@@ -69,7 +78,8 @@ async def download_output(  # noqa: PLR0917 - a tool is called by name
         str, Field(title="Name", description="Of the file, without a folder. Left out: the date and the prompt.")
     ] = "",
     outputs: Annotated[
-        Sequence[int], Field(title="Outputs", description="Numbers of the outputs to save, from 1. Left out: all.")
+        Sequence[OutputNumber],
+        Field(title="Outputs", description="Numbers of the outputs to save, from 1. Left out: all."),
     ] = (),
     inline: Annotated[
         bool, Field(title="Inline", description="Also return a small picture of each image or video.")
