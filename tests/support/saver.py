@@ -43,7 +43,7 @@ class Storage(httpx2.AsyncBaseTransport):
 
     def __init__(self, wire: FaultyWire) -> None:
         self._wire = wire
-        self.fetched = 0
+        self.fetched: int = 0
         self.released: anyio.Event | None = None
         self.status: int | None = None
         self.before: Callable[[], object] = int

@@ -1,27 +1,34 @@
 """What a server starts is saved by itself: as it finishes, or once a server runs again."""
 
+import gc
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from time import time
+from typing import Any
 
 import anyio
+import anyio.lowlevel
+import httpx2
 import pytest
 from pydantic import JsonValue
 from support.faulty import FaultyWire, faulty_client
-from support.saver import IMAGES, KITE, Storage, names, saver, today
+from support.saver import IMAGES, KITE, Halves, Storage, names, saver, today
 from support.scripted import ID, Script, Step, reply, scripted_client, task
 from support.waiting import until
 
 from runway_mcp.catalogue.validation import prepare
 from runway_mcp.config.sources import load
-from runway_mcp.history.records import StartRequest
-from runway_mcp.history.task_records import CLAIM_SECONDS
+from runway_mcp.files.download import InProgress
+from runway_mcp.history.records import Limits, StartRequest
+from runway_mcp.history.task_records import CLAIM_SECONDS, Seen
+from runway_mcp.spending.start_errors import StartCancelledError
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.auto_save import AutoSaver
 from runway_mcp.tasks.callers import Caller, CallerContext, CallerRegistry
+from runway_mcp.tasks.outputs import save_outputs
 from runway_mcp.wiring.core import build_core
 from runway_mcp.wiring.file_access import open_files
 
@@ -115,7 +122,7 @@ class Pauses:
 
 @asynccontextmanager
 async def waiting_to_be_saved(
-    path: Path, storage: Storage, wire: FaultyWire
+    path: Path, storage: Storage, wire: FaultyWire, arguments: dict[str, Any] = KITE
 ) -> AsyncGenerator[tuple[CallerContext, Path]]:
     """A caller with a task that has finished and is to be saved, and the file of the history."""
     history = path / "history.sqlite3"
@@ -129,13 +136,13 @@ async def waiting_to_be_saved(
     with anyio.fail_after(30):
         async with callers.running():
             context = await callers.of(Caller("local"))
-            await Starter(context).start(prepare(KITE["type"], KITE["input"]))
+            await Starter(context).start(prepare(arguments["type"], arguments["input"]))
             change(history, "UPDATE starts SET saving = 'wanted'")
             wire.now += 600
             yield context, history
 
 
-def change(history: Path, statement: str, *values: float) -> None:
+def change(history: Path, statement: str, *values: float | str) -> None:
     with closing(sqlite3.connect(history)) as connection:
         connection.execute(statement, values)
         connection.commit()
@@ -385,3 +392,157 @@ async def test_each_of_several_callers_has_their_own_saved_to_their_folder(tmp_p
         await callers.of(Caller("bob"))
         await until(lambda: whose() == ["ann", "bob"], "the video of the other")
     assert len(names(tmp_path / "films")) == 2
+
+
+async def test_a_partly_saved_task_whose_rest_is_lost_is_told(tmp_path: Path) -> None:
+    storage = Storage(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        change(history, "INSERT INTO outputs VALUES (1, 1, '/elsewhere/kite.mp4', 9, 'video/mp4', '')")
+        change(history, "UPDATE starts SET begun = begun - 200, made = 2")
+        wire.faults["GET"].append(404)
+        async with saving_with(context, history):
+            pass
+        assert saving(history) == "lost"
+
+
+async def test_a_task_that_runway_does_not_know_yet_is_asked_for_again(tmp_path: Path) -> None:
+    storage = Storage(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        wire.faults["GET"].append(404)
+        async with saving_with(context, history, pauses := Pauses(None)):
+            pass
+        assert saving(history) == "saved"
+    assert pauses.seconds == [CLAIM_SECONDS]
+
+
+@pytest.mark.parametrize("before", ["lost", "told"])
+async def test_a_lost_task_that_is_seen_alive_is_saved(tmp_path: Path, before: str) -> None:
+    """Only one whose file alone is lost stays so."""
+    storage = Storage(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        with closing(sqlite3.connect(history)) as connection:
+            ((task_id,),) = connection.execute("SELECT task_id FROM starts")
+        change(history, "UPDATE starts SET saving = ?, status = 'SUCCEEDED'", before)
+        opened = await context.ledger.history()
+        opened.tasks.see(context.ledger.account, task_id, Seen("SUCCEEDED"))
+        await opened.flush()
+        assert saving(history) == before
+        change(history, "UPDATE starts SET status = 'DELETED'")
+        await context.tasks.get(task_id)
+        await until(lambda: saving(history) == "wanted", "the change")
+        async with saving_with(context, history):
+            pass
+        assert saving(history) == "saved"
+
+
+async def test_what_another_process_leaves_is_taken_up_without_a_start(tmp_path: Path) -> None:
+    storage = Storage(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        change(history, "UPDATE starts SET saving = ''")
+        async with anyio.create_task_group() as group:
+            AutoSaver(group, look_seconds=0.01).look(context)
+            await anyio.wait_all_tasks_blocked()
+            change(history, "UPDATE starts SET saving = 'wanted'")
+            await until(lambda: saving(history) == "saved", "the video")
+            group.cancel_scope.cancel()
+
+
+class Pages(Storage):
+    """Sends a web page in place of the first file, and refuses the others once."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not self.fetched:
+            self.fetched = 1
+            page = b"<html>no</html>" * 200
+            (released := anyio.Event()).set()
+            return httpx2.Response(200, headers={"Content-Length": str(len(page))}, stream=Halves(page, released))
+        self.status = 403 if self.fetched < 3 else None
+        return await super().handle_async_request(request)
+
+
+async def test_what_is_no_media_is_fetched_once_and_the_others_until_they_come(tmp_path: Path) -> None:
+    storage = Pages(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire, IMAGES) as (context, history):
+        async with saving_with(context, history, pauses := Pauses(None)):
+            pass
+        assert saving(history) == "lost"
+    assert len(pauses.seconds) == 1
+    assert (storage.fetched, len(names(tmp_path / "films"))) == (5, 2)
+
+
+class Endless(httpx2.AsyncByteStream):
+    """A page that has no end."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await anyio.lowlevel.checkpoint()
+            yield b"<p>" * 100_000
+
+
+async def test_what_is_no_media_is_refused_before_it_has_come_whole(tmp_path: Path) -> None:
+    class Long(Storage):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            self.fetched += request.method == "GET"
+            return httpx2.Response(200, headers={"Content-Length": str(2**30)}, stream=Endless())
+
+    storage = Long(wire := FaultyWire())
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, storage, wire) as (context, history):
+        async with saving_with(context, history):
+            pass
+        assert saving(history) == "lost"
+    assert storage.fetched == 1
+
+
+async def test_a_task_over_the_limit_that_can_not_be_cancelled_is_saved(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    wire, history = FaultyWire(price_factor=2), tmp_path / "history.sqlite3"
+
+    def finish(number: int) -> None:
+        wire.now += 600 * (number == 2)
+
+    wire.between = finish
+    callers = CallerRegistry(
+        lambda _: faulty_client(wire),
+        poll_seconds=0,
+        history=history,
+        limits=Limits(task=100),
+        files=partial(open_files, load({"files_root": [tmp_path / "films"]}), wire),
+        auto_save=AutoSaver,
+    )
+    with anyio.fail_after(30):
+        async with callers.running():
+            context = await callers.of(Caller("local"))
+            with pytest.raises(StartCancelledError) as caught:
+                await Starter(context).start(prepare(KITE["type"], KITE["input"]))
+            assert caught.value.cancellation.outcome == "finished"
+            await until(lambda: saving(history) == "saved", "the video")
+    assert names(tmp_path / "films") == [VIDEO]
+
+
+async def test_a_caller_who_is_gone_is_looked_for_no_more() -> None:
+    callers = CallerRegistry(lambda _: faulty_client(FaultyWire()))
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            async with callers.running():
+                context = await callers.of(Caller("local"))
+                AutoSaver(group, look_seconds=0.01).look(context)
+                await anyio.wait_all_tasks_blocked()
+            del context
+            gc.collect()
+
+
+async def test_a_call_that_can_not_wait_longer_says_that_another_saves_it(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    async with waiting_to_be_saved(tmp_path, Storage(wire := FaultyWire()), wire) as (context, history):
+        change(history, "UPDATE starts SET claimed = ?", time())
+        with closing(sqlite3.connect(history)) as connection:
+            ((task_id,),) = connection.execute("SELECT task_id FROM starts")
+        folders = await (await context.files()).folders()
+        assert await save_outputs(context, task_id, folders, timeout=0) == [InProgress(1, 0, None)]
+        assert names(tmp_path / "films") == []
