@@ -151,8 +151,8 @@ def explain_unsent(error: Exception) -> str:
     match error:
         case NamedInputError():
             return (
-                f"{explain(error)} Nothing was started by this call, and nothing is charged. runway_listTasks shows what "
-                "an earlier one with its clientToken started."
+                f"{explain(error)} Nothing was started by this call, and nothing is charged. runway_listTasks shows "
+                "what an earlier one with its clientToken started."
             )
         case RunwayError():
             return f"{explain(error)} Nothing was started, and nothing is charged."
