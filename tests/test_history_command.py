@@ -4,6 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support.served import free_port
 
 from runway_mcp.cli.main import main
 from runway_mcp.history.records import StartRequest
@@ -82,3 +83,18 @@ def test_a_wrong_command_is_one_line(arguments: list[str], words: str, capsys: p
     assert main(["history", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not Path("nowhere").exists()
+
+
+def test_a_history_is_copied_and_a_second_time_nothing_is_left(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = str(folder / "history.sqlite3"), str(tmp_path / "copy.sqlite3")
+    for copied in (2, 0):
+        assert main(["history", "copy", source, target]) == 0
+        assert capsys.readouterr().out == f"Copied {copied} starts.\n"
+    away = f"postgresql://me:secret-word@127.0.0.1:{free_port()}/films"
+    assert main(["history", "copy", source, away]) == 1
+    said = capsys.readouterr().err
+    assert "What was copied so far stays; repeat the command to go on." in said
+    assert "secret-word" not in said
+    assert main(["history", "copy", str(tmp_path / "none"), target]) == 2

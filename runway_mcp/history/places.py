@@ -26,6 +26,7 @@ _READ = f"SELECT number, {', '.join(_COLUMNS)} FROM starts WHERE number > :after
 _SAME = """
 SELECT number, state FROM starts
 WHERE account = :account AND caller = :caller AND begun = :begun AND fingerprint = :fingerprint AND type = :type
+AND coalesce(client_token, :client_token, '') = coalesce(:client_token, client_token, '')
 """
 _INSERT = f"INSERT INTO starts ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608 - as above
 _UPDATE = f"UPDATE starts SET {', '.join(f'{name} = :{name}' for name in _COLUMNS)} WHERE number = :number"  # noqa: S608 - as above

@@ -75,14 +75,17 @@ class _Connection(Protocol):
 class _Pool(Protocol):
     """A pool of asyncpg."""
 
-    def acquire(self, *, timeout: float) -> AbstractAsyncContextManager[_Connection]: ...
+    def acquire(self, *, timeout: float | None) -> AbstractAsyncContextManager[_Connection]: ...
 
 
 class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
 
-    def __init__(self, pool: _Pool, place: str, schema: str, clock: Callable[[], float] | None) -> None:
+    def __init__(
+        self, pool: _Pool, place: str, schema: str, clock: Callable[[], float] | None, transaction_seconds: float
+    ) -> None:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
+        self._transaction_seconds = transaction_seconds
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         has_begun = False
@@ -104,25 +107,27 @@ class PostgresDatabase:
             return await attempt()
 
         done: list[T] = []
-        with anyio.CancelScope(deadline=anyio.current_time() + TRANSACTION_SECONDS, shield=True):
+        with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=True):
             try:
                 done.append(await retried())
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
         if not done:
-            raise HistoryAwayError(self._place, f"no answer within {TRANSACTION_SECONDS:.0f} s")
+            raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
         return done[0]
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
         text, names = _numbered(statement)
-        with anyio.CancelScope(deadline=anyio.current_time() + QUICK_SECONDS) as scope:
+        rows: list[Sequence[Sequence[Any]]] = []
+        with anyio.move_on_after(QUICK_SECONDS):
             try:
-                async with self._pool.acquire(timeout=QUICK_SECONDS) as connection:
-                    return await connection.fetch(text, *(values[name] for name in names))
+                async with self._pool.acquire(timeout=None) as connection:
+                    rows.append(await connection.fetch(text, *(values[name] for name in names)))
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
-        assert scope.cancelled_caught  # noqa: S101 - the only way here
-        raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
+        if not rows:
+            raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
+        return rows[0]
 
     async def migrate(self) -> None:
         """Bring the schema to the latest version; one process at a time does.
@@ -197,11 +202,12 @@ async def open_postgres(
     schema: str = SCHEMA,
     clock: Callable[[], float] | None = None,
     elapsed: Callable[[], float] = monotonic,
+    transaction_seconds: float = TRANSACTION_SECONDS,
 ) -> AsyncGenerator[History]:
     """Open the history in the database of a `postgresql://` URL, and close it at the end.
 
     What the URL leaves out, such as the password, libpq's variables and files say. The clock is the database's own
-    where there is none.
+    where there is none. A transaction takes up to `transaction_seconds`.
 
     Raises:
         HistoryError: It can't be opened.
@@ -215,7 +221,7 @@ async def open_postgres(
         command_timeout=STATEMENT_SECONDS + 1,
         server_settings={"application_name": "runway-mcp"},
     )
-    database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock)
+    database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)
     try:
         await pool
         await database.migrate()

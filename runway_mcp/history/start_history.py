@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 
+from runway_mcp.history import start_statements as statements
 from runway_mcp.history.database import Database, Transaction, Values
 from runway_mcp.history.records import (
     SENDING_SECONDS,
@@ -44,39 +45,6 @@ FORGET_SECONDS = 3600.0
 TURN_SECONDS = 5.0
 """How long a transaction waits for another one that writes what was left."""
 
-_SNAPSHOT = """
-SELECT
-    (SELECT count(*) FROM starts WHERE account = :account AND state = 'pending' AND abs(begun - :now) < :sending),
-    (SELECT price FROM starts WHERE account = :account AND caller = :caller AND fingerprint = :fingerprint
-        AND price IS NOT NULL AND begun > :since ORDER BY number DESC LIMIT 1),
-    (SELECT max(price) FROM starts WHERE account = :account AND price_key = :price_key
-        AND price IS NOT NULL AND begun > :since)
-"""
-_SPENT = """
-SELECT coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL)
-FROM starts WHERE account = :account AND begun >= :day AND number <= :up_to
-"""
-_RESULT = """
-UPDATE starts SET state = :state, task_id = :task_id, credits = coalesce(:cost, credits), price = :cost
-WHERE number = :number
-"""
-_CANCELLED = """
-UPDATE starts SET state = 'cancelled', client_token = NULL, credits = coalesce(:cost, credits) WHERE number = :number
-"""
-_NOT_SENT = """
-DELETE FROM starts WHERE state = 'pending' AND account = :account AND caller = :caller AND fingerprint = :fingerprint
-AND begun = :now
-"""
-_OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {IS_OPEN}"  # noqa: S608 - made of constants
-_INSERT = """
-INSERT INTO starts (
-    begun, account, caller, client_token, fingerprint, price_key, type, state, credits, model, prompt, seconds, saving
-) VALUES (
-    :now, :account, :caller, :token_digest, :fingerprint, :price_key, :type, 'pending', :credits, :model, :prompt,
-    :seconds, :saving
-)
-"""
-
 
 class History:
     """What was started, by every process that shares the database. Each method may raise a `HistoryError`.
@@ -94,8 +62,17 @@ class History:
         states: The states of tasks that replicas share, where they share a database.
     """
 
-    def __init__(self, database: Database, elapsed: Callable[[], float], *, keep_days: float, prompts: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        elapsed: Callable[[], float],
+        *,
+        keep_days: float,
+        prompts: bool,
+        turn_seconds: float = TURN_SECONDS,
+    ) -> None:
         self._database, self._elapsed, self._prompts = database, elapsed, prompts
+        self._turn_seconds = turn_seconds
         self._opened, self._forgotten = 0.0, float("-inf")
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, Values]] = []
@@ -118,7 +95,7 @@ class History:
         """Run one transaction, after what could not be written before and what was seen of tasks."""
         if not self._unwritten and not self.tasks.unwritten and not self._turn.locked():
             return await self._database.run(self._forgetting(work))
-        with anyio.move_on_after(TURN_SECONDS) as waiting:  # what is written twice at once could be out of order
+        with anyio.move_on_after(self._turn_seconds) as waiting:  # what is written twice at once could be out of order
             await self._turn.acquire()
         if waiting.cancelled_caught:
             return await self._database.run(self._forgetting(work))
@@ -165,7 +142,7 @@ class History:
             values = asdict(start) | {"now": transaction.now, "token_digest": start.token_digest}
             values |= {"credits": snapshot.likely(start.list_price), "saving": "wanted" if start.save else ""}
             values["prompt"] = start.prompt[:PROMPT_CHARACTERS] if self._prompts else ""
-            number = await transaction.insert_start(_INSERT, values)
+            number = await transaction.insert_start(statements.INSERT, values)
             recorded.append(values)
             for table in ("starts", "outputs"):
                 old = {"number": number - MAX_STARTS}
@@ -175,7 +152,7 @@ class History:
         try:
             return await self.run(work)
         except HistoryError:  # it is not sent; whether it was recorded nobody knows
-            self._unwritten += [(_NOT_SENT, values) for values in recorded]
+            self._unwritten += [(statements.NOT_SENT, values) for values in recorded]
             raise
 
     async def find(self, number: int) -> StartRecord | None:
@@ -184,14 +161,14 @@ class History:
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
         """Record a start's task or, without an id, its unknown outcome. No cost leaves the expected one in place."""
         state: State = "started" if task_id else "unknown"
-        await self._execute(_RESULT, {"number": number, "state": state, "task_id": task_id, "cost": cost})
+        await self._execute(statements.RESULT, {"number": number, "state": state, "task_id": task_id, "cost": cost})
 
     async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
         """Record that a task was cancelled at once. Its token is free again; its price is remembered.
 
         No cost leaves the estimate in place.
         """
-        await self._execute(_CANCELLED, {"number": number, "cost": cost})
+        await self._execute(statements.CANCELLED, {"number": number, "cost": cost})
 
     async def forget(self, number: int) -> None:
         """Delete a start that certainly bought nothing. Its token and its credits are free again."""
@@ -207,7 +184,7 @@ class History:
         async def work(transaction: Transaction) -> list[OpenStart]:
             which = "" if account is None else "AND account = :account"
             values = {"now": transaction.now, "account": account}
-            rows = await transaction.fetch(f"{_OPEN} {which} ORDER BY number DESC", values)
+            rows = await transaction.fetch(f"{statements.OPEN} {which} ORDER BY number DESC", values)
             return [OpenStart(*row) for row in rows]
 
         return await self.run(work)
@@ -242,7 +219,7 @@ class History:
     async def _look(self, transaction: Transaction, start: StartRequest) -> Snapshot:
         now = transaction.now
         values = asdict(start) | {"now": now, "sending": SENDING_SECONDS, "since": now - PRICE_SECONDS}
-        ((in_flight, same, similar),) = await transaction.fetch(_SNAPSHOT, values)
+        ((in_flight, same, similar),) = await transaction.fetch(statements.SNAPSHOT, values)
         spent = await _spent(transaction, start.account)
         return Snapshot(spent, in_flight, same, similar, await self._earlier(transaction, start))
 
@@ -294,7 +271,7 @@ async def _spent(transaction: Transaction, account: str, up_to: int | None = Non
         for (begun,) in await transaction.fetch("SELECT begun FROM starts WHERE number = :up_to", {"up_to": up_to}):
             day = begun
     values = {"account": account, "day": day // DAY * DAY, "up_to": up_to or 2**63 - 1, "now": transaction.now}
-    ((total, unknown),) = await transaction.fetch(_SPENT, values)
+    ((total, unknown),) = await transaction.fetch(statements.SPENT, values)
     which = "AND account = :account AND begun >= :day AND number <= :up_to ORDER BY number"
-    numbers = await transaction.fetch(f"{_OPEN} {which}", values)
+    numbers = await transaction.fetch(f"{statements.OPEN} {which}", values)
     return Spend(total, unknown, tuple(number for number, *_ in numbers))

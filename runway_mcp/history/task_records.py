@@ -84,6 +84,11 @@ class TaskRecord:
     def is_active(self) -> bool:
         return self.status not in NOT_ACTIVE
 
+    @property
+    def lacks_files(self) -> bool:
+        """Whether it has outputs that were not saved, as far as is known."""
+        return len({output.position for output in self.outputs}) < (1 if self.made is None else self.made)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

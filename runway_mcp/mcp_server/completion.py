@@ -8,16 +8,19 @@ from runway_mcp.history.records import HistoryError
 from runway_mcp.history.task_records import TaskQuery
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.offered_resources import TEMPLATE
+from runway_mcp.mcp_server.prompt_recipes import RECIPES
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.listing import latest_tasks
 
 MAX_COMPLETIONS = 100
+_PROMPTS = {recipe.name for recipe in RECIPES if any(one.name == "taskId" for one in recipe.arguments)}
 
 
 async def complete(ctx: ServerRequestContext[CallerContext], params: CompleteRequestParams) -> CompleteResult:
     """Answer `completion/complete`."""
     found: list[str] = []
-    if params.argument.name == "taskId" and (isinstance(params.ref, PromptReference) or params.ref.uri == TEMPLATE):
+    place = params.ref.name if isinstance(params.ref, PromptReference) else params.ref.uri
+    if params.argument.name == "taskId" and place in {TEMPLATE, *_PROMPTS}:
         try:
             found = await _task_ids(ctx.lifespan_context, params.argument.value.strip())
         except HistoryError as error:

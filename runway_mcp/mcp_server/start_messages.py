@@ -149,7 +149,12 @@ def _(error: NamedInputError) -> str:
 def explain_unsent(error: Exception) -> str:
     """Return why a call started no task, and that nothing was."""
     match error:
-        case NamedInputError() | RunwayError():
+        case NamedInputError():
+            return (
+                f"{explain(error)} Nothing was started by this call, and nothing is charged. runway_listTasks shows "
+                "what an earlier one with its clientToken started."
+            )
+        case RunwayError():
             return f"{explain(error)} Nothing was started, and nothing is charged."
         case HistoryError():
             return f"{explain(error)} {NOT_RECORDED}"

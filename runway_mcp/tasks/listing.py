@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from runway_mcp.api.errors import NotFoundError, RunwayError
-from runway_mcp.api.models import Task, TaskId, parse_cost
+from runway_mcp.api.models import Task, TaskId
 from runway_mcp.history.task_records import Seen, TaskPage, TaskQuery, TaskRecord
 from runway_mcp.tasks.callers import CallerContext
+from runway_mcp.tasks.recorder import seen_of
 
 MAX_LOOKS = 20
 """Tasks that a listing looks at, the latest ones."""
@@ -76,7 +77,7 @@ async def list_tasks(context: CallerContext, query: TaskQuery, *, look_seconds: 
             unread[task_id] = error
             return
         else:
-            tasks.see(ledger.account, task_id, Seen(task.status, cost=parse_cost(task)))
+            tasks.see(ledger.account, task_id, seen_of(task))
         del unread[task_id]
 
     with anyio.move_on_after(look_seconds):

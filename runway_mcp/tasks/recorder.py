@@ -21,6 +21,13 @@ MAX_KNOWN = 1_000
 """Tasks whose latest state is kept, so that it is written once."""
 
 
+def seen_of(task: Task) -> Seen:
+    """Return what the history keeps of a task as it is."""
+    output = task.data.get("output")
+    made = len(output) if task.status == "SUCCEEDED" and isinstance(output, list) else None
+    return Seen(task.status, cost=parse_cost(task), made=made)
+
+
 class TaskApi(Protocol):
     """What reads and deletes a task at Runway."""
 
@@ -57,9 +64,7 @@ class TaskRecorder:
         except NotFoundError:
             self._see(task_id, Seen())
             raise
-        output = task.data.get("output")
-        made = len(output) if task.status == "SUCCEEDED" and isinstance(output, list) else None
-        self._see(task_id, Seen(task.status, cost=parse_cost(task), made=made))
+        self._see(task_id, seen_of(task))
         return task
 
     async def delete_task(self, task_id: TaskId) -> None:

@@ -181,6 +181,13 @@ def test_what_stands_for_a_key_is_named_unseen(monkeypatch: pytest.MonkeyPatch, 
     assert key.strip() not in str(caught.value)
 
 
+def test_the_url_of_a_database_is_kept_unseen() -> None:
+    settings = load({"history": "postgresql://me:secret-word@db/films"})
+    assert "secret-word" not in repr(settings)
+    assert settings.history is not None
+    assert settings.history.get_secret_value().endswith("secret-word@db/films")
+
+
 @pytest.mark.parametrize("key", ["two words", f"{KEY}\n{KEY}", "kéy", "key\x00", "key\x7f"])
 def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
     file = tmp_path / "some.env"
@@ -210,6 +217,10 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         *(("base_url", f"https://api.example:{port}", "a port only from 1 to 65535") for port in (0, 99999)),
         *(("base_url", url, "no space") for url in ("https://api example", " https://api.example")),
         ("base_url", "https://api.example/../..", "no . or .."),
+        *(
+            ("history", url, "must be a URL")
+            for url in ("films.sqlite3", "mysql://db/films", "postgresql://db/my films")
+        ),
         ("ca_file", __file__, "no certificates"),
         ("api_version", "latest", "must look like 2024-11-06"),
         ("ca_file", "/nowhere/at/all.pem", "--ca-file"),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
@@ -215,6 +216,60 @@ async def test_a_database_that_is_away_is_an_error_that_tells_no_password() -> N
             pass
     assert str(caught.value.place) == place_of(url)
     assert "secret-word" not in f"{caught.value}{caught.value!r}"
+
+
+async def test_a_database_that_does_not_answer_is_away() -> None:
+    held = list[anyio.abc.SocketStream]()
+
+    async def hold(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            held.append(stream)
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(30):
+        async with (
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(listener.serve, hold)
+            port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
+            url = f"postgresql://127.0.0.1:{port}/films"
+            with pytest.raises(HistoryAwayError, match=r"no answer within 0\.2 s"):
+                async with open_postgres(url, transaction_seconds=0.2):
+                    pass
+            assert held
+            group.cancel_scope.cancel()
+
+
+async def test_a_single_statement_is_quick_or_an_error() -> None:
+    place = PostgresPlace()
+    key = {"account": "account", "caller": "caller", "task_id": "task"}
+    with anyio.fail_after(30):
+        async with place.open() as one, connection(place) as other:
+            assert one.states is not None
+            assert (await one.states.look(key, 5)).is_ours
+            held = other.transaction()
+            await held.start()
+            await other.execute("LOCK TABLE states")
+            with pytest.raises(HistoryAwayError, match="no answer within 1 s"):
+                await one.states.publish(key, {})
+            await held.rollback()
+            await other.execute("DROP TABLE states")
+            with pytest.raises(HistoryUnusableError, match="states"):
+                await one.states.publish(key, {})
+
+
+async def test_states_that_nobody_asks_for_are_forgotten() -> None:
+    place = PostgresPlace()
+    async with place.open() as one:
+        assert one.states is not None
+        await one.states.look({"account": "account", "caller": "caller", "task_id": "task"}, 5)
+    async with connection(place) as other:
+        await other.execute("UPDATE states SET asked = asked - 7200")
+        async with place.open() as one:
+            assert one.states is not None
+            await one.run(one.states.forget_old)
+        assert await other.fetch("SELECT FROM states") == []
 
 
 async def test_what_the_database_refuses_is_an_error() -> None:

@@ -3,14 +3,16 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import pytest
 
+from runway_mcp.history.database import Transaction
 from runway_mcp.history.records import (
     HistoryDamagedError,
     HistoryError,
@@ -26,7 +28,9 @@ from runway_mcp.history.records import (
 from runway_mcp.history.sqlite import open_history
 from runway_mcp.history.sqlite_file import MIGRATIONS
 from runway_mcp.history.start_history import DAY, History
+from runway_mcp.history.task_records import Seen
 
+T = TypeVar("T")
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
 WITHOUT_TOKEN = replace(START, client_token=None)
 NOON = 20_000 * DAY + DAY / 2
@@ -320,3 +324,43 @@ async def test_a_file_that_can_not_be_used_is_an_error(file: Path, tmp_path: Pat
             connection.execute("DROP TABLE starts")
         with pytest.raises(HistoryUnusableError, match="no such table"):
             await begin(one)
+
+
+async def test_a_transaction_waits_for_nothing_else() -> None:
+    class Another:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    async def wait(_: Transaction) -> None:
+        await Another()
+
+    async with history() as one:
+        with pytest.raises(RuntimeError, match="waited for something else"):
+            await one.run(wait)
+
+
+async def test_who_waits_long_for_what_is_written_first_goes_on_without_it() -> None:
+    class Slow:
+        """A database that hangs while something is written that was left."""
+
+        def __init__(self) -> None:
+            self.entered, self.go_on = anyio.Event(), anyio.Event()
+
+        async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+            if one.tasks.unwritten and not self.entered.is_set():
+                self.entered.set()
+                await self.go_on.wait()
+            return await database.run(work)
+
+    async with history() as database:
+        slow = Slow()
+        one = History(slow, lambda: 0, keep_days=90, prompts=True, turn_seconds=0.05)
+        one.tasks.see("account", "task", Seen("RUNNING"))
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(one.flush)
+                await slow.entered.wait()
+                assert await one.spent("account") == Spend(0, 0)
+                assert one.tasks.unwritten
+                slow.go_on.set()
+        assert one.tasks.unwritten == {}

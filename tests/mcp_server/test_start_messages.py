@@ -10,6 +10,7 @@ from runway_mcp.api.models import parse_task_id
 from runway_mcp.catalogue.named_media import NamedMedium
 from runway_mcp.catalogue.pricing import ListPrice
 from runway_mcp.history.records import (
+    HistoryAwayError,
     HistoryDamagedError,
     HistoryError,
     HistoryLockedError,
@@ -131,6 +132,7 @@ MESSAGES: list[tuple[Exception, str]] = [
     (HistoryReplacedError(FILE), "was replaced or removed while this server runs: history.sqlite3. Restore"),
     (HistoryLockedError(FILE), "Another process has locked the history of started tasks: history.sqlite3."),
     (HistoryNewerError(FILE), "A newer version of this server has written"),
+    (HistoryAwayError("postgresql://db/films", "refused"), "can't be used now: postgresql://db/films: refused. Reads,"),
     (HistoryUnusableError(FILE, "disk full"), "can't be kept at history.sqlite3: disk full."),
 ]
 

@@ -151,10 +151,14 @@ def test_without_a_port_there_is_nothing_to_look_at(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("flags", "blocked"),
-    [(["--metrics", "--transport", "streamable-http"], "prometheus_client"), (["--tracing"], "opentelemetry.exporter")],
+    ("flags", "blocked", "extra"),
+    [
+        (["--metrics", "--transport", "streamable-http"], "prometheus_client", "metrics"),
+        (["--tracing"], "opentelemetry.exporter", "tracing"),
+        (["--history", "postgresql://db/films"], "asyncpg", "postgres"),
+    ],
 )
-def test_a_missing_package_is_told_in_one_line_with_what_to_install(flags: list[str], blocked: str) -> None:
+def test_a_missing_package_is_told_in_one_line_with_what_to_install(flags: list[str], blocked: str, extra: str) -> None:
     code = (
         f"import sys; sys.modules[{blocked!r}] = None; from runway_mcp.cli.main import main; sys.exit(main({flags!r}))"
     )
@@ -164,4 +168,4 @@ def test_a_missing_package_is_told_in_one_line_with_what_to_install(flags: list[
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
     assert line.startswith(f"runway-mcp: {flags[0]} needs the package ")
-    assert line.endswith("in this server's checkout it comes with: uv tool install '.[metrics]'")
+    assert line.endswith(f"in this server's checkout it comes with: uv tool install '.[{extra}]'")

@@ -134,3 +134,19 @@ async def test_without_the_database_each_reads_for_itself_and_says_so_once(caplo
     assert caplog.messages == [
         "Replicas read tasks each for itself for now: HistoryAwayError: postgresql://db/films refused"
     ]
+
+
+async def test_a_database_that_goes_away_amid_a_read_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    tries = list[SharedStates]()
+    with anyio.fail_after(60):
+        async with PostgresPlace().open() as history, scripted_client(Script(RUNNING)) as client:
+
+            async def away_after_one() -> SharedStates:
+                if tries:
+                    raise HistoryAwayError("postgresql://db/films", "refused")
+                tries.append(await shared(history))
+                return tries[0]
+
+            one = SharedReads(client, OWNER, away_after_one, 60, DatabaseBreaker())
+            assert (await one.get_task(ID)).status == "RUNNING"
+    assert len(caplog.messages) == 1

@@ -30,7 +30,7 @@ from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.listing import MAX_LOOKS, Listing, list_tasks
 
 COLUMNS = ("id", "type", "model", "prompt", "status", "credits", "created", "until", "files")
-MAX_PROMPT = 40
+MAX_PROMPT = 32
 """Characters of a prompt in a row."""
 OUTPUT_SECONDS = 24 * 3600.0
 """How long Runway keeps outputs at least. Counted from the start: when a task finished is known only roughly."""
@@ -204,7 +204,8 @@ def _credits(record: TaskRecord) -> str:
 
 def _until(record: TaskRecord, now: float) -> str:
     until = record.begun + OUTPUT_SECONDS
-    return _moment(until) if record.status == "SUCCEEDED" and not record.outputs and until > now else ""
+    is_lost = record.saving in {"lost", "told"}
+    return _moment(until) if record.status == "SUCCEEDED" and record.lacks_files and not is_lost and until > now else ""
 
 
 def _moment(seconds: float) -> str:
@@ -222,8 +223,11 @@ def _notes(listing: Listing, now: float) -> Iterator[str]:
     if listing.has_unseen:
         yield f"Only the latest {MAX_LOOKS} active ones were read afresh."
     yield from describe_unread(listing.unread)
-    if unknown := [task.number for task in page.tasks if task.status == "UNKNOWN"]:
-        yield describe_open(*unknown)
+    unknown = [task for task in page.tasks if task.status == "UNKNOWN"]
+    if lost_starts := [task.number for task in unknown if task.task_id is None]:
+        yield describe_open(*lost_starts)
+    if len(unknown) > len(lost_starts):
+        yield "UNKNOWN with an id: nobody saw how it ended; runway_getTask may still tell."
     if listing.lost:
         yield describe_lost(listing.lost)
 

@@ -44,6 +44,7 @@ class Runway:
         self.read: list[str] = []
         self.cancelled: set[str] = set()
         self.fails: Step | None = None
+        self.outputs: list[str] | None = None
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST":
@@ -58,6 +59,7 @@ class Runway:
             return self.fails(request)
         status = "CANCELLED" if task_id in self.cancelled else self.status
         data: dict[str, Any] = {"id": task_id, "status": status}
+        data |= {"output": self.outputs} if self.outputs and status == "SUCCEEDED" else {}
         data |= {"progress": 0.45} if status == "RUNNING" else {"cost": {"credits": 55}}
         return httpx2.Response(200, json=data)
 
@@ -200,7 +202,7 @@ async def test_a_task_takes_few_characters() -> None:
         (text, *_) = texts(await listed(client))
         assert len(json.dumps(json.loads(text)["tasks"], separators=(",", ":"))) / 10 < 150
         await start(client, "A red kite " * 20)
-        assert rows(await listed(client, limit=1))[0]["prompt"] == "A red kite A red kite A red kite A red…"
+        assert rows(await listed(client, limit=1))[0]["prompt"] == "A red kite A red kite A red kit…"
 
 
 async def test_everything_that_runs_is_stopped_in_two_calls() -> None:
@@ -327,6 +329,42 @@ async def test_outputs_that_are_lost_are_told_once() -> None:
         await (await context.ledger.history()).tasks.mark_saving(1, "lost")
         assert f"The outputs of {runway.started[0]} were to be saved, and can't" in note(await listed(client))
         assert "were to be saved" not in note(await listed(client))
+
+
+@pytest.mark.parametrize(
+    ("change", "is_told"),
+    [
+        ("INSERT INTO outputs VALUES (1, 1, '/films/a.mp4', 9, 'video/mp4', 'ab')", True),
+        ("INSERT INTO outputs VALUES (1, 1, '/a', 9, '', ''), (1, 1, '/b', 9, '', '')", True),
+        ("INSERT INTO outputs VALUES (1, 1, '/a', 9, '', ''), (1, 2, '/b', 9, '', '')", False),
+        ("UPDATE starts SET saving = 'lost'", False),
+        ("UPDATE starts SET saving = 'told'", False),
+    ],
+)
+async def test_until_is_told_where_an_output_is_not_saved_that_can_be(
+    tmp_path: Path, change: str, is_told: bool
+) -> None:
+    runway = Runway()
+    runway.outputs = ["https://example.com/1.mp4", "https://example.com/2.mp4"]
+    async with connected(runway, tmp_path / "history") as (client, _):
+        await start(client)
+        runway.status = "SUCCEEDED"
+        assert rows(await listed(client))[0]["until"]
+        with closing(sqlite3.connect(tmp_path / "history")) as database, database:
+            database.execute(change)
+        assert ("until" in rows(await listed(client))[0] and rows(await listed(client))[0]["until"] != "") is is_told
+
+
+async def test_how_an_old_task_ended_may_not_be_known(tmp_path: Path) -> None:
+    """It is not active, so that what runs is on the first page."""
+    async with connected(Runway(), tmp_path / "history") as (client, _):
+        await start(client)
+        with closing(sqlite3.connect(tmp_path / "history")) as database, database:
+            database.execute("UPDATE starts SET begun = begun - 3 * 86400, status = NULL")
+        result = await listed(client)
+        assert rows(result)[0]["status"] == "UNKNOWN"
+        assert note(result).endswith("UNKNOWN with an id: nobody saw how it ended; runway_getTask may still tell.")
+        assert data_of(await listed(client, status="active"))["matched"] == 0
 
 
 async def test_until_is_told_as_long_as_outputs_can_be_fetched(tmp_path: Path) -> None:
