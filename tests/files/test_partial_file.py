@@ -12,7 +12,7 @@ from time import time
 import pytest
 
 from runway_mcp.files.folders import Folders
-from runway_mcp.files.partial_file import RECORD_SECONDS, STALE_SECONDS, PartialFile
+from runway_mcp.files.partial_file import RECORD_SECONDS, STALE_SECONDS, Copy, PartialFile
 from runway_mcp.files.safe_open import Abilities, Directory
 
 MODES = [
@@ -172,4 +172,14 @@ def test_a_full_disk_is_the_systems_error(folder: Directory) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert file.size == 100_000
+    file.discard()
+
+
+def test_another_file_is_taken_only_as_it_was(folder: Directory, path: Path) -> None:
+    (path / "other").write_bytes(b"kite")
+    file = PartialFile(folder, "a")
+    assert not file.take(Copy(lambda: (path / "other").open("rb"), "0" * 64))
+    assert file.size == 0
+    assert file.take(Copy(lambda: (path / "other").open("rb"), hashlib.sha256(b"kite").hexdigest()))
+    assert file.size == 4
     file.discard()
