@@ -52,6 +52,14 @@ class _Rest:
     has_lost: bool = False
 
 
+_FINAL = (
+    file_errors.TooLargeError,
+    file_errors.MissingLinkError,
+    file_errors.TooManyOutputsError,
+    file_errors.OutputGoneError,
+)
+
+
 class AutoSaver:
     """Saves what one caller starts. It runs in `group`, whose cancellation leaves nothing half saved."""
 
@@ -186,14 +194,6 @@ async def _outcome(context: CallerContext, task_id: TaskId, rest: _Rest) -> Savi
 
 def _is_final(error: file_errors.FilesError) -> bool:
     """Return whether no later attempt can end better."""
-    match error:
-        case file_errors.UnexpectedStatusError():
-            return not error.retryable and error.status not in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY}
-        case file_errors.UnexpectedContentError():
-            return error.problem == "not_media"
-        case file_errors.UrlNotAllowedError():
-            return error.problem in {"invalid", "not_https"}
-        case file_errors.TooLargeError() | file_errors.MissingLinkError() | file_errors.TooManyOutputsError():
-            return True
-        case _:
-            return isinstance(error, file_errors.OutputGoneError)
+    if isinstance(error, file_errors.UnexpectedStatusError):
+        return not error.retryable and error.status not in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY}
+    return isinstance(error, _FINAL) or getattr(error, "problem", "") == "not_media"

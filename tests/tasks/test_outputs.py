@@ -1,11 +1,19 @@
 """Nothing is fetched twice: what is wanted elsewhere is copied, and what another server fetches is waited for."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import anyio
+import pytest
 from support.faulty import FaultyWire
 from support.saver import IMAGES, Saver, Storage, names, said, saver, today
 from support.waiting import until
+
+from runway_mcp.history.records import HistoryLockedError
+from runway_mcp.tasks.outputs import claimed
+
+if TYPE_CHECKING:
+    from runway_mcp.history.task_history import TaskHistory
 
 SHOT = "shot.mp4"
 
@@ -90,3 +98,19 @@ async def test_what_another_server_saves_is_waited_for(tmp_path: Path) -> None:
             storage.released.set()
         assert found == [SHOT]
     assert storage.fetched == 1
+
+
+async def test_a_claim_that_can_not_be_given_up_ends_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+    class Locked:
+        """A history that another process locks meanwhile."""
+
+        async def claim(self, number: int, *, renew: bool = False) -> bool:
+            return number == 1 and not renew
+
+        async def release(self, number: int) -> None:
+            raise HistoryLockedError(Path(f"history-{number}"))
+
+    async with claimed(cast("TaskHistory", Locked()), 1) as is_claimed:
+        assert is_claimed
+    (message,) = caplog.messages
+    assert message.startswith("The claim on a task ends by itself: HistoryLockedError")

@@ -28,7 +28,8 @@ async def test_a_file_is_named_by_the_date_and_the_prompt_and_found_again_after_
         assert await one.save(task_id, directory=str(one.folder)) == [f"{name} there"]
         assert len(one.wire.methods) <= before + 2  # the task itself is read
         assert await one.save(task_id, directory="more") == [f"more/{name}"]
-        assert await one.save(task_id) == [f"more/{name} there"]
+        assert await one.save(task_id, directory="more") == [f"more/{name} there"]
+        assert await one.save(task_id) == [f"{name} there"]
         (one.folder / "more" / name).write_bytes(b"changed")
         os.utime(one.folder / name, (0, time() - RECORD_SECONDS - 1))
         assert await one.save(task_id) == [f"{name} there"]
@@ -147,7 +148,7 @@ async def test_what_was_saved_is_found_though_runway_has_the_task_no_more(tmp_pa
         await one.client.call_tool("runway_deleteTask", {"taskId": task_id})
         assert await one.save(task_id) == [f"{name} there" for name in saved]
         assert await one.save(task_id, outputs=[2]) == [f"{saved[1]} there"]
-        for lost in ({"outputs": [4]}, {"name": "elsewhere"}):
-            result = await one.call(task_id, **lost)
-            assert result.is_error
-            assert "Runway has no such task" in said(result)
+        assert await one.save(task_id, name="copy", outputs=[2]) == ["copy-2.png"]
+        result = await one.call(task_id, outputs=[4])
+        assert result.is_error
+        assert "Runway has no such task" in said(result)
