@@ -48,7 +48,7 @@ ON CONFLICT (account, caller, uri) DO UPDATE SET
 SeenTasks = dict[tuple[str, str], dict[str, Any]]
 """What was seen of tasks, by account and id, as the values of `_SEEN`."""
 
-MAX_UNWRITTEN = 10_000
+MAX_UNWRITTEN = 1_000
 """Tasks of which something is kept to be written, the latest ones, where the file can't be written."""
 
 _FINAL = ", ".join(f"'{status}'" for status in sorted(NOT_ACTIVE))
@@ -160,10 +160,10 @@ class TaskHistory:
         which = f"{_TASK} AND {indexed} AND saving = :saving AND task_id IS NOT NULL ORDER BY number"
         return await self._run(lambda transaction: _records(transaction, which, values))
 
-    async def mark_saving(self, number: int, saving: Saving) -> None:
-        """Record what became of the saving of a task's outputs."""
-        change = "UPDATE starts SET saving = :saving WHERE number = :number"
-        values = {"saving": saving, "number": number}
+    async def mark_saving(self, number: int, saving: Saving, *, before: Saving = "wanted") -> None:
+        """Record what became of the saving of a task's outputs, unless another process has since `before`."""
+        change = "UPDATE starts SET saving = :saving WHERE number = :number AND saving = :before"
+        values = {"saving": saving, "number": number, "before": before}
         await self._run(lambda transaction: transaction.execute(change, values))
 
     async def claim(self, number: int, *, renew: bool = False) -> bool:

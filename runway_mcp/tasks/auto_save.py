@@ -98,17 +98,18 @@ class AutoSaver:
         ledger = context.ledger
         try:
             history = await ledger.begun()
-            records = await history.tasks.to_save(ledger.account, ledger.caller) if history else []
+            if history is None:
+                return
+            records = await history.tasks.to_save(ledger.account, ledger.caller)
             self._has_failed = False
         except HistoryError as error:
             if not self._has_failed:
                 logger.warning("Nothing can be saved automatically for now: %s", error)
             self._has_failed = True
             return
-        for record in records:
-            if history is not None and record.number not in self._known:
-                self._known.add(record.number)
-                self._group.start_soon(self._run, context, history.tasks, record)
+        for record in [one for one in records if one.number not in self._known]:
+            self._known.add(record.number)
+            self._group.start_soon(self._run, context, history.tasks, record)
 
     async def _run(self, context: CallerContext, tasks: "TaskHistory", record: TaskRecord) -> None:
         pause, rest = FIRST_PAUSE, _Rest()
@@ -125,9 +126,7 @@ class AutoSaver:
         try:
             async with self._places:
                 status = await _final_status(context, task_id)
-            now = await tasks.find(context.ledger.account, context.ledger.caller, task_id)
-            if now is None or now.saving != "wanted":
-                return True
+            now = await tasks.find(context.ledger.account, context.ledger.caller, task_id) or record
             if status == "SUCCEEDED":
                 async with (
                     self._saving,

@@ -87,5 +87,5 @@ async def list_tasks(context: CallerContext, query: TaskQuery, *, look_seconds: 
     page = await tasks.page(ledger.account, ledger.caller, query)
     lost = (await tasks.to_save(ledger.account, ledger.caller, "lost"))[:MAX_LOST]
     for task in lost:
-        await tasks.mark_saving(task.number, "told")
+        await tasks.mark_saving(task.number, "told", before="lost")
     return Listing(page, seen, unread, lost, active.has_more)

@@ -234,6 +234,8 @@ async def test_of_tasks_to_save_each_is_found_until_it_is_saved(place: Place) ->
         await one.tasks.mark_saving(number, "lost")
         assert await one.tasks.to_save("account", "caller") == []
         assert [task.saving for task in await one.tasks.to_save("account", "caller", "lost")] == ["lost"]
+        await one.tasks.mark_saving(number, "saved")
+        assert [task.saving for task in await one.tasks.to_save("account", "caller", "lost")] == ["lost"]
 
 
 async def test_an_upload_is_found_by_its_content_and_by_its_uri_for_a_day(place: Place) -> None:

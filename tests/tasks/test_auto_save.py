@@ -268,25 +268,6 @@ async def test_what_can_be_saved_is_decided_by_each_read(
     assert len(slept.seconds) == pauses
 
 
-async def test_what_another_process_has_decided_meanwhile_stays(tmp_path: Path) -> None:
-    history = tmp_path / "history.sqlite3"
-
-    def read(request: httpx2.Request) -> httpx2.Response:
-        change(history, "UPDATE starts SET saving = 'told'")
-        return reply(200, task("FAILED"))(request)
-
-    callers = CallerRegistry(lambda _: scripted_client(Script(read)), poll_seconds=0, history=history)
-    with anyio.fail_after(30):
-        async with callers.running():
-            context = await callers.of(Caller("local"))
-            opened = await context.ledger.history()
-            request = StartRequest(context.ledger.account, context.ledger.caller, "print", "text_to_video", save=True)
-            await opened.record_result((await opened.begin(request, lambda _: None)).number, task_id=ID, cost=None)
-            async with saving_with(context, history):
-                pass
-            assert saving(history) == "told"
-
-
 async def test_a_claim_is_renewed_while_a_task_is_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where that can't be done, saving goes on all the same."""
     storage = Storage(wire := FaultyWire())

@@ -326,7 +326,7 @@ async def test_outputs_that_are_lost_are_told_once() -> None:
     runway = Runway()
     async with connected(runway) as (client, context):
         await start(client)
-        await (await context.ledger.history()).tasks.mark_saving(1, "lost")
+        await (await context.ledger.history()).tasks.mark_saving(1, "lost", before="")
         assert f"The outputs of {runway.started[0]} were to be saved, and can't" in note(await listed(client))
         assert "were to be saved" not in note(await listed(client))
 
