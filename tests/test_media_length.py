@@ -1,6 +1,7 @@
 """How long a video or sound lasts by its own bytes, and that no bytes can do harm."""
 
 import io
+import itertools
 import struct
 import time
 from decimal import Decimal
@@ -77,6 +78,7 @@ def test_what_the_sandbox_makes_lasts_a_second() -> None:
         b"\xff\xf1\x7c" + ADTS[3:],
         b"\0\0\0\x10ftypisom\0\0\0\1" + b"\0\0\0\1moov" + b"\xff" * 8,
     ],
+    ids=map(str, itertools.count()),  # the bytes differ from process to process
 )
 def test_what_states_no_length_has_none(data: bytes) -> None:
     """Images, texts, archives, unfinished streams, half a file, and MP3 whose frames nobody has counted."""
