@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import anyio
 import pytest
+from support.histories import NOON, START, WITHOUT_TOKEN, Clock, begin, started
 
 from runway_mcp.history.database import Transaction
 from runway_mcp.history.records import (
@@ -21,36 +22,18 @@ from runway_mcp.history.records import (
     HistoryReplacedError,
     HistoryUnusableError,
     Spend,
-    StartRecord,
-    StartRequest,
     digest_token,
 )
 from runway_mcp.history.sqlite import open_history
 from runway_mcp.history.sqlite_file import MIGRATIONS
-from runway_mcp.history.start_history import DAY, History
+from runway_mcp.history.start_history import History
 from runway_mcp.history.task_records import Seen
 
 T = TypeVar("T")
-START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
-WITHOUT_TOKEN = replace(START, client_token=None)
-NOON = 20_000 * DAY + DAY / 2
-"""Noon of a day, UNIX seconds."""
 
 
 class NotAllowedError(Exception):
     """What a limit raises."""
-
-
-class Clock:
-    """A clock that a test sets, and one that nobody sets."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-        self.elapsed = 0.0
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-        self.elapsed += seconds
 
 
 @pytest.fixture
@@ -85,16 +68,6 @@ async def refused(file: Path, error: type[HistoryError]) -> HistoryError:
         async with history(file):
             pass
     return caught.value
-
-
-async def begin(one: History, start: StartRequest = START) -> StartRecord:
-    return await one.begin(start, lambda _: None)
-
-
-async def started(one: History, start: StartRequest = START, cost: float | None = 60) -> int:
-    number = (await begin(one, start)).number
-    await one.record_result(number, task_id="task", cost=cost)
-    return number
 
 
 async def test_between_transactions_the_file_holds_everything_and_no_client_token(file: Path) -> None:

@@ -4,32 +4,17 @@ import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import pytest
+from support.histories import KITE, NOON, SAVED, Clock, start, status
 
-from runway_mcp.history.records import HistoryLockedError, StartRequest
+from runway_mcp.history.records import HistoryLockedError
 from runway_mcp.history.sqlite import open_history
 from runway_mcp.history.start_history import DAY, FORGET_SECONDS, History
 from runway_mcp.history.task_history import MAX_UNWRITTEN
-from runway_mcp.history.task_records import SavedOutput, Seen, TaskQuery, UploadRecord
-
-NOON = 20_000 * DAY + DAY / 2
-START = StartRequest(
-    "account", "caller", "print", "text_to_video", list_price=60, model="gen4.5", prompt="A red kite", seconds=5
-)
-SAVED = SavedOutput(1, "/films/kite.mp4", 1000, "video/mp4", "ab" * 32)
-UPLOAD = UploadRecord("cd" * 32, "runway://1", 2000, "video/mp4", Decimal("5.04"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        return self.now
+from runway_mcp.history.task_records import Seen, TaskQuery
 
 
 @asynccontextmanager
@@ -41,18 +26,6 @@ async def history(
         opening = open_history(file, clock=clock, elapsed=clock, busy_seconds=0.2, keep_days=keep_days, prompts=prompts)
         async with opening as opened:
             yield opened
-
-
-async def start(one: History, task_id: str | None = "task", request: StartRequest = START) -> int:
-    number = (await one.begin(request, lambda _: None)).number
-    await one.record_result(number, task_id=task_id, cost=None)
-    return number
-
-
-async def status(one: History, task_id: str = "task") -> str:
-    found = await one.tasks.find("account", "caller", task_id)
-    assert found is not None
-    return found.status
 
 
 async def prompts_of(one: History) -> list[str]:
@@ -67,7 +40,7 @@ async def test_after_its_days_a_task_is_no_longer_told_but_counts_as_before(tmp_
         clock.now += 10 * DAY + FORGET_SECONDS
         assert await prompts_of(one) == []
         for index in range(3):
-            await start(one, f"new {index}", replace(START, prompt="A blue kite"))
+            await start(one, f"new {index}", replace(KITE, prompt="A blue kite"))
         clock.now += FORGET_SECONDS
         assert await prompts_of(one) == ["A blue kite"] * 3
     content = file.read_bytes()
@@ -80,7 +53,7 @@ async def test_after_its_days_a_task_is_no_longer_told_but_counts_as_before(tmp_
 
 async def test_a_prompt_is_kept_in_its_first_120_characters_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "history.sqlite3"
-    long = replace(START, prompt="k" * 121)
+    long = replace(KITE, prompt="k" * 121)
     async with history(file) as one:
         await start(one, request=long)
         assert await prompts_of(one) == ["k" * 120]

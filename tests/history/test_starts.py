@@ -7,6 +7,7 @@ from dataclasses import replace
 import anyio
 import pytest
 from support.databases import Place
+from support.histories import NOON, START, WITHOUT_TOKEN, Clock, begin, started
 
 from runway_mcp.history.records import (
     SENDING_SECONDS,
@@ -16,30 +17,12 @@ from runway_mcp.history.records import (
     Snapshot,
     Spend,
     StartRecord,
-    StartRequest,
 )
 from runway_mcp.history.start_history import DAY, PRICE_SECONDS, History
-
-START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", price_key="5 s")
-WITHOUT_TOKEN = replace(START, client_token=None)
-NOON = 20_000 * DAY + DAY / 2
-"""Noon of a day, UNIX seconds."""
 
 
 class NotAllowedError(Exception):
     """What a limit raises."""
-
-
-class Clock:
-    """A clock that a test sets, and one that nobody sets."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-        self.elapsed = 0.0
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-        self.elapsed += seconds
 
 
 @asynccontextmanager
@@ -48,16 +31,6 @@ async def history(place: Place, clock: Clock | None = None) -> AsyncGenerator[Hi
     with anyio.fail_after(30):
         async with place.open(clock=lambda: clock.now, elapsed=lambda: clock.elapsed) as opened:
             yield opened
-
-
-async def begin(one: History, start: StartRequest = START) -> StartRecord:
-    return await one.begin(start, lambda _: None)
-
-
-async def started(one: History, start: StartRequest = START, cost: float | None = 60) -> int:
-    number = (await begin(one, start)).number
-    await one.record_result(number, task_id="task", cost=cost)
-    return number
 
 
 async def test_a_token_stands_for_its_first_start_after_a_restart_too(place: Place) -> None:

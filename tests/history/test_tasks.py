@@ -3,39 +3,22 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from decimal import Decimal
 
 import anyio
 import pytest
 from support.databases import Place
+from support.histories import KITE, NOON, SAVED, UPLOAD, Clock, start, status
 
-from runway_mcp.history.records import SENDING_SECONDS, Spend, StartRequest
+from runway_mcp.history.records import SENDING_SECONDS, Spend
 from runway_mcp.history.start_history import DAY, History
 from runway_mcp.history.task_history import MAX_UNWRITTEN
 from runway_mcp.history.task_records import (
     CLAIM_SECONDS,
     UNSEEN_SECONDS,
     UPLOAD_SECONDS,
-    SavedOutput,
     Seen,
     TaskQuery,
-    UploadRecord,
 )
-
-NOON = 20_000 * DAY + DAY / 2
-START = StartRequest(
-    "account", "caller", "print", "text_to_video", list_price=60, model="gen4.5", prompt="A red kite", seconds=5
-)
-SAVED = SavedOutput(1, "/films/kite.mp4", 1000, "video/mp4", "ab" * 32)
-UPLOAD = UploadRecord("cd" * 32, "runway://1", 2000, "video/mp4", Decimal("5.04"))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager
@@ -44,18 +27,6 @@ async def history(place: Place, clock: Clock | None = None) -> AsyncGenerator[Hi
     with anyio.fail_after(30):
         async with place.open(clock=clock, elapsed=clock) as opened:
             yield opened
-
-
-async def start(one: History, task_id: str | None = "task", request: StartRequest = START) -> int:
-    number = (await one.begin(request, lambda _: None)).number
-    await one.record_result(number, task_id=task_id, cost=None)
-    return number
-
-
-async def status(one: History, task_id: str = "task") -> str:
-    found = await one.tasks.find("account", "caller", task_id)
-    assert found is not None
-    return found.status
 
 
 async def prompts_of(one: History, query: TaskQuery | None = None, caller: str = "caller") -> list[str]:
@@ -135,7 +106,7 @@ async def test_of_a_start_nobody_knows_whether_it_bought_a_task(place: Place) ->
     clock = Clock()
     async with history(place, clock) as one:
         await start(one, None)
-        await one.begin(START, lambda _: None)
+        await one.begin(KITE, lambda _: None)
         assert [task.status for task in (await one.tasks.page("account", "caller", TaskQuery())).tasks] == [
             "PENDING",
             "UNKNOWN",
@@ -157,7 +128,7 @@ async def test_tasks_are_found_by_status_day_type_and_text_the_latest_first(plac
         for index, prompt in enumerate(("A red KITE", "Straße im Regen", "A blue kite", "A whale")):
             clock.now = NOON + index * DAY
             kind = "text_to_image" if index == 3 else "text_to_video"
-            await start(one, f"task-{index}", replace(START, prompt=prompt, type=kind, model=f"model-{index}"))
+            await start(one, f"task-{index}", replace(KITE, prompt=prompt, type=kind, model=f"model-{index}"))
         one.tasks.see("account", "task-0", Seen("SUCCEEDED", cost=55))
         one.tasks.see("account", "task-1", Seen("FAILED", cost=0))
         for query, expected in (
@@ -203,7 +174,7 @@ async def test_a_clock_that_is_wrong_once_makes_nothing_be_forgotten(place: Plac
 async def test_a_page_has_the_sums_over_all_pages(place: Place) -> None:
     async with history(place) as one:
         for index in range(5):
-            await start(one, f"task-{index}", replace(START, prompt=str(index), list_price=10 if index else None))
+            await start(one, f"task-{index}", replace(KITE, prompt=str(index), list_price=10 if index else None))
         first = await one.tasks.page("account", "caller", TaskQuery(limit=3))
         assert [task.prompt for task in first.tasks] == ["4", "3", "2"]
         second = await one.tasks.page("account", "caller", TaskQuery(limit=3, before=first.tasks[-1].number))
@@ -227,8 +198,8 @@ async def test_outputs_that_are_saved_again_elsewhere_are_in_both_places(place: 
 async def test_of_tasks_to_save_each_is_found_until_it_is_saved(place: Place) -> None:
     async with history(place) as one:
         await start(one, "other")
-        number = await start(one, "task", replace(START, save=True))
-        await start(one, None, replace(START, save=True))
+        number = await start(one, "task", replace(KITE, save=True))
+        await start(one, None, replace(KITE, save=True))
         assert [task.number for task in await one.tasks.to_save("account", "caller")] == [number]
         assert await one.tasks.to_save("account", "somebody else") == []
         await one.tasks.mark_saving(number, "lost")
@@ -275,7 +246,7 @@ async def test_one_process_at_a_time_may_save_a_task(place: Place) -> None:
     """Another one once the claim was given up, or not renewed in time; nobody once it is saved."""
     clock = Clock()
     async with history(place, clock) as one:
-        number = await start(one, request=replace(START, save=True))
+        number = await start(one, request=replace(KITE, save=True))
         assert await one.tasks.claim(number)
         assert not await one.tasks.claim(number)
         clock.now += CLAIM_SECONDS - 1
