@@ -95,6 +95,7 @@ class TaskRecorder:
                 self._is_writing = False
             self._has_failed = False
         except HistoryError as error:
+            self._known.pop(task_id, None)  # so that the next read tells it again
             if not self._has_failed:
                 logger.warning("What was seen of tasks can't be recorded for now: %s", error)
             self._has_failed = True
