@@ -47,5 +47,6 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         $$ SELECT position($2 IN replace(lower(normalize(coalesce($1, ''), NFKC)), 'ß', 'ss')) > 0 $$
         """,
     ),
+    ("CREATE TABLE secrets (name text PRIMARY KEY, value text NOT NULL)",),
 )
 """Each brings the schema from the version of its place to the next; the table `version` has its number."""

@@ -6,6 +6,7 @@ A result that can't be written, because the database can't be used for a moment,
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from secrets import token_bytes
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -173,6 +174,16 @@ class History:
     async def forget(self, number: int) -> None:
         """Delete a start that certainly bought nothing. Its token and its credits are free again."""
         await self._execute("DELETE FROM starts WHERE number = :number", {"number": number})
+
+    async def answer_key(self) -> bytes:
+        """Return the 32 secret bytes that seal questions to a person, made by who needs them first."""
+
+        async def work(transaction: Transaction) -> bytes:
+            await transaction.execute(statements.MAKE_KEY, {"value": token_bytes().hex()})
+            ((value,),) = await transaction.fetch("SELECT value FROM secrets WHERE name = 'answers'")
+            return bytes.fromhex(value)
+
+        return await self.run(work)
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""

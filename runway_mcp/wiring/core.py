@@ -20,7 +20,6 @@ from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
 from runway_mcp.wiring.file_access import open_files
-from runway_mcp.wiring.shared_secret import shared_secret
 
 if TYPE_CHECKING:
     import httpx2
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
-APPROVALS_KEY = "approvals.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         on_request_end=on_request_end,
-        question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
@@ -102,19 +99,6 @@ def _auto_saver(group: "TaskGroup") -> StartSaver:
     from runway_mcp.tasks.auto_save import AutoSaver
 
     return AutoSaver(group)
-
-
-def _approvals_key(settings: Settings) -> bytes | None:
-    """The secret that seals approval requests, shared by all replicas and kept over restarts."""
-    is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
-    if settings.confirm_over is None or is_alone:
-        return None
-    folder = state_dir(settings)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return shared_secret(folder / APPROVALS_KEY)
-    except OSError as error:
-        raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
 
 
 def history_place(settings: Settings) -> HistoryPlace | None:
