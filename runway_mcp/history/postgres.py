@@ -87,7 +87,7 @@ class PostgresDatabase:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
         self._transaction_seconds = transaction_seconds
 
-    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[Transaction], Awaitable[T]], *, shield: bool = True) -> T:
         has_begun = False
 
         async def attempt() -> T:
@@ -107,7 +107,7 @@ class PostgresDatabase:
             return await attempt()
 
         done: list[T] = []
-        with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=True):
+        with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=shield):
             try:
                 done.append(await retried())
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
@@ -117,7 +117,8 @@ class PostgresDatabase:
         return done[0]
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
-        text, names = _numbered(statement)
+        """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
+        text, names = _numbered(statement.replace("{schema}", self._schema))
         rows: list[Sequence[Sequence[Any]]] = []
         with anyio.move_on_after(QUICK_SECONDS):
             try:
@@ -149,7 +150,7 @@ class PostgresDatabase:
                 await transaction.execute("DELETE FROM version")
                 await transaction.execute("INSERT INTO version VALUES (:number)", {"number": number})
 
-        await self.run(work)
+        await self.run(work, shield=False)
 
     def _typed(self, error: Exception) -> HistoryError:
         if isinstance(error, _LOCKED):
@@ -227,6 +228,7 @@ async def open_postgres(
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
             history.states = SharedStates(database, schema)
+            history.statement = database.statement
             yield history
     finally:
         with anyio.CancelScope(shield=True):

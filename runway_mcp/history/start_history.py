@@ -4,11 +4,11 @@ A result that can't be written, because the database can't be used for a moment,
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from secrets import token_bytes
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -61,6 +61,7 @@ class History:
     Attributes:
         tasks: What became of it.
         states: The states of tasks that replicas share, where they share a database.
+        statement: Runs a single statement of PostgreSQL there.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class History:
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, Values]] = []
         self.states: SharedStates | None = None
+        self.statement: Callable[[str, Values], Awaitable[Sequence[Sequence[Any]]]]
         self.tasks = TaskHistory(self.run, keep_days * DAY)
 
     async def __aenter__(self) -> Self:

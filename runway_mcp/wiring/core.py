@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
+from pydantic import SecretStr
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
 from runway_mcp.catalogue.lookup import catalogue_data, look_in
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from runway_mcp.observability.metrics import Metrics
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
 
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
@@ -71,17 +73,19 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         from runway_mcp.sandbox import create_app
 
         sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
+    place = history_place(settings)
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=history_place(settings),
+        history=place,
         history_days=settings.history_days,
         history_prompts=settings.history_prompts == "on",
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
         auto_save=_auto_saver if settings.auto_save else None,
+        counts=_replica_counts(settings, place),
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
     server = build_server(
@@ -99,6 +103,14 @@ def _auto_saver(group: "TaskGroup") -> StartSaver:
     from runway_mcp.tasks.auto_save import AutoSaver
 
     return AutoSaver(group)
+
+
+def _replica_counts(settings: Settings, place: HistoryPlace | None) -> "ReplicaCounts | None":
+    if settings.transport == "stdio" or not isinstance(place, SecretStr):
+        return None
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
+
+    return ReplicaCounts()
 
 
 def history_place(settings: Settings) -> HistoryPlace | None:
