@@ -4,13 +4,14 @@ Its tables lie in a schema of their own. The times in it are by the database's c
 not for a session, so that a pooler such as PgBouncer may give each transaction another connection.
 """
 
+import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -191,7 +192,12 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    service = "".join(f"?service={name}" for name in _services(url))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
+
+
+def _services(url: str) -> list[str]:
+    return parse_qs(urlsplit(url).query).get("service", [])
 
 
 @asynccontextmanager
@@ -220,6 +226,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        service=None if _services(url) else os.environ.get("PGSERVICE"),  # which it reads too late itself
         server_settings={"application_name": "runway-mcp"},
     )
     database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)

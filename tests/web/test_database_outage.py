@@ -51,7 +51,7 @@ class Server:
 
     async def becomes(self, state: str) -> None:
         with anyio.fail_after(60):
-            while await self.ready() != state:
+            while await self.ready() != state:  # noqa: ASYNC110 - a server tells nobody by itself
                 await anyio.sleep(0.02)
         page = (await self._http.get("/metrics")).text
         assert f"runway_mcp_database_up {float(state == 'reached')}" in page
