@@ -7,7 +7,7 @@ not for a session, so that a pooler such as PgBouncer may give each transaction 
 import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
@@ -78,6 +78,8 @@ class _Pool(Protocol):
 
     def acquire(self, *, timeout: float | None) -> AbstractAsyncContextManager[_Connection]: ...
 
+    async def expire_connections(self) -> None: ...
+
 
 class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
@@ -99,12 +101,12 @@ class PostgresDatabase:
                 return await work(_Transaction(connection, now if self._clock is None else self._clock()))
 
         async def retried() -> T:
-            for _ in range(MAX_CONNECTIONS):
-                try:
-                    return await attempt()
-                except _AWAY:  # each connection may be dead since the database went away for a moment
-                    if has_begun:
-                        raise
+            try:
+                return await attempt()
+            except _AWAY:  # the connection may be dead since the database went away for a moment
+                if has_begun:
+                    raise
+                await self._pool.expire_connections()  # and so may be all others
             return await attempt()
 
         done: list[T] = []
@@ -114,6 +116,7 @@ class PostgresDatabase:
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
         if not done:
+            await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
         return done[0]
 
@@ -128,6 +131,7 @@ class PostgresDatabase:
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
         if not rows:
+            await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
         return rows[0]
 
@@ -238,5 +242,6 @@ async def open_postgres(
             history.statement = database.statement
             yield history
     finally:
-        with anyio.CancelScope(shield=True):
+        # A connection whose other end has vanished can't be closed in order; the pool ends it then.
+        with suppress(*_AWAY), anyio.move_on_after(QUICK_SECONDS, shield=True):
             await pool.close()

@@ -10,7 +10,7 @@ import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import httpx2
 import pytest
-from anyio.abc import TaskGroup
+from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 from pydantic import SecretStr
 from support.databases import postgres_url
 from support.scripted import Script, reply, scripted_client, task
@@ -89,6 +89,24 @@ async def test_a_cancel_on_one_replica_is_read_on_the_other_at_once() -> None:
             assert (await another.tasks.get(task_id)).status == "RUNNING"
             await one.tasks.cancel(task_id)
             assert (await another.tasks.get(task_id)).status == "CANCELLED"
+
+
+async def test_a_read_does_not_wait_long_for_a_database_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """A start would wait eight seconds."""
+    runway, key = Runway(), SecretStr(f"key {uuid4()}")
+
+    async def hold(stream: SocketStream) -> None:
+        async with stream:
+            await anyio.sleep_forever()
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, hold)
+        url = f"postgresql://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/films"  # noqa: S610 - anyio's, not Django's
+        with anyio.fail_after(6):
+            async with replica(Script(runway), key, 60, url) as one:
+                assert (await one.tasks.get(parse_task_id(runway.task_id))).status == "RUNNING"
+        group.cancel_scope.cancel()
+    assert "the database could not be opened within 1 s" in caplog.text
 
 
 KILL = """
