@@ -4,7 +4,6 @@ Its tables lie in a schema of their own. The times in it are by the database's c
 not for a session, so that a pooler such as PgBouncer may give each transaction another connection.
 """
 
-import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -196,12 +195,8 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
-    service = "".join(f"?service={name}" for name in _services(url))
+    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", []))
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
-
-
-def _services(url: str) -> list[str]:
-    return parse_qs(urlsplit(url).query).get("service", [])
 
 
 @asynccontextmanager
@@ -230,7 +225,6 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
-        service=None if _services(url) else os.environ.get("PGSERVICE"),  # which it reads too late itself
         server_settings={"application_name": "runway-mcp"},
     )
     database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)

@@ -368,4 +368,5 @@ def test_a_database_is_told_without_what_is_secret() -> None:
     assert place_of("postgresql://me:secret@db.example.com:5433/films?password=secret") == (
         "postgresql://db.example.com:5433/films"
     )
+    assert place_of("postgresql://?service=films&password=secret") == "postgresql://?service=films"
     assert issubclass(HistoryAwayError, HistoryError)

@@ -47,11 +47,6 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "a password file in the URL": ("postgresql://films@127.0.0.1:{port}/films?passfile={folder}/passwords", {}),
     "a service with its password": ("postgresql:///?service=whole", {"PGSERVICEFILE": "{folder}/services.conf"}),
     "a service of a bare URL": ("postgresql://?service=whole", {"PGSERVICEFILE": "{folder}/services.conf"}),
-    "PGSERVICE": ("postgresql://", {"PGSERVICE": "whole", "PGSERVICEFILE": "{folder}/services.conf"}),
-    "the URL's service before PGSERVICE": (
-        "postgresql:///?service=whole",
-        {"PGSERVICE": "wrong", "PGSERVICEFILE": "{folder}/services.conf"},
-    ),
     "a service without its password": (
         "postgresql://?service=bare",
         {"PGSERVICEFILE": "{folder}/services.conf", "PGPASSWORD": PASSWORD},
@@ -72,7 +67,7 @@ async def test_a_database_is_opened_by(
     passwords.touch(0o600)
     passwords.write_text(f"127.0.0.1:{database.port}:films:films:{PASSWORD}\n")
     place = f"host=127.0.0.1\nport={database.port}\ndbname=films\nuser=films\n"
-    services.write_text(f"[bare]\n{place}[whole]\n{place}password={PASSWORD}\n[wrong]\n{place}password=wrong\n")
+    services.write_text(f"[bare]\n{place}[whole]\n{place}password={PASSWORD}\n")
     given = {"folder": tmp_path.as_posix(), "port": database.port}
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(**given))
