@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import random
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -72,7 +72,7 @@ async def replica(api: str, database: str, task_ids: dict[TaskId, str]) -> None:
     )
 
     async def wait(task_id: TaskId, caller: str) -> None:
-        await anyio.sleep(random() * POLL_SECONDS)  # waits begin at any time
+        await anyio.sleep(random() * POLL_SECONDS)  # noqa: S311 - waits begin at any time
         poller = (await callers.of(Caller(caller, key=KEY))).poller
         with poller.states(task_id) as states:
             async for _ in states:
@@ -102,7 +102,7 @@ def load_of(database: str) -> Load:
     """Ask the database."""
 
     async def ask() -> Load:
-        connection: Any = await asyncpg.connect(database)  # pyright: ignore[reportUnknownMemberType] - no types
+        connection = cast("Any", await asyncpg.connect(database))  # pyright: ignore[reportUnknownMemberType] - no types
         try:
             return Load(time.time(), *await connection.fetchrow(LOAD))
         finally:
@@ -121,7 +121,6 @@ class Run:
     returned: dict[str, float] = field(default_factory=dict[str, float])
     cpu: list[float] = field(default_factory=list[float])
     memory: list[float] = field(default_factory=list[float])
-    load: Load = Load(0, 0, 0)
 
     def add(self, result: dict[str, Any]) -> None:
         """Take what a replica has printed; of a task's waits the later end counts."""

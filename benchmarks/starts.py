@@ -7,11 +7,9 @@ start one task after another. Runway answers at once, in the same process.
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -76,11 +74,7 @@ def rate(place: str, day: str, processes: int, starts: int) -> float:
     command = [sys.executable, __file__, "start", place, day, str(each)]
     with contextlib.ExitStack() as stack:
         started = [
-            stack.enter_context(
-                subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-                )
-            )
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
             for _ in range(processes)
         ]
         for process in started:
@@ -97,7 +91,7 @@ def main() -> None:
     """Print a table, one line for each place."""
     if sys.argv[1:2] == ["start"]:
         _, _, place, day, starts = sys.argv
-        kept: Callable[[str], HistoryPlace] = SecretStr if place.startswith("postgres") else Path
+        kept = SecretStr if place.startswith("postgres") else Path
         anyio.run(start_tasks, kept(place), Limits(day=float(day)) if day else NO_LIMITS, int(starts))
         return
     starts = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
