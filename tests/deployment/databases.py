@@ -1,0 +1,153 @@
+"""PostgreSQL and PgBouncer as Debian packages them: processes of this machine, with a password."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from shutil import chown
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+from anyio.abc import Process
+from support.process import ENVIRONMENT
+from support.served import free_port
+from support.waiting import until
+
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), default=Path())
+PASSWORD = "a password of a test"  # noqa: S105 - of a database that ends with the script
+USER: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+"""Neither server runs as root."""
+
+
+class Postgres:
+    """A database server that can be killed and started again. Made by `running_postgres`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.process: Process | None = None
+        self.environment = {**ENVIRONMENT, "PGPASSWORD": PASSWORD}
+
+    @property
+    def url(self) -> str:
+        """The database's URL without its password."""
+        return f"postgresql://runway@127.0.0.1:{self.port}/runway"
+
+    async def start(self) -> None:
+        """Start the server, and return when it answers."""
+        self.process = await _open(
+            PROGRAMS / "postgres",
+            *("-D", str(self._folder / "data"), "-k", str(self._folder), "-p", str(self.port)),
+            log=self._folder / "log",
+        )
+        with anyio.fail_after(20):
+            while (await self.query("SELECT 1", check=False)) != "1":
+                await anyio.sleep(0.1)
+
+    async def make(self) -> None:
+        """Make the files of a server and start it."""
+        (self._folder / "password").write_text(PASSWORD)
+        await anyio.run_process(
+            [
+                *(str(PROGRAMS / "initdb"), "-D", str(self._folder / "data"), "-U", "runway", "-A", "scram-sha-256"),
+                f"--pwfile={self._folder / 'password'}",
+            ],
+            env=ENVIRONMENT,
+            **USER,
+        )
+        await self.start()
+        await self.query("CREATE DATABASE runway", database="postgres")
+
+    async def query(self, statement: str, *, database: str = "runway", check: bool = True) -> str:
+        """Return the rows of a statement as text."""
+        command = [str(PROGRAMS / "psql"), "-h127.0.0.1", f"-p{self.port}", "-Urunway", "-Atqc", statement]
+        # Until it exists, the database of every new server stands for ours.
+        names = (database,) if check else (database, "postgres")
+        for name in names:
+            done = await anyio.run_process([*command, name], env=self.environment, check=check)
+            if not done.returncode:
+                return done.stdout.decode().strip()
+        return ""
+
+    async def kill(self) -> None:
+        """Kill all processes of the server at once, as a machine that loses its power does."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in (self.process.pid, *map(int, children.split())):
+            os.kill(pid, signal.SIGKILL)
+        await self.process.aclose()
+
+
+async def _open(program: Path, *arguments: str, log: Path) -> Process:
+    with log.open("ab") as file:
+        return await anyio.open_process(
+            [str(program), *arguments], stdin=DEVNULL, stdout=file, stderr=file, env=ENVIRONMENT, **USER
+        )
+
+
+@asynccontextmanager
+async def running_postgres() -> AsyncGenerator[Postgres]:
+    with TemporaryDirectory(prefix="runway-mcp-postgres-") as folder:
+        if USER:
+            chown(folder, USER["user"], USER["group"])
+        postgres = Postgres(Path(folder))
+        try:
+            await postgres.make()
+            yield postgres
+        finally:
+            with anyio.CancelScope(shield=True):
+                if postgres.process is not None:
+                    await postgres.kill()
+
+
+@asynccontextmanager
+async def running_pgbouncer(postgres: Postgres) -> AsyncGenerator[str]:
+    """Give the URL of a PgBouncer in transaction mode, with fewer connections to the server than it is asked for."""
+    with TemporaryDirectory(prefix="runway-mcp-pgbouncer-") as name:
+        folder, port = Path(name), free_port()
+        if USER:
+            chown(folder, USER["user"], USER["group"])
+        (folder / "users").write_text(f'"runway" "{PASSWORD}"\n')
+        (folder / "ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
+            f"listen_port={port}\nunix_socket_dir={folder}\nauth_type=scram-sha-256\nauth_file={folder / 'users'}\n"
+            "pool_mode=transaction\ndefault_pool_size=8\nmax_client_conn=400\n"
+        )
+        process = await _open(Path("/usr/sbin/pgbouncer"), str(folder / "ini"), log=folder / "log")
+        try:
+            await until(lambda: "process up" in (folder / "log").read_text(), "PgBouncer to start")
+            yield f"postgresql://runway@127.0.0.1:{port}/runway"
+        finally:
+            with anyio.CancelScope(shield=True):
+                process.kill()
+                await process.aclose()
+
+
+def with_password(url: str) -> str:
+    return url.replace("@", f":{PASSWORD.replace(' ', '%20')}@", 1)
+
+
+async def main(tests: Sequence[str]) -> None:
+    """Run tests over Debian's server, then through PgBouncer."""
+    async with running_postgres() as postgres, running_pgbouncer(postgres) as pooled:
+        sys.stdout.write(f"{await postgres.query('SELECT version()')}\n")
+        for url in (postgres.url, pooled):
+            sys.stdout.write(f"tests over {url}\n")
+            sys.stdout.flush()
+            done = await anyio.run_process(
+                [sys.executable, "-m", "pytest", "-q", "--no-cov", *tests],
+                env={**os.environ, "RUNWAY_MCP_TEST_POSTGRES": with_password(url)},
+                stdout=None,
+                stderr=None,
+                check=False,
+            )
+            if done.returncode:
+                raise SystemExit(done.returncode)
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1:])
