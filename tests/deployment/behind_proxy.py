@@ -164,6 +164,7 @@ async def both_served(deployment: Deployment) -> str:
 
 def told(result: CallToolResult, field: str) -> Any:
     found: dict[str, Any] = result.structured_content or {}
+    assert field in found, result
     return found[field]
 
 

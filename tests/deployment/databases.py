@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from shutil import chown
 from subprocess import DEVNULL
@@ -29,7 +29,7 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.port = free_port()
-        self.process: Process | None = None
+        self._process: Process | None = None
         self.environment = {**ENVIRONMENT, "PGPASSWORD": PASSWORD}
 
     @property
@@ -39,7 +39,7 @@ class Postgres:
 
     async def start(self) -> None:
         """Start the server, and return when it answers."""
-        self.process = await _open(
+        self._process = await _open(
             PROGRAMS / "postgres",
             *("-D", str(self._folder / "data"), "-k", str(self._folder), "-p", str(self.port)),
             log=self._folder / "log",
@@ -75,11 +75,14 @@ class Postgres:
 
     async def kill(self) -> None:
         """Kill all processes of the server at once, as a machine that loses its power does."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        for pid in (self.process.pid, *map(int, children.split())):
-            os.kill(pid, signal.SIGKILL)
-        await self.process.aclose()
+        if self._process is None:
+            return
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for pid in (self._process.pid, *map(int, children.split())):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await self._process.aclose()
+        self._process = None
 
 
 async def _open(program: Path, *arguments: str, log: Path) -> Process:
@@ -100,8 +103,7 @@ async def running_postgres() -> AsyncGenerator[Postgres]:
             yield postgres
         finally:
             with anyio.CancelScope(shield=True):
-                if postgres.process is not None:
-                    await postgres.kill()
+                await postgres.kill()
 
 
 @asynccontextmanager
