@@ -1,10 +1,12 @@
 """What was started, in any database: one start for each client token, and what a day has cost.
 
-A result that can't be written, because the database can't be used for a moment, is written by the next transaction.
+A result that can't be written, because the database can't be used for a moment, is written by the next transaction,
+or a little later by `keep_writing`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -44,6 +46,9 @@ FORGET_SECONDS = 3600.0
 
 TURN_SECONDS = 5.0
 """How long a transaction waits for another one that writes what was left."""
+
+WRITE_SECONDS = 2.0
+"""The time between two tries to write what could not be written."""
 
 
 class History:
@@ -121,6 +126,14 @@ class History:
     async def flush(self) -> None:
         """Write what was seen of tasks."""
         await self.find(0)  # any transaction writes it first
+
+    async def keep_writing(self, every: float = WRITE_SECONDS) -> None:
+        """Write what could not be written, every few seconds until cancelled: another replica may wait for it."""
+        while True:
+            await anyio.sleep(every)
+            if self._unwritten or self.tasks.unwritten:
+                with suppress(HistoryError):  # which was logged when it could not be written first
+                    await self.flush()
 
     async def look(self, start: StartRequest) -> Snapshot:
         """Return what is known about a start, without recording it."""

@@ -160,7 +160,7 @@ class CallerRegistry:
                         resources,
                         loops,
                         background,
-                        history=OpenedOnce(resources, self._open_history),
+                        history=OpenedOnce(resources, partial(self._written_history, loops)),
                         files=OpenedOnce(resources, partial(self._open_files, loops)),
                     )
                     yield
@@ -199,6 +199,12 @@ class CallerRegistry:
     @property
     def background_tasks(self) -> int:
         return self._open.background.running if self._open else 0
+
+    @asynccontextmanager
+    async def _written_history(self, loops: "TaskGroup") -> "AsyncGenerator[History]":
+        async with self._open_history() as history:
+            loops.start_soon(history.keep_writing)
+            yield history
 
     async def _begun_history(self, history: "OpenedOnce[History]") -> "History | None":
         place = self._history_place

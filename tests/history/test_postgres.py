@@ -53,6 +53,20 @@ async def connection(place: PostgresPlace) -> AsyncGenerator[Any]:
         await opened.close()
 
 
+class Losing:
+    """A database whose answer is lost once."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self.loses = database, False
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        done = await self.database.run(work)
+        if self.loses:
+            self.loses = False
+            raise HistoryAwayError("postgresql://db/films", "the connection was closed")
+        return done
+
+
 async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -> bool:
     def allow(snapshot: Any) -> None:
         if snapshot.spent.credits + (start.list_price or 0) > limit:
@@ -183,20 +197,6 @@ async def test_a_start_whose_connection_is_killed_is_not_recorded() -> None:
 
 async def test_a_start_that_was_recorded_though_the_answer_was_lost_is_taken_back() -> None:
     """So that its client token starts the task when the call is repeated."""
-
-    class Losing:
-        """A database whose answer is lost once."""
-
-        def __init__(self, database: Database) -> None:
-            self.database, self.loses = database, False
-
-        async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-            done = await self.database.run(work)
-            if self.loses:
-                self.loses = False
-                raise HistoryAwayError("postgresql://db/films", "the connection was closed")
-            return done
-
     with anyio.fail_after(60):
         async with PostgresPlace().open() as one:
             losing = Losing(one)
@@ -207,6 +207,25 @@ async def test_a_start_that_was_recorded_though_the_answer_was_lost_is_taken_bac
                 assert not await begin(one)
                 assert await begin(history)
                 assert await one.spent("account") == Spend(10, 0)
+
+
+async def test_what_could_not_be_written_is_written_without_another_call() -> None:
+    """For another replica may wait for it."""
+    with anyio.fail_after(60):
+        async with PostgresPlace().open() as one:
+            losing = Losing(one)
+            async with (
+                History(losing, monotonic, keep_days=90, prompts=True) as history,
+                anyio.create_task_group() as loops,
+            ):
+                losing.loses = True
+                with pytest.raises(HistoryAwayError):
+                    await begin(history)
+                losing.loses = True
+                loops.start_soon(history.keep_writing, 0.01)
+                while not await begin(one):  # noqa: ASYNC110 - the database knows it
+                    await anyio.sleep(0.01)
+                loops.cancel_scope.cancel()
 
 
 async def test_a_database_that_is_away_is_an_error_that_tells_no_password() -> None:
