@@ -18,7 +18,7 @@ from support.served import free_port
 from support.waiting import until
 
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), default=Path())
-PASSWORD = "a password of a test"  # noqa: S105 - of a database that ends with the script
+PASSWORD = "a password of a test"
 USER: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 """Neither server runs as root."""
 
@@ -45,7 +45,7 @@ class Postgres:
             log=self._folder / "log",
         )
         with anyio.fail_after(20):
-            while (await self.query("SELECT 1", check=False)) != "1":
+            while (await self.query("SELECT 1", check=False)) != "1":  # noqa: ASYNC110 - another process knows it
                 await anyio.sleep(0.1)
 
     async def make(self) -> None:
@@ -77,7 +77,7 @@ class Postgres:
         """Kill all processes of the server at once, as a machine that loses its power does."""
         if self._process is None:
             return
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()  # noqa: ASYNC240 - of the kernel
         for pid in (self._process.pid, *map(int, children.split())):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
