@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from shutil import chown
@@ -21,6 +21,10 @@ PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float
 PASSWORD = "a password of a test"
 USER: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 """Neither server runs as root."""
+CONTRACT = [
+    *("tests/history/test_starts.py", "tests/history/test_tasks.py", "tests/test_history_command.py"),
+    *("tests/tasks/test_replicas_with_a_database.py", "tests/tasks/test_shared_reads.py"),
+]
 
 
 class Postgres:
@@ -45,7 +49,7 @@ class Postgres:
             log=self._folder / "log",
         )
         with anyio.fail_after(20):
-            while (await self.query("SELECT 1", check=False)) != "1":  # noqa: ASYNC110 - another process knows it
+            while (await self.query("SELECT 1", database="postgres", check=False)) != "1":  # noqa: ASYNC110 - another process knows it
                 await anyio.sleep(0.1)
 
     async def make(self) -> None:
@@ -65,13 +69,8 @@ class Postgres:
     async def query(self, statement: str, *, database: str = "runway", check: bool = True) -> str:
         """Return the rows of a statement as text."""
         command = [str(PROGRAMS / "psql"), "-h127.0.0.1", f"-p{self.port}", "-Urunway", "-Atqc", statement]
-        # Until it exists, the database of every new server stands for ours.
-        names = (database,) if check else (database, "postgres")
-        for name in names:
-            done = await anyio.run_process([*command, name], env=self.environment, check=check)
-            if not done.returncode:
-                return done.stdout.decode().strip()
-        return ""
+        done = await anyio.run_process([*command, database], env=self.environment, check=check)
+        return done.stdout.decode().strip()
 
     async def kill(self) -> None:
         """Kill all processes of the server at once, as a machine that loses its power does."""
@@ -108,7 +107,7 @@ async def running_postgres() -> AsyncGenerator[Postgres]:
 
 @asynccontextmanager
 async def running_pgbouncer(postgres: Postgres) -> AsyncGenerator[str]:
-    """Give the URL of a PgBouncer in transaction mode, with fewer connections to the server than it is asked for."""
+    """Give the URL of a PgBouncer in transaction mode."""
     with TemporaryDirectory(prefix="runway-mcp-pgbouncer-") as name:
         folder, port = Path(name), free_port()
         if USER:
@@ -117,7 +116,7 @@ async def running_pgbouncer(postgres: Postgres) -> AsyncGenerator[str]:
         (folder / "ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
             f"listen_port={port}\nunix_socket_dir={folder}\nauth_type=scram-sha-256\nauth_file={folder / 'users'}\n"
-            "pool_mode=transaction\ndefault_pool_size=8\nmax_client_conn=400\n"
+            "pool_mode=transaction\ndefault_pool_size=20\nmax_client_conn=400\n"
         )
         process = await _open(Path("/usr/sbin/pgbouncer"), str(folder / "ini"), log=folder / "log")
         try:
@@ -133,15 +132,15 @@ def with_password(url: str) -> str:
     return url.replace("@", f":{PASSWORD.replace(' ', '%20')}@", 1)
 
 
-async def main(tests: Sequence[str]) -> None:
-    """Run tests over Debian's server, then through PgBouncer."""
+async def main() -> None:
+    """Run tests over Debian's server, then those that need no session of their own through PgBouncer."""
     async with running_postgres() as postgres, running_pgbouncer(postgres) as pooled:
         sys.stdout.write(f"{await postgres.query('SELECT version()')}\n")
-        for url in (postgres.url, pooled):
+        for url, tests in ((postgres.url, [*CONTRACT, "tests/history/test_postgres.py"]), (pooled, CONTRACT)):
             sys.stdout.write(f"tests over {url}\n")
             sys.stdout.flush()
             done = await anyio.run_process(
-                [sys.executable, "-m", "pytest", "-q", "--no-cov", *tests],
+                [sys.executable, "-m", "pytest", "-q", "--no-cov", "-k", "not sqlite", *tests],
                 env={**os.environ, "RUNWAY_MCP_TEST_POSTGRES": with_password(url)},
                 stdout=None,
                 stderr=None,
@@ -152,4 +151,4 @@ async def main(tests: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1:])
+    anyio.run(main)
