@@ -23,7 +23,7 @@ from support.waiting import until
 
 from runway_mcp.sandbox import SAMPLES
 
-TOKENS_AT_ONCE = 20
+TOKENS_AT_ONCE = 6
 STARTS, PRICE = 200, 60
 DAY_LIMIT = 1_800
 """Credits that all starts of the day may cost, above those of the tokens."""
@@ -76,11 +76,14 @@ async def one_purchase(run: Run, count: int) -> str:
     begun = perf_counter()
 
     async def send(number: int) -> None:
+        ids: set[str] = set()
         async with limiter:
-            results = await run.at_all("runway_startTask", {**WISH, "clientToken": f"at-once-{number}"})
-        ids = {told(result, "id") for result in results if not result.is_error}
+            while not ids:  # with a day's limit, starts that waited too long for their turn are repeated
+                results = await run.at_all("runway_startTask", {**WISH, "clientToken": f"at-once-{number}"})
+                assert all("othing" in text_of(result) for result in results if result.is_error), results
+                ids = {told(result, "id") for result in results if not result.is_error}
+                outcomes.update(text_of(result)[:50] if result.is_error else "the task" for result in results)
         assert len(ids) == 1, results
-        outcomes.update(text_of(result)[:60] if result.is_error else "the task" for result in results)
 
     async with anyio.create_task_group() as tokens:
         for number in range(count):
@@ -90,7 +93,7 @@ async def one_purchase(run: Run, count: int) -> str:
     assert after - before == count, (before, after)
     return (
         f"one token to four replicas at once, {count} times: {after - before} tasks at Runway; "
-        f"answers: {dict(outcomes)}; {4 * count / seconds:.0f} calls/s"
+        f"answers: {dict(outcomes)}; {outcomes.total() / seconds:.0f} calls/s"
     )
 
 
