@@ -77,6 +77,7 @@ async def one_purchase(run: Run, count: int) -> str:
 
     async def send(number: int) -> None:
         ids: set[str] = set()
+        results: list[CallToolResult] = []
         async with limiter:
             while not ids:  # with a day's limit, starts that waited too long for their turn are repeated
                 results = await run.at_all("runway_startTask", {**WISH, "clientToken": f"at-once-{number}"})
@@ -123,6 +124,7 @@ async def day_limit(run: Run, postgres: Postgres, limit: int) -> str:
     before, _ = await run.bought()
     results: list[CallToolResult] = []
     rounds: list[int] = []
+    spent = 0.0
 
     async def start(number: int) -> None:
         results.append(await run.start(number, **VIDEO))
