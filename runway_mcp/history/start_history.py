@@ -1,15 +1,14 @@
 """What was started, in any database: one start for each client token, and what a day has cost.
 
-A result that can't be written, because the database can't be used for a moment, is written by the next transaction,
-or a little later by `keep_writing`.
+A result that can't be written, because the database can't be used for a moment, is written by the next transaction.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from secrets import token_bytes
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -47,9 +46,6 @@ FORGET_SECONDS = 3600.0
 TURN_SECONDS = 5.0
 """How long a transaction waits for another one that writes what was left."""
 
-WRITE_SECONDS = 2.0
-"""The time between two tries to write what could not be written."""
-
 
 class History:
     """What was started, by every process that shares the database. Each method may raise a `HistoryError`.
@@ -65,6 +61,7 @@ class History:
     Attributes:
         tasks: What became of it.
         states: The states of tasks that replicas share, where they share a database.
+        statement: Runs a single statement of PostgreSQL there.
     """
 
     def __init__(
@@ -82,6 +79,7 @@ class History:
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, Values]] = []
         self.states: SharedStates | None = None
+        self.statement: Callable[[str, Values], Awaitable[Sequence[Sequence[Any]]]]
         self.tasks = TaskHistory(self.run, keep_days * DAY)
 
     async def __aenter__(self) -> Self:
@@ -126,14 +124,6 @@ class History:
     async def flush(self) -> None:
         """Write what was seen of tasks."""
         await self.find(0)  # any transaction writes it first
-
-    async def keep_writing(self, every: float = WRITE_SECONDS) -> None:
-        """Write what could not be written, every few seconds until cancelled: another replica may wait for it."""
-        while True:
-            await anyio.sleep(every)
-            if self._unwritten or self.tasks.unwritten:
-                with suppress(HistoryError):  # which was logged when it could not be written first
-                    await self.flush()
 
     async def look(self, start: StartRequest) -> Snapshot:
         """Return what is known about a start, without recording it."""
@@ -186,6 +176,16 @@ class History:
     async def forget(self, number: int) -> None:
         """Delete a start that certainly bought nothing. Its token and its credits are free again."""
         await self._execute("DELETE FROM starts WHERE number = :number", {"number": number})
+
+    async def answer_key(self) -> bytes:
+        """Return the 32 secret bytes that seal questions to a person, made by who needs them first."""
+
+        async def work(transaction: Transaction) -> bytes:
+            await transaction.execute(statements.MAKE_KEY, {"value": token_bytes().hex()})
+            ((value,),) = await transaction.fetch("SELECT value FROM secrets WHERE name = 'answers'")
+            return bytes.fromhex(value)
+
+        return await self.run(work)
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
