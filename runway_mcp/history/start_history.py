@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import anyio
 
 from runway_mcp.history import start_statements as statements
+from runway_mcp.history.account_turns import AccountTurns
 from runway_mcp.history.database import Database, Transaction, Values
 from runway_mcp.history.records import (
     SENDING_SECONDS,
@@ -60,6 +61,7 @@ class History:
 
     Attributes:
         tasks: What became of it.
+        turns: Whose start is recorded next.
         states: The states of tasks that replicas share, where they share a database.
         statement: Runs a single statement of PostgreSQL there.
     """
@@ -77,6 +79,7 @@ class History:
         self._turn_seconds = turn_seconds
         self._opened, self._forgotten = 0.0, float("-inf")
         self._turn = anyio.Lock()
+        self.turns = AccountTurns()
         self._unwritten: list[tuple[str, Values]] = []
         self.states: SharedStates | None = None
         self.statement: Callable[[str, Values], Awaitable[Sequence[Sequence[Any]]]]

@@ -207,13 +207,14 @@ class Starter:
     async def _record_start(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
         history = await self._ledger.history()
         deadline = anyio.current_time() + self._queue_seconds
-        while True:
-            try:
-                return await history.begin(request, allow)
-            except StartsInFlightError:
-                if anyio.current_time() >= deadline:
-                    raise
-            await anyio.sleep(LOOK_SECONDS)
+        async with history.turns.take(request.account, self._queue_seconds):
+            while True:
+                try:
+                    return await history.begin(request, allow)
+                except StartsInFlightError:
+                    if anyio.current_time() >= deadline:
+                        raise
+                await anyio.sleep(LOOK_SECONDS)
 
     async def _repeated(self, record: StartRecord) -> Started:
         history = await self._ledger.history()
