@@ -12,7 +12,7 @@ following it, and as nothing is kept, its status goes on being the Runway task's
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
@@ -26,7 +26,7 @@ from runway_mcp.mcp_server.arguments import ArgumentsError, Taken
 from runway_mcp.mcp_server.messages import GOES_ON, explain, explain_change, explain_read
 from runway_mcp.mcp_server.task_messages import describe_task
 from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
-from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
+from runway_mcp.mcp_server.tasks_extension.wire import McpTask
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
 from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
 from runway_mcp.tasks.callers import CallerContext
@@ -131,21 +131,22 @@ class RunwayMcpTasks:
                     yield self._mcp_task(kind, shown)
 
     def _mcp_task(self, kind: Kind, task: Task) -> McpTask:
-        now = self._now()
-        known: dict[str, Any] = {
-            "task_id": f"{kind}-{task.id}",
-            "created_at": _created_at(task) or now,
-            "last_updated_at": now,
-            "poll_interval_ms": self._poll_ms,
-        }
-        match task.status:
-            case "SUCCEEDED" | "FAILED":
-                return CompletedMcpTask(**known, status_message=task.status, result=_result(task))
-            case "CANCELLED":
-                return CancelledMcpTask(**known, status_message=task.status)
-            case _:
-                said = _CANCELLING["wait" if self._read_only else kind]
-                return WorkingMcpTask(**known, status_message=f"{describe_task(task)}. {said}")
+        now, status, result, said = self._now(), "working", None, task.status
+        if task.is_active:
+            said = f"{describe_task(task)}. {_CANCELLING['wait' if self._read_only else kind]}"
+        elif task.status == "CANCELLED":
+            status = "cancelled"
+        else:
+            status, result = "completed", _result(task)
+        return McpTask(
+            task_id=f"{kind}-{task.id}",
+            status=status,
+            created_at=_created_at(task) or now,
+            last_updated_at=now,
+            status_message=said,
+            poll_interval_ms=self._poll_ms,
+            result=result,
+        )
 
 
 def _parse(task_id: str) -> tuple[Kind, TaskId]:

@@ -6,7 +6,7 @@ here: the SDK leaves out what is None in a model.
 
 from typing import Any, Literal
 
-from mcp_types import ErrorData, RequestParams
+from mcp_types import RequestParams
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PositiveInt
 from pydantic.alias_generators import to_camel
 
@@ -14,53 +14,22 @@ EXTENSION_ID = "io.modelcontextprotocol/tasks"
 NOTIFICATION = "notifications/tasks"
 
 
-class _McpTask(BaseModel):
+class McpTask(BaseModel):
+    """The state of an MCP task; `result` is what the request itself would have returned, a tool's error included."""
+
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
 
     task_id: str
+    status: Literal["working", "input_required", "completed", "failed", "cancelled"]
     created_at: AwareDatetime
     last_updated_at: AwareDatetime
     ttl_ms: PositiveInt | None = None
     status_message: str | None = None
     poll_interval_ms: PositiveInt | None = None
+    result: dict[str, JsonValue] | None = None
 
 
-class WorkingMcpTask(_McpTask):
-    """The request is being worked on."""
-
-    status: Literal["working"] = "working"
-
-
-class InputRequiredMcpTask(_McpTask):
-    """It waits for the client; `input_requests` holds every request that is not answered yet."""
-
-    status: Literal["input_required"] = "input_required"
-    input_requests: dict[str, dict[str, JsonValue]]
-
-
-class CompletedMcpTask(_McpTask):
-    """It is done; `result` is what the request itself would have returned, a tool's error included."""
-
-    status: Literal["completed"] = "completed"
-    result: dict[str, JsonValue]
-
-
-class FailedMcpTask(_McpTask):
-    """The request itself would have been answered with this JSON-RPC error."""
-
-    status: Literal["failed"] = "failed"
-    error: ErrorData
-
-
-class CancelledMcpTask(_McpTask):
-    """It was cancelled before it was done."""
-
-    status: Literal["cancelled"] = "cancelled"
-
-
-McpTask = WorkingMcpTask | InputRequiredMcpTask | CompletedMcpTask | FailedMcpTask | CancelledMcpTask
-
-_SEED = {*_McpTask.model_fields, "status"}
+_SEED = McpTask.model_fields.keys() - {"result"}
 
 
 class McpTaskParams(RequestParams):
@@ -77,7 +46,7 @@ class UpdateMcpTaskParams(McpTaskParams):
 
 def create_result(task: McpTask) -> dict[str, Any]:
     """The answer to a call that became an MCP task: its first state, without what `tasks/get` adds to it."""
-    return _dump(task, only=_SEED) | {"resultType": "task"}
+    return _dump(task, only={*_SEED}) | {"resultType": "task"}
 
 
 def get_result(task: McpTask) -> dict[str, Any]:
