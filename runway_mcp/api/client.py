@@ -14,18 +14,9 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp.api import errors, retry
+from runway_mcp.api import errors, models, retry
 from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import (
-    Created,
-    Task,
-    TaskId,
-    UploadSlot,
-    parse_created,
-    parse_task,
-    parse_upload_slot,
-)
 from runway_mcp.api.reply import Reply, fetch
 from runway_mcp.api.spans import client_span
 
@@ -62,7 +53,7 @@ class RunwayClient:
         self._sleep = sleep
         self._random = random
 
-    async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
+    async def get_task(self, task_id: models.TaskId, *, timeout: float | None = None) -> models.Task:
         """Return a task, by `GET /v1/tasks/{id}`.
 
         Args:
@@ -74,9 +65,9 @@ class RunwayClient:
             RunwayError: Any other failure; retries are already spent.
         """
         reply = await self._send_with_retries("GET", TASK, task_id, total=timeout)
-        return reply.parse(lambda value: parse_task(value, task_id))
+        return reply.parse(lambda value: models.parse_task(value, task_id))
 
-    async def delete_task(self, task_id: TaskId) -> None:
+    async def delete_task(self, task_id: models.TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
 
         Never repeated here: which of the two it does depends on the task's state when it arrives.
@@ -89,7 +80,7 @@ class RunwayClient:
         if reply.body and not isinstance(reply.json(), dict):
             raise reply.unexpected("foreign", may_have_taken_effect=True)
 
-    async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
+    async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> models.Created:
         """Start a task, by `POST` to one of the API's endpoints.
 
         Sent again only if it certainly did not arrive, or was refused as one too many: otherwise a task could be
@@ -103,9 +94,9 @@ class RunwayClient:
             reply = await self._send_with_retries("POST", endpoint, body=body, once=True)
         except errors.NotFoundError:
             raise errors.BadRequestError(status=404, unknown_endpoint=endpoint) from None
-        return reply.parse(parse_created, may_have_taken_effect=True)
+        return reply.parse(models.parse_created, may_have_taken_effect=True)
 
-    async def create_upload(self, filename: str) -> UploadSlot:
+    async def create_upload(self, filename: str) -> models.UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
 
         Retried like a read: an unused place costs nothing and soon expires.
@@ -114,7 +105,7 @@ class RunwayClient:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
         reply = await self._send_with_retries("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
-        return reply.parse(parse_upload_slot)
+        return reply.parse(models.parse_upload_slot)
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -137,7 +128,7 @@ class RunwayClient:
         self,
         method: str,
         endpoint: str,
-        task_id: TaskId | None = None,
+        task_id: models.TaskId | None = None,
         *,
         body: Mapping[str, JsonValue] | None = None,
         total: float | None = None,
@@ -169,7 +160,7 @@ class RunwayClient:
         self,
         method: str,
         endpoint: str,
-        task_id: TaskId | None = None,
+        task_id: models.TaskId | None = None,
         *,
         timeout: float,
         body: Mapping[str, JsonValue] | None = None,

@@ -35,20 +35,10 @@ from runway_mcp.history.records import (
     StartRequest,
 )
 from runway_mcp.spending import spending_limits
+from runway_mcp.spending import start_errors as errors
 from runway_mcp.spending.estimates import Estimate, estimate_of, of_reply
 from runway_mcp.spending.fingerprint import fingerprint, price_key, prompt_of
 from runway_mcp.spending.spending_limits import ApprovalRequest
-from runway_mcp.spending.start_errors import (
-    Cancellation,
-    EarlierFailedError,
-    EarlierPendingError,
-    EarlierReplyLostError,
-    LimitError,
-    ReplyLostError,
-    StartCancelledError,
-    StartsInFlightError,
-    TokenReusedError,
-)
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
 
@@ -150,7 +140,7 @@ class Starter:
         record, body = await self._begin(request, check, make_ready, prepared.body)
         if not record.is_new:
             if record.fingerprint != request.fingerprint:
-                raise TokenReusedError
+                raise errors.TokenReusedError
             return await self._repeated(record)
         try:
             await checkpoint()  # a cancellation that came while the start was being recorded: it must not be sent
@@ -210,7 +200,7 @@ class Starter:
         while True:
             try:
                 return await history.begin(request, allow)
-            except StartsInFlightError:
+            except errors.StartsInFlightError:
                 if anyio.current_time() >= deadline:
                     raise
             await anyio.sleep(LOOK_SECONDS)
@@ -221,13 +211,13 @@ class Starter:
         deadline = anyio.current_time() + self._answer_seconds
         while found is not None and found.state == "pending" and found.age < SENDING_SECONDS:
             if anyio.current_time() >= deadline:
-                raise EarlierPendingError(found.number, SENDING_SECONDS - found.age)
+                raise errors.EarlierPendingError(found.number, SENDING_SECONDS - found.age)
             await anyio.sleep(LOOK_SECONDS)
             found = await history.find(record.number)
         if found is None or found.state == "cancelled":
-            raise EarlierFailedError
+            raise errors.EarlierFailedError
         if found.task_id is None:
-            raise EarlierReplyLostError(found.number)
+            raise errors.EarlierReplyLostError(found.number)
         return Started(TaskId(found.task_id), of_reply(found.credits, None), is_repeated=True)
 
     async def _send(
@@ -241,7 +231,7 @@ class Starter:
                 await _record(history.forget(number))
                 raise
             await _record(history.record_result(number, task_id=None, cost=None))
-            raise ReplyLostError(error, number) from error
+            raise errors.ReplyLostError(error, number) from error
         price = created.credits
         unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         if price is None and (found := await self._read(created.id)) is not None:
@@ -249,8 +239,8 @@ class Starter:
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
             spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
-        except (LimitError, HistoryError) as reason:
-            raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
+        except (errors.LimitError, HistoryError) as reason:
+            raise errors.StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
         finally:
             if self._context.auto_save is not None:
                 self._context.auto_save.look(self._context)
@@ -269,24 +259,24 @@ class Starter:
             return await self._context.tasks.get(task_id)
         return None
 
-    async def _cancel(self, task_id: TaskId, number: int, price: float | None) -> Cancellation:
+    async def _cancel(self, task_id: TaskId, number: int, price: float | None) -> errors.Cancellation:
         try:
             change = await self._context.tasks.cancel(task_id)
         except (RunwayError, UnclearOutcomeError) as error:
-            return Cancellation(task_id, "failed", error=error)
+            return errors.Cancellation(task_id, "failed", error=error)
         if change.outcome != "cancelled":
-            return Cancellation(task_id, "finished")
+            return errors.Cancellation(task_id, "finished")
         task = await self._read(task_id)
         charged = None if task is None else parse_cost(task)
         match charged, change.before and change.before.status:
             case 0, _:
-                cancellation, cost = Cancellation(task_id, "free"), 0.0
+                cancellation, cost = errors.Cancellation(task_id, "free"), 0.0
             case None, "PENDING" | "THROTTLED":
-                cancellation, cost = Cancellation(task_id, "waiting"), 0.0
+                cancellation, cost = errors.Cancellation(task_id, "waiting"), 0.0
             case None, _:
-                cancellation, cost = Cancellation(task_id, "running"), price
+                cancellation, cost = errors.Cancellation(task_id, "running"), price
             case _:
-                cancellation, cost = Cancellation(task_id, "charged", charged), charged
+                cancellation, cost = errors.Cancellation(task_id, "charged", charged), charged
         await _record((await self._ledger.history()).mark_cancelled(number, cost=cost))
         return cancellation
 
