@@ -23,7 +23,10 @@ def broken_rules(type_name: str, model: str | None, body: Body, *, allow_unknown
     `allow_unknown` lets pass the entries of lists that have fields or values of a newer API.
     """
     for rule in rules_for(type_name, model, "rules"):
-        is_meant = _meets(body, rule.get("when", {})) and _has(body, rule.get("has"))
+        entry = rule.get("has")
+        is_meant = _meets(body, rule.get("when", {})) and (
+            entry is None or any(_entries(body, entry["list"], entry["where"]))
+        )
         if is_meant and not _is_kept(rule, body) and not (allow_unknown and "each" in rule):
             yield rule["says"]
 
@@ -89,10 +92,6 @@ def _sums_up(rule: Mapping[str, Any], body: Body) -> bool:
         wanted = _value(body, rule["total"])
         return total == (rule["default"] if wanted is None else wanted)
     return rule["least"] <= total <= rule["most"]
-
-
-def _has(body: Body, entry: Mapping[str, Any] | None) -> bool:
-    return entry is None or any(_entries(body, entry["list"], entry["where"]))
 
 
 def _is_inside(keyframe: Body) -> bool:
