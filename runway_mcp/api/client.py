@@ -5,6 +5,7 @@ Reads are retried. A DELETE is sent once: only a look at the task shows whether 
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
@@ -28,6 +29,7 @@ OnApiResponse = Callable[[str, int | None, float], None]
 """Called after each request with its endpoint, the status or None, and the seconds it took."""
 
 
+@dataclass(slots=True)
 class RunwayClient:
     """The endpoints of the Runway API.
 
@@ -35,23 +37,13 @@ class RunwayClient:
     ends within the deadlines of its `Timeouts`.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], httpx2.AsyncClient],
-        *,
-        redact: Callable[[str], str] = str,
-        timeouts: Timeouts = TIMEOUTS,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-        random: Callable[[], float] = system_random,
-        on_api_response: OnApiResponse | None = None,
-    ) -> None:
-        self._on_api_response = on_api_response
-        self._connect = connect
-        self._pool: httpx2.AsyncClient | None = None
-        self._redact = redact
-        self._timeouts = timeouts
-        self._sleep = sleep
-        self._random = random
+    connect: Callable[[], httpx2.AsyncClient]
+    redact: Callable[[str], str] = str
+    timeouts: Timeouts = TIMEOUTS
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    random: Callable[[], float] = system_random
+    on_api_response: OnApiResponse | None = None
+    _pool: httpx2.AsyncClient | None = field(default=None, init=False)
 
     async def get_task(self, task_id: models.TaskId, *, timeout: float | None = None) -> models.Task:
         """Return a task, by `GET /v1/tasks/{id}`.
@@ -76,7 +68,7 @@ class RunwayClient:
             NotFoundError: It is already gone.
             RunwayError: Any other failure; the task may be changed if `may_have_taken_effect`.
         """
-        reply = await self._send("DELETE", TASK, task_id, timeout=self._timeouts.delete)
+        reply = await self._send("DELETE", TASK, task_id, timeout=self.timeouts.delete)
         if reply.body and not isinstance(reply.json(), dict):
             raise reply.unexpected("foreign", may_have_taken_effect=True)
 
@@ -135,8 +127,8 @@ class RunwayClient:
         once: bool = False,
     ) -> Reply:
         # with `once` it is never sent again after it may have arrived, nor without the time of a whole attempt
-        attempt = self._timeouts.create if once else self._timeouts.attempt
-        deadline = monotonic() + (total or self._timeouts.total)
+        attempt = self.timeouts.create if once else self.timeouts.attempt
+        deadline = monotonic() + (total or self.timeouts.total)
         sent = 0
         while True:
             timeout = min(attempt, deadline - monotonic())
@@ -149,12 +141,12 @@ class RunwayClient:
                     raise errors.UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
                 if not isinstance(error, errors.TransientError):
                     raise
-                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
+                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self.random)
                 if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or error.may_have_taken_effect:
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
-            await self._sleep(wait)
+            await self.sleep(wait)
 
     async def _send(
         self,
@@ -167,19 +159,19 @@ class RunwayClient:
         resends: int = 0,
     ) -> Reply:
         if self._pool is None:
-            self._pool = self._connect()
+            self._pool = self.connect()
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
                 path = endpoint.format(id=task_id)
-                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self._redact)
+                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self.redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
                 raise
             finally:
-                if self._on_api_response is not None:
-                    self._on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
+                if self.on_api_response is not None:
+                    self.on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
 
