@@ -29,7 +29,7 @@ OnApiResponse = Callable[[str, int | None, float], None]
 """Called after each request with its endpoint, the status or None, and the seconds it took."""
 
 
-@dataclass(slots=True)
+@dataclass
 class RunwayClient:
     """The endpoints of the Runway API.
 
