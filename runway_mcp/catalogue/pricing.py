@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.field_rules import Lengths, seconds_of
 from runway_mcp.catalogue.json_schema import fits, utf16_length
 from runway_mcp.catalogue.lookup import own_task_types, task_types
-from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
 Row = Mapping[str, Any]

@@ -17,8 +17,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, ElicitRequest, Erro
 from pydantic import JsonValue
 
 from runway_mcp.mcp_server.tasks_extension import UnknownMcpTaskError
-from runway_mcp.mcp_server.tasks_extension.contract import RunTool
-from runway_mcp.mcp_server.tasks_extension.wire import McpTask
+from runway_mcp.mcp_server.tasks_extension.wire import McpTask, RunTool
 
 TTL_MS = 600_000
 POLL_MS = 100

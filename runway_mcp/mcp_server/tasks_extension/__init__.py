@@ -5,8 +5,8 @@ protocol (`wire`, `extension`, `subscriptions`) knows nothing of Runway, and Run
 (`runway`) nothing of the protocol but its shapes: `contract` stands between them.
 """
 
-from runway_mcp.mcp_server.tasks_extension.contract import McpTasks, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.extension import McpTasksExtension
 from runway_mcp.mcp_server.tasks_extension.runway_tasks import RunwayMcpTasks
+from runway_mcp.mcp_server.tasks_extension.wire import McpTasks, UnknownMcpTaskError
 
 __all__ = ["McpTasks", "McpTasksExtension", "RunwayMcpTasks", "UnknownMcpTaskError"]

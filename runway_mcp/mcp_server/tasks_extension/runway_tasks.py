@@ -26,8 +26,7 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.arguments import ArgumentsError, Taken
 from runway_mcp.mcp_server.messages import GOES_ON, explain, explain_change, explain_read
 from runway_mcp.mcp_server.task_messages import describe_task
-from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
-from runway_mcp.mcp_server.tasks_extension.wire import McpTask
+from runway_mcp.mcp_server.tasks_extension.wire import McpTask, RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
 from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
 from runway_mcp.tasks.callers import CallerContext

@@ -1,17 +1,24 @@
-"""The extension's shapes, as its specification draws them, and how they are written.
+"""The extension's shapes, as its specification draws them, and what holds its MCP tasks.
 
-A time to live of null means without end and must be written, so MCP tasks become dictionaries
-here: the SDK leaves out what is None in a model.
+The extension keeps nothing of an MCP task: each question is passed on with the id alone, so that every process that can
+reach the same work gives the same answer. Results hold no unpaired surrogates: their holder sees to that.
+
+A time to live of null means without end and must be written, so MCP tasks become dictionaries here: the SDK leaves out
+what is None in a model.
 """
 
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
 
-from mcp_types import RequestParams
+from mcp.server.context import HandlerResult
+from mcp_types import CallToolRequestParams, RequestParams
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PositiveInt
 from pydantic.alias_generators import to_camel
 
 EXTENSION_ID = "io.modelcontextprotocol/tasks"
 NOTIFICATION = "notifications/tasks"
+
+RunTool = Callable[[], Awaitable[HandlerResult]]
 
 
 class McpTask(BaseModel):
@@ -30,6 +37,35 @@ class McpTask(BaseModel):
 
 
 _SEED = McpTask.model_fields.keys() - {"result"}
+
+
+class UnknownMcpTaskError(Exception):
+    """There is no MCP task of that id, or the text can't be an id. Its message goes to the client."""
+
+
+class McpTasks(Protocol):
+    """The MCP tasks that one caller may see.
+
+    All but `call` raise `UnknownMcpTaskError`. Each may raise `MCPError`, which the client gets as it is.
+    """
+
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
+        """Answer a tool call with an MCP task that `get` finds everywhere, or with what the tool says."""
+        ...
+
+    async def get(self, task_id: str) -> McpTask: ...
+
+    async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:
+        """Take answers to input requests; those to no open request are ignored."""
+        ...
+
+    async def cancel(self, task_id: str) -> None:
+        """Take note of the wish to cancel. Whether and when it is met is seen from the status."""
+        ...
+
+    def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
+        """Yield the state as it stands, then each change of it, until a final one."""
+        ...
 
 
 class McpTaskParams(RequestParams):
