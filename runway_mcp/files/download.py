@@ -171,7 +171,10 @@ class Download:
             self._notify()
 
     async def _save(self) -> Saved:
-        file = await self._copied() or await self._fetch()
+        copy = self._link.copy
+        if copy is None or not await to_thread.run_sync((await self._opened()).take, copy):
+            await self._fetch()
+        file = await self._opened()
         content_type = file.content_type
         if content_type is None:
             raise errors.UnexpectedContentError("not_media" if file.size else "empty")
@@ -190,19 +193,13 @@ class Download:
         assert saved is not None  # noqa: S101 - a shielded scope swallows nothing
         return saved
 
-    async def _copied(self) -> PartialFile | None:
-        if self._link.copy is None:
-            return None
-        file = await self._opened()
-        return file if await to_thread.run_sync(file.take, self._link.copy) else None
-
-    async def _fetch(self) -> PartialFile:
+    async def _fetch(self) -> None:
         failures = 0
         while True:
             before = self.size
             try:
                 if await self._request():
-                    return await self._opened()
+                    return
             except errors.TransferError as error:
                 has_advanced = self.size > before and self._etag is not None and self._can_resume
                 failures = 1 if has_advanced else failures + 1

@@ -7,7 +7,7 @@ links: neither "..", a link nor a swap in between leads out. Everything here blo
 import hashlib
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -133,15 +133,15 @@ class Folders:
             _unusable(text, "read", root),
             Directory.descend(root, names[:-1], make=False, abilities=self._abilities) as directory,
         ):
-            return _input(directory, names[-1] if names else ".")
+            name = names[-1] if names else "."
+            descriptor = directory.open_file(name, os.O_RDONLY)
+            return InputFile(name, os.fstat(descriptor).st_size, os.fdopen(descriptor, "rb"))
 
     def _destination(self, text: str) -> Destination:
         root, names = self._locate(text, "saved")
         path = root.joinpath(*names)
-        missing = [
-            name for name, folder in zip(names, _folders_down(root, names), strict=True) if not os.path.lexists(folder)
-        ]
-        if any(map(_MEDIA_FILE.search, missing)):
+        folders = [root.joinpath(*names[:depth]) for depth, _ in enumerate(names, 1)]
+        if any(_MEDIA_FILE.search(folder.name) and not os.path.lexists(folder) for folder in folders):
             raise self._refusal(text, "file_name", "saved")
         with _unusable(text, "saved", root):
             try:
@@ -203,12 +203,6 @@ class Folders:
         return errors.PathNotAllowedError(text, problem, action, self.paths, self._from_host)
 
 
-def _folders_down(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    for name in names:
-        root /= name
-        yield root
-
-
 def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises what is not to be seen, or too long
 
@@ -221,8 +215,3 @@ def _unusable(text: str, action: errors.Action, root: Path) -> Generator[None]:
         raise errors.UnusablePathError(
             text, action, error, root, _is_folder(root), is_relative=not parse_path(text).is_absolute()
         ) from None
-
-
-def _input(directory: Directory, name: str) -> InputFile:
-    descriptor = directory.open_file(name, os.O_RDONLY)
-    return InputFile(name, os.fstat(descriptor).st_size, os.fdopen(descriptor, "rb"))
