@@ -132,7 +132,12 @@ class AutoSaver:
                     self._saving,
                     claimed(tasks, record.number, renew_seconds=self._renew_seconds) as is_claimed,
                 ):
-                    return not is_claimed or await _save(context, tasks, record.number, task_id, rest)
+                    if not is_claimed:
+                        return True
+                    saved = await _outcome(context, task_id, rest)
+                    if saved is not None:
+                        await tasks.mark_saving(record.number, saved)
+                    return saved is not None
             outcome: Saving = ""  # what failed or was cancelled has nothing to save
             if not status and now.status != "CANCELLED":
                 if abs(time() - now.begun) < YOUNG_SECONDS:
@@ -159,13 +164,6 @@ async def _final_status(context: CallerContext, task_id: TaskId) -> str:
     if last.last_error is not None:
         raise last.last_error.with_traceback(None)
     return last.task.status if last.task else ""
-
-
-async def _save(context: CallerContext, tasks: "TaskHistory", number: int, task_id: TaskId, rest: _Rest) -> bool:
-    outcome = await _outcome(context, task_id, rest)
-    if outcome is not None:
-        await tasks.mark_saving(number, outcome)
-    return outcome is not None
 
 
 async def _outcome(context: CallerContext, task_id: TaskId, rest: _Rest) -> Saving | None:
