@@ -77,7 +77,7 @@ def run_in_terminal(columns: int, folder: Path) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the standard library makes pseudo-terminals on POSIX only")
 def test_on_a_terminal_progress_is_one_line_that_fits(tmp_path: Path) -> None:
-    """Of 40 or 80 columns: a bar and what the server says, drawn in place, and no line that the terminal would break."""
+    """Of 40 or 80 columns: a bar and what the server says, drawn in place, and no line that a terminal would break."""
     widths = (40, 80)
     with ThreadPoolExecutor() as threads:
         shown = threads.map(run_in_terminal, widths, [tmp_path] * len(widths))
