@@ -46,11 +46,7 @@ class RunwayClient:
     _pool: httpx2.AsyncClient | None = field(default=None, init=False)
 
     async def get_task(self, task_id: models.TaskId, *, timeout: float | None = None) -> models.Task:
-        """Return a task, by `GET /v1/tasks/{id}`.
-
-        Args:
-            task_id: The task.
-            timeout: Seconds that the read may take with its retries; the client's total where not given.
+        """Return a task, by `GET /v1/tasks/{id}`; the read may take `timeout` seconds with its retries, or the total.
 
         Raises:
             NotFoundError: There is no such task, or it was cancelled or deleted.

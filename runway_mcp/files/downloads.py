@@ -142,10 +142,8 @@ class CallerFiles:
 
     Attributes:
         find_folders: Returns the folders that the operator allows; blocks, and is called once.
-        client: What fetches and sends files.
         tasks: Where downloads run.
         takes_roots: Whether the host's own folders (roots) are allowed where the operator allows none.
-        limits: What bounds downloads.
     """
 
     find_folders: Callable[[], Folders]

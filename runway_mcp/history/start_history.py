@@ -41,10 +41,8 @@ class History:
     It is a context, whose end writes what could not be written before.
 
     Args:
-        database: Where it is kept.
         elapsed: A clock that nobody sets, in seconds.
         keep_days: For how long tasks are told.
-        prompts: Whether prompts are kept.
 
     Attributes:
         tasks: What became of it.

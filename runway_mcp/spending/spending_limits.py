@@ -14,7 +14,6 @@ class ApprovalRequest:
     """What a person is asked before a start.
 
     Attributes:
-        estimate: Its price, as far as it is known.
         limit: Credits above which a person is asked.
     """
 
