@@ -112,6 +112,7 @@ class TaskOperations:
     background: BackgroundTasks
     poller: TaskPoller
     max_waits: int | None = None
+    waits_elsewhere: Callable[[], int] = lambda: 0
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     random: Callable[[], float] = system_random
 
@@ -126,7 +127,7 @@ class TaskOperations:
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
         """Wait as `waiting.wait` does; raise a CallerLimitError over the limit of waits, or of followed tasks."""
-        if self.max_waits is not None and self.waits_in_progress >= self.max_waits:
+        if self.max_waits is not None and self.waits_in_progress + self.waits_elsewhere() >= self.max_waits:
             raise TooManyWaitsError(self.max_waits)
         return await wait(self.poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 
