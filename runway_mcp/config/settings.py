@@ -20,6 +20,7 @@ from runway_mcp.config.values import (
     Folder,
     Folders,
     HostHeaders,
+    MediaDomains,
     Networks,
     Origins,
     is_loopback,
@@ -127,6 +128,13 @@ class Settings(BaseSettings):
         description=(
             "Save what this server starts to the first --files-root as it finishes, and at the next start of the "
             "server what has finished meanwhile."
+        ),
+    )
+    media_domain: MediaDomains = Field(
+        (),
+        description=(
+            "Domain that the viewer may load outputs from, such as https://*.example.com. Repeatable. Default: "
+            "Runway's: cloudfront.net, runwayml.com and amazonaws.com."
         ),
     )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts connect to the server.")

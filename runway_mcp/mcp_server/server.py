@@ -42,6 +42,8 @@ from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.mcp_server.tools.tasks import TASKS
 from runway_mcp.mcp_server.tools.toolset import Toolset, plain_schema
 from runway_mcp.mcp_server.tools.wait import WAITING
+from runway_mcp.mcp_server.viewer.app_page import MEDIA_DOMAINS, viewer_app
+from runway_mcp.mcp_server.viewer.start_details import add_details
 from runway_mcp.observability.mcp_middleware import McpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd, RequestRecord
 from runway_mcp.tasks.callers import Caller, CallerContext, CallerRegistry
@@ -106,7 +108,12 @@ class RunwayServer(MCPServer[CallerContext]):
         except ArgumentsError as error:
             return results.error_result(str(error))
         result = await self._call(name, taken.arguments, context)
-        return results.with_notes(result, taken.notes) if isinstance(result, CallToolResult) else result
+        if not isinstance(result, CallToolResult):
+            return result
+        result = results.with_notes(result, taken.notes)
+        if context is not None:
+            await add_details(result, context)
+        return result
 
     async def _call(
         self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None
@@ -153,6 +160,7 @@ def build_server(
     sandbox: bool = False,
     on_request_end: Sequence[OnRequestEnd] = (),
     question_key: bytes | None = None,
+    media_domains: Sequence[str] = MEDIA_DOMAINS,
 ) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
 
@@ -164,6 +172,7 @@ def build_server(
         sandbox: Tell the host that nothing is real.
         on_request_end: Called at the end of each request that does not come over HTTP.
         question_key: 32 bytes that seal an approval request until its answer comes; random by default.
+        media_domains: Origins that the viewer may load outputs from.
     """
 
     @asynccontextmanager
@@ -172,6 +181,7 @@ def build_server(
             yield await callers.of(local)
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
+    offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
     guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), CancelledWaits(), Access(callers, tools))
     resources = TaskResources()
@@ -193,13 +203,12 @@ def build_server(
         ),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
-        extensions=[mcp_tasks],
+        extensions=[mcp_tasks, viewer_app(offered, media_domains)],
         middleware=[records, *guards, mcp_tasks.subscriptions, resources],
     )
     resources.register(server)
     for toolset in toolsets:
         toolset.register(server, read_only=read_only, saves=FILES in toolsets and not read_only)
-    offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
     prompts.register(server, RECIPES, offered)
     return server
 

@@ -1,0 +1,166 @@
+/**
+ * Several tasks: cards, newest first, each of which opens its task.
+ *
+ * @typedef {{id: string, task: any, details: any}} Entry
+ */
+
+const LIST_FOLLOW_MS = 10_000;
+const LIST = "runway_listTasks";
+const WAIT = "runway_waitForTask";
+const FETCH_SECONDS = 5;
+
+/** @param {ToolResult} result @returns {Entry[]} */
+function entriesOf(result) {
+  const { columns, tasks } = dataOf(result);
+  const details = detailsOf(result);
+  if (!Array.isArray(tasks)) return [];
+  return tasks.map((task) => {
+    const cells = Array.isArray(task) && Array.isArray(columns) ? fromRow(columns, task) : { task: objectOf(task), details: null };
+    const id = textOf(cells.task.id);
+    return { id, task: cells.task, details: (Object.hasOwn(details, id) ? details[id] : null) ?? cells.details };
+  });
+}
+
+/** @param {any[]} columns @param {any[]} row */
+function fromRow(columns, row) {
+  const cells = Object.fromEntries(columns.map((name, at) => [name, textOf(row[at])]));
+  const [status, percent] = cells.status.split(", ");
+  const progress = percent ? Number.parseInt(percent, 10) / 100 : undefined;
+  const credits = Number.parseFloat(cells.credits.replace("~", ""));
+  return {
+    task: { id: cells.id, status, progress },
+    details: {
+      type: cells.type,
+      model: cells.model,
+      prompt: cells.prompt,
+      credits: Number.isFinite(credits) ? credits : null,
+      isCharged: !cells.credits.startsWith("~"),
+      begun: Date.parse(cells.created) / 1000,
+    },
+  };
+}
+
+/**
+ * @param {Element} root
+ * @param {{result: ToolResult, args: any, open: (entry: Entry) => void}} given
+ */
+function galleryView(root, { result, args, open }) {
+  let entries = entriesOf(result);
+  let data = dataOf(result);
+  let isOnFirstPage = true;
+  let isClosed = false;
+  /** @type {any} */
+  let timer;
+  /** @type {Map<string, Output>} */
+  const pictures = new Map();
+  const list = make("ul", { class: "gallery" });
+  const head = make("div", { class: "line" });
+  const foot = make("div", { class: "actions" });
+  root.replaceChildren(make("section", { class: "card", "aria-label": "Runway tasks" }, head, list, foot));
+
+  function update() {
+    fill(head, [entries.length, data.matched, data.credits], () => [make("h1", {}, "Tasks"), make("span", { class: "quiet" }, summary())]);
+    entries.forEach((entry, at) => {
+      const item = list.children[at] ?? list.appendChild(make("li"));
+      fill(item, [entry, pictures.get(entry.id)?.url], () => [card(entry)]);
+    });
+    while (list.children.length > entries.length) list.lastElementChild?.remove();
+    fill(foot, [data.nextCursor], () => [data.nextCursor && canCall() && offers(LIST) && button("Show more", more)]);
+  }
+
+  function summary() {
+    const parts = [`${number(data.matched ?? entries.length)} in all`];
+    if (typeof data.credits === "number") parts.push(creditsText(data.credits));
+    if (data.unknown) parts.push(`${number(data.unknown)} of unknown cost`);
+    return entries.length ? parts.join(" · ") : "No task was started here yet, or none matches.";
+  }
+
+  /** @param {Entry} entry */
+  function card(entry) {
+    const { id, task, details } = entry;
+    const { type = "", model, prompt = "", credits, isCharged, begun } = objectOf(details);
+    const said = statusOf(textOf(task.status) || "UNKNOWN");
+    const share = typeof task.progress === "number" && !FINAL.includes(task.status) ? ` ${Math.floor(100 * task.progress)} %` : "";
+    const price = typeof credits === "number" ? `${isCharged ? "" : "~"}${creditsText(credits)}` : "";
+    const what = make(
+      "span",
+      { class: "what" },
+      make("span", { class: "name" }, shortened(textOf(prompt)) || typeText(type)),
+      make("span", { class: "quiet" }, [typeText(type), model, price, begun ? moment(begun) : ""].filter(Boolean).join(" · ")),
+      task.error && make("span", { class: "quiet" }, textOf(task.error)),
+      chip({ ...said, label: said.label + share }),
+    );
+    const picture = make("span", { class: "thumbnail" }, thumbnail(entry));
+    return id ? make("button", { type: "button", class: "entry", click: () => open(entry) }, picture, what) : make("div", { class: "entry" }, picture, what);
+  }
+
+  /** @param {Entry} entry */
+  function thumbnail({ id, details }) {
+    const output = pictures.get(id);
+    const kind = output?.kind ?? kindOfType(textOf(objectOf(details).type));
+    const url = output?.poster ?? (output && kind !== "audio" && kind !== "file" ? output.url : null);
+    if (!url) return icon(kind);
+    const error = (/** @type {Event} */ event) => /** @type {Element} */ (event.target).replaceWith(icon(kind));
+    return kind === "video" && !output?.poster ? make("video", { src: url, muted: true, preload: "metadata", playsinline: true, tabindex: -1, error }) : make("img", { src: url, alt: "", loading: "lazy", referrerpolicy: "no-referrer", error });
+  }
+
+  /** Fetch the finished tasks' links, which the list itself does not hold, in one call. */
+  async function fetchPictures() {
+    const taskIds = entries.filter(({ id, task }) => id && task.status === "SUCCEEDED" && !pictures.has(id)).map(({ id }) => id);
+    const known = entries.filter(({ task }) => Array.isArray(task.output));
+    keep(known);
+    const missing = taskIds.filter((id) => !pictures.has(id)).slice(0, 50);
+    if (!missing.length || !canCall() || !offers(WAIT)) return update();
+    keep(entriesOf(await callTool(WAIT, { taskIds: missing, timeoutSeconds: FETCH_SECONDS, until: "any" })));
+    if (!isClosed) update();
+  }
+
+  /** @param {Entry[]} found */
+  function keep(found) {
+    for (const { id, task, details } of found) {
+      const [first] = outputsOf(task, textOf(objectOf(details).type));
+      if (first) pictures.set(id, first);
+    }
+  }
+
+  async function more() {
+    const result = await callTool(LIST, { ...args, cursor: data.nextCursor });
+    if (result.isError) return announce(textBlocks(result)[0] ?? "The list could not be read.");
+    isOnFirstPage = false;
+    const last = entries.length;
+    data = dataOf(result);
+    entries = [...entries, ...entriesOf(result)];
+    update();
+    list.children[last]?.querySelector("button")?.focus();
+    await fetchPictures();
+  }
+
+  function follow() {
+    clearTimeout(timer);
+    const isActive = entries.some(({ task }) => !FINAL.includes(task.status) && !task.error);
+    if (isClosed || !isActive || !isOnFirstPage || args.taskIds || !canCall() || !offers(LIST) || !isVisible()) return;
+    timer = setTimeout(look, LIST_FOLLOW_MS);
+  }
+
+  async function look() {
+    const next = await callTool(LIST, args);
+    if (isClosed) return;
+    if (!next.isError) {
+      [entries, data] = [entriesOf(next), dataOf(next)];
+      update();
+      await fetchPictures();
+    }
+    follow();
+  }
+
+  update();
+  void fetchPictures();
+  return {
+    follow,
+    update,
+    close: () => {
+      isClosed = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,98 @@
+/** What is shown: first by what the tool was asked, then by what it returned, then by what is clicked. */
+
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+/** @type {any} The arguments of the call that this page shows. */
+let input = {};
+/** @type {any} */
+let view = null;
+let hasResult = false;
+
+/** @param {any} next */
+function show(next) {
+  view?.close();
+  view = next;
+  view.follow();
+}
+
+/** @param {any} given */
+function showTask(given) {
+  show(taskView(app, given));
+}
+
+/** @param {string} title @param {string} text */
+function showMessage(title, text) {
+  view?.close();
+  view = null;
+  app.replaceChildren(make("section", { class: "card" }, make("h1", {}, title), make("p", { class: "message" }, text)));
+  announce(`${title} ${text}`);
+}
+
+/** @param {any} args */
+function showInput(args) {
+  if (hasResult) return;
+  input = objectOf(args);
+  const asked = objectOf(input.input);
+  if (textOf(input.taskId)) {
+    showTask({ id: input.taskId, task: {}, details: null });
+  } else if (textOf(input.type) && input.input !== undefined) {
+    const details = { type: input.type, model: asked.model, seconds: asked.duration };
+    showTask({ id: "", task: { status: "STARTING" }, details, prompt: promptOf(asked) });
+  } else {
+    app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), make("p", { class: "quiet" }, "Loading …")));
+  }
+}
+
+/** @param {ToolResult} result */
+function showResult(result) {
+  hasResult = true;
+  const data = dataOf(result);
+  const id = textOf(data.id);
+  if (Array.isArray(data.tasks)) return showList(result);
+  if (result.isError || !id) {
+    const title = input.input === undefined ? "This can't be shown" : "No task was shown as started";
+    return showMessage(title, textBlocks(result)[0] ?? "The tool returned nothing.");
+  }
+  const details = detailsOf(result)[id] ?? null;
+  const files = Array.isArray(data.files) ? data.files.map(objectOf) : undefined;
+  const prompt = input.input === undefined ? "" : promptOf(objectOf(input.input));
+  const isTask = textOf(data.status) !== "";
+  showTask({ id, task: isTask ? data : {}, details: details ?? asDetails(), prompt, note: textOf(data.note), files });
+  if (!isTask && canCall()) void view.read();
+}
+
+function asDetails() {
+  const asked = objectOf(input.input);
+  return input.input === undefined ? null : { type: input.type, model: asked.model, seconds: asked.duration };
+}
+
+/** @param {ToolResult} result */
+function showList(result) {
+  const open = (/** @type {Entry} */ { id, task, details }) => {
+    showTask({ id, task, details, back: () => showList(result) });
+    /** @type {HTMLElement | null} */ (app.querySelector(".back"))?.focus();
+    if (canCall() && offers("runway_getTask")) void view.read();
+  };
+  show(galleryView(app, { result, args: input, open }));
+}
+
+function showCancelled() {
+  if (hasResult || textOf(input.taskId)) return;
+  showMessage("The call was stopped", "A task that had started goes on at Runway. Ask for the list of tasks to see it.");
+}
+
+function onVisible() {
+  if (isVisible()) view?.follow();
+}
+
+handlers["ui/notifications/tool-input"] = ({ arguments: args }) => showInput(args);
+handlers["ui/notifications/tool-input-partial"] = ({ arguments: args }) => showInput(args);
+handlers["ui/notifications/tool-result"] = showResult;
+handlers["ui/notifications/tool-cancelled"] = showCancelled;
+handlers["ui/resource-teardown"] = () => view?.close();
+onContext.push(() => view?.update());
+document.addEventListener("visibilitychange", onVisible);
+new IntersectionObserver(([{ isIntersecting }]) => {
+  isOnScreen = isIntersecting;
+  onVisible();
+}).observe(app);
+connect(document.body.dataset.version ?? "", app).catch((error) => showMessage("This view can't start", reasonOf(error)));
