@@ -46,12 +46,12 @@ def _may_show(ctx: Context[CallerContext, Any]) -> bool:
     return ctx.client_capabilities is None or client_supports_apps(ctx)  # some requests over HTTP don't say
 
 
-def _task_ids(data: dict[str, Any] | None) -> list[str]:
+def _task_ids(data: JsonValue) -> list[str]:
     match data:
         case {"id": str(task_id)}:
             return [task_id]
         case {"tasks": [*tasks]}:
-            return [task_id for task in tasks if isinstance(task, dict) and isinstance(task_id := task.get("id"), str)]
+            return [task_id for task in tasks for task_id in _task_ids(task)]
         case _:
             return []
 

@@ -112,7 +112,7 @@ async def test_the_tools_that_show_tasks_are_bound_to_the_page() -> None:
         async with Client(server(toolsets=[*OURS, CAPABILITY])) as client:
             tools = (await client.list_tools()).tools
     bound = {tool.name: tool.meta for tool in tools if tool.meta}
-    assert bound == dict.fromkeys(VIEWED, {"ui": {"resourceUri": URI}, "ui/resourceUri": URI})
+    assert bound == {name: {"ui": {"resourceUri": URI}, "ui/resourceUri": URI} for name in VIEWED}
 
 
 async def test_the_page_knows_what_it_may_do() -> None:
