@@ -60,9 +60,9 @@ function taskView(root, given) {
 
   function update() {
     const said = statusOf(status());
-    fill(parts.bar, [back !== undefined, context.displayMode, context.availableDisplayModes], bar);
+    fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
     fill(parts.media, [outputs(), selected], () => (outputs().length ? [outputsView(outputs(), viewOptions())] : []));
-    fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun()], () => head(said));
+    fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun(), context.displayMode, context.availableDisplayModes], () => head(said));
     fill(parts.progress, [status(), progress() === null], () => (isActive() ? progressBar(said) : said.text ? [make("p", { class: "quiet" }, said.text)] : []));
     updateBar();
     fill(parts.failure, [status(), task.failure, task.failureCode, note, cost()], failure);
@@ -90,22 +90,19 @@ function taskView(root, given) {
     },
   });
 
-  function bar() {
+  function modeButton() {
     const isFull = context.displayMode === "fullscreen";
     const mode = isFull ? "inline" : "fullscreen";
     const canChange = (context.availableDisplayModes ?? []).includes(mode);
     const change = () => request("ui/request-display-mode", { mode }).then(({ mode: displayMode }) => displayMode && applyContext({ displayMode })).catch(() => announce("The app keeps this size."));
-    return [
-      back && button("All tasks", back, { class: "button plain back" }),
-      canChange && button(icon("full"), change, { class: "button square", "aria-label": isFull ? "Leave full screen" : "Full screen" }),
-    ];
+    return canChange && button(icon("full"), change, { class: "button square", "aria-label": isFull ? "Leave full screen" : "Full screen" });
   }
 
   /** @param {{label: string, tone: string}} said */
   function head(said) {
     const title = [typeText(type()), textOf(objectOf(details).model)].filter(Boolean).join(" · ");
     return [
-      make("div", { class: "line" }, chip(said), make("h1", {}, title), isActive() && begun() && make("span", { class: "elapsed quiet", "aria-hidden": "true" })),
+      make("div", { class: "line" }, chip(said), make("h1", {}, title), make("span", { class: "end" }, isActive() && begun() && make("span", { class: "elapsed quiet", "aria-hidden": "true" }), modeButton())),
       prompt() && make("p", { class: "prompt" }, prompt()),
     ];
   }
