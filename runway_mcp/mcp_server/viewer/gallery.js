@@ -54,12 +54,15 @@ function galleryView(root, { result, args, open }) {
   /** @type {Map<string, Output>} */
   const pictures = new Map();
   const list = make("ul", { class: "gallery" });
-  const head = make("div", { class: "line" });
+  const head = make("div", { class: "title" });
   const foot = make("div", { class: "actions" });
   root.replaceChildren(make("section", { class: "card", "aria-label": "Runway tasks" }, head, list, foot));
 
   function update() {
-    fill(head, [entries.length, data.matched, data.credits], () => [make("h1", {}, "Tasks"), make("span", { class: "quiet" }, summary())]);
+    fill(head, [entries.length, data.matched, data.credits, context.displayMode, context.availableDisplayModes], () => [
+      make("div", { class: "line" }, make("h1", {}, "Tasks"), make("span", { class: "quiet" }, summary())),
+      make("span", { class: "end" }, modeButton()),
+    ]);
     entries.forEach((entry, at) => {
       const item = list.children[at] ?? list.appendChild(make("li"));
       fill(item, [entry, pictures.get(entry.id)?.url], () => [card(entry)]);
@@ -79,19 +82,19 @@ function galleryView(root, { result, args, open }) {
   function card(entry) {
     const { id, task, details } = entry;
     const { type = "", model, prompt = "", credits, isCharged, begun } = objectOf(details);
-    const said = statusOf(textOf(task.status) || "UNKNOWN");
+    const status = statusOf(textOf(task.status) || "UNKNOWN");
     const share = typeof task.progress === "number" && !FINAL.includes(task.status) ? ` ${Math.floor(100 * task.progress)} %` : "";
     const price = typeof credits === "number" ? `${isCharged ? "" : "~"}${creditsText(credits)}` : "";
     const what = make(
       "span",
       { class: "what" },
-      make("span", { class: "name" }, shortened(textOf(prompt)) || typeText(type)),
-      make("span", { class: "quiet" }, [typeText(type), model, price, begun ? moment(begun) : ""].filter(Boolean).join(" · ")),
+      make("span", { class: "name" }, shortened(textOf(prompt)) || (type ? typeText(type) : `Task ${id.slice(0, 8)}`)),
+      make("span", { class: "quiet" }, [prompt || !type ? typeText(type) : "", model, price, begun ? moment(begun) : ""].filter(Boolean).join(" · ")),
       task.error && make("span", { class: "quiet" }, textOf(task.error)),
-      chip({ ...said, label: said.label + share }),
+      chip({ ...status, label: status.label + share }),
     );
     const picture = make("span", { class: "thumbnail" }, thumbnail(entry));
-    return id ? make("button", { type: "button", class: "entry", click: () => open(entry) }, picture, what) : make("div", { class: "entry" }, picture, what);
+    return id ? make("button", { type: "button", class: "entry", "data-id": id, click: () => open(entry) }, picture, what) : make("div", { class: "entry" }, picture, what);
   }
 
   /** @param {Entry} entry */
@@ -158,6 +161,7 @@ function galleryView(root, { result, args, open }) {
   return {
     follow,
     update,
+    read: () => (!args.taskIds && canCall() && offers(LIST) ? look() : undefined),
     close: () => {
       isClosed = true;
       clearTimeout(timer);

@@ -48,15 +48,13 @@ function showResult(result) {
   const data = dataOf(result);
   const id = textOf(data.id);
   if (Array.isArray(data.tasks)) return showList(result);
-  if (result.isError || !id) {
-    const title = input.input === undefined ? "This can't be shown" : "No task was shown as started";
-    return showMessage(title, textBlocks(result)[0] ?? "The tool returned nothing.");
-  }
+  const said = result.isError ? textBlocks(result)[0] : "";
+  if (!id) return showMessage("No task to show", textBlocks(result)[0] ?? "The tool returned nothing.");
   const details = detailsOf(result)[id] ?? null;
   const files = Array.isArray(data.files) ? data.files.map(objectOf) : undefined;
   const prompt = input.input === undefined ? "" : promptOf(objectOf(input.input));
   const isTask = textOf(data.status) !== "";
-  showTask({ id, task: isTask ? data : {}, details: details ?? asDetails(), prompt, note: textOf(data.note), files });
+  showTask({ id, task: isTask ? data : {}, details: details ?? asDetails(), prompt, note: textOf(data.note), files, said });
   if (!isTask && canCall()) void view.read();
 }
 
@@ -68,7 +66,12 @@ function asDetails() {
 /** @param {ToolResult} result */
 function showList(result) {
   const open = (/** @type {Entry} */ { id, task, details }) => {
-    showTask({ id, task, details, back: () => showList(result) });
+    const back = () => {
+      showList(result);
+      view.read();
+      /** @type {HTMLElement | null} */ (app.querySelector(`[data-id="${CSS.escape(id)}"]`))?.focus();
+    };
+    showTask({ id, task, details, back });
     /** @type {HTMLElement | null} */ (app.querySelector(".back"))?.focus();
     if (canCall() && offers("runway_getTask")) void view.read();
   };

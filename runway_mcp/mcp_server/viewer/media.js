@@ -25,10 +25,10 @@ function outputsOf(task, type) {
 
 /**
  * @param {Output} output
- * @param {{alt: string, refresh: () => Promise<boolean>, measured?: (facts: string[]) => void}} options `refresh` fetches
- *   fresh links, and says whether there are any.
+ * @param {{alt: string, refresh: () => Promise<boolean>, measured?: (facts: string[]) => void, isTile?: boolean}} options
+ *   `refresh` fetches fresh links, and says whether there are any. A tile is a button, which can hold no link.
  */
-function player({ url, kind, index, poster }, { alt, refresh, measured }) {
+function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }) {
   const label = alt || `Output ${index}`;
   if (kind === "file") return fallback(url, "This file can't be shown here.");
   const common = { src: url, error: failed, referrerpolicy: "no-referrer" };
@@ -46,14 +46,19 @@ function player({ url, kind, index, poster }, { alt, refresh, measured }) {
     await new Promise((resolve) => setTimeout(resolve, VIOLATION_MS));
     const { origin, hostname, host } = new URL(url);
     if (blocked.has(origin)) {
-      media.replaceWith(fallback(url, `Your app doesn't let this view load media from ${host}.`));
+      replace(`Your app doesn't let this view load media from ${host}.`);
     } else if (!(await refresh()) && media.isConnected) {
       const reason =
         hostname === "sandbox.localhost"
           ? "The sandbox keeps its files inside the server. Save writes them to disk."
           : "The file can't be loaded. Its link may have expired, or this computer is offline.";
-      media.replaceWith(fallback(url, reason));
+      replace(reason);
     }
+  }
+
+  /** @param {string} reason */
+  function replace(reason) {
+    media.replaceWith(isTile ? icon("file") : fallback(url, reason));
   }
   return media;
 }
@@ -87,12 +92,15 @@ function outputsView(outputs, options) {
 /** @param {Output[]} outputs @param {any} options */
 function grid(outputs, options) {
   const tiles = outputs.map((output) => {
-    const { index, kind, url } = output;
-    if (kind === "audio" || kind === "file") return make("li", { class: "wide" }, player(output, options));
+    const { index, kind } = output;
     const label = `Output ${index} of ${outputs.length}`;
-    const picture = player({ ...output, kind: kind === "video" && output.poster ? "image" : kind, url: output.poster ?? url }, { ...options, alt: label, measured: undefined });
-    picture.removeAttribute("controls");
     const open = () => options.select(index);
+    if (kind === "audio" || kind === "file") {
+      return make("li", { class: "wide" }, player(output, { ...options, alt: label, measured: undefined }), button(label, open, { "data-index": index }));
+    }
+    const shown = /** @type {Output} */ (output.poster ? { ...output, kind: "image", url: output.poster } : output);
+    const picture = player(shown, { ...options, alt: label, measured: undefined, isTile: true });
+    picture.removeAttribute("controls");
     return make("li", {}, make("button", { type: "button", class: "tile", "data-index": index, click: open, "aria-label": `${label}: show in full` }, picture));
   });
   return make("ul", { class: "grid" }, ...tiles);
@@ -119,7 +127,7 @@ function stage(outputs, at, options) {
       { class: "turn" },
       button(icon("back"), () => move(-1), { class: "button square", "aria-label": "Previous output" }),
       make("span", { class: "quiet" }, `${at + 1} / ${outputs.length}`),
-      button(icon("next"), () => move(1), { class: "button square", "aria-label": "Next output", autofocus: true }),
+      button(icon("next"), () => move(1), { class: "button square", "aria-label": "Next output", "data-focus": true }),
       button("All outputs", () => options.select(null)),
     ),
   );

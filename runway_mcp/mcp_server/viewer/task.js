@@ -1,6 +1,8 @@
 /** One task: what it is, how far it is, what it made, and what can be done with it. */
 
 const FOLLOW_MS = 5_000;
+/** For a call that waits: its own result may come sooner. */
+const FIRST_MS = 1_000;
 const MAX_FOLLOW_MS = 60_000;
 const MAX_FAILURES = 6;
 const REFRESH_AGAIN_MS = 600_000;
@@ -13,7 +15,7 @@ let isOnScreen = true;
 
 /**
  * @param {Element} root
- * @param {{id: string, task: any, details: any, prompt?: string, note?: string, files?: any[], back?: () => void}} given
+ * @param {{id: string, task: any, details: any, prompt?: string, note?: string, files?: any[], said?: string, back?: () => void}} given
  */
 function taskView(root, given) {
   const { id, back } = given;
@@ -23,6 +25,7 @@ function taskView(root, given) {
   let selected = /** @type {number | null} */ (null);
   let measured = /** @type {string[]} */ ([]);
   let asks = false;
+  let said = given.said ?? "";
   let problem = "";
   let refreshed = -REFRESH_AGAIN_MS;
   let read = Date.now();
@@ -44,6 +47,8 @@ function taskView(root, given) {
   const isActive = () => !FINAL.includes(status());
   const outputs = () => (status() === "SUCCEEDED" ? outputsOf(task, type()) : []);
 
+  const unshown = () => (status() === "SUCCEEDED" && Array.isArray(task.output) ? task.output.length - outputs().length : 0);
+
   function begun() {
     const created = Date.parse(textOf(task.createdAt)) / 1000;
     return Number.isFinite(created) ? created : objectOf(details).begun;
@@ -59,17 +64,22 @@ function taskView(root, given) {
   }
 
   function update() {
-    const said = statusOf(status());
+    const state = statusOf(status());
     fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
-    fill(parts.media, [outputs(), selected], () => (outputs().length ? [outputsView(outputs(), viewOptions())] : []));
-    fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun(), context.displayMode, context.availableDisplayModes], () => head(said));
-    fill(parts.progress, [status(), progress() === null], () => (isActive() ? progressBar(said) : said.text ? [make("p", { class: "quiet" }, said.text)] : []));
+    fill(parts.media, [outputs(), selected, unshown()], () => [
+      outputs().length > 0 && outputsView(outputs(), viewOptions()),
+      unshown() > 0 && make("p", { class: "quiet" }, `${number(unshown())} of its outputs has no address that is safe to load.`),
+    ]);
+    fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun(), context.displayMode, context.availableDisplayModes], () => head(state));
+    fill(parts.progress, [status(), progress() === null], () => (isActive() ? progressBar(state) : [state.text && make("p", { class: "quiet" }, state.text)]));
     updateBar();
     fill(parts.failure, [status(), task.failure, task.failureCode, note, cost()], failure);
     fill(parts.facts, facts(), () => facts().map((fact) => make("span", {}, fact)));
     fill(parts.saved, files, () => savedFiles(files));
     fill(parts.actions, [status(), selected, asks, outputs().map(({ url }) => url), task.failureCode], actions);
-    fill(parts.problem, problem, () => (problem ? [make("p", {}, problem)] : []));
+    const hasGivenUp = failures >= MAX_FAILURES;
+    const again = () => ((failures = 0), look());
+    fill(parts.problem, [said, problem, hasGivenUp], () => [said && make("p", {}, said), problem && make("p", {}, problem), hasGivenUp && button("Read it again", again)]);
     tick();
   }
 
@@ -85,33 +95,30 @@ function taskView(root, given) {
       const before = selected;
       [selected, measured] = [index, []];
       update();
-      const focus = index === null ? `[data-index="${before}"]` : "[autofocus]";
+      const focus = index === null ? `[data-index="${before}"]` : "[data-focus]";
       /** @type {HTMLElement | null} */ (article.querySelector(focus))?.focus();
     },
   });
 
-  function modeButton() {
-    const isFull = context.displayMode === "fullscreen";
-    const mode = isFull ? "inline" : "fullscreen";
-    const canChange = (context.availableDisplayModes ?? []).includes(mode);
-    const change = () => request("ui/request-display-mode", { mode }).then(({ mode: displayMode }) => displayMode && applyContext({ displayMode })).catch(() => announce("The app keeps this size."));
-    return canChange && button(icon("full"), change, { class: "button square", "aria-label": isFull ? "Leave full screen" : "Full screen" });
-  }
-
-  /** @param {{label: string, tone: string}} said */
-  function head(said) {
+  /** @param {{label: string, tone: string}} state */
+  function head(state) {
     const title = [typeText(type()), textOf(objectOf(details).model)].filter(Boolean).join(" · ");
     return [
-      make("div", { class: "line" }, chip(said), make("h1", {}, title), make("span", { class: "end" }, isActive() && begun() && make("span", { class: "elapsed quiet", "aria-hidden": "true" }), modeButton())),
+      make(
+        "div",
+        { class: "title" },
+        make("div", { class: "line" }, chip(state), make("h1", {}, title)),
+        make("span", { class: "end" }, isActive() && begun() && make("span", { class: "elapsed quiet", "aria-hidden": "true" }), modeButton()),
+      ),
       prompt() && make("p", { class: "prompt" }, prompt()),
     ];
   }
 
-  /** @param {{label: string, text?: string}} said */
-  function progressBar(said) {
+  /** @param {{label: string, text?: string}} state */
+  function progressBar({ label, text }) {
     return [
-      make("div", { class: "track", role: "progressbar", "aria-label": said.label, "aria-valuemin": 0, "aria-valuemax": 100 }, make("div", { class: "done" })),
-      make("p", { class: "quiet" }, make("span", { class: "percent" }), said.text ?? ""),
+      make("div", { class: "track", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, make("div", { class: "done" })),
+      make("p", { class: "quiet" }, make("span", { class: "percent" }), text),
     ];
   }
 
@@ -161,7 +168,7 @@ function taskView(root, given) {
 
   function actions() {
     if (isActive()) {
-      if (!offers("runway_cancelTask") || !canCall() || !task.status) return [];
+      if (!offers("runway_cancelTask") || !canCall() || !id || !task.status) return [];
       return asks ? confirmation() : [button("Cancel", () => ask(true))];
     }
     if (status() === "FAILED" && offers("runway_startTask") && capabilities.message && !NEEDS_CHANGE.test(textOf(task.failureCode))) {
@@ -180,7 +187,7 @@ function taskView(root, given) {
   function confirmation() {
     const charged = status() === "RUNNING" ? "Its credits are not refunded." : "It has not begun, which costs nothing.";
     const stop = button("Stop the task", cancel, { class: "button danger" });
-    const keep = button("Keep it", () => ask(false), { autofocus: true });
+    const keep = button("Keep it", () => ask(false), { "data-focus": true });
     const keydown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && ask(false);
     return [make("div", { class: "ask", role: "group", "aria-label": "Cancel the task?", keydown }, make("p", {}, `Stop this task? Its output is lost. ${charged}`), stop, keep)];
   }
@@ -189,13 +196,12 @@ function taskView(root, given) {
   function ask(now) {
     asks = now;
     update();
-    /** @type {HTMLElement | null} */ (parts.actions.querySelector(asks ? "[autofocus]" : "button"))?.focus();
+    /** @type {HTMLElement | null} */ (parts.actions.querySelector(asks ? "[data-focus]" : "button"))?.focus();
   }
 
   async function cancel() {
     asks = false;
-    problem = "Stopping …";
-    update();
+    tell("Stopping …");
     const result = await callTool("runway_cancelTask", { taskId: id });
     tell(textOf(dataOf(result).note) || textBlocks(result)[0] || "");
     await refresh();
@@ -203,7 +209,7 @@ function taskView(root, given) {
 
   /** @param {string} text */
   function tell(text) {
-    problem = text;
+    said = text;
     announce(text);
     update();
   }
@@ -270,38 +276,33 @@ function taskView(root, given) {
     const isRead = !result.isError && textOf(dataOf(result).status) !== "";
     failures = isRead ? 0 : failures + 1;
     if (isRead) take(result);
-    else problem = textBlocks(result)[0] || "The task could not be read.";
+    problem = isRead ? "" : textBlocks(result)[0] || "The task could not be read.";
     update();
     return isRead;
   }
 
   /** @param {ToolResult} result */
   function take(result) {
+    const before = status();
     const wasActive = isActive();
     const wasRead = Boolean(task.status);
     task = dataOf(result);
     note = textOf(task.note);
     details = detailsOf(result)[id] ?? details;
-    if (failures === 0 && wasActive && wasRead) problem = "";
     const saved = objectOf(details).files ?? [];
     files = [...saved, ...files.filter(({ path }) => !saved.some((/** @type {any} */ file) => file.path === path))];
-    if (wasActive && !isActive() && wasRead) {
-      announce(statusOf(status()).label);
-      if (capabilities.updateModelContext) {
-        request("ui/update-model-context", { content: [{ type: "text", text: `Runway task ${id} is now ${status()}.` }] }).catch(() => undefined);
-      }
+    if (status() !== before) announce(statusOf(status()).label);
+    if (wasActive && !isActive() && wasRead && capabilities.updateModelContext) {
+      const content = [{ type: "text", text: `Runway task ${id} is now ${status()}.` }];
+      request("ui/update-model-context", { content }).catch(() => undefined); // the model can still read the task
     }
   }
 
   function follow() {
     clearTimeout(timer);
-    if (isClosed || !isActive() || !canCall() || !offers("runway_getTask") || !isVisible()) return;
-    if (failures >= MAX_FAILURES) {
-      parts.problem.append(button("Try to read it again", () => ((failures = 0), void look())));
-      return;
-    }
+    if (isClosed || !isActive() || !canCall() || !offers("runway_getTask") || !isVisible() || !id || failures >= MAX_FAILURES) return;
     const pause = Math.min(FOLLOW_MS * 2 ** failures, MAX_FOLLOW_MS);
-    timer = setTimeout(look, task.status ? Math.max(read + pause - Date.now(), 0) : 0);
+    timer = setTimeout(look, Math.max(read + (task.status || failures ? pause : FIRST_MS) - Date.now(), 0));
   }
 
   async function look() {
@@ -314,13 +315,6 @@ function taskView(root, given) {
     follow,
     update,
     read: look,
-    /** @param {ToolResult} result */
-    show: (result) => {
-      read = Date.now();
-      take(result);
-      update();
-      follow();
-    },
     close: () => {
       isClosed = true;
       clearTimeout(timer);
@@ -329,7 +323,21 @@ function taskView(root, given) {
   };
 }
 
-/** @param {{label: string, tone: string}} said */
+function modeButton() {
+  const isFull = context.displayMode === "fullscreen";
+  const mode = isFull ? "inline" : "fullscreen";
+  const change = async () => {
+    try {
+      applyContext({ displayMode: (await request("ui/request-display-mode", { mode })).mode ?? mode });
+    } catch {
+      announce("The app keeps this size.");
+    }
+  };
+  const canChange = (context.availableDisplayModes ?? []).includes(mode);
+  return canChange && button(icon("full"), change, { class: "button square", "aria-label": isFull ? "Leave full screen" : "Full screen" });
+}
+
+/** @param {{label: string, tone: string}} status */
 function chip({ label, tone }) {
   return make("span", { class: `chip ${tone}` }, label);
 }
