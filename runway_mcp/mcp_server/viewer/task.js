@@ -68,7 +68,7 @@ function taskView(root, given) {
     fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
     fill(parts.media, [outputs(), selected, unshown()], () => [
       outputs().length > 0 && outputsView(outputs(), viewOptions()),
-      unshown() > 0 && make("p", { class: "quiet" }, `${number(unshown())} of its outputs has no address that is safe to load.`),
+      unshown() > 0 && make("p", { class: "quiet" }, `Outputs without an address that is safe to load: ${number(unshown())}.`),
     ]);
     fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun(), context.displayMode, context.availableDisplayModes], () => head(state));
     fill(parts.progress, [status(), progress() === null], () => (isActive() ? progressBar(state) : [state.text && make("p", { class: "quiet" }, state.text)]));
