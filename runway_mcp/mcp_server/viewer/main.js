@@ -37,7 +37,8 @@ function showInput(args, isWhole) {
   } else if (isWhole && textOf(input.taskId)) {
     showTask({ id: input.taskId, task: {}, details: null });
   } else if (isWhole) {
-    app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), make("p", { class: "quiet" }, "Loading …")));
+    const loading = make("p", { class: "quiet" }, "Loading …");
+    app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), loading));
   }
 }
 
@@ -53,7 +54,8 @@ function showResult(result) {
   const files = Array.isArray(data.files) ? data.files.map(objectOf) : undefined;
   const prompt = input.input === undefined ? "" : promptOf(objectOf(input.input));
   const isTask = textOf(data.status) !== "";
-  showTask({ id, task: isTask ? data : {}, details: details ?? asDetails(), prompt, note: textOf(data.note), files, said });
+  const task = isTask ? data : {};
+  showTask({ id, task, details: details ?? asDetails(), prompt, note: textOf(data.note), files, said });
   if (!isTask && canCall()) void view.read();
 }
 

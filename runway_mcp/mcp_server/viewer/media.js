@@ -25,8 +25,8 @@ function outputsOf(task, type) {
 
 /**
  * @param {Output} output
- * @param {{alt: string, refresh: () => Promise<boolean>, measured?: (facts: string[]) => void, isTile?: boolean}} options
- *   `refresh` fetches fresh links, and says whether there are any. A tile is a button, which can hold no link.
+ * @param {{alt: string, refresh: () => Promise<any>, measured?: (facts: string[]) => void, isTile?: boolean}} options
+ *   `refresh` fetches fresh links. A tile is a button, which can hold no link.
  */
 function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }) {
   const label = alt || `Output ${index}`;
@@ -41,15 +41,18 @@ function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }
   function measure() {
     const [width, height] = [media.naturalWidth ?? media.videoWidth, media.naturalHeight ?? media.videoHeight];
     const seconds = numberOf(media.duration);
-    measured?.([width ? `${width} × ${height}` : "", seconds === null ? "" : `${number(seconds, 1)} s`].filter(Boolean));
+    const length = seconds === null ? "" : `${number(seconds, 1)} s`;
+    measured?.([width ? `${width} × ${height}` : "", length].filter(Boolean));
   }
 
   async function failed() {
     await new Promise((resolve) => setTimeout(resolve, VIOLATION_MS));
     const { origin, hostname, host } = new URL(url);
     if (blocked.has(origin)) {
-      replace(`Your app doesn't let this view load media from ${host}.`);
-    } else if (!(await refresh()) && media.isConnected) {
+      return replace(`Your app doesn't let this view load media from ${host}.`);
+    }
+    await refresh(); // shows another player where there is a fresh link
+    if (media.isConnected) {
       const reason =
         hostname === "sandbox.localhost"
           ? "The sandbox keeps its files inside the server. Save writes them to disk."
@@ -82,7 +85,7 @@ function link(url, label) {
 
 /**
  * @param {Output[]} outputs
- * @param {{alt: string, refresh: () => Promise<boolean>, measured: (facts: string[]) => void,
+ * @param {{alt: string, refresh: () => Promise<any>, measured: (facts: string[]) => void,
  *   selected: number | null, select: (index: number | null) => void}} options
  */
 function outputsView(outputs, options) {
