@@ -49,10 +49,10 @@ function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }
     await new Promise((resolve) => setTimeout(resolve, VIOLATION_MS));
     const { origin, hostname, host } = new URL(url);
     if (blocked.has(origin)) {
-      return replace(`Your app doesn't let this view load media from ${host}.`);
-    }
-    await refresh(); // shows another player where there is a fresh link
-    if (media.isConnected) {
+      replace(`Your app doesn't let this view load media from ${host}.`);
+    } else {
+      await refresh();
+      if (!media.isConnected) return; // a fresh link has taken its place
       const reason =
         hostname === "sandbox.localhost"
           ? "The sandbox keeps its files inside the server. Save writes them to disk."
