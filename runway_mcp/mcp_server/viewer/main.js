@@ -81,7 +81,8 @@ function showList(result) {
 
 function showCancelled() {
   if (hasResult || textOf(input.taskId)) return;
-  showMessage("The call was stopped", "A task that had started goes on at Runway. Ask for the list of tasks to see it.");
+  const where = "A task that had started goes on at Runway. Ask for the list of tasks to see it.";
+  showMessage("The call was stopped", where);
 }
 
 function onVisible() {
@@ -99,4 +100,6 @@ new IntersectionObserver((seen) => {
   isOnScreen = seen.at(-1)?.isIntersecting ?? true;
   onVisible();
 }).observe(app);
-connect(document.body.dataset.version ?? "", app).catch((error) => showMessage("This view can't start", reasonOf(error)));
+connect(document.body.dataset.version ?? "", app).catch((error) =>
+  showMessage("This view can't start", reasonOf(error)),
+);
