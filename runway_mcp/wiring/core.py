@@ -18,9 +18,10 @@ from runway_mcp.history.places import HistoryPlace
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
+from runway_mcp.mcp_server.viewer.app_page import MEDIA_DOMAINS
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
-from runway_mcp.wiring.file_access import open_files
+from runway_mcp.wiring.file_access import open_files, output_origin
 
 if TYPE_CHECKING:
     import httpx2
@@ -95,8 +96,14 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         on_request_end=on_request_end,
+        media_domains=_media_domains(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
+
+
+def _media_domains(settings: Settings) -> tuple[str, ...]:
+    own = output_origin(settings)
+    return settings.media_domain or ((own,) if own else MEDIA_DOMAINS)
 
 
 def _auto_saver(group: "TaskGroup") -> StartSaver:
