@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Request, expect, sync_playwright
 from support.process import ENVIRONMENT
 from support.served import free_port
 
@@ -117,6 +117,7 @@ class Host:
 
     @property
     def app(self) -> FrameLocator:
+        """What is in the innermost frame."""
         return self.page.frame_locator("iframe").frame_locator("iframe")
 
     def call(self, tool: str, **arguments: object) -> Any:
@@ -129,6 +130,7 @@ class Host:
     def open(self, tool: str, args: Args, *, capabilities: Args | None = None, **context: Any) -> None:
         shown = {"theme": "light", "displayMode": "inline", "locale": "en-GB"} | context
         shown.setdefault("availableDisplayModes", ["inline", "fullscreen"])
+        shown.setdefault("styles", {"variables": {"--font-sans": "Inter, system-ui, sans-serif"}})
         proxy = self.page.url.replace("127.0.0.1", "localhost").replace("host.html", "proxy.html")
         given = {"tool": tool, "args": args, "context": shown, "capabilities": capabilities or {}, "proxy": proxy}
         self.page.evaluate("given => host.open(given)", given)
@@ -197,7 +199,7 @@ def origin() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def quick(origin: str) -> Iterator[Server]:
     """A server whose tasks end within a second."""
-    with sandbox(30) as api, server(api, origin) as served:
+    with sandbox(30) as api, server(api, origin, "--poll-seconds", "0.2") as served:
         yield served
 
 
@@ -229,8 +231,3 @@ def host_page(browser: Browser, origin: str, served: Server, **options: Any) -> 
     yield host
     context.close()
     assert not host.errors, host.errors
-
-
-def refuse_once(route: Route) -> None:
-    """Answer as storage does when a link has expired, and let the next request through."""
-    route.fulfill(status=403, body="expired")
