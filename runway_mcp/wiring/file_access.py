@@ -50,7 +50,7 @@ async def open_files(
         return kept.setdefault((caller.issuer, caller.subject), made)
 
     async with open_file_client(
-        own_origin=output_origin(settings), own_transport=sandbox, ca_file=settings.ca_file
+        own_origin=SANDBOX_URL if sandbox else output_origin(settings), own_transport=sandbox, ca_file=settings.ca_file
     ) as client:
         yield files
 
