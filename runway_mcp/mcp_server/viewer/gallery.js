@@ -114,7 +114,7 @@ function galleryView(root, { result, args, open }) {
     keep(known);
     const missing = taskIds.filter((id) => !pictures.has(id)).slice(0, 50);
     if (!missing.length || !canCall() || !offers(WAIT)) return update();
-    keep(entriesOf(await callTool(WAIT, { taskIds: missing, timeoutSeconds: FETCH_SECONDS, until: "any" })));
+    keep(entriesOf(await callTool(WAIT, { taskIds: missing, timeoutSeconds: FETCH_SECONDS, until: "all" })));
     if (!isClosed) update();
   }
 

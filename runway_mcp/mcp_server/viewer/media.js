@@ -47,7 +47,9 @@ function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }
     const { origin, hostname, host } = new URL(url);
     if (blocked.has(origin)) {
       replace(`Your app doesn't let this view load media from ${host}.`);
-    } else if (!(await refresh()) && media.isConnected) {
+    } else {
+      await refresh();
+      if (!media.isConnected) return; // a fresh link has taken its place
       const reason =
         hostname === "sandbox.localhost"
           ? "The sandbox keeps its files inside the server. Save writes them to disk."
