@@ -19,7 +19,7 @@ MEDIA_DOMAINS = ("https://*.cloudfront.net", "https://*.runwayml.com", "https://
 """Where Runway's outputs come from."""
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("host", "elements", "words", "media", "task", "gallery", "main")
+_SCRIPTS = ("host", "elements", "words", "media", "summary", "task", "gallery", "main")
 """The scripts in their order; each uses only those before it."""
 
 
@@ -28,15 +28,17 @@ class ViewerPage(Resource):
 
     Attributes:
         tools: Names of the tools that the server offers; the page shows nothing that needs another.
+        media_domains: The origins that it may load outputs from.
     """
 
     tools: tuple[str, ...]
+    media_domains: tuple[str, ...]
 
     @cached_property
     def _html(self) -> str:
         script = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-        filled = {"TOOLS": escape(" ".join(self.tools)), "VERSION": escape(__version__)}
-        filled |= {"STYLE": _read("style.css"), "SCRIPT": script}
+        filled = {"TOOLS": escape(" ".join(self.tools)), "MEDIA": escape(" ".join(self.media_domains))}
+        filled |= {"VERSION": escape(__version__), "STYLE": _read("style.css"), "SCRIPT": script}
         html = _read("page.html")
         for name, text in filled.items():
             html = html.replace(f"{{{{{name}}}}}", text, 1)
@@ -62,6 +64,7 @@ def viewer_app(tools: Collection[str], media_domains: Sequence[str]) -> Apps:
             description="Shows tasks and their outputs in hosts with MCP Apps.",
             mime_type=APP_MIME_TYPE,
             tools=tuple(sorted(tools)),
+            media_domains=tuple(media_domains),
             meta={
                 "ui": {
                     "csp": {"resourceDomains": list(media_domains)},

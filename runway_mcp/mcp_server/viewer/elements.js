@@ -13,9 +13,12 @@ const ICONS = {
   video: "M4 5h16v14H4zM10 9l5 3-5 3z",
 };
 
+/** @param {unknown} value */
+const isGiven = (value) => value !== null && value !== undefined && value !== false && value !== "";
+
 /**
  * @param {string} tag
- * @param {Record<string, any>} props Attributes; null and false leave one out, and a function listens for the event.
+ * @param {Record<string, any>} props Attributes, and functions that listen for the event of their name.
  * @param {...Child} children
  * @returns {any}
  */
@@ -23,9 +26,9 @@ function make(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name, value);
-    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : String(value));
+    else if (isGiven(value) || value === "") element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(.../** @type {any[]} */ (children.filter(isGiven)));
   return element;
 }
 
@@ -64,9 +67,13 @@ function fill(element, shows, build) {
   const key = JSON.stringify(shows);
   if (filled.get(element) === key) return;
   filled.set(element, key);
-  const children = build().filter((child) => child !== null && child !== undefined && child !== false);
-  element.replaceChildren(.../** @type {(Node | string)[]} */ (children));
+  const children = /** @type {any[]} */ (build().filter(isGiven));
+  const focused = element.contains(document.activeElement) ? document.activeElement?.textContent : null;
+  element.replaceChildren(...children);
   element.toggleAttribute("hidden", children.length === 0);
+  if (focused === null) return;
+  const buttons = [...element.querySelectorAll("button")];
+  (buttons.find((one) => one.textContent === focused) ?? buttons[0])?.focus();
 }
 
 /**

@@ -8,6 +8,7 @@ const LIST_FOLLOW_MS = 10_000;
 const LIST = "runway_listTasks";
 const WAIT = "runway_waitForTask";
 const FETCH_SECONDS = 5;
+const MAX_FETCH = 50;
 
 /** @param {ToolResult} result @returns {Entry[]} */
 function entriesOf(result) {
@@ -15,7 +16,8 @@ function entriesOf(result) {
   const details = detailsOf(result);
   if (!Array.isArray(tasks)) return [];
   return tasks.map((task) => {
-    const cells = Array.isArray(task) && Array.isArray(columns) ? fromRow(columns, task) : { task: objectOf(task), details: null };
+    const isRow = Array.isArray(task) && Array.isArray(columns);
+    const cells = isRow ? fromRow(columns, task) : { task: objectOf(task), details: null };
     const id = textOf(cells.task.id);
     return { id, task: cells.task, details: (Object.hasOwn(details, id) ? details[id] : null) ?? cells.details };
   });
@@ -24,9 +26,10 @@ function entriesOf(result) {
 /** @param {any[]} columns @param {any[]} row */
 function fromRow(columns, row) {
   const cells = Object.fromEntries(columns.map((name, at) => [name, textOf(row[at])]));
-  const [status, percent] = cells.status.split(", ");
+  const [status, percent] = textOf(cells.status).split(", ");
   const progress = percent ? Number.parseInt(percent, 10) / 100 : undefined;
-  const credits = Number.parseFloat(cells.credits.replace("~", ""));
+  const price = textOf(cells.credits);
+  const credits = Number.parseFloat(price.replace("~", ""));
   return {
     task: { id: cells.id, status, progress },
     details: {
@@ -34,7 +37,7 @@ function fromRow(columns, row) {
       model: cells.model,
       prompt: cells.prompt,
       credits: Number.isFinite(credits) ? credits : null,
-      isCharged: !cells.credits.startsWith("~"),
+      isCharged: !price.startsWith("~"),
       begun: Date.parse(cells.created) / 1000,
     },
   };
@@ -51,7 +54,7 @@ function galleryView(root, { result, args, open }) {
   let isClosed = false;
   /** @type {any} */
   let timer;
-  /** @type {Map<string, Output>} */
+  /** @type {Map<string, Output | null>} The first output of each; null where none was found. */
   const pictures = new Map();
   const list = make("ul", { class: "gallery" });
   const head = make("div", { class: "title" });
@@ -59,7 +62,8 @@ function galleryView(root, { result, args, open }) {
   root.replaceChildren(make("section", { class: "card", "aria-label": "Runway tasks" }, head, list, foot));
 
   function update() {
-    fill(head, [entries.length, data.matched, data.credits, context.displayMode, context.availableDisplayModes], () => [
+    const modes = [context.displayMode, context.availableDisplayModes];
+    fill(head, [entries.length, data.matched, data.credits, modes], () => [
       make("div", { class: "line" }, make("h1", {}, "Tasks"), make("span", { class: "quiet" }, summary())),
       make("span", { class: "end" }, modeButton()),
     ]);
@@ -68,7 +72,8 @@ function galleryView(root, { result, args, open }) {
       fill(item, [entry, pictures.get(entry.id)?.url], () => [card(entry)]);
     });
     while (list.children.length > entries.length) list.lastElementChild?.remove();
-    fill(foot, [data.nextCursor], () => [data.nextCursor && canCall() && offers(LIST) && button("Show more", more)]);
+    const hasMore = data.nextCursor && canCall() && offers(LIST);
+    fill(foot, [data.nextCursor], () => [hasMore && button("Show more", more)]);
   }
 
   function summary() {
@@ -83,18 +88,21 @@ function galleryView(root, { result, args, open }) {
     const { id, task, details } = entry;
     const { type = "", model, prompt = "", credits, isCharged, begun } = objectOf(details);
     const status = statusOf(textOf(task.status) || "UNKNOWN");
-    const share = typeof task.progress === "number" && !FINAL.includes(task.status) ? ` ${Math.floor(100 * task.progress)} %` : "";
-    const price = typeof credits === "number" ? `${isCharged ? "" : "~"}${creditsText(credits)}` : "";
+    const progress = FINAL.includes(task.status) ? null : numberOf(task.progress);
+    const share = progress === null ? "" : ` ${Math.floor(100 * progress)} %`;
+    const price = numberOf(credits) === null ? "" : `${isCharged ? "" : "~"}${creditsText(credits)}`;
+    const facts = [prompt || !type ? typeText(type) : "", model, price, begun ? moment(begun) : ""];
     const what = make(
       "span",
       { class: "what" },
       make("span", { class: "name" }, shortened(textOf(prompt)) || (type ? typeText(type) : `Task ${id.slice(0, 8)}`)),
-      make("span", { class: "quiet" }, [prompt || !type ? typeText(type) : "", model, price, begun ? moment(begun) : ""].filter(Boolean).join(" · ")),
+      make("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")),
       task.error && make("span", { class: "quiet" }, textOf(task.error)),
       chip({ ...status, label: status.label + share }),
     );
     const picture = make("span", { class: "thumbnail" }, thumbnail(entry));
-    return id ? make("button", { type: "button", class: "entry", "data-id": id, click: () => open(entry) }, picture, what) : make("div", { class: "entry" }, picture, what);
+    if (!id) return make("div", { class: "entry" }, picture, what); // a start without a reply
+    return make("button", { type: "button", class: "entry", "data-id": id, click: () => open(entry) }, picture, what);
   }
 
   /** @param {Entry} entry */
@@ -104,17 +112,19 @@ function galleryView(root, { result, args, open }) {
     const url = output?.poster ?? (output && kind !== "audio" && kind !== "file" ? output.url : null);
     if (!url) return icon(kind);
     const error = (/** @type {Event} */ event) => /** @type {Element} */ (event.target).replaceWith(icon(kind));
-    return kind === "video" && !output?.poster ? make("video", { src: url, muted: true, preload: "metadata", playsinline: true, tabindex: -1, error }) : make("img", { src: url, alt: "", loading: "lazy", referrerpolicy: "no-referrer", error });
+    if (kind !== "video" || output?.poster) return make("img", { src: url, alt: "", loading: "lazy", error });
+    return make("video", { src: url, muted: true, preload: "metadata", playsinline: true, tabindex: -1, error });
   }
 
   /** Fetch the finished tasks' links, which the list itself does not hold, in one call. */
   async function fetchPictures() {
-    const taskIds = entries.filter(({ id, task }) => id && task.status === "SUCCEEDED" && !pictures.has(id)).map(({ id }) => id);
-    const known = entries.filter(({ task }) => Array.isArray(task.output));
-    keep(known);
-    const missing = taskIds.filter((id) => !pictures.has(id)).slice(0, 50);
-    if (!missing.length || !canCall() || !offers(WAIT)) return update();
-    keep(entriesOf(await callTool(WAIT, { taskIds: missing, timeoutSeconds: FETCH_SECONDS, until: "all" })));
+    keep(entries.filter(({ task }) => Array.isArray(task.output)));
+    const finished = entries.filter(({ id, task }) => id && task.status === "SUCCEEDED" && !pictures.has(id));
+    const taskIds = finished.map(({ id }) => id).slice(0, MAX_FETCH);
+    if (taskIds.length && canCall() && offers(WAIT)) {
+      for (const id of taskIds) pictures.set(id, null);
+      keep(entriesOf(await callTool(WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS })));
+    }
     if (!isClosed) update();
   }
 
@@ -138,10 +148,12 @@ function galleryView(root, { result, args, open }) {
     await fetchPictures();
   }
 
+  const canList = () => !args.taskIds && canCall() && offers(LIST);
+
   function follow() {
     clearTimeout(timer);
-    const isActive = entries.some(({ task }) => !FINAL.includes(task.status) && !task.error);
-    if (isClosed || !isActive || !isOnFirstPage || args.taskIds || !canCall() || !offers(LIST) || !isVisible()) return;
+    const hasActive = entries.some(({ task }) => !FINAL.includes(task.status) && !task.error);
+    if (isClosed || !hasActive || !isOnFirstPage || !isVisible() || !canList()) return;
     timer = setTimeout(look, LIST_FOLLOW_MS);
   }
 
@@ -161,7 +173,7 @@ function galleryView(root, { result, args, open }) {
   return {
     follow,
     update,
-    read: () => (!args.taskIds && canCall() && offers(LIST) ? look() : undefined),
+    read: () => (canList() ? look() : undefined),
     close: () => {
       isClosed = true;
       clearTimeout(timer);

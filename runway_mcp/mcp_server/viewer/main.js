@@ -27,17 +27,16 @@ function showMessage(title, text) {
   announce(`${title} ${text}`);
 }
 
-/** @param {any} args */
-function showInput(args) {
+/** @param {any} args @param {boolean} isWhole Whether the model has written all of them. */
+function showInput(args, isWhole) {
   if (hasResult) return;
   input = objectOf(args);
   const asked = objectOf(input.input);
-  if (textOf(input.taskId)) {
+  if (textOf(input.type) && input.input !== undefined) {
+    showTask({ id: "", task: { status: "STARTING" }, details: asDetails(), prompt: promptOf(asked) });
+  } else if (isWhole && textOf(input.taskId)) {
     showTask({ id: input.taskId, task: {}, details: null });
-  } else if (textOf(input.type) && input.input !== undefined) {
-    const details = { type: input.type, model: asked.model, seconds: asked.duration };
-    showTask({ id: "", task: { status: "STARTING" }, details, prompt: promptOf(asked) });
-  } else {
+  } else if (isWhole) {
     app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), make("p", { class: "quiet" }, "Loading …")));
   }
 }
@@ -87,15 +86,15 @@ function onVisible() {
   if (isVisible()) view?.follow();
 }
 
-handlers["ui/notifications/tool-input"] = ({ arguments: args }) => showInput(args);
-handlers["ui/notifications/tool-input-partial"] = ({ arguments: args }) => showInput(args);
+handlers["ui/notifications/tool-input"] = ({ arguments: args }) => showInput(args, true);
+handlers["ui/notifications/tool-input-partial"] = ({ arguments: args }) => showInput(args, false);
 handlers["ui/notifications/tool-result"] = showResult;
 handlers["ui/notifications/tool-cancelled"] = showCancelled;
 handlers["ui/resource-teardown"] = () => view?.close();
 onContext.push(() => view?.update());
 document.addEventListener("visibilitychange", onVisible);
-new IntersectionObserver(([{ isIntersecting }]) => {
-  isOnScreen = isIntersecting;
+new IntersectionObserver((seen) => {
+  isOnScreen = seen.at(-1)?.isIntersecting ?? true;
   onVisible();
 }).observe(app);
 connect(document.body.dataset.version ?? "", app).catch((error) => showMessage("This view can't start", reasonOf(error)));

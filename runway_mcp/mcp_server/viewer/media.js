@@ -31,15 +31,17 @@ function outputsOf(task, type) {
 function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }) {
   const label = alt || `Output ${index}`;
   if (kind === "file") return fallback(url, "This file can't be shown here.");
-  const common = { src: url, error: failed, referrerpolicy: "no-referrer" };
+  const common = { src: url, error: failed };
+  const playing = { controls: true, preload: "metadata", playsinline: true, poster, loadedmetadata: measure };
   const media =
     kind === "image"
-      ? make("img", { ...common, alt: label, load: () => measured?.([`${media.naturalWidth} × ${media.naturalHeight}`]) })
-      : make(kind, { ...common, controls: true, preload: "metadata", playsinline: true, poster, "aria-label": label, loadedmetadata: measure });
+      ? make("img", { ...common, alt: label, load: measure })
+      : make(kind, { ...common, ...playing, "aria-label": label });
 
   function measure() {
-    const facts = Number.isFinite(media.duration) ? [`${number(media.duration, 1)} s`] : [];
-    measured?.(media.videoWidth ? [`${media.videoWidth} × ${media.videoHeight}`, ...facts] : facts);
+    const [width, height] = [media.naturalWidth ?? media.videoWidth, media.naturalHeight ?? media.videoHeight];
+    const seconds = numberOf(media.duration);
+    measured?.([width ? `${width} × ${height}` : "", seconds === null ? "" : `${number(seconds, 1)} s`].filter(Boolean));
   }
 
   async function failed() {
@@ -98,19 +100,21 @@ function grid(outputs, options) {
     const label = `Output ${index} of ${outputs.length}`;
     const open = () => options.select(index);
     if (kind === "audio" || kind === "file") {
-      return make("li", { class: "wide" }, player(output, { ...options, alt: label, measured: undefined }), button(label, open, { "data-index": index }));
+      const shown = player(output, { ...options, alt: label, measured: undefined });
+      return make("li", { class: "wide" }, shown, button(label, open, { "data-index": index }));
     }
     const shown = /** @type {Output} */ (output.poster ? { ...output, kind: "image", url: output.poster } : output);
     const picture = player(shown, { ...options, alt: label, measured: undefined, isTile: true });
     picture.removeAttribute("controls");
-    return make("li", {}, make("button", { type: "button", class: "tile", "data-index": index, click: open, "aria-label": `${label}: show in full` }, picture));
+    const tile = { class: "tile", "data-index": index, "aria-label": `${label}: show in full` };
+    return make("li", {}, button(picture, open, tile));
   });
   return make("ul", { class: "grid" }, ...tiles);
 }
 
 /** @param {Output[]} outputs @param {number} at @param {any} options */
 function stage(outputs, at, options) {
-  const move = (/** @type {number} */ by) => options.select(outputs[(at + by + outputs.length) % outputs.length].index);
+  const move = (/** @type {number} */ by) => options.select(outputs.at((at + by) % outputs.length)?.index ?? null);
   const keydown = (/** @type {KeyboardEvent} */ event) => {
     if (event.target instanceof HTMLMediaElement) return; // its own keys
     if (event.key === "ArrowLeft") move(-1);
@@ -129,7 +133,11 @@ function stage(outputs, at, options) {
       { class: "turn" },
       button(icon("back"), () => move(-1), { class: "button square", "aria-label": "Previous output" }),
       make("span", { class: "quiet" }, `${at + 1} / ${outputs.length}`),
-      button(icon("next"), () => move(1), { class: "button square", "aria-label": "Next output", "data-focus": true }),
+      button(icon("next"), () => move(1), {
+        class: "button square",
+        "aria-label": "Next output",
+        "data-focus": true,
+      }),
       button("All outputs", () => options.select(null)),
     ),
   );

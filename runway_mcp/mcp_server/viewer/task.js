@@ -15,13 +15,13 @@ let isOnScreen = true;
 
 /**
  * @param {Element} root
- * @param {{id: string, task: any, details: any, prompt?: string, note?: string, files?: any[], said?: string, back?: () => void}} given
+ * @param {{id: string, task: any, details: any, prompt?: string, note?: string, files?: any[], said?: string,
+ *   back?: () => void}} given
  */
 function taskView(root, given) {
   const { id, back } = given;
-  let { task, details, note = "" } = given;
-  /** @type {any[]} */
-  let files = given.files ?? objectOf(details).files ?? [];
+  const known = { id, task: given.task, details: given.details, prompt: given.prompt ?? "", note: given.note ?? "" };
+  let files = given.files ?? recordedFiles();
   let selected = /** @type {number | null} */ (null);
   let measured = /** @type {string[]} */ ([]);
   let asks = false;
@@ -34,57 +34,65 @@ function taskView(root, given) {
   /** @type {any} */
   let timer;
 
-  const parts = Object.fromEntries(
-    ["bar", "media", "head", "progress", "failure", "facts", "saved", "actions", "problem"].map((name) => [name, make("div", { class: name })]),
-  );
+  const names = ["bar", "media", "head", "progress", "failure", "facts", "saved", "actions", "problem"];
+  const parts = Object.fromEntries(names.map((name) => [name, make("div", { class: name })]));
   const article = make("article", { class: "card", "aria-label": "Runway task" }, ...Object.values(parts));
   root.replaceChildren(article);
   const ticking = setInterval(tick, 1000);
 
-  const status = () => textOf(task.status) || textOf(objectOf(details).status) || "LOADING";
-  const type = () => textOf(objectOf(details).type);
-  const prompt = () => given.prompt || shortened(textOf(objectOf(details).prompt));
-  const isActive = () => !FINAL.includes(status());
-  const outputs = () => (status() === "SUCCEEDED" ? outputsOf(task, type()) : []);
-
-  const unshown = () => (status() === "SUCCEEDED" && Array.isArray(task.output) ? task.output.length - outputs().length : 0);
-
-  function begun() {
-    const created = Date.parse(textOf(task.createdAt)) / 1000;
-    return Number.isFinite(created) ? created : objectOf(details).begun;
-  }
-
-  function progress() {
-    return typeof task.progress === "number" ? Math.min(Math.max(task.progress, 0), 1) : null;
+  /** @returns {any[]} */
+  function recordedFiles() {
+    const { files: recorded } = objectOf(known.details);
+    return Array.isArray(recorded) ? recorded.map(objectOf) : [];
   }
 
   function tick() {
     const time = article.querySelector(".elapsed");
-    if (time && begun()) time.textContent = clock(Date.now() / 1000 - begun());
+    if (time) time.textContent = clock(Date.now() / 1000 - begunIn(known));
   }
 
   function update() {
-    const state = statusOf(status());
-    fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
-    fill(parts.media, [outputs(), selected, unshown()], () => [
-      outputs().length > 0 && outputsView(outputs(), viewOptions()),
-      unshown() > 0 && make("p", { class: "quiet" }, `Outputs without an address that is safe to load: ${number(unshown())}.`),
-    ]);
-    fill(parts.head, [status(), type(), details?.model, prompt(), isActive() && begun(), context.displayMode, context.availableDisplayModes], () => head(state));
-    fill(parts.progress, [status(), progress() === null], () => (isActive() ? progressBar(state) : [state.text && make("p", { class: "quiet" }, state.text)]));
-    updateBar();
-    fill(parts.failure, [status(), task.failure, task.failureCode, note, cost()], failure);
-    fill(parts.facts, facts(), () => facts().map((fact) => make("span", {}, fact)));
-    fill(parts.saved, files, () => savedFiles(files));
-    fill(parts.actions, [status(), selected, asks, outputs().map(({ url }) => url), task.failureCode], actions);
+    const status = statusIn(known);
+    const outputs = outputsIn(known);
+    const unsafe = unsafeOutputs(known);
+    const { failure, failureCode } = known.task;
+    const modes = [context.displayMode, context.availableDisplayModes];
+    const facts = factsIn(known, measured);
     const hasGivenUp = failures >= MAX_FAILURES;
-    const again = () => ((failures = 0), look());
-    fill(parts.problem, [said, problem, hasGivenUp], () => [said && make("p", {}, said), problem && make("p", {}, problem), hasGivenUp && button("Read it again", again)]);
+    const title = [status, typeIn(known), known.details?.model, promptIn(known), begunIn(known)];
+
+    fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
+    fill(parts.media, [outputs, selected, unsafe], () => [
+      outputs.length > 0 && outputsView(outputs, mediaOptions()),
+      unsafe > 0 && make("p", { class: "quiet" }, `Outputs without an address that is safe to load: ${number(unsafe)}.`),
+    ]);
+    fill(parts.head, [title, modes], () => headOf(known));
+    fill(parts.progress, [status, progressIn(known) === null], () => progressOf(known));
+    fill(parts.failure, [status, failure, failureCode, known.note], () => failureOf(known));
+    fill(parts.facts, facts, () => facts.map((fact) => make("span", {}, fact)));
+    fill(parts.saved, files, () => savedOf(files));
+    fill(parts.actions, [status, selected, asks, outputs.map(({ url }) => url)], actions);
+    fill(parts.problem, [said, problem, hasGivenUp], () => [
+      said && make("p", {}, said),
+      problem && make("p", {}, problem),
+      hasGivenUp && button("Read it again", () => ((failures = 0), look())),
+    ]);
+    updateBar();
     tick();
   }
 
-  const viewOptions = () => ({
-    alt: prompt(),
+  function updateBar() {
+    const track = parts.progress.querySelector(".track");
+    const share = progressIn(known);
+    if (!track || share === null) return;
+    const percent = `${Math.floor(share * 100)}`;
+    track.setAttribute("aria-valuenow", percent);
+    parts.progress.querySelector(".done").style.width = `${percent}%`;
+    parts.progress.querySelector(".percent").textContent = `${percent} %`;
+  }
+
+  const mediaOptions = () => ({
+    alt: promptIn(known),
     refresh: refreshLinks,
     selected,
     measured: (/** @type {string[]} */ found) => {
@@ -95,108 +103,52 @@ function taskView(root, given) {
       const before = selected;
       [selected, measured] = [index, []];
       update();
-      const focus = index === null ? `[data-index="${before}"]` : "[data-focus]";
-      /** @type {HTMLElement | null} */ (article.querySelector(focus))?.focus();
+      article.querySelector(index === null ? `[data-index="${before}"]` : "[data-focus]")?.focus();
     },
   });
 
-  /** @param {{label: string, tone: string}} state */
-  function head(state) {
-    const title = [typeText(type()), textOf(objectOf(details).model)].filter(Boolean).join(" · ");
-    return [
-      make(
-        "div",
-        { class: "title" },
-        make("div", { class: "line" }, chip(state), make("h1", {}, title)),
-        make("span", { class: "end" }, isActive() && begun() && make("span", { class: "elapsed quiet", "aria-hidden": "true" }), modeButton()),
-      ),
-      prompt() && make("p", { class: "prompt" }, prompt()),
-    ];
-  }
-
-  /** @param {{label: string, text?: string}} state */
-  function progressBar({ label, text }) {
-    return [
-      make("div", { class: "track", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 }, make("div", { class: "done" })),
-      make("p", { class: "quiet" }, make("span", { class: "percent" }), text),
-    ];
-  }
-
-  function updateBar() {
-    const track = parts.progress.querySelector(".track");
-    const share = progress();
-    if (!track || share === null) return;
-    const percent = `${Math.floor(share * 100)}`;
-    track.setAttribute("aria-valuenow", percent);
-    parts.progress.querySelector(".done").style.width = `${percent}%`;
-    parts.progress.querySelector(".percent").textContent = `${percent} %`;
-  }
-
-  function cost() {
-    const found = objectOf(task.cost).credits;
-    return typeof found === "number" ? found : null;
-  }
-
-  function estimate() {
-    const found = objectOf(task.estimatedCost).credits ?? objectOf(details).credits;
-    return typeof found === "number" ? found : null;
-  }
-
-  function charge() {
-    if (cost() !== null) return cost() === 0 ? "Not charged" : `Charged ${creditsText(cost())}`;
-    if (!isActive() && objectOf(details).isCharged) return `Charged ${creditsText(details.credits)}`;
-    if (isActive() && estimate() !== null) return `About ${creditsText(estimate())}`;
-    return status() === "FAILED" ? "Whether it is charged is not known yet" : "";
-  }
-
-  function facts() {
-    const asked = objectOf(details).seconds;
-    const length = measured.length ? measured : [typeof asked === "number" ? `${number(asked, 1)} s` : ""];
-    return [...length, charge(), begun() ? moment(begun()) : ""].filter(Boolean);
-  }
-
-  function failure() {
-    if (status() !== "FAILED") return [];
-    const advice = note.replace(/^The task FAILED\.\s*/, "");
-    const code = textOf(task.failureCode);
-    return [
-      make("p", { class: "reason" }, textOf(task.failure) || "Runway gave no reason."),
-      advice && make("p", {}, advice),
-      code && make("p", { class: "quiet" }, make("code", {}, code)),
-    ];
-  }
-
+  /** @returns {Child[]} */
   function actions() {
-    if (isActive()) {
-      if (!offers("runway_cancelTask") || !canCall() || !id || !task.status) return [];
-      return asks ? confirmation() : [button("Cancel", () => ask(true))];
+    const status = statusIn(known);
+    if (isActive(known)) {
+      if (!offers("runway_cancelTask") || !canCall() || !id || !known.task.status) return [];
+      return asks ? [confirmation(status)] : [button("Cancel", () => ask(true))];
     }
-    if (status() === "FAILED" && offers("runway_startTask") && capabilities.message && !NEEDS_CHANGE.test(textOf(task.failureCode))) {
-      return [button("Try again", tryAgain)];
+    if (status === "FAILED") {
+      const canRepeat = offers("runway_startTask") && !NEEDS_CHANGE.test(textOf(known.task.failureCode));
+      return [canRepeat && capabilities.message && button("Try again", tryAgain)];
     }
-    const those = outputs();
-    const one = those.length === 1 ? those[0] : those.find(({ index }) => index === selected);
+    const outputs = outputsIn(known);
+    const one = outputs.length === 1 ? outputs[0] : outputs.find(({ index }) => index === selected);
+    const canSave = outputs.length > 0 && offers("runway_downloadOutput") && canCall();
+    const args = one && outputs.length > 1 ? { taskId: id, outputs: [one.index] } : { taskId: id };
+    const named = one && outputs.length > 1 ? `task:${id}#${one.index}` : `task:${id}`;
     return [
-      those.length > 0 && offers("runway_downloadOutput") && canCall() && button(one || those.length < 2 ? "Save" : "Save all", (event) => save(event, one), { class: "button primary" }),
+      canSave && button(one ? "Save" : "Save all", (event) => save(event, args), { class: "button primary" }),
       one && button("Copy link", (event) => copy(event, one.url)),
       one && link(one.url, "Open"),
-      one && capabilities.message && button("Use as input", () => say(`Use task:${id}${those.length > 1 ? `#${one.index}` : ""} as an input of the next task.`)),
+      one && capabilities.message && button("Use as input", () => say(`Use ${named} as an input of the next task.`)),
     ];
   }
 
-  function confirmation() {
-    const charged = status() === "RUNNING" ? "Its credits are not refunded." : "It has not begun, which costs nothing.";
-    const stop = button("Stop the task", cancel, { class: "button danger" });
-    const keep = button("Keep it", () => ask(false), { "data-focus": true });
+  /** @param {string} status */
+  function confirmation(status) {
+    const price = status === "RUNNING" ? "Its credits are not refunded." : "It has not begun, which costs nothing.";
     const keydown = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && ask(false);
-    return [make("div", { class: "ask", role: "group", "aria-label": "Cancel the task?", keydown }, make("p", {}, `Stop this task? Its output is lost. ${charged}`), stop, keep)];
+    return make(
+      "div",
+      { class: "ask", role: "group", "aria-label": "Stop this task?", keydown },
+      make("p", {}, `Stop this task? Its output is lost. ${price}`),
+      button("Stop the task", cancel, { class: "button danger" }),
+      button("Keep it", () => ask(false), { "data-focus": true }),
+    );
   }
 
   /** @param {boolean} now */
   function ask(now) {
     asks = now;
     update();
-    /** @type {HTMLElement | null} */ (parts.actions.querySelector(asks ? "[data-focus]" : "button"))?.focus();
+    parts.actions.querySelector(asks ? "[data-focus]" : "button")?.focus();
   }
 
   async function cancel() {
@@ -204,7 +156,7 @@ function taskView(root, given) {
     tell("Stopping …");
     const result = await callTool("runway_cancelTask", { taskId: id });
     tell(textOf(dataOf(result).note) || textBlocks(result)[0] || "");
-    await refresh();
+    await look();
   }
 
   /** @param {string} text */
@@ -214,23 +166,23 @@ function taskView(root, given) {
     update();
   }
 
-  /** @param {any} event @param {Output | undefined} one */
-  async function save({ currentTarget: pressed }, one) {
+  /** @param {any} event @param {object} args */
+  async function save({ currentTarget: pressed }, args) {
+    const label = pressed.textContent;
     pressed.disabled = true;
     pressed.textContent = "Saving …";
-    const args = one && outputs().length > 1 ? { taskId: id, outputs: [one.index] } : { taskId: id };
     let result = await callTool("runway_downloadOutput", args);
     while (!isClosed && !result.isError && filesOf(result).some((file) => file.downloaded !== undefined)) {
       pressed.textContent = `Saving … ${savedShare(filesOf(result))}`;
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
       result = await callTool("runway_downloadOutput", args);
     }
-    const found = filesOf(result).filter(({ path }) => path);
-    files = [...files.filter(({ path }) => !found.some((file) => file.path === path)), ...found];
+    const saved = filesOf(result).filter(({ path }) => path);
+    files = mergeFiles(files, saved);
     pressed.disabled = false;
-    pressed.textContent = found.length ? "Saved" : "Save";
+    pressed.textContent = saved.length ? "Saved" : label;
     tell(result.isError ? textBlocks(result)[0] || "Nothing was saved." : textOf(dataOf(result).note));
-    if (found.length) announce(`Saved: ${found.map(({ path }) => path).join(", ")}`);
+    if (saved.length) announce(`Saved: ${saved.map(({ path }) => path).join(", ")}`);
   }
 
   /** @param {any} event @param {string} url */
@@ -240,8 +192,7 @@ function taskView(root, given) {
       pressed.textContent = "Copied";
       announce("The link was copied.");
     } catch {
-      const field = make("input", { class: "copy", readonly: true, "aria-label": "Link to copy" });
-      field.value = url;
+      const field = make("input", { class: "copy", readonly: true, value: url, "aria-label": "Link to copy" });
       parts.problem.replaceChildren(make("p", {}, "Your app doesn't allow copying. Press Ctrl+C or ⌘C:"), field);
       parts.problem.hidden = false;
       field.select();
@@ -252,7 +203,7 @@ function taskView(root, given) {
     return say(`Start the Runway task ${id} again with the same input. It is a new task with its own price.`);
   }
 
-  /** @param {string} text */
+  /** @param {string} text Sent to the conversation as the user's. */
   async function say(text) {
     try {
       const { isError } = await request("ui/message", { role: "user", content: [{ type: "text", text }] });
@@ -263,7 +214,7 @@ function taskView(root, given) {
   }
 
   async function refreshLinks() {
-    if (!canCall() || Date.now() - refreshed < REFRESH_AGAIN_MS) return false;
+    if (!canCall() || !offers("runway_getTask") || Date.now() - refreshed < REFRESH_AGAIN_MS) return false;
     refreshed = Date.now();
     return refresh();
   }
@@ -275,34 +226,34 @@ function taskView(root, given) {
     read = Date.now();
     const isRead = !result.isError && textOf(dataOf(result).status) !== "";
     failures = isRead ? 0 : failures + 1;
-    if (isRead) take(result);
     problem = isRead ? "" : textBlocks(result)[0] || "The task could not be read.";
+    if (isRead) take(result);
     update();
     return isRead;
   }
 
   /** @param {ToolResult} result */
   function take(result) {
-    const before = status();
-    const wasActive = isActive();
-    const wasRead = Boolean(task.status);
-    task = dataOf(result);
-    note = textOf(task.note);
-    details = detailsOf(result)[id] ?? details;
-    const saved = objectOf(details).files ?? [];
-    files = [...saved, ...files.filter(({ path }) => !saved.some((/** @type {any} */ file) => file.path === path))];
-    if (status() !== before) announce(statusOf(status()).label);
-    if (wasActive && !isActive() && wasRead && capabilities.updateModelContext) {
-      const content = [{ type: "text", text: `Runway task ${id} is now ${status()}.` }];
+    const before = statusIn(known);
+    const wasActive = isActive(known) && Boolean(known.task.status);
+    known.task = dataOf(result);
+    known.note = textOf(known.task.note);
+    known.details = detailsOf(result)[id] ?? known.details;
+    files = mergeFiles(files, recordedFiles());
+    const status = statusIn(known);
+    if (status !== before) announce(statusOf(status).label);
+    if (wasActive && !isActive(known) && capabilities.updateModelContext) {
+      const content = [{ type: "text", text: `Runway task ${id} is now ${status}.` }];
       request("ui/update-model-context", { content }).catch(() => undefined); // the model can still read the task
     }
   }
 
   function follow() {
     clearTimeout(timer);
-    if (isClosed || !isActive() || !canCall() || !offers("runway_getTask") || !isVisible() || !id || failures >= MAX_FAILURES) return;
-    const pause = Math.min(FOLLOW_MS * 2 ** failures, MAX_FOLLOW_MS);
-    timer = setTimeout(look, Math.max(read + (task.status || failures ? pause : FIRST_MS) - Date.now(), 0));
+    const isDone = isClosed || !isActive(known) || !id || failures >= MAX_FAILURES;
+    if (isDone || !isVisible() || !canCall() || !offers("runway_getTask")) return;
+    const pause = known.task.status || failures ? Math.min(FOLLOW_MS * 2 ** failures, MAX_FOLLOW_MS) : FIRST_MS;
+    timer = setTimeout(look, Math.max(read + pause - Date.now(), 0));
   }
 
   async function look() {
@@ -310,55 +261,12 @@ function taskView(root, given) {
     follow();
   }
 
+  function close() {
+    isClosed = true;
+    clearTimeout(timer);
+    clearInterval(ticking);
+  }
+
   update();
-  return {
-    follow,
-    update,
-    read: look,
-    close: () => {
-      isClosed = true;
-      clearTimeout(timer);
-      clearInterval(ticking);
-    },
-  };
-}
-
-function modeButton() {
-  const isFull = context.displayMode === "fullscreen";
-  const mode = isFull ? "inline" : "fullscreen";
-  const change = async () => {
-    try {
-      applyContext({ displayMode: (await request("ui/request-display-mode", { mode })).mode ?? mode });
-    } catch {
-      announce("The app keeps this size.");
-    }
-  };
-  const canChange = (context.availableDisplayModes ?? []).includes(mode);
-  return canChange && button(icon("full"), change, { class: "button square", "aria-label": isFull ? "Leave full screen" : "Full screen" });
-}
-
-/** @param {{label: string, tone: string}} status */
-function chip({ label, tone }) {
-  return make("span", { class: `chip ${tone}` }, label);
-}
-
-/** @param {ToolResult} result @returns {any[]} */
-function filesOf(result) {
-  const { files } = dataOf(result);
-  return Array.isArray(files) ? files.map(objectOf) : [];
-}
-
-/** @param {any[]} files */
-function savedShare(files) {
-  const done = files.reduce((sum, file) => sum + (file.downloaded ?? file.size ?? 0), 0);
-  const total = files.reduce((sum, file) => sum + (file.total ?? file.size ?? NaN), 0);
-  return total > 0 ? `${Math.floor((100 * done) / total)} %` : bytesText(done);
-}
-
-/** @param {any[]} files */
-function savedFiles(files) {
-  const lines = files.filter((file) => textOf(file.path)).map(({ path, size }) =>
-    make("li", {}, make("code", {}, path), typeof size === "number" && make("span", { class: "quiet" }, ` ${bytesText(size)}`)),
-  );
-  return lines.length ? [make("h2", {}, "Saved"), make("ul", {}, ...lines)] : [];
+  return { follow, update, read: look, close };
 }

@@ -20,7 +20,9 @@ const STATUS = {
 };
 /** Failures that the same input can only repeat. */
 const NEEDS_CHANGE = /^(SAFETY|ASSET|INPUT_PREPROCESSING\.SAFETY)\b/;
+/** What the history keeps of a prompt. */
 const PROMPT_LIMIT = 120;
+const LONG_PROMPT = 400;
 
 /** @param {string} status */
 function statusOf(status) {
@@ -42,6 +44,11 @@ function objectOf(value) {
 /** @param {any} value */
 function textOf(value) {
   return typeof value === "string" ? value : "";
+}
+
+/** @param {any} value @returns {number | null} */
+function numberOf(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
 /**
@@ -104,19 +111,19 @@ function bytesText(bytes) {
 
 /** @param {string} type A task type: text_to_video. */
 function typeText(type) {
-  const text = type.replaceAll("_", " ").trim();
+  const text = type.replace(/[_/]/g, " ").trim();
   return text ? text[0].toUpperCase() + text.slice(1) : "Runway task";
 }
 
 /**
  * @param {any} url
- * @returns {string | null} The URL, where it is safe to load and open: https, or http on this machine.
+ * @returns {string | null} The URL, where it is safe to load and open: https, or the sandbox's own.
  */
 function safeUrl(url) {
   try {
-    const { protocol, hostname, href } = new URL(textOf(url));
-    const isLocal = /^(localhost|127(\.\d+){3}|\[::1\]|[\w.-]+\.localhost)$/.test(hostname);
-    return protocol === "https:" || (protocol === "http:" && isLocal) ? href : null;
+    const { protocol, origin, href } = new URL(textOf(url));
+    const isSandbox = protocol === "http:" && (document.body.dataset.media ?? "").split(" ").includes(origin);
+    return protocol === "https:" || isSandbox ? href : null;
   } catch {
     return null;
   }
@@ -133,9 +140,10 @@ function kindOf(url, type) {
 
 /** @param {string} type @returns {"video" | "image" | "audio" | "file"} */
 function kindOfType(type) {
-  if (/video|act_two|upscale|avatar/.test(type)) return "video";
-  if (/image|frame/.test(type)) return "image";
-  return /speech|sound|voice|audio|dub/.test(type) ? "audio" : "file";
+  const made = type.split("_to_").at(-1) ?? "";
+  if (/audio|speech|sound|voice/.test(made)) return "audio";
+  if (/image/.test(made)) return "image";
+  return made ? "video" : "file";
 }
 
 /** @param {any} input @returns {string} */
