@@ -213,8 +213,8 @@ def slow(origin: str) -> Iterator[Server]:
 @contextmanager
 def host_page(browser: Browser, origin: str, served: Server, **options: Any) -> Generator[Host]:
     """Open the host page, connected to a server; what the app asks of the network is noted."""
-    settings = {"viewport": {"width": 900, "height": 700}, "locale": "en-GB", "timezone_id": "UTC"} | options
-    context = browser.new_context(**settings)
+    settings: dict[str, Any] = {"viewport": {"width": 900, "height": 700}, "locale": "en-GB", "timezone_id": "UTC"}
+    context = browser.new_context(**settings | options)
     context.set_default_timeout(SECONDS * 1000)
     page = context.new_page()
     host = Host(page)

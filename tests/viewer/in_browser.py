@@ -52,7 +52,11 @@ Made = dict[str, tuple[Server, str]]
 def opened(browser: Browser, origin: str) -> Iterator[Open]:
     """Open host pages that close at the end of the test."""
     with ExitStack() as ending:
-        yield lambda served, **options: ending.enter_context(host_page(browser, origin, served, **options))
+
+        def opening(served: Server, **options: Any) -> Host:
+            return ending.enter_context(host_page(browser, origin, served, **options))
+
+        yield opening
 
 
 @pytest.fixture
@@ -472,7 +476,8 @@ def test_the_page_is_light_and_shows_a_result_at_once(opened: Open, made: Made, 
         host.open(GET, {"taskId": made["images"][1]})
         host.in_app(
             """() => { window.shown = new Promise((resolve) => {
-                new MutationObserver(() => document.querySelector(".tile") && requestAnimationFrame(() => resolve(Date.now())))
+                new MutationObserver(() => document.querySelector(".tile") &&
+                    requestAnimationFrame(() => resolve(Date.now())))
                     .observe(document.body, { childList: true, subtree: true });
             }); }"""
         )
