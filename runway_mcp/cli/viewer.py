@@ -11,9 +11,10 @@ from runway_mcp.config.options import Parser, UsageError, parse_settings
 from runway_mcp.config.settings import SANDBOX_URL, SettingsError
 from runway_mcp.observability import logs
 from runway_mcp.observability.request_record import current_id
+from runway_mcp.sandbox import SAMPLES
 from runway_mcp.web.serving import listen, serve_http
 from runway_mcp.web.shutdown import LAST_SECONDS, GracefulShutdown
-from runway_mcp.web.viewer_site import ViewerSite
+from runway_mcp.web.viewer_site import SimulatedApi, ViewerSite
 from runway_mcp.wiring.core import build_core
 
 
@@ -39,7 +40,9 @@ def run_viewer(arguments: Sequence[str], about: str) -> int:
     stop = GracefulShutdown(changes=lambda: core.callers.background_tasks)
     stop.ends.append(core.callers.end_waits)
     listener = listen("127.0.0.1", 0)
-    site = ViewerSite(core.server, listener.getsockname()[1], (core.sandbox, SANDBOX_URL) if core.sandbox else None)
+    samples = [sample.id for sample in SAMPLES.values()]
+    sandbox = SimulatedApi(core.sandbox, SANDBOX_URL, samples) if core.sandbox else None
+    site = ViewerSite(core.server, listener.getsockname()[1], sandbox)
     print(f"runway-mcp: the viewer is at {site.link} (the link works once; Ctrl+C ends it)", file=sys.stderr)
     # it may wait for the browser, and whoever has none opens the link by hand
     Thread(target=webbrowser.open, args=(site.link,), daemon=True).start()

@@ -3,9 +3,11 @@
 Whoever opens the link first gets a session. Nothing else is answered, but for the sandbox's signed links.
 """
 
+import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +41,37 @@ class _Call(BaseModel):
     arguments: dict[str, JsonValue] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedApi:
+    """The simulated API, whose outputs the site serves.
+
+    Attributes:
+        url: Where it says that its outputs are.
+        task_ids: The tasks that it begins with, which the history does not list.
+    """
+
+    app: ASGIApp
+    url: str
+    task_ids: Sequence[str]
+
+
 class ViewerSite:
     """The site.
 
     Args:
         server: Whose page is shown and whose tools are called, in process.
         port: Where the site is served, on 127.0.0.1.
-        sandbox: The simulated API and where it says that its outputs are; the site then serves them.
     """
 
-    def __init__(self, server: MCPServer[Any], port: int, sandbox: tuple[ASGIApp, str] | None = None) -> None:
+    def __init__(self, server: MCPServer[Any], port: int, sandbox: SimulatedApi | None = None) -> None:
         self.origin = f"http://127.0.0.1:{port}"
         self._token, self._session = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self._is_opened = False
         self._server = server
-        self._outputs = sandbox and sandbox[1]
+        self._sandbox = sandbox
         routes = [Route("/", self._open), Route("/page", self._page), Route("/call", self._call, methods=["POST"])]
         if sandbox:
-            routes.append(Route("/outputs/{path:path}", sandbox[0]))
+            routes.append(Route("/outputs/{path:path}", sandbox.app))
         self.app = Starlette(routes=routes, lifespan=self._lifespan)
 
     @property
@@ -86,6 +101,7 @@ class ViewerSite:
             return refusal
         nonce = secrets.token_urlsafe(16)
         html = _HOST.read_text(encoding="utf-8").replace("{{NONCE}}", nonce).replace("{{VERSION}}", __version__)
+        html = html.replace("{{TASKS}}", json.dumps(list(self._sandbox.task_ids) if self._sandbox else []))
         policy = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; frame-src 'self'"
         reply = _html(html, f"{policy}; frame-ancestors 'none'")
         if is_first:
@@ -99,7 +115,7 @@ class ViewerSite:
         contents = (await self._client.read_resource(URI)).contents[0]
         assert isinstance(contents, TextResourceContents)  # noqa: S101 - our own page
         domains: list[str] = (contents.meta or {})["ui"]["csp"]["resourceDomains"]
-        media = " ".join((*domains, self.origin) if self._outputs else domains)
+        media = " ".join((*domains, self.origin) if self._sandbox else domains)
         policy = f"script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src {media}; media-src {media}"
         return _html(contents.text, f"{policy}; frame-ancestors 'self'; {_SANDBOX}")
 
@@ -121,8 +137,8 @@ class ViewerSite:
             return _text(403, "The page does not call this tool. Nothing was done.")
         result = await self._client.call_tool(call.name, call.arguments)
         text = result.model_dump_json(by_alias=True, exclude_none=True)
-        if self._outputs:
-            text = text.replace(f"{self._outputs}/outputs/", f"{self.origin}/outputs/")
+        if self._sandbox:
+            text = text.replace(f"{self._sandbox.url}/outputs/", f"{self.origin}/outputs/")
         return Response(text, headers=_HEADERS, media_type="application/json")
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +24,14 @@ from support.process import ENVIRONMENT
 from support.served import free_port
 
 HERE = Path(__file__).parent
-FLAGS = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync")
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 SECONDS = 20
 """How long something may take to be seen, also on a busy machine."""
 
@@ -34,7 +41,7 @@ Args = dict[str, Any]
 class Pages(SimpleHTTPRequestHandler):
     """Serves the host's pages; the sandbox proxy with the policy that its address names."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
 
     def end_headers(self) -> None:
@@ -58,8 +65,8 @@ class Server:
 
 
 @contextmanager
-def process(*arguments: str, **environment: str) -> Generator[None]:
-    """Run `runway-mcp` until the end of the block; it listens when this returns."""
+def process(*arguments: str, **environment: str) -> Generator[str]:
+    """Run `runway-mcp` until the end of the block; yield the line that says where it listens."""
     started = subprocess.Popen(
         [sys.executable, "-m", "runway_mcp", *arguments],
         env=ENVIRONMENT | environment,
@@ -68,19 +75,20 @@ def process(*arguments: str, **environment: str) -> Generator[None]:
         encoding="utf-8",
     )
     assert started.stderr
+    reader = threading.Thread(target=started.stderr.read)  # so that it never waits for us
     try:
         for line in started.stderr:
             if "http://" in line:
                 break
         else:
             pytest.fail(f"runway-mcp {' '.join(arguments)} ended with {started.wait()}")
-        reader = threading.Thread(target=started.stderr.read)  # so that it never waits for us
         reader.start()
-        yield
+        yield line
     finally:
         started.terminate()
         started.wait()
-        reader.join()
+        if reader.ident is not None:
+            reader.join()
         started.stderr.close()
 
 
@@ -187,7 +195,7 @@ def origin() -> Iterator[str]:
     folder = os.environ.get("VIEWER_HOST", "")
     if not Path(folder, "host.js").is_file():
         pytest.fail("The host page is not made: run scripts/viewer, which makes it and runs these tests.")
-    http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: Pages(*given, directory=folder))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder))
     thread = threading.Thread(target=http.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{http.server_port}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Route, expect
-from viewer.browser import Host, Server, host_page, server
+from viewer.browser import Host, Server, host_page, process, server
 
 from runway_mcp.sandbox import SAMPLES
 
@@ -111,7 +111,8 @@ PROBLEMS = """() => {
     for (const element of document.querySelectorAll("body *")) {
         const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
         const { fontSize, visibility } = getComputedStyle(element);
-        if (says && visibility !== "hidden" && parseFloat(fontSize) < 12) found.push(`${fontSize}: ${element.textContent}`);
+        const isSmall = parseFloat(fontSize) < 12;
+        if (says && isSmall && visibility !== "hidden") found.push(`${fontSize}: ${element.textContent}`);
     }
     const { scrollWidth, clientWidth } = document.documentElement;
     if (scrollWidth > clientWidth) found.push(`${scrollWidth} px wide in ${clientWidth}`);
@@ -164,18 +165,18 @@ def changes(host: Host) -> list[str]:
     return [call["name"] for call in host.seen("calls") if call["name"] in CHANGES]
 
 
-@pytest.mark.parametrize("width", [320, 900])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 320), ("light", 900), ("dark", 320), ("dark", 900)])
 @pytest.mark.parametrize("state", [*STATES, "pending", "list"])
 def test_each_state_is_shown_in_each_theme_and_width(
-    opened: Open, made: Made, slow: Server, quick: Server, state: str, theme: str, width: int
+    opened: Open, made: Made, state: str, theme: str, width: int
 ) -> None:
+    slow, quick = made["running"][0], made["video"][0]
     served, task_id = made.get(state, (quick if state == "list" else slow, SAMPLES["pending"].id))
     host = opened(served, viewport={"width": width, "height": 700})
     if state == "list":
         host.show(LIST, {}, theme=theme)
         expect(host.app.get_by_role("button").filter(has_text="fox")).to_be_visible()
-        expect(host.app.locator(".thumbnail img").first).to_be_visible()
+        expect(host.app.locator(".thumbnail img")).to_have_count(2)
     else:
         if state == "running":
             until_running(host, task_id)
@@ -484,6 +485,31 @@ def test_the_page_is_light_and_shows_a_result_at_once(opened: Open, made: Made, 
         host.deliver(result)
         times.append(host.in_app("() => window.shown") - host.seen("delivered"))
     weight = len(host.seen("html").encode())
-    print(f"the page weighs {weight / 1000:.1f} kB, and shows a result after {median(times):.0f} ms")
+    print(f"the page weighs {weight / 1000:.1f} kB, and shows a result after {median(times):.0f} ms")  # noqa: T201 - what it found
     assert weight < 120_000
     assert median(times) < 200
+
+
+def test_the_viewer_command_shows_the_tasks_in_a_browser(browser: Browser, tmp_path: Path) -> None:
+    with process("viewer", "--sandbox", "--files-root", str(tmp_path), BROWSER="true") as line:
+        link = next(word for word in line.split() if word.startswith("http"))
+        page = browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(link)
+        app = page.frame_locator("iframe")
+        expect(app.get_by_role("heading", name="Tasks")).to_be_visible()
+        assert "token" not in page.url
+        page.reload()
+        expect(app.get_by_role("heading", name="Tasks")).to_be_visible()
+        app.locator("button.entry").nth(4).click()
+        assert app.locator("video").evaluate(PLAY) > 0.3
+        app.get_by_role("button", name="Save").click()
+        expect(app.locator(".saved code")).to_contain_text(str(tmp_path))
+        assert errors == []
+        page.close()
+        stranger = browser.new_page()
+        stranger.goto(link)
+        expect(stranger.locator("body")).to_contain_text("used already")
+        stranger.close()
