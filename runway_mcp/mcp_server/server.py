@@ -111,8 +111,7 @@ class RunwayServer(MCPServer[CallerContext]):
         if not isinstance(result, CallToolResult):
             return result
         result = results.with_notes(result, taken.notes)
-        if context is not None:
-            await add_details(result, context)
+        await add_details(result, context)
         return result
 
     async def _call(

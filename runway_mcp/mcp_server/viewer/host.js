@@ -1,7 +1,8 @@
 /**
  * The MCP Apps protocol, 2026-01-26: JSON-RPC with the host, which is the parent window.
  *
- * @typedef {{content?: {type: string, text?: string}[], structuredContent?: any, isError?: boolean, _meta?: any}} ToolResult
+ * @typedef {{type: string, text?: string}} Block
+ * @typedef {{content?: Block[], structuredContent?: any, isError?: boolean, _meta?: any}} ToolResult
  */
 
 const PROTOCOL = "2026-01-26";

@@ -37,7 +37,8 @@ function showInput(args, isWhole) {
   } else if (isWhole && textOf(input.taskId)) {
     showTask({ id: input.taskId, task: {}, details: null });
   } else if (isWhole) {
-    app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), make("p", { class: "quiet" }, "Loading …")));
+    const loading = make("p", { class: "quiet" }, "Loading …");
+    app.replaceChildren(make("section", { class: "card" }, make("h1", {}, "Tasks"), loading));
   }
 }
 
@@ -53,7 +54,8 @@ function showResult(result) {
   const files = Array.isArray(data.files) ? data.files.map(objectOf) : undefined;
   const prompt = input.input === undefined ? "" : promptOf(objectOf(input.input));
   const isTask = textOf(data.status) !== "";
-  showTask({ id, task: isTask ? data : {}, details: details ?? asDetails(), prompt, note: textOf(data.note), files, said });
+  const task = isTask ? data : {};
+  showTask({ id, task, details: details ?? asDetails(), prompt, note: textOf(data.note), files, said });
   if (!isTask && canCall()) void view.read();
 }
 
@@ -79,7 +81,8 @@ function showList(result) {
 
 function showCancelled() {
   if (hasResult || textOf(input.taskId)) return;
-  showMessage("The call was stopped", "A task that had started goes on at Runway. Ask for the list of tasks to see it.");
+  const where = "A task that had started goes on at Runway. Ask for the list of tasks to see it.";
+  showMessage("The call was stopped", where);
 }
 
 function onVisible() {
@@ -97,4 +100,6 @@ new IntersectionObserver((seen) => {
   isOnScreen = seen.at(-1)?.isIntersecting ?? true;
   onVisible();
 }).observe(app);
-connect(document.body.dataset.version ?? "", app).catch((error) => showMessage("This view can't start", reasonOf(error)));
+connect(document.body.dataset.version ?? "", app).catch((error) =>
+  showMessage("This view can't start", reasonOf(error)),
+);

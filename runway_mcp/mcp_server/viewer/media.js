@@ -25,8 +25,8 @@ function outputsOf(task, type) {
 
 /**
  * @param {Output} output
- * @param {{alt: string, refresh: () => Promise<boolean>, measured?: (facts: string[]) => void, isTile?: boolean}} options
- *   `refresh` fetches fresh links, and says whether there are any. A tile is a button, which can hold no link.
+ * @param {{alt: string, refresh: () => Promise<any>, measured?: (facts: string[]) => void, isTile?: boolean}} options
+ *   `refresh` fetches fresh links. A tile is a button, which can hold no link.
  */
 function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }) {
   const label = alt || `Output ${index}`;
@@ -41,7 +41,8 @@ function player({ url, kind, index, poster }, { alt, refresh, measured, isTile }
   function measure() {
     const [width, height] = [media.naturalWidth ?? media.videoWidth, media.naturalHeight ?? media.videoHeight];
     const seconds = numberOf(media.duration);
-    measured?.([width ? `${width} × ${height}` : "", seconds === null ? "" : `${number(seconds, 1)} s`].filter(Boolean));
+    const length = seconds === null ? "" : `${number(seconds, 1)} s`;
+    measured?.([width ? `${width} × ${height}` : "", length].filter(Boolean));
   }
 
   async function failed() {
@@ -84,7 +85,7 @@ function link(url, label) {
 
 /**
  * @param {Output[]} outputs
- * @param {{alt: string, refresh: () => Promise<boolean>, measured: (facts: string[]) => void,
+ * @param {{alt: string, refresh: () => Promise<any>, measured: (facts: string[]) => void,
  *   selected: number | null, select: (index: number | null) => void}} options
  */
 function outputsView(outputs, options) {

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 META = "runway-mcp/starts"
 
 
-async def add_details(result: CallToolResult, ctx: Context[CallerContext, Any]) -> None:
+async def add_details(result: CallToolResult, ctx: Context[CallerContext, Any] | None) -> None:
     """Add details of the tasks that a result names, where the host may show the page and the result has none yet."""
     ids = _task_ids(result.structured_content)
-    if not ids or result.meta is not None or not _may_show(ctx):
+    if ctx is None or not ids or result.meta is not None or not _may_show(ctx):
         return
     ledger = ctx.request_context.lifespan_context.ledger
     try:

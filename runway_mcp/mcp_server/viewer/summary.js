@@ -60,9 +60,9 @@ function chargeIn(known) {
 /** @param {Known} known @param {string[]} measured What the player has found. @returns {string[]} */
 function factsIn(known, measured) {
   const asked = numberOf(objectOf(known.details).seconds);
-  const length = measured.length ? measured : [asked === null ? "" : `${number(asked, 1)} s`];
+  const length = measured.length ? measured : [asked === null ? "" : `Length ${number(asked, 1)} s`];
   const begun = begunIn(known);
-  return [...length, chargeIn(known), begun ? moment(begun) : ""].filter(Boolean);
+  return [...length, chargeIn(known), begun ? `Started ${moment(begun)}` : ""].filter(Boolean);
 }
 
 /** @param {Known} known @returns {Child[]} */

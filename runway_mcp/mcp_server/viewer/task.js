@@ -59,12 +59,13 @@ function taskView(root, given) {
     const modes = [context.displayMode, context.availableDisplayModes];
     const facts = factsIn(known, measured);
     const hasGivenUp = failures >= MAX_FAILURES;
+    const unsafeNote = `Outputs without an address that is safe to load: ${number(unsafe)}.`;
     const title = [status, typeIn(known), known.details?.model, promptIn(known), begunIn(known)];
 
     fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
     fill(parts.media, [outputs, selected, unsafe], () => [
       outputs.length > 0 && outputsView(outputs, mediaOptions()),
-      unsafe > 0 && make("p", { class: "quiet" }, `Outputs without an address that is safe to load: ${number(unsafe)}.`),
+      unsafe > 0 && make("p", { class: "quiet" }, unsafeNote),
     ]);
     fill(parts.head, [title, modes], () => headOf(known));
     fill(parts.progress, [status, progressIn(known) === null], () => progressOf(known));
@@ -214,22 +215,20 @@ function taskView(root, given) {
   }
 
   async function refreshLinks() {
-    if (!canCall() || !offers("runway_getTask") || Date.now() - refreshed < REFRESH_AGAIN_MS) return false;
+    if (!canCall() || !offers("runway_getTask") || Date.now() - refreshed < REFRESH_AGAIN_MS) return;
     refreshed = Date.now();
-    return refresh();
+    await refresh();
   }
 
-  /** @returns {Promise<boolean>} Whether the task was read. */
   async function refresh() {
     const result = await callTool("runway_getTask", { taskId: id });
-    if (isClosed) return false;
+    if (isClosed) return;
     read = Date.now();
     const isRead = !result.isError && textOf(dataOf(result).status) !== "";
     failures = isRead ? 0 : failures + 1;
     problem = isRead ? "" : textBlocks(result)[0] || "The task could not be read.";
     if (isRead) take(result);
     update();
-    return isRead;
   }
 
   /** @param {ToolResult} result */

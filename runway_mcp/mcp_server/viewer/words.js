@@ -117,13 +117,13 @@ function typeText(type) {
 
 /**
  * @param {any} url
- * @returns {string | null} The URL, where it is safe to load and open: https, or the sandbox's own.
+ * @returns {string | null} The URL, where it is safe to load and open: https, or the sandbox's own origin.
  */
 function safeUrl(url) {
   try {
     const { protocol, origin, href } = new URL(textOf(url));
-    const isSandbox = protocol === "http:" && (document.body.dataset.media ?? "").split(" ").includes(origin);
-    return protocol === "https:" || isSandbox ? href : null;
+    const own = [...(document.body.dataset.media ?? "").split(" "), location.origin];
+    return protocol === "https:" || (protocol === "http:" && own.includes(origin)) ? href : null;
   } catch {
     return null;
   }
