@@ -40,7 +40,7 @@ def run_viewer(arguments: Sequence[str], about: str) -> int:
     stop = GracefulShutdown(changes=lambda: core.callers.background_tasks)
     stop.ends.append(core.callers.end_waits)
     listener = listen("127.0.0.1", 0)
-    samples = [sample.id for sample in SAMPLES.values()]
+    samples = {sample.id: sample.what for sample in SAMPLES.values()}
     sandbox = SimulatedApi(core.sandbox, SANDBOX_URL, samples) if core.sandbox else None
     site = ViewerSite(core.server, listener.getsockname()[1], sandbox)
     print(f"runway-mcp: the viewer is at {site.link} (the link works once; Ctrl+C ends it)", file=sys.stderr)

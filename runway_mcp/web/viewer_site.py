@@ -5,7 +5,7 @@ Whoever opens the link first gets a session. Nothing else is answered, but for t
 
 import json
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +47,12 @@ class SimulatedApi:
 
     Attributes:
         url: Where it says that its outputs are.
-        task_ids: The tasks that it begins with, which the history does not list.
+        tasks: What it begins with, which the history does not list: a few words about each task, by its id.
     """
 
     app: ASGIApp
     url: str
-    task_ids: Sequence[str]
+    tasks: Mapping[str, str]
 
 
 class ViewerSite:
@@ -101,7 +101,7 @@ class ViewerSite:
             return refusal
         nonce = secrets.token_urlsafe(16)
         html = _HOST.read_text(encoding="utf-8").replace("{{NONCE}}", nonce).replace("{{VERSION}}", __version__)
-        html = html.replace("{{TASKS}}", json.dumps(list(self._sandbox.task_ids) if self._sandbox else []))
+        html = html.replace("{{TASKS}}", json.dumps(dict(self._sandbox.tasks) if self._sandbox else {}))
         policy = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; frame-src 'self'"
         reply = _html(html, f"{policy}; frame-ancestors 'none'")
         if is_first:

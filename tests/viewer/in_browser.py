@@ -503,7 +503,8 @@ def test_the_viewer_command_shows_the_tasks_in_a_browser(browser: Browser, tmp_p
         assert "token" not in page.url
         page.reload()
         expect(app.get_by_role("heading", name="Tasks")).to_be_visible()
-        app.locator("button.entry").nth(4).click()
+        expect(app.locator(".thumbnail img")).to_have_count(2)
+        app.get_by_role("button").filter(has_text="SUCCEEDED with an MP4").click()
         assert app.locator("video").evaluate(PLAY) > 0.3
         app.get_by_role("button", name="Save").click()
         expect(app.locator(".saved code")).to_contain_text(str(tmp_path))

@@ -21,7 +21,7 @@ async def browsing(*, simulated: bool = True) -> AsyncGenerator[tuple[httpx2.Asy
     """A browser without a session, and the site."""
     core = build_core(Settings.model_validate({"sandbox": True}), lambda _: None)
     assert core.sandbox
-    sandbox = SimulatedApi(core.sandbox, SANDBOX_URL, [SAMPLES["failed_internal"].id])
+    sandbox = SimulatedApi(core.sandbox, SANDBOX_URL, {SAMPLES["failed_internal"].id: "FAILED"})
     site = ViewerSite(core.server, PORT, sandbox if simulated else None)
     transport = httpx2.ASGITransport(app=site.app)
     async with (
@@ -39,7 +39,7 @@ async def test_the_link_gives_a_session_to_the_first_who_opens_it_alone() -> Non
         browser.cookies.clear()
         again = await browser.get(site.link)
         assert (again.status_code, "set-cookie" in again.headers) == (403, False)
-    assert f'taskIds = ["{SAMPLES["failed_internal"].id}"]' in opened.text
+    assert f'{{"{SAMPLES["failed_internal"].id}": "FAILED"}}' in opened.text
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert site.link.partition("token=")[2] not in opened.text + cookie
