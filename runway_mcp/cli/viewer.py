@@ -1,5 +1,6 @@
 """The command `runway-mcp viewer`: the tasks in a browser of this machine, for people whose host shows no apps."""
 
+import gc
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -24,10 +25,9 @@ def run_viewer(arguments: Sequence[str], about: str) -> int:
     Raises:
         UsageError: The command line or a setting is wrong.
     """
-    epilog = "The server's options and the environment count as they do for the server, but those of HTTP do not."
-    _, others = Parser(
-        prog="runway-mcp viewer", description=f"runway-mcp viewer: {about}.", epilog=epilog
-    ).parse_known_args(arguments)
+    epilog = "The server's options and the environment count as they do for a server over stdio."
+    parser = Parser(prog="runway-mcp viewer", description=f"runway-mcp viewer: {about}.", epilog=epilog)
+    _, others = parser.parse_known_args(arguments)
     # it serves this machine's user alone, however the server is reached
     settings, _ = parse_settings([*others, "--transport", "stdio", "--auth", "none"], {})
     key = [settings.api_key.get_secret_value()] if settings.api_key else []
@@ -50,5 +50,6 @@ def run_viewer(arguments: Sequence[str], about: str) -> int:
     async def serve() -> None:
         await serve_http(stop.guard(site.app), listener, stop)
 
+    gc.enable()  # it is off while a command starts
     anyio.run(serve)
     return 0
