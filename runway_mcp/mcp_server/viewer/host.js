@@ -19,6 +19,9 @@ let context = {};
 /** @type {(() => void)[]} Called when the context changes. */
 const onContext = [];
 let lastId = 0;
+let refusesCalls = false;
+/** Not every host that calls tools declares it: one that does not is tried once. */
+const canCall = () => !refusesCalls;
 
 /** @param {object} message */
 function send(message) {
@@ -50,6 +53,7 @@ async function callTool(name, args) {
   try {
     return await request("tools/call", { name, arguments: args });
   } catch (error) {
+    refusesCalls = !capabilities.serverTools;
     return { isError: true, content: [{ type: "text", text: `The host didn't make the call: ${reasonOf(error)}` }] };
   }
 }

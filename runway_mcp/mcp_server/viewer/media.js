@@ -75,10 +75,10 @@ function fallback(url, reason) {
 
 /** @param {string} url @param {string} label */
 function link(url, label) {
-  const open = (/** @type {Event} */ event) => {
-    if (!capabilities.openLinks) return; // then the browser may
+  const open = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    request("ui/open-link", { url }).catch((error) => announce(`The link could not be opened: ${reasonOf(error)}`));
+    const reply = await request("ui/open-link", { url }).catch(() => null);
+    if (!reply || reply.isError) window.open(url, "_blank", "noopener,noreferrer"); // where only the browser can
   };
   return make("a", { href: url, target: "_blank", rel: "noopener noreferrer", class: "button", click: open }, label);
 }

@@ -9,7 +9,6 @@ const REFRESH_AGAIN_MS = 600_000;
 
 /** @param {string} name */
 const offers = (name) => ` ${document.body.dataset.tools} `.includes(` ${name} `);
-const canCall = () => Boolean(capabilities.serverTools);
 const isVisible = () => !document.hidden && isOnScreen;
 let isOnScreen = true;
 
@@ -72,7 +71,7 @@ function taskView(root, given) {
     fill(parts.failure, [status, failure, failureCode, known.note], () => failureOf(known));
     fill(parts.facts, facts, () => facts.map((fact) => make("span", {}, fact)));
     fill(parts.saved, files, () => savedOf(files));
-    fill(parts.actions, [status, selected, asks, outputs.map(({ url }) => url)], actions);
+    fill(parts.actions, [status, selected, asks, outputs.map(({ url }) => url), canCall()], actions);
     fill(parts.problem, [said, problem, hasGivenUp], () => [
       said && make("p", {}, said),
       problem && make("p", {}, problem),
@@ -117,7 +116,7 @@ function taskView(root, given) {
     }
     if (status === "FAILED") {
       const canRepeat = offers("runway_startTask") && !NEEDS_CHANGE.test(textOf(known.task.failureCode));
-      return [canRepeat && capabilities.message && button("Try again", tryAgain)];
+      return [canRepeat && button("Try again", tryAgain)];
     }
     const outputs = outputsIn(known);
     const one = outputs.length === 1 ? outputs[0] : outputs.find(({ index }) => index === selected);
@@ -128,7 +127,7 @@ function taskView(root, given) {
       canSave && button(one ? "Save" : "Save all", (event) => save(event, args), { class: "button primary" }),
       one && button("Copy link", (event) => copy(event, one.url)),
       one && link(one.url, "Open"),
-      one && capabilities.message && button("Use as input", () => say(`Use ${named} as an input of the next task.`)),
+      one && button("Use as input", () => say(`Use ${named} as an input of the next task.`)),
     ];
   }
 
@@ -193,11 +192,17 @@ function taskView(root, given) {
       pressed.textContent = "Copied";
       announce("The link was copied.");
     } catch {
-      const field = make("input", { class: "copy", readonly: true, value: url, "aria-label": "Link to copy" });
-      parts.problem.replaceChildren(make("p", {}, "Your app doesn't allow copying. Press Ctrl+C or ⌘C:"), field);
-      parts.problem.hidden = false;
-      field.select();
+      offer("Your app doesn't allow copying. Press Ctrl+C or ⌘C:", url);
     }
+  }
+
+  /** @param {string} why @param {string} text For the person to copy. */
+  function offer(why, text) {
+    const field = make("input", { class: "copy", readonly: true, value: text, "aria-label": why });
+    parts.problem.replaceChildren(make("p", {}, why), field);
+    parts.problem.hidden = false;
+    field.select();
+    announce(why);
   }
 
   function tryAgain() {
@@ -206,12 +211,9 @@ function taskView(root, given) {
 
   /** @param {string} text Sent to the conversation as the user's. */
   async function say(text) {
-    try {
-      const { isError } = await request("ui/message", { role: "user", content: [{ type: "text", text }] });
-      tell(isError ? "Your app did not take the message." : "Sent to the conversation.");
-    } catch (error) {
-      tell(`Your app did not take the message: ${reasonOf(error)}`);
-    }
+    const reply = await request("ui/message", { role: "user", content: [{ type: "text", text }] }).catch(() => null);
+    if (reply && !reply.isError) tell("Sent to the conversation.");
+    else offer("Your app takes no messages from here. Copy this into the conversation:", text);
   }
 
   async function refreshLinks() {
