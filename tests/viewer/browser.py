@@ -214,7 +214,7 @@ def quick(origin: str) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def slow(origin: str) -> Iterator[Server]:
     """A server whose tasks run for minutes."""
-    with sandbox(0.2) as api, server(api, origin) as served:
+    with sandbox(0.08) as api, server(api, origin) as served:
         yield served
 
 
