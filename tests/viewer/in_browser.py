@@ -21,7 +21,7 @@ VIDEO = (
     "text_to_video",
     {
         "model": "gen4.5",
-        "promptText": "A paper boat drifts down a rain-soaked street at night, neon signs mirrored in the water",
+        "promptText": "Slow push in on paper-cut mountains at sunset, the sun sinks behind the ridge, soft grain",
         "ratio": "1280:720",
         "duration": 5,
     },
@@ -30,7 +30,7 @@ IMAGES = (
     "text_to_image",
     {
         "model": "gemini_image3.1_flash_lite",
-        "promptText": "Studio portrait of a red fox in a knitted green scarf, soft window light",
+        "promptText": "Paper-cut mountains under a large moon, four skies, flat colours",
         "ratio": "1264:848",
         "outputCount": 4,
     },
@@ -98,11 +98,11 @@ def until_running(host: Host, task_id: str) -> None:
 def settled(host: Host) -> None:
     """Wait until pictures and films are there."""
     host.in_app(
-        """() => Promise.all([...document.querySelectorAll("img, video, audio")].map((media) => new Promise((resolve) => {
+        """() => Promise.all([...document.querySelectorAll("img, video, audio")].map((media) => new Promise((done) => {
             if (media.preload) media.preload = "auto";
             const look = () => {
                 const isIdle = media.readyState >= 2 && media.networkState === media.NETWORK_IDLE;
-                if (media.error || media.complete || isIdle) resolve();
+                if (media.error || media.complete || isIdle) done();
                 else requestAnimationFrame(look);
             };
             look();
@@ -151,9 +151,12 @@ def judge(host: Host) -> None:
     assert serious == []
 
 
+STILL = "video::-internal-media-controls-loading-panel { display: none !important }"
+
+
 def picture(host: Host, name: str) -> None:
     """Take a screenshot, and keep it where that is asked for."""
-    content = host.page.locator("iframe").screenshot(animations="disabled")
+    content = host.page.locator("iframe").screenshot(animations="disabled", style=STILL)
     assert len(content) > 1000
     if IMAGES_FOLDER:
         reduced = Image.open(BytesIO(content)).convert("RGB").quantize(255)
@@ -194,7 +197,7 @@ def test_each_state_is_shown_in_each_theme_and_width(
     host.page.route("**/outputs/**.png*", lambda route: route.fulfill(body=scene(route.request.url)))
     if state == "list":
         host.show(LIST, {}, theme=theme)
-        expect(host.app.get_by_role("button").filter(has_text="fox")).to_be_visible()
+        expect(host.app.get_by_role("button").filter(has_text="large moon")).to_be_visible()
         expect(host.app.locator(".thumbnail img")).to_have_count(2)
     else:
         if state == "running":
@@ -423,7 +426,7 @@ def test_a_hidden_task_is_not_followed(host: Host) -> None:
 def test_a_card_of_the_list_opens_its_task_and_leads_back(opened: Open, made: Made, quick: Server) -> None:
     host = opened(quick)
     host.show(LIST, {})
-    card = host.app.get_by_role("button").filter(has_text="fox").first
+    card = host.app.get_by_role("button").filter(has_text="large moon").first
     card.focus()
     host.page.keyboard.press("Enter")
     expect(host.app.get_by_role("button", name="Output 4 of 4: show in full")).to_be_visible()
