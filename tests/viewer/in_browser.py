@@ -99,9 +99,9 @@ def settled(host: Host) -> None:
     """Wait until pictures and films are there."""
     host.in_app(
         """() => Promise.all([...document.querySelectorAll("img, video, audio")].map((media) => new Promise((done) => {
-            if (media.preload) media.preload = "auto";
+            let frames = media.localName === "video" ? 60 : 0; // until the player's spinner has faded
             const look = () => {
-                const isIdle = media.readyState >= 2 && media.networkState === media.NETWORK_IDLE;
+                const isIdle = media.readyState >= 1 && media.networkState === media.NETWORK_IDLE && frames-- <= 0;
                 if (media.error || media.complete || isIdle) done();
                 else requestAnimationFrame(look);
             };
@@ -151,12 +151,9 @@ def judge(host: Host) -> None:
     assert serious == []
 
 
-STILL = "video::-internal-media-controls-loading-panel { display: none !important }"
-
-
 def picture(host: Host, name: str) -> None:
     """Take a screenshot, and keep it where that is asked for."""
-    content = host.page.locator("iframe").screenshot(animations="disabled", style=STILL)
+    content = host.page.locator("iframe").screenshot(animations="disabled")
     assert len(content) > 1000
     if IMAGES_FOLDER:
         reduced = Image.open(BytesIO(content)).convert("RGB").quantize(255)
