@@ -51,6 +51,7 @@ _AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was killed between two of its messages
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -192,6 +193,10 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
+async def _keep(_: object) -> None:
+    pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
+
+
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
@@ -225,6 +230,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )
     database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)

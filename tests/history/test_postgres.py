@@ -260,6 +260,16 @@ async def test_a_start_that_was_recorded_though_the_answer_was_lost_is_taken_bac
                 assert await one.spent("account") == Spend(10, 0)
 
 
+async def test_a_connection_that_is_killed_between_two_messages_means_that_the_database_is_away() -> None:
+    async def killed(_: Transaction) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    with anyio.fail_after(20):
+        async with PostgresPlace().open() as one:
+            with pytest.raises(HistoryAwayError):
+                await one.run(killed)
+
+
 async def test_a_database_that_is_away_is_an_error_that_tells_no_password() -> None:
     url = f"postgresql://runway:secret-word@127.0.0.1:{free_port()}/films"
     with anyio.fail_after(30), pytest.raises(HistoryAwayError) as caught:
@@ -354,6 +364,18 @@ async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that
             async with open_place(back.file) as again:
                 assert await copy_history(target, again) == 206
                 assert (await again.spent("account")).credits == 2080
+
+
+async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:
+    place, key = PostgresPlace(), {"account": "account", "caller": "caller", "task_id": "one"}
+    last = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE $1"
+    with anyio.fail_after(30):
+        async with place.open() as history, connection(place) as other:
+            assert history.states is not None
+            await history.states.forget(key)
+            assert await other.fetchval(last, f"%UPDATE {place.schema}.states%") == 1  # no reset came after it
+            kind = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::text::regclass"
+            assert await other.fetchval(kind, f"{place.schema}.states") == "u"
 
 
 async def test_a_place_is_a_file_a_database_or_memory(tmp_path: Path) -> None:
