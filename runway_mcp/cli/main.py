@@ -146,9 +146,9 @@ def _token(arguments: Sequence[str]) -> int:
 
 
 def _viewer(arguments: Sequence[str]) -> int:
-    from runway_mcp.cli.viewer import run_viewer
+    from runway_mcp.cli.viewer import open_viewer
 
-    return run_viewer(arguments, COMMANDS["viewer"])
+    return _run(open_viewer(arguments, COMMANDS["viewer"]))
 
 
 def _history(arguments: Sequence[str]) -> int:

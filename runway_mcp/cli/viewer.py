@@ -1,12 +1,9 @@
 """The command `runway-mcp viewer`: the tasks in a browser of this machine, for people whose host shows no apps."""
 
-import gc
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from threading import Thread
-
-import anyio
 
 from runway_mcp.config.options import Parser, UsageError, parse_settings
 from runway_mcp.config.settings import SANDBOX_URL, SettingsError
@@ -19,8 +16,8 @@ from runway_mcp.web.viewer_site import SimulatedApi, ViewerSite
 from runway_mcp.wiring.core import build_core
 
 
-def run_viewer(arguments: Sequence[str], about: str) -> int:
-    """Run `runway-mcp viewer` until a stop signal, and return its exit code.
+def open_viewer(arguments: Sequence[str], about: str) -> Callable[[], Coroutine[object, object, None]]:
+    """Open the viewer in a browser, and return what serves it until a stop signal.
 
     Raises:
         UsageError: The command line or a setting is wrong.
@@ -50,6 +47,4 @@ def run_viewer(arguments: Sequence[str], about: str) -> int:
     async def serve() -> None:
         await serve_http(stop.guard(site.app), listener, stop)
 
-    gc.enable()  # it is off while a command starts
-    anyio.run(serve)
-    return 0
+    return serve
