@@ -28,7 +28,14 @@ COMMANDS = {
     "history": "list starts of unknown outcome, and settle them",
     "catalogue": "take over new models from Runway's OpenAPI document, or show what would change",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
+    "install": "write this server into the configuration of your MCP hosts",
+    "doctor": "check what this server needs, and the hosts that have it",
 }
+TYPER_COMMANDS = {
+    "install": "runway_mcp.cli.install:install",
+    "doctor": "runway_mcp.cli.doctor:doctor",
+}
+"""The commands that typer parses: where the function of each is."""
 
 WAITING = (
     "waiting for an MCP host, which starts this command itself (README.md says how); Ctrl+C ends it, --help lists the "
@@ -65,8 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         run = {"demo": _demo, "token": _token, "history": _history, "catalogue": _catalogue, "sandbox": _sandbox}
-        command = run.get(arguments[0]) if arguments else None
-        return command(arguments[1:]) if command else _serve(arguments)
+        name, *others = arguments or [""]
+        if place := TYPER_COMMANDS.get(name):
+            from runway_mcp.cli.typer_app import run_command
+
+            gc.enable()
+            return run_command(name, place, COMMANDS[name], others)
+        command = run.get(name)
+        return command(others) if command else _serve(arguments)
     except UsageError as error:
         return _fail(2, str(error))
 

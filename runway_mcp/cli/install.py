@@ -1,0 +1,6 @@
+"""The command `runway-mcp install`."""
+
+
+def install() -> int:
+    """Return the exit code."""
+    return 0
