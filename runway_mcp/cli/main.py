@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from runway_mcp.web.shutdown import GracefulShutdown
 
 COMMANDS = {
+    "types": "show what can be started, or what a type or a model takes",
+    "estimate": "tell what a start would cost, which sends nothing",
+    "start": "start a task, which spends credits",
+    "get": "show tasks as they stand",
+    "wait": "wait until tasks have finished",
+    "list": "list the tasks started here, with the sum of their credits",
+    "save": "save the outputs of tasks that have SUCCEEDED",
+    "cancel": "stop tasks that have not finished",
+    "delete": "delete finished tasks and their outputs",
+    "upload": "upload a file, for a runway:// URI that inputs take for 24 hours",
+    "account": "show the balance, the limits and today's use",
+    "completion": "print a shell's completion script",
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
     "history": "list starts of unknown outcome, and settle them",
@@ -32,6 +44,12 @@ COMMANDS = {
     "doctor": "check what this server needs, and the hosts that have it",
 }
 TYPER_COMMANDS = {
+    **{
+        name: f"runway_mcp.cli.task_commands:{name}"
+        for name in ("types", "estimate", "start", "get", "wait", "save", "cancel", "delete", "upload", "account")
+    },
+    "list": "runway_mcp.cli.task_commands:list_tasks",
+    "completion": "runway_mcp.cli.shell_completion:completion",
     "install": "runway_mcp.cli.install:install",
     "doctor": "runway_mcp.cli.doctor:doctor",
 }
@@ -85,6 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
+    if not arguments:
+        from runway_mcp.config.sources import has_variable
+
+        if has_variable("_RUNWAY_MCP_COMPLETE"):  # a shell asks
+            from runway_mcp.cli.typer_app import complete
+
+            complete("runway-mcp", COMMANDS, TYPER_COMMANDS)
     settings, find_key = parse_settings(arguments, COMMANDS)
     from runway_mcp.config.settings import SettingsError
     from runway_mcp.observability import logs

@@ -1,8 +1,9 @@
 """Commands that typer parses: one function each, whose module is imported when its command is called."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -22,9 +23,8 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
     Raises:
         UsageError: The command line can't be used. The message repeats no value.
     """
-    module, _, function = place.partition(":")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(help=f"{about[0].upper()}{about[1:]}.")(getattr(import_module(module), function))
+    _add(app, name, place, about)
     program = f"runway-mcp {name}"
     try:
         return app(list(arguments), prog_name=program, standalone_mode=False) or 0
@@ -32,6 +32,30 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
         raise UsageError(f"{_without_values(error.format_message(), arguments)}; see {program} --help") from None
     except typer.Abort:
         raise UsageError("the question got no answer") from None
+
+
+def complete(program: str, commands: Mapping[str, str], places: Mapping[str, str]) -> NoReturn:
+    """Answer a shell that asks, by its variables, how a command line can go on."""
+    app = typer.Typer(rich_markup_mode=None)
+    for name, about in commands.items():
+        if place := places.get(name):
+            _add(app, name, place, about)
+        else:
+            app.command(name, help=about)(_nothing)
+    app([], prog_name=program)
+    raise AssertionError  # the shell's variables say that it asks
+
+
+def _add(app: typer.Typer, name: str, place: str, about: str) -> None:
+    module_name, _, function = place.partition(":")
+    module = import_module(module_name)
+    example = getattr(module, "EXAMPLES", {}).get(name)
+    epilog = f"\b\nExample:\n  {example}" if example else None
+    app.command(name, help=f"{about[0].upper()}{about[1:]}.", epilog=epilog)(getattr(module, function))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _without_values(message: str, arguments: Sequence[str]) -> str:

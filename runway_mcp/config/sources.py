@@ -52,6 +52,11 @@ def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | Non
     return find
 
 
+def has_variable(name: str) -> bool:
+    """Return whether an environment variable is set, and not empty."""
+    return bool(os.environ.get(name))
+
+
 def _check_names(names: set[str]) -> None:
     """Refuse a variable whose name is nearly that of a setting: a limit that is misspelt would not hold."""
     known = {variable for name in Settings.model_fields for variable in variables(name)}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
+SANDBOX = "sandbox.sqlite3"
 APPROVALS_KEY = "approvals.key"
 
 
@@ -52,8 +53,11 @@ class Core:
     metrics: "Metrics | None"
 
 
-def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
-    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log."""
+def build_core(settings: Settings, hide: Callable[[str], None], *, sandbox_dir: Path | None = None) -> Core:
+    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log.
+
+    The sandbox and its history are kept in `sandbox_dir`, which must exist; in memory where it is not given.
+    """
     on_request_end: list[OnRequestEnd] = []
     on_api_response: list[OnApiResponse] = []
     metrics = None
@@ -66,18 +70,12 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     if settings.log_level in {"debug", "info"}:
         on_request_end.append(log_request)
     look_in(state_dir(settings))
-    sandbox = None
-    if settings.sandbox:
-        import httpx2
-
-        from runway_mcp.sandbox import create_app
-
-        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
+    sandbox = _sandbox(settings, sandbox_dir and sandbox_dir / SANDBOX) if settings.sandbox else None
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=history_place(settings),
+        history=sandbox_dir / HISTORY if sandbox_dir else history_place(settings),
         history_days=settings.history_days,
         history_prompts=settings.history_prompts == "on",
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
@@ -96,6 +94,21 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
+
+
+def _sandbox(settings: Settings, state_file: Path | None) -> "httpx2.AsyncBaseTransport":
+    import sqlite3
+
+    import httpx2
+
+    from runway_mcp.sandbox import create_app
+
+    try:
+        app = create_app(speed=settings.sandbox_speed, catalogue=catalogue_data(), state_file=state_file)
+    except (sqlite3.Error, ValueError) as error:
+        reason = str(error) if isinstance(error, sqlite3.Error) else "another version has written it"
+        raise SettingsError(f"the sandbox can't be kept in {state_file}: {reason}; delete it to begin anew") from None
+    return httpx2.ASGITransport(app=app)
 
 
 def _auto_saver(group: "TaskGroup") -> StartSaver:
