@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol, cast
@@ -12,8 +12,14 @@ import typer
 from pydantic import JsonValue
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+
+COMMAND_LINE = "  "
+"""What a line begins with that is a command line."""
+WIDE = 120
+"""Characters of a terminal that has room for more columns."""
 
 
 class Report(Protocol):
@@ -35,7 +41,7 @@ class Screen:
     def __init__(self, *, as_json: bool = False) -> None:
         self._is_terminal = sys.stdout.isatty()
         self.is_human = self._is_terminal and not as_json
-        self._stderr = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+        self._stderr = Console(stderr=True, highlight=False)
         self._bars: Progress | None = None
         self._kept: list[Callable[[], None]] = []
 
@@ -48,32 +54,35 @@ class Screen:
         else:
             print(json.dumps(data, separators=(",", ":")), flush=True)
 
-    def show_rows(self, columns: list[str], rows: list[Mapping[str, JsonValue]]) -> None:
-        """Show results that are alike: a line of JSON each, or one table."""
+    def show_rows(self, rows: Sequence[Mapping[str, JsonValue]], columns: Sequence[str], wide: Sequence[str]) -> None:
+        """Show results that are alike: a line of JSON each, or a table of these columns, `wide` ones where they fit."""
         if not self.is_human:
             for row in rows:
                 self.show(row)
         elif rows:
+            console = Console()
             table = Table(box=None, pad_edge=False)
-            for name in columns:
-                table.add_column(name, overflow="fold", no_wrap=name in {"id", "status"})
+            for name in (*columns, *(wide if console.width >= WIDE else ())):
+                table.add_column(name, no_wrap=True)
             for row in rows:
-                table.add_row(*(_drawn(row.get(name)) for name in columns))
-            Console().print(table)
+                table.add_row(*(_drawn(row[str(column.header)]) for column in table.columns))
+            console.print(table)
 
     def note(self, text: str) -> None:
         """Show a sentence about a result."""
-        self._say(Text(_clean(text), style="dim"))
+        self._say(text, "dim")
 
     def fail(self, text: str) -> None:
         """Show an error."""
-        self._say(Text(f"runway-mcp: {_clean(text)}"))
+        self._say(f"runway-mcp: {text}")
 
-    def _say(self, text: Text) -> None:
+    def _say(self, text: str, style: str = "") -> None:
         if self._bars is not None and self._is_terminal:
-            self._kept.append(partial(self._say, text))
-        elif text:
-            self._stderr.print(text)
+            self._kept.append(partial(self._say, text, style))
+            return
+        for line in text.splitlines():  # a command line can be copied only where the terminal itself wraps it
+            is_whole = line.startswith(COMMAND_LINE) or not self._stderr.is_terminal
+            self._stderr.print(Text(_clean(line), style), soft_wrap=is_whole)
 
     def confirm(self, question: str) -> bool:
         """Ask a question on the terminal. No answer, or Ctrl-C, is a no."""
@@ -134,7 +143,10 @@ def _drawn(value: JsonValue | Mapping[str, JsonValue], name: str = "") -> Render
             return Group(*(_drawn(part) for part in value))
         case str():
             text = _clean(value)
-            return Text(text, style=_STYLES.get(text.split(",")[0], ""), overflow="fold")
+            link = text if text.startswith("https://") else None  # a long one is clickable though it is folded
+            return Text(
+                text, style=Style.parse(_STYLES.get(text.split(",")[0], "")) + Style(link=link), overflow="fold"
+            )
         case _:
             return Text("" if value is None else json.dumps(value))
 

@@ -3,14 +3,16 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
-from pydantic import JsonValue
 
 from runway_mcp.api.models import TERMINAL
 from runway_mcp.cli.screen import Report
 from runway_mcp.cli.task_session import FAILED, TIME_UP, Shell, TaskSession, worst
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 WAIT_SECONDS = 3600
 """How long one call waits; a wait goes on with the next one."""
@@ -20,7 +22,7 @@ def call_each(shell: Shell, tool: str, task_ids: Sequence[str], interrupted: str
     """Call a tool for each task; return the exit code. `interrupted` is said where that stops the command."""
 
     async def run(session: TaskSession) -> int:
-        session.on_interrupt = f"{interrupted} The state: {session.command('get', task_ids)}"
+        session.on_interrupt = f"{interrupted} The state:{session.command('get', task_ids)}"
 
         async def act(task_id: str, report: Report) -> int:
             return session.tell(await session.call(tool, {"taskId": task_id}, report), task_id)
@@ -32,35 +34,38 @@ def call_each(shell: Shell, tool: str, task_ids: Sequence[str], interrupted: str
 
 async def wait_for(session: TaskSession, task_ids: Sequence[str], *, timeout: float, first: bool = False) -> int:
     """Wait for all of the tasks, or for the first; return the exit code."""
-    again = session.command("wait", task_ids)
-    session.on_interrupt = f"The tasks go on at Runway. To go on waiting: {again}"
-    codes: dict[str, int] = {}
-    is_over = False
+    left = list(dict.fromkeys(task_ids))
+    codes: list[int] = []
+
+    def offer_to_go_on() -> None:
+        session.on_interrupt = f"What has not finished goes on. To wait again:{session.command('wait', left)}"
 
     async def act(task_id: str, report: Report) -> int:
-        nonlocal is_over
         while True:
             arguments = {"taskId": task_id, "timeoutSeconds": WAIT_SECONDS}
             answer = await session.call("runway_waitForTask", arguments, report)
             if answer.is_error or answer.data["status"] in TERMINAL:
                 break
             await anyio.sleep(session.poll_seconds)  # a Retry-After may have ended the wait at once
-        codes[task_id] = session.tell(answer, task_id) or (answer.data["status"] != "SUCCEEDED") * FAILED
+        code = session.tell(answer, task_id) or (answer.data["status"] != "SUCCEEDED") * FAILED
+        left.remove(task_id)
+        codes.append(code)
+        offer_to_go_on()
         if first and not answer.is_error:
-            is_over = True
-            for other in codes.keys() - {task_id}:
-                del codes[other]
+            codes[:] = [code]
+            left.clear()
             scope.cancel()
-        return codes[task_id]
+        return code
 
+    offer_to_go_on()
     with anyio.move_on_after(timeout) as scope:
         await session.each(task_ids, act)
-    left = [] if is_over else [task_id for task_id in task_ids if task_id not in codes]
     for task_id in left:
         session.tell(await session.call("runway_getTask", {"taskId": task_id}), task_id)
     if left:
         session.screen.fail(f"not finished after {timeout:g} s. {session.on_interrupt}")
-    return worst([*codes.values(), *([TIME_UP] if left else [])])
+        codes.append(TIME_UP)
+    return worst(codes)
 
 
 async def save_outputs(
@@ -73,7 +78,7 @@ async def save_outputs(
 ) -> int:
     """Save the outputs of each task; return the exit code."""
     folder = str(directory.absolute())  # noqa: ASYNC240 - asks nothing of the disk
-    session.on_interrupt = f"To go on: {session.command('save', task_ids)} --dir {shlex.quote(folder)}"
+    session.on_interrupt = f"To go on:{session.command('save', task_ids)} --dir {shlex.quote(folder)}"
     wanted = {"directory": folder, "name": name, "outputs": outputs}
 
     async def act(task_id: str, report: Report) -> int:

@@ -119,7 +119,7 @@ def start(
         with anyio.CancelScope(shield=True):  # what was sent may be charged, so its answer is waited for
             answer = await session.call("runway_startTask", arguments)
         task_id = str(answer.data.get("id", ""))
-        session.on_interrupt = f"The task goes on at Runway: {session.command('wait', [task_id])}"
+        session.on_interrupt = f"The task goes on at Runway. To wait for it:{session.command('wait', [task_id])}"
         if answer.is_error or not (wait or save):
             return session.tell(answer)
         session.screen.note(f"Started {task_id}. {answer.note}")
@@ -228,7 +228,7 @@ def list_tasks(
             cursor = str(answer.data.get("nextCursor", ""))
             if not cursor or len(rows) >= limit:
                 break
-        session.screen.show_rows(columns, rows)
+        session.screen.show_rows(rows, ("id", "status", "credits", "prompt"), ("created", "type", "model"))
         session.screen.note(f"{answer.data['matched']} tasks, {answer.data['credits']} credits. {answer.note}")
         return 0
 

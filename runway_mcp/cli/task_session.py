@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 from pydantic import JsonValue
 
-from runway_mcp.cli.screen import Report, Screen
+from runway_mcp.cli.screen import COMMAND_LINE, Report, Screen
 from runway_mcp.config.options import UsageError
 from runway_mcp.config.settings import SANDBOX_KEY, SANDBOX_URL, Settings, SettingsError
 from runway_mcp.config.sources import load
@@ -118,8 +118,8 @@ class TaskSession:
         return 0
 
     def command(self, name: str, task_ids: Sequence[str]) -> str:
-        """Return the command line that does something with these tasks."""
-        return f"runway-mcp {name} {' '.join(task_ids)}{self._options}"
+        """Return the command line that does something with these tasks, as the last line of what is said."""
+        return f"\n{COMMAND_LINE}runway-mcp {name} {' '.join(task_ids)}{self._options}"
 
     async def each(self, task_ids: Sequence[str], act: Callable[[str, Report], Awaitable[int]]) -> int:
         """Act on several tasks at once, each with a progress bar; return the exit code for all."""
