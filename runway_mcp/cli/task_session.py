@@ -12,7 +12,6 @@ import anyio
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.server.mcpserver import MCPServer
-from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult, TextContent
 from pydantic import JsonValue
 
@@ -58,6 +57,7 @@ _WORDS = {
     "Repeat the call": "Repeat the command",
 }
 """What a person reads in place of a tool's words."""
+NOT_OFFERED = "--read-only / RUNWAY_MCP_READ_ONLY is set, and this command changes something. Nothing was done."
 NOBODY_ANSWERS = "Nobody can answer here. Start it in a terminal, or allow its price with --confirm-over CREDITS."
 _IN_TEXTS = re.compile("|".join(map(re.escape, _WORDS)))
 
@@ -96,10 +96,9 @@ class TaskSession:
     async def call(self, tool: str, arguments: Mapping[str, Any], report: Report | None = None) -> Answer:
         """Call a tool; what was left out of `arguments` is None there."""
         given = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            result = await self.client.call_tool(tool, given, progress_callback=report)
-        except MCPError as error:
-            return Answer({}, as_commands(error.error.message), is_error=True)
+        if tool not in {offered.name for offered in (await self.client.list_tools()).tools}:
+            return Answer({}, NOT_OFFERED, is_error=True)
+        result = await self.client.call_tool(tool, given, progress_callback=report)
         data = dict(result.structured_content or {})
         first = next((block.text for block in result.content if isinstance(block, TextContent)), "")
         note = str(data.pop("note", first if result.is_error else ""))
@@ -189,14 +188,12 @@ class Shell:
         self, settings: Settings, folders: Sequence[Path], command: Callable[[TaskSession], Awaitable[int]]
     ) -> int:
         screen = Screen(as_json=self.as_json)
-        session = None
         code = INTERRUPTED
-        with anyio.CancelScope() as scope, on_stop_signal(scope.cancel):
-            async with _open(settings.model_copy(update={"files_root": tuple(folders)}), screen) as session:
+        async with _open(settings.model_copy(update={"files_root": tuple(folders)}), screen) as session:
+            with anyio.CancelScope() as scope, on_stop_signal(scope.cancel):
                 code = await command(session)
         if scope.cancelled_caught:
-            screen.fail(f"interrupted. {session.on_interrupt if session else ''}".strip())
-            return INTERRUPTED
+            screen.fail(f"interrupted. {session.on_interrupt}".rstrip())
         return code
 
 
