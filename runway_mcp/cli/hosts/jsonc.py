@@ -213,11 +213,13 @@ def _remove(text: str, parent: _Node, child: _Child) -> str:
     start = child.start
     if len(parent.children) == 1 and not (text[parent.start + 1 : start] + text[end : parent.end - 1]).strip(_BLANKS):
         return text[: parent.start + 1] + text[parent.end - 1 :]
-    if re.match(r"[ \t]*[\r\n]", text[end:]) or text[end : end + 1] in "}]":
-        # the end of a line is kept, so that no comment before swallows what comes after
-        start = len(text[:start].rstrip(_BLANKS))
-        start = start if text[end : end + 1] not in "}]" or "\n" not in text[start : child.start] else child.start
-    else:
+    blank = len(text[:start].rstrip(_BLANKS))
+    gap = text[parent.children[index - 1].node.end if index else parent.start : blank]
+    before = "".join([found[0] for found in _TOKEN.finditer(gap)][-1:])
+    # a line's end is kept where something follows: a comment before would swallow it
+    if re.match(r"[ \t]*[\r\n]", text[end:]) or (child is parent.children[-1] and not before.startswith("//")):
+        start = blank
+    elif child is not parent.children[-1]:
         end += len(text[end:]) - len(text[end:].lstrip(" \t"))
     pieces = [0, *(at for cut in sorted([*cuts, (start, end)]) for at in cut), len(text)]
     return "".join(text[one:another] for one, another in list(pairwise(pieces))[::2])
