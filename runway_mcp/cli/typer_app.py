@@ -23,7 +23,7 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
         UsageError: The command line can't be used. The message repeats no value.
     """
     module, _, function = place.partition(":")
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(help=f"{about[0].upper()}{about[1:]}.")(getattr(import_module(module), function))
     program = f"runway-mcp {name}"
     try:

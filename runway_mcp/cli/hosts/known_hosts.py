@@ -71,7 +71,7 @@ class Host:
     windows: Files = ()
     project: Files = ()
     program: str = ""
-    fixed: Mapping[str, object] = field(default_factory=dict[str, object])
+    fixed: Mapping[str, object] = field(default_factory=dict[str, object], hash=False)
     command: str = "command"
     args: str = "args"
     env: str = "env"
@@ -89,12 +89,6 @@ class Host:
         paths = self.paths(machine, "user")
         folders = [path if path.parent == machine.home else path.parent for path in paths]
         return bool(self.program and machine.program(self.program)) or any(map(Path.exists, folders))
-
-
-def file_to_write(paths: list[Path]) -> Path:
-    """Return which of the paths of a host's file is written."""
-    existing = [path for path in paths if path.exists()]
-    return [*existing, *(path for path in paths if path.parent.exists()), paths[-1]][0]
 
 
 _STORE = "{local}/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude/claude_desktop_config.json"
