@@ -55,6 +55,8 @@ TYPER_COMMANDS = {
 }
 """The commands that typer parses: where the function of each is."""
 
+COMPLETION = "_RUNWAY_MCP_COMPLETE"
+"""The variable of a shell that asks how a command line can go on."""
 WAITING = (
     "waiting for an MCP host, which starts this command itself (README.md says how); Ctrl+C ends it, --help lists the "
     "options"
@@ -63,8 +65,8 @@ WAITING = (
 
 
 def run() -> NoReturn:
-    """Run the process `runway-mcp`; a stop signal ends it with exit code 0 at any moment."""
-    end_on_stop_signal()
+    """Run the process `runway-mcp`; a stop signal ends it at any moment: a server with exit code 0, a command with 130."""
+    end_on_stop_signal(130 if {*sys.argv[1:2]} & TYPER_COMMANDS.keys() else 0)
     _open_standard_descriptors()
     code = main()
     ignore_stop_signals()
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
 
     0: ended in order. 1: the address can't be listened on, or the demo failed. 2: the command line or a setting is
-    wrong; one line on stderr says which. 3: `catalogue diff` found changes.
+    wrong; one line on stderr says which. 3: `catalogue diff` found changes. The task commands have their own.
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -104,9 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     if not arguments:
-        from runway_mcp.config.sources import has_variable
+        from runway_mcp.config.sources import environment
 
-        if has_variable("_RUNWAY_MCP_COMPLETE"):  # a shell asks
+        if environment().get(COMPLETION):
             from runway_mcp.cli.typer_app import complete
 
             complete("runway-mcp", COMMANDS, TYPER_COMMANDS)

@@ -1,6 +1,7 @@
 """What the task commands show: JSON lines in a pipe; tables, colours and progress bars on a terminal."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -52,7 +53,10 @@ class Screen:
         elif self.is_human:
             Console().print(_drawn(data), "")
         else:
-            print(json.dumps(data, separators=(",", ":")), flush=True)
+            try:
+                print(json.dumps(data, separators=(",", ":")), flush=True)
+            except BrokenPipeError:  # who reads the pipe has enough; the command goes on to its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def show_rows(self, rows: Sequence[Mapping[str, JsonValue]], columns: Sequence[str], wide: Sequence[str]) -> None:
         """Show results that are alike: a line of JSON each, or a table of these columns, `wide` ones where they fit."""

@@ -8,9 +8,9 @@ import anyio
 from typer import Argument, Context
 from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage] - what `--show-completion` prints
 
+from runway_mcp.cli.main import COMPLETION
 from runway_mcp.config.options import UsageError
 
-VARIABLE = "_RUNWAY_MCP_COMPLETE"
 _NO_SPACE = "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n"
 
 Candidates = Iterator[tuple[str, str]]
@@ -20,7 +20,7 @@ def completion(
     shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Argument(show_default=False)],
 ) -> int:
     """Run `runway-mcp completion`."""
-    script = get_completion_script(prog_name="runway-mcp", complete_var=VARIABLE, shell=shell)
+    script = get_completion_script(prog_name="runway-mcp", complete_var=COMPLETION, shell=shell)
     print(script.replace("    return 0\n", _NO_SPACE))  # bash ends a field's name with a space
     return 0
 

@@ -23,7 +23,7 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
     Raises:
         UsageError: The command line can't be used. The message repeats no value.
     """
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     _add(app, name, place, about)
     program = f"runway-mcp {name}"
     try:
@@ -36,7 +36,7 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
 
 def complete(program: str, commands: Mapping[str, str], places: Mapping[str, str]) -> NoReturn:
     """Answer a shell that asks, by its variables, how a command line can go on."""
-    app = typer.Typer(rich_markup_mode=None)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     for name, about in commands.items():
         if place := places.get(name):
             _add(app, name, place, about)

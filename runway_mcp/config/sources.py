@@ -52,11 +52,6 @@ def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | Non
     return find
 
 
-def has_variable(name: str) -> bool:
-    """Return whether an environment variable is set, and not empty."""
-    return bool(os.environ.get(name))
-
-
 def _check_names(names: set[str]) -> None:
     """Refuse a variable whose name is nearly that of a setting: a limit that is misspelt would not hold."""
     known = {variable for name in Settings.model_fields for variable in variables(name)}
@@ -76,3 +71,8 @@ def _check_env_file(file: Path) -> None:
     for number, line in enumerate(lines, 1):
         if _ENV_LINE.fullmatch(line.strip()) is None:
             raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")
+
+
+def environment() -> dict[str, str]:
+    """Return the process's environment variables."""
+    return dict(os.environ)

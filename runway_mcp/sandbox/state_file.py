@@ -40,6 +40,7 @@ class StateFile:
     def _begin(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
+            connection.execute("PRAGMA synchronous = OFF")  # what a power failure takes away was not real
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(_TABLE)
             if row := connection.execute("SELECT json FROM state").fetchone():
