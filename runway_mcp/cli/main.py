@@ -65,7 +65,7 @@ WAITING = (
 
 
 def run() -> NoReturn:
-    """Run the process `runway-mcp`; a stop signal ends it at any moment: a server with exit code 0, a command with 130."""
+    """Run the process `runway-mcp`; a stop signal ends it at any moment, a server with 0 and a command with 130."""
     end_on_stop_signal(130 if {*sys.argv[1:2]} & TYPER_COMMANDS.keys() else 0)
     _open_standard_descriptors()
     code = main()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import sys
 from collections.abc import Generator
@@ -17,6 +18,7 @@ from support.upstream import Script, Upstream, upstream
 from runway_mcp.cli.main import main
 
 VIDEO = ("text_to_video", "promptText=A red kite", "ratio=1280:720", "duration=5")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;.*?\x1b\\|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,11 @@ class Shell:
         """Run a command in a pipe."""
         return self._run(io.StringIO(stdin), io.StringIO(), io.StringIO(), arguments)
 
-    def show(self, *arguments: str, typed: str = "", width: int = 100) -> Ran:
-        """Run a command in a terminal."""
-        self.set(COLUMNS=str(width), TERM="xterm", NO_COLOR="1")
-        return self._run(Terminal(typed), Terminal(), Terminal(), arguments)
+    def show(self, *arguments: str, typed: str = "", width: int = 100, raw: bool = False) -> Ran:
+        """Run a command in a terminal; without `raw` what it writes comes without colours, links and movements."""
+        self.set(COLUMNS=str(width), TERM="xterm")
+        shown = self._run(Terminal(typed), Terminal(), Terminal(), arguments)
+        return shown if raw else Ran(shown.code, CONTROL.sub("", shown.out), CONTROL.sub("", shown.err))
 
     def _run(self, stdin: io.StringIO, out: io.StringIO, err: io.StringIO, arguments: tuple[str, ...]) -> Ran:
         with self._patch.context() as patch:

@@ -215,8 +215,7 @@ def test_an_interrupted_wait_leaves_the_task_running_and_says_how_to_go_on(shell
         waited = shell.run("wait", TASK_ID)
         assert (waited.code, waited.out) == (130, "")
         assert waited.err == (
-            "runway-mcp: interrupted. What has not finished goes on. To wait again:\n"
-            f"  runway-mcp wait {TASK_ID}\n"
+            f"runway-mcp: interrupted. What has not finished goes on. To wait again:\n  runway-mcp wait {TASK_ID}\n"
         )
         assert api.count("DELETE") == 0
 
