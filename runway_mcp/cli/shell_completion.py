@@ -11,6 +11,7 @@ from typer.completion import get_completion_script  # pyright: ignore[reportPriv
 from runway_mcp.cli.main import COMPLETION
 from runway_mcp.config.options import UsageError
 
+EXAMPLES = {"completion": "runway-mcp completion fish > ~/.config/fish/completions/runway-mcp.fish"}
 _NO_SPACE = "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n"
 
 Candidates = Iterator[tuple[str, str]]

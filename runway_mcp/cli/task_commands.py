@@ -22,8 +22,8 @@ P = ParamSpec("P")
 PAGE = 100
 EXAMPLES = {
     "types": "runway-mcp types text_to_video",
-    "estimate": "runway-mcp estimate text_to_video promptText='A red kite' ratio=1280:720 duration=5",
-    "start": "runway-mcp start text_to_video promptText='A red kite' ratio=1280:720 duration=5 --save .",
+    "estimate": "runway-mcp estimate text_to_video promptText='A red kite' \\\n    ratio=1280:720 duration=5",
+    "start": "runway-mcp start text_to_video promptText='A red kite' \\\n    ratio=1280:720 duration=5 --save .",
     "get": "runway-mcp get 17f20503-6c24-4c16-946b-35dbbce2af2f",
     "wait": "runway-mcp wait 17f20503-6c24-4c16-946b-35dbbce2af2f --timeout 600",
     "list": "runway-mcp list --since today",
@@ -229,7 +229,7 @@ def list_tasks(
             if not cursor or len(rows) >= limit:
                 break
         session.screen.show_rows(rows, ("id", "status", "credits", "prompt"), ("created", "type", "model"))
-        session.screen.note(f"{answer.data['matched']} tasks, {answer.data['credits']} credits. {answer.note}")
+        session.screen.note(f"{answer.data['matched']} matched, {answer.data['credits']} credits. {answer.note}")
         return 0
 
     return shell.run(run)

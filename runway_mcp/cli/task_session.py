@@ -47,19 +47,20 @@ COMMANDS = {
 """The command that does what a tool does."""
 MAX_IDS = 50
 """Tasks whose ids a shell is offered."""
-_WORDS = {
+_IN_WORDS = {
     **{tool: f"`runway-mcp {command}`" for tool, command in COMMANDS.items()},
+    "[Tt]his server": "runway-mcp",
+    "([Cc])all again": r"\1all the command again",
+    "([Rr])epeat the call": r"\1epeat the command",
     "maxCredits": "--max-credits",
     "clientToken": "--client-token",
     "taskId": "ID",
-    " in the host's configuration of this server and restart it": "",
-    "Call again": "Run it again",
-    "Repeat the call": "Repeat the command",
+    " in the host's configuration of runway-mcp and restart it": "",
+    r" A picture attached to the chat is .* first, then name it\.": "",
 }
 """What a person reads in place of a tool's words."""
 NOT_OFFERED = "--read-only / RUNWAY_MCP_READ_ONLY is set, and this command changes something. Nothing was done."
 NOBODY_ANSWERS = "Nobody can answer here. Start it in a terminal, or allow its price with --confirm-over CREDITS."
-_IN_TEXTS = re.compile("|".join(map(re.escape, _WORDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,9 @@ def worst(codes: Sequence[int]) -> int:
 
 def as_commands(text: str) -> str:
     """Return a sentence about tools as one about commands."""
-    return _IN_TEXTS.sub(lambda found: _WORDS[found[0]], text)
+    for pattern, words in _IN_WORDS.items():
+        text = re.sub(pattern, words, text)
+    return text
 
 
 @asynccontextmanager

@@ -72,7 +72,10 @@ class Shell:
             patch.setattr(sys, "stdin", stdin)
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
-            code = main(arguments)
+            try:
+                code = main(arguments)
+            except SystemExit as end:  # of a shell's question
+                code = int(end.code or 0)
         return Ran(code, out.getvalue(), err.getvalue())
 
     @contextmanager

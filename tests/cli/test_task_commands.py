@@ -128,7 +128,7 @@ def test_a_listing_can_be_longer_than_a_page(shell: Shell, monkeypatch: pytest.M
     assert len(shell.run("list", "--limit", "1").lines) == 1
     few = shell.run("list", "--text", "KITE 1", "--since", "today", "--type", "text_to_video")
     assert [row["prompt"] for row in few.lines] == ["kite 1"]
-    assert "1 tasks, 60 credits." in few.err
+    assert "1 matched, 60 credits." in few.err
     wrong = shell.run("list", "--status", "sleeping")
     assert wrong.code == 1
     assert "status must be one of active, PENDING" in wrong.err

@@ -46,7 +46,7 @@ def test_a_listing_is_a_table_as_wide_as_the_terminal(shell: Shell) -> None:
         assert len(head.split()) == columns
         assert row.startswith(f"{started.id}  SUCCEEDED")
         assert "A red kite" in row
-    assert "1 tasks, 60 credits." in narrow.err
+    assert "1 matched, 60 credits." in narrow.err
 
 
 def test_types_are_a_table_and_a_schema_is_json(shell: Shell) -> None:
