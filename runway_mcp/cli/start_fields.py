@@ -56,11 +56,6 @@ def schemas(type_name: str, model: JsonValue = None) -> list[Mapping[str, Any]]:
     return [one.schema for one in models if one.name == model] or [one.schema for one in models]
 
 
-def field_names(type_name: str, model: JsonValue = None) -> list[str]:
-    """Return the fields of a type, or of its model."""
-    return list(dict.fromkeys(name for schema in schemas(type_name, model) for name in schema.get("properties", {})))
-
-
 def _value(type_name: str, model: JsonValue, steps: list[str], text: str) -> JsonValue:
     if text == STDIN:
         return sys.stdin.read().rstrip("\r\n")

@@ -8,14 +8,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Concatenate, ParamSpec, cast
 
-import anyio
 from pydantic import JsonValue
 from typer import Argument, Option
 
 from runway_mcp.cli.several_tasks import call_each, save_outputs, wait_for
 from runway_mcp.cli.shell_completion import complete_fields, complete_ids, complete_models, complete_types
 from runway_mcp.cli.start_fields import local_folders, read_fields
-from runway_mcp.cli.task_session import Answer, Shell, TaskSession
+from runway_mcp.cli.task_session import Shell, TaskSession
 from runway_mcp.config.options import UsageError
 
 P = ParamSpec("P")
@@ -115,13 +114,11 @@ def start(
     folders = [*local_folders(given), *_made("--save", save)]
 
     async def run(session: TaskSession) -> int:
-        answer = Answer({}, "")
-        with anyio.CancelScope(shield=True):  # what was sent may be charged, so its answer is waited for
-            answer = await session.call("runway_startTask", arguments)
-        task_id = str(answer.data.get("id", ""))
-        session.on_interrupt = f"The task goes on at Runway. To wait for it:{session.command('wait', [task_id])}"
+        session.on_interrupt = f"If the start had been sent, Runway has the task:{session.command('list')}"
+        answer = await session.call("runway_startTask", arguments)
         if answer.is_error or not (wait or save):
             return session.tell(answer)
+        task_id = str(answer.data["id"])
         session.screen.note(f"Started {task_id}. {answer.note}")
         code = await wait_for(session, [task_id], timeout=timeout)
         return code or (await save_outputs(session, [task_id], save) if save else 0)

@@ -86,7 +86,9 @@ class TaskSession:
         on_interrupt: What a person reads who interrupts the command now.
     """
 
-    def __init__(self, server: MCPServer[CallerContext], screen: Screen, poll_seconds: float, options: str) -> None:
+    def __init__(
+        self, server: MCPServer[CallerContext], screen: Screen, poll_seconds: float, options: Sequence[str]
+    ) -> None:
         self.client = Client(server, elicitation_callback=self._ask)
         self.screen = screen
         self.poll_seconds = poll_seconds
@@ -117,9 +119,9 @@ class TaskSession:
         self.screen.note(answer.note and f"{name}{answer.note}")
         return 0
 
-    def command(self, name: str, task_ids: Sequence[str]) -> str:
+    def command(self, name: str, task_ids: Sequence[str] = ()) -> str:
         """Return the command line that does something with these tasks, as the last line of what is said."""
-        return f"\n{COMMAND_LINE}runway-mcp {name} {' '.join(task_ids)}{self._options}"
+        return COMMAND_LINE.join(("\n", " ".join(("runway-mcp", name, *task_ids, *self._options))))
 
     async def each(self, task_ids: Sequence[str], act: Callable[[str, Report], Awaitable[int]]) -> int:
         """Act on several tasks at once, each with a progress bar; return the exit code for all."""
@@ -242,7 +244,7 @@ async def _open(settings: Settings, screen: Screen) -> AsyncGenerator[TaskSessio
             raise SettingsError(f"the sandbox can't be kept in {kept}: {error.strerror}") from None
     core = build_core(settings, redaction.hide, sandbox_dir=kept)
 
-    options = " --sandbox" if settings.sandbox else ""
+    options = ["--sandbox"] if settings.sandbox else []
     session = TaskSession(core.server, screen, settings.poll_seconds, options)
     async with session.client:
         yield session

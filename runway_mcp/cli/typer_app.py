@@ -1,6 +1,7 @@
 """Commands that typer parses: one function each, whose module is imported when its command is called."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -41,9 +42,8 @@ def complete(program: str, commands: Mapping[str, str], places: Mapping[str, str
         if place := places.get(name):
             _add(app, name, place, about)
         else:
-            app.command(name, help=about)(_nothing)
-    app([], prog_name=program)
-    raise AssertionError  # the shell's variables say that it asks
+            app.command(name, help=about)(lambda: None)
+    sys.exit(app([], prog_name=program))
 
 
 def _add(app: typer.Typer, name: str, place: str, about: str) -> None:
@@ -52,10 +52,6 @@ def _add(app: typer.Typer, name: str, place: str, about: str) -> None:
     example = getattr(module, "EXAMPLES", {}).get(name)
     epilog = f"\b\nExample:\n  {example}" if example else None
     app.command(name, help=f"{about[0].upper()}{about[1:]}.", epilog=epilog)(getattr(module, function))
-
-
-def _nothing() -> None:
-    pass
 
 
 def _without_values(message: str, arguments: Sequence[str]) -> str:

@@ -1,13 +1,14 @@
 """On a terminal the task commands show tables, progress bars and questions; what Runway says can't disturb it."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 from shell import VIDEO, Shell, Terminal, interrupt
-from support.upstream import TASK_ID, reply, task
+from support.upstream import TASK_ID, Reply, Request, reply, task
 
 from runway_mcp.cli.screen import Screen
 from runway_mcp.sandbox import SAMPLES
@@ -29,17 +30,26 @@ def test_json_is_shown_on_a_terminal_where_asked_for(shell: Shell) -> None:
 
 
 def test_a_wait_shows_a_bar_for_each_task(shell: Shell) -> None:
-    one, other = (shell.run("start", *VIDEO).id for _ in range(2))
-    shown = shell.show("wait", one, other, SAMPLES["throttled"].id, "--timeout", "1")
-    assert shown.code == 3
-    assert "THROTTLED" in shown.err
-    assert one[:8] in shown.err
+    other = TASK_ID.replace("0", "1")
+    seen: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        task_id = request.path.rpartition("/")[2]
+        seen.append(task_id)
+        status = "RUNNING" if seen.count(task_id) == 1 else "SUCCEEDED"
+        return reply(200, task(status, task_id, progress=0.5))
+
+    with shell.runway(answer):
+        shown = shell.show("wait", TASK_ID, other)
+    assert shown.code == 0
+    assert re.search(rf"{TASK_ID[:8]} .* RUNNING, 50 %", shown.err)
+    assert re.search(rf"{other[:8]} .* RUNNING, 50 %", shown.err)
     assert shown.out.count("SUCCEEDED") == 2
 
 
 def test_a_listing_is_a_table_as_wide_as_the_terminal(shell: Shell) -> None:
     assert shell.show("list").out == ""
-    started = shell.run("start", *VIDEO)
+    started = shell.run("start", *VIDEO, "--wait")
     narrow, wide = shell.show("list", width=80), shell.show("list", width=160)
     for shown, columns in ((narrow, 4), (wide, 7)):
         head, row = shown.out.splitlines()
