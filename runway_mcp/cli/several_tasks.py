@@ -1,19 +1,20 @@
 """What a command does with several tasks at once, each with a progress bar."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import anyio
+from pydantic import JsonValue
 
 from runway_mcp.api.models import TERMINAL
 from runway_mcp.cli.screen import Report
-from runway_mcp.cli.task_session import FAILED, TIME_UP, Shell, TaskSession, worst
+from runway_mcp.cli.task_session import FAILED, TIME_UP, Answer, Shell, TaskSession, worst
 
-if TYPE_CHECKING:
-    from pydantic import JsonValue
-
+PAGE = 100
+"""Rows that one call lists at most."""
 WAIT_SECONDS = 3600
 """How long one call waits; a wait goes on with the next one."""
 
@@ -90,3 +91,23 @@ async def save_outputs(
         return session.tell(answer, task_id) or any("error" in file for file in files) * FAILED
 
     return await session.each(task_ids, act)
+
+
+async def list_rows(
+    session: TaskSession, query: Mapping[str, object], limit: int
+) -> tuple[list[Mapping[str, JsonValue]], Answer]:
+    """Return the tasks that match, page by page up to a limit, and the answer for the last page."""
+    rows, columns, cursor = list[Mapping[str, JsonValue]](), list[str](), ""
+    while True:
+        page = {"limit": min(PAGE, limit - len(rows)), "cursor": cursor}
+        answer = await session.call("runway_listTasks", {**query, **page})
+        columns = cast("list[str]", answer.data.get("columns", columns))
+        rows += [_row(columns, cells) for cells in cast("list[list[str]]", answer.data.get("tasks", []))]
+        cursor = str(answer.data.get("nextCursor", ""))
+        if not cursor or len(rows) >= limit:
+            return rows, answer
+
+
+def _row(columns: Sequence[str], cells: Sequence[str]) -> dict[str, JsonValue]:
+    named = dict(zip_longest(columns[:-1], cells[: len(columns) - 1], fillvalue=""))
+    return {**named, columns[-1]: list[JsonValue](cells[len(columns) - 1 :])}

@@ -2,23 +2,20 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import wraps
-from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Concatenate, ParamSpec, cast
+from typing import Annotated, Concatenate, ParamSpec
 
-from pydantic import JsonValue
 from typer import Argument, Option
 
-from runway_mcp.cli.several_tasks import call_each, save_outputs, wait_for
+from runway_mcp.cli.several_tasks import call_each, list_rows, save_outputs, wait_for
 from runway_mcp.cli.shell_completion import complete_fields, complete_ids, complete_models, complete_types
 from runway_mcp.cli.start_fields import local_folders, read_fields
 from runway_mcp.cli.task_session import Shell, TaskSession
 from runway_mcp.config.options import UsageError
 
 P = ParamSpec("P")
-PAGE = 100
 EXAMPLES = {
     "types": "runway-mcp types text_to_video",
     "estimate": "runway-mcp estimate text_to_video promptText='A red kite' \\\n    ratio=1280:720 duration=5",
@@ -214,27 +211,14 @@ def list_tasks(
 
     async def run(session: TaskSession) -> int:
         query = {"status": status, "since": since, "type": type_name, "text": text}
-        rows, columns, cursor = list[Mapping[str, JsonValue]](), list[str](), ""
-        while True:
-            page = {"limit": min(PAGE, limit - len(rows)), "cursor": cursor}
-            answer = await session.call("runway_listTasks", query | page)
-            if answer.is_error:
-                return session.tell(answer)
-            columns = cast("list[str]", answer.data.get("columns", columns))
-            rows += [_row(columns, cells) for cells in cast("list[list[str]]", answer.data["tasks"])]
-            cursor = str(answer.data.get("nextCursor", ""))
-            if not cursor or len(rows) >= limit:
-                break
+        rows, answer = await list_rows(session, query, limit)
+        if answer.is_error:
+            return session.tell(answer)
         session.screen.show_rows(rows, ("id", "status", "credits", "prompt"), ("created", "type", "model"))
         session.screen.note(f"{answer.data['matched']} matched, {answer.data['credits']} credits. {answer.note}")
         return 0
 
     return shell.run(run)
-
-
-def _row(columns: Sequence[str], cells: Sequence[str]) -> dict[str, JsonValue]:
-    named = dict(zip_longest(columns[:-1], cells[: len(columns) - 1], fillvalue=""))
-    return {**named, columns[-1]: list[JsonValue](cells[len(columns) - 1 :])}
 
 
 def _made(option: str, folder: Path | None) -> list[Path]:

@@ -1,7 +1,7 @@
 """The task commands do for people and scripts what the tools do for models."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from support.faulty import FaultyWire, faulty_client
 from support.upstream import TASK_ID, Reply, Request, reply, task
 
 from runway_mcp.cli.screen import Report, Screen
-from runway_mcp.cli.several_tasks import save_outputs
+from runway_mcp.cli.several_tasks import list_rows, save_outputs
 from runway_mcp.cli.start_fields import read_fields
 from runway_mcp.cli.task_session import Answer, TaskSession
 from runway_mcp.mcp_server.server import build_server
@@ -129,11 +129,10 @@ def test_several_are_cancelled_and_a_finished_one_is_left_alone(shell: Shell) ->
     assert "call `runway-mcp delete`" in done.err
 
 
-def test_a_listing_can_be_longer_than_a_page(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_shows_what_matches(shell: Shell) -> None:
     assert shell.run("list").code == 0
     for number in range(3):
         shell.run("start", *VIDEO, f"promptText=kite {number}")
-    monkeypatch.setattr("runway_mcp.cli.task_commands.PAGE", 2)
     assert [row["prompt"] for row in shell.run("list").lines] == ["kite 2", "kite 1", "kite 0"]
     assert len(shell.run("list", "--limit", "1").lines) == 1
     few = shell.run("list", "--text", "KITE 1", "--since", "today", "--type", "text_to_video")
@@ -259,19 +258,34 @@ def test_a_start_that_is_interrupted_before_it_is_sent_buys_nothing(shell: Shell
         assert shell.run("list").out == ""
 
 
+class Scripted(TaskSession):
+    """A session whose server answers by a script."""
+
+    def __init__(self, *answers: dict[str, JsonValue]) -> None:
+        super().__init__(build_server(CallerRegistry(lambda _: faulty_client(FaultyWire()))), Screen(), 5, [])
+        self.calls: list[Mapping[str, Any]] = []
+        self._answers = iter(answers)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], report: Report | None = None) -> Answer:
+        self.calls.append({"tool": tool, "reports": report is not None, **arguments})
+        return Answer(next(self._answers), "")
+
+
 async def test_a_long_download_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    answers: Iterator[dict[str, JsonValue]] = iter([{"downloaded": 5}, {"path": "a.mp4"}, {"error": "It is gone."}])
-
-    class Scripted(TaskSession):
-        async def call(self, tool: str, arguments: Mapping[str, Any], report: Report | None = None) -> Answer:
-            assert tool == "runway_downloadOutput"
-            assert report
-            return Answer({"id": arguments["taskId"], "files": [next(answers)]}, "")
-
-    session = Scripted(build_server(CallerRegistry(lambda _: faulty_client(FaultyWire()))), Screen(), 5, [])
+    session = Scripted(
+        {"files": [{"downloaded": 5}]}, {"files": [{"path": "a"}]}, {"files": [{"error": "It is gone."}]}
+    )
     assert await save_outputs(session, [TASK_ID], Path()) == 0
-    assert '"path":"a.mp4"' in capsys.readouterr().out
+    assert capsys.readouterr().out == '{"files":[{"path":"a"}]}\n'
     assert await save_outputs(session, [TASK_ID], Path()) == 1
+
+
+async def test_a_listing_can_be_longer_than_a_page() -> None:
+    rows: list[JsonValue] = [[f"id {number}"] for number in range(100)]
+    session = Scripted({"columns": ["id", "files"], "tasks": rows, "nextCursor": "next"}, {"tasks": rows[:50]})
+    listed, _ = await list_rows(session, {"status": "active"}, 150)
+    assert len(listed) == 150
+    assert [(call["limit"], call["cursor"]) for call in session.calls] == [(100, ""), (50, "next")]
 
 
 def test_dots_lead_into_objects(shell: Shell) -> None:
