@@ -46,10 +46,9 @@ def complete_fields(ctx: Context) -> Candidates:
     from runway_mcp.cli.start_fields import schemas
 
     given = dict(word.partition("=")[::2] for word in ctx.params.get("fields") or ())
-    for schema in schemas(ctx.params.get("type_name") or "", given.get("model")):
-        for name, part in schema.get("properties", {}).items():
-            if name not in given:
-                yield f"{name}=", part.get("description", "")
+    offered = schemas(ctx.params.get("type_name") or "", given.get("model"))
+    fields = {name: part for schema in offered for name, part in schema.get("properties", {}).items()}
+    return ((f"{name}=", part.get("description", "")) for name, part in fields.items() if name not in given)
 
 
 def complete_ids(ctx: Context) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ def offered(shell: Shell, *words: str) -> list[str]:
         (["start", "text_to_video", "--max"], ["--max-credits"]),
         (["start", "text_to_video", "model=gen4.5", "promptText=a", "prompt"], []),
         (["start", "text_to_video", "model=gen4.5", "--wait", "du"], ["duration="]),
+        (["start", "text_to_video", "du"], ["duration="]),
         (["list", "--type", "voice_d"], ["voice_dubbing"]),
         (["get", "1"], []),
         (["completion", "f"], ["fish"]),
