@@ -185,7 +185,9 @@ async def _check_history(settings: Settings, place: Path | SecretStr | None) -> 
         return Check("history", "fail", name, explain(error))
     if unknown:
         todo = "`runway-mcp history list` shows them."
-        return Check("history", "warn", f"{name}: {unknown} starts of unknown outcome count against the limits", todo)
+        return Check(
+            "history", "warn", f"{name}: starts of unknown outcome: {unknown}; they count against limits", todo
+        )
     return Check("history", "ok", name)
 
 
@@ -214,7 +216,8 @@ async def _check_host(one: _Installed) -> Check:
     if not PureWindowsPath(words[0]).is_absolute() and not PurePosixPath(words[0]).is_absolute():
         return Check(name, "warn", f"{found}, but only where the host's PATH leads to it", rewrite)
     if "--sandbox" not in words and not one.key and not one.host.remembers:
-        return Check(
-            name, "warn", f"{found}, but no key was found for it", f"`runway-mcp install {name}` asks for one."
+        todo = (
+            f"Set {KEY} where the host starts." if one.entry.has_key else f"`runway-mcp install {name}` asks for one."
         )
+        return Check(name, "warn", f"{found}, but no key was found for it", todo)
     return Check(name, "ok", found)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import stat
 import subprocess
 import sys
@@ -256,6 +257,7 @@ def test_in_a_terminal_the_key_is_not_echoed(home: Path) -> None:
         # a hidden answer counts from its whole question on: what was typed before is thrown away
         for question, answer in ((b"all): ", b""), (b"on): ", KEY.encode()), (b"none): ", b"")):
             while question not in said:
+                assert select.select([process.stdout], [], [], 20)[0], said
                 read = os.read(process.stdout.fileno(), 10_000)
                 assert read, said
                 said += read
