@@ -170,5 +170,7 @@ async def test_starts_of_unknown_outcome_are_told(home: Path, capsys: pytest.Cap
 
 
 async def test_a_server_that_says_nothing_did_not_start() -> None:
+    with pytest.raises(NoStartError, match="Connection closed"):
+        await count_tools([sys.executable, "-c", "pass"], {})
     with pytest.raises(NoStartError, match="TimeoutError"):
         await count_tools(SILENT, {}, seconds=0.3)

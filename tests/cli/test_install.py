@@ -8,13 +8,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import pytest
-from support.process import ENVIRONMENT, KEY
+from anyio.from_thread import start_blocking_portal
+from support.process import ENVIRONMENT, KEY, MEASURING
 from support.upstream import reply, upstream
 
 from runway_mcp.cli.hosts.known_hosts import HOSTS, Host, Machine
@@ -175,15 +174,15 @@ def test_what_would_be_written_is_shown(
     assert list(home.iterdir()) == []
 
 
-async def test_the_key_is_tried_first(
+def test_the_key_is_tried_first(
     install: Install, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     statuses = iter([200, 401])
-    async with upstream(lambda _: reply(next(statuses), {"creditBalance": 5})) as api:
+    serving = upstream(lambda _: reply(next(statuses), {"creditBalance": 5}))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving) as api:
         monkeypatch.setenv("RUNWAYML_BASE_URL", api.url)
         monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
-        assert await anyio.to_thread.run_sync(partial(install, "cursor", check=True)) == 0
-        assert await anyio.to_thread.run_sync(partial(install, "codex", check=True)) == 1
+        assert [install(host, check=True) for host in ("cursor", "codex")] == [0, 1]
         assert [(request.method, request.path) for request in api.requests] == [("GET", "/v1/organization")] * 2
     assert (home / CURSOR).exists()
     assert not (home / CODEX).exists()
@@ -197,7 +196,7 @@ def test_what_stands_in_the_way_is_named(install: Install, home: Path, capsys: p
     (home / CURSOR).write_text("{'mcpServers': {}}")
     (home / ".gemini").mkdir()
     (home / ".gemini/settings.json").write_text('{"mcpServers": {"runway": {"command": "other"}}}')
-    assert install("cursor", "gemini", "codex", "--sandbox") == 1
+    assert install("cursor", "gemini", "codex", ask=answering("", "")) == 1
     said = capsys.readouterr()
     cursor, gemini = said.err.splitlines()
     assert cursor.startswith(f"Cursor: {home / CURSOR} can't be used: line 1, column 2 is not valid JSON. ")
@@ -249,7 +248,7 @@ def test_in_a_terminal_the_key_is_not_echoed(home: Path) -> None:
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**ENVIRONMENT, "HOME": str(home)},
+        env={**ENVIRONMENT, **MEASURING, "HOME": str(home)},
         start_new_session=True,
     ) as process:
         assert process.stdout

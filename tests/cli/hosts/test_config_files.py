@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from runway_mcp.cli.hosts.config_files import ABSENT, Change, ConfigFileError, edit_text, parse_file, replace_file
+from runway_mcp.cli.hosts.config_files import (
+    ABSENT,
+    Change,
+    ConfigFileError,
+    edit_text,
+    parse_file,
+    read_file,
+    replace_file,
+)
 
 JSON, TOML, YAML = Path("a.json"), Path("a.toml"), Path("a.yaml")
 SERVER = {"command": "/bin/run", "args": ["--x"]}
@@ -66,6 +74,16 @@ def test_a_file_of_another_form_is_left_alone(path: Path, text: str, reason: str
     assert caught.value.path == path
     assert reason in caught.value.reason
     assert "\n" not in caught.value.reason
+
+
+def test_a_file_that_can_t_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    assert read_file(file) is None
+    file.write_text("{}", encoding="utf-16")
+    with pytest.raises(ConfigFileError, match="it is not UTF-8 text"):
+        read_file(file)
+    with pytest.raises(ConfigFileError):
+        read_file(tmp_path)
 
 
 def test_what_was_there_is_kept_beside(tmp_path: Path) -> None:
