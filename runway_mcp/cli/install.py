@@ -79,10 +79,10 @@ def install(
         key_from_environment=key_from_environment,
         check=check,
     )
-    return run_install(request)
+    return anyio.run(run_install, request)
 
 
-def run_install(request: Request) -> int:
+async def run_install(request: Request) -> int:
     """Do what `install` is asked for, and return its exit code.
 
     Raises:
@@ -102,7 +102,7 @@ def run_install(request: Request) -> int:
             isinstance(key, SecretStr)
             and request.check
             and not request.show
-            and (error := anyio.run(try_key, key, settings))
+            and (error := await try_key(key, settings))
         ):
             said = f"{explain(error)} Nothing was changed; --no-check writes the key untried."
             print(f"runway-mcp: {said}", file=sys.stderr)

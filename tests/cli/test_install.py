@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 from support.process import ENVIRONMENT, KEY, MEASURING
@@ -43,7 +44,7 @@ def install(home: Path) -> Install:
     def run(*words: str, **options: Any) -> int:
         machine = Machine("linux", home, {}, home / "project")
         fields: dict[str, Any] = {"check": False, **options}
-        return run_install(Request(words, fields.pop("command", COMMAND), machine, **fields))
+        return anyio.run(run_install, Request(words, fields.pop("command", COMMAND), machine, **fields))
 
     return run
 
