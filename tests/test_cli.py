@@ -85,6 +85,17 @@ def test_importing_the_package_does_nothing_and_loads_little() -> None:
     assert ran.stdout.strip() == ""
 
 
+def test_serving_loads_nothing_of_the_commands_for_people() -> None:
+    code = (
+        "import sys; from runway_mcp.cli.main import main; code = main(['--sandbox']); "
+        "print(code, *sorted({'typer', 'rich', 'tomlkit', 'ruamel', 'runway_mcp.cli.install'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert ran.stdout.strip() == "0"
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
 def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -> None:
     """Nothing else gets their numbers: the server ends, as its input does, with exit code 0."""

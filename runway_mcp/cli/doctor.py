@@ -1,6 +1,7 @@
 """The command `runway-mcp doctor`: checks what this server needs, and the hosts that have it."""
 
 import json
+import logging
 import platform
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -16,8 +17,7 @@ import typer
 from pydantic import SecretStr
 
 from runway_mcp import __version__
-from runway_mcp.api.client import open_client
-from runway_mcp.api.errors import RunwayError, quote
+from runway_mcp.api.errors import quote
 from runway_mcp.api.proxies import find_proxy
 from runway_mcp.catalogue import lookup
 from runway_mcp.catalogue.kept_catalogue import NAME as KEPT
@@ -27,6 +27,7 @@ from runway_mcp.cli.hosts.known_hosts import HOSTS, Host, Machine
 from runway_mcp.cli.hosts.server_entries import KEY, OTHER_KEYS, Entry, resolved_environment
 from runway_mcp.cli.hosts.server_start import NoStartError, count_tools
 from runway_mcp.cli.install import split_words
+from runway_mcp.cli.key_check import try_key
 from runway_mcp.config.options import UsageError, parse_settings
 from runway_mcp.config.settings import Settings
 from runway_mcp.config.sources import environment
@@ -67,6 +68,7 @@ def doctor(
 ) -> int:
     """Return the exit code: 1 where something fails."""
     machine = Machine(sys.platform, Path.home(), environment(), Path.cwd())
+    logging.getLogger("mcp").addHandler(logging.NullHandler())  # what a server says amiss is told by its check
     return anyio.run(run_doctor, split_words(words or [])[1], machine, as_json)
 
 
@@ -154,12 +156,7 @@ async def _check_api(settings: Settings, key: SecretStr | None) -> Check:
     way = f"through the proxy of {proxy.variable}" if proxy else "without a proxy"
     way += f", trusting the system's certificates{f' and {settings.ca_file}' if settings.ca_file else ''}"
     started = perf_counter()
-    try:
-        async with open_client(
-            api_key=key, base_url=settings.base_url, api_version=settings.api_version, ca_file=settings.ca_file
-        ) as client:
-            await client.get_organization()
-    except RunwayError as error:
+    if error := await try_key(key, settings):
         return Check("API", "fail", f"{settings.base_url}, {way}", explain(error))
     return Check("API", "ok", f"{settings.base_url} answered in {perf_counter() - started:.2f} s, {way}")
 
@@ -185,7 +182,9 @@ async def _check_history(settings: Settings, place: Path | SecretStr | None) -> 
         return Check("history", "fail", name, explain(error))
     if unknown:
         todo = "`runway-mcp history list` shows them."
-        return Check("history", "warn", f"{name}: {unknown} starts of unknown outcome count against the limits", todo)
+        return Check(
+            "history", "warn", f"{name}: starts of unknown outcome: {unknown}; they count against limits", todo
+        )
     return Check("history", "ok", name)
 
 
@@ -214,7 +213,8 @@ async def _check_host(one: _Installed) -> Check:
     if not PureWindowsPath(words[0]).is_absolute() and not PurePosixPath(words[0]).is_absolute():
         return Check(name, "warn", f"{found}, but only where the host's PATH leads to it", rewrite)
     if "--sandbox" not in words and not one.key and not one.host.remembers:
-        return Check(
-            name, "warn", f"{found}, but no key was found for it", f"`runway-mcp install {name}` asks for one."
+        todo = (
+            f"Set {KEY} where the host starts." if one.entry.has_key else f"`runway-mcp install {name}` asks for one."
         )
+        return Check(name, "warn", f"{found}, but no key was found for it", todo)
     return Check(name, "ok", found)

@@ -11,8 +11,6 @@ import anyio
 import typer
 from pydantic import SecretStr
 
-from runway_mcp.api.client import open_client
-from runway_mcp.api.errors import RunwayError
 from runway_mcp.cli.hosts.config_files import ConfigFileError, edit_text, parse_file, read_file, replace_file
 from runway_mcp.cli.hosts.host_files import entry_in, host_file
 from runway_mcp.cli.hosts.known_hosts import HOSTS, Host, Machine
@@ -26,6 +24,7 @@ from runway_mcp.cli.hosts.server_entries import (
     install_changes,
     uninstall_changes,
 )
+from runway_mcp.cli.key_check import try_key
 from runway_mcp.cli.own_command import is_passing, own_command
 from runway_mcp.config.options import UsageError, parse_settings
 from runway_mcp.config.settings import Settings
@@ -80,10 +79,10 @@ def install(
         key_from_environment=key_from_environment,
         check=check,
     )
-    return run_install(request)
+    return anyio.run(run_install, request)
 
 
-def run_install(request: Request) -> int:
+async def run_install(request: Request) -> int:
     """Do what `install` is asked for, and return its exit code.
 
     Raises:
@@ -99,7 +98,14 @@ def run_install(request: Request) -> int:
     key: Key = None
     if not request.uninstall:
         key = _key(request, settings, targets, has_env_file=any(word.startswith("--env-file") for word in arguments))
-        if isinstance(key, SecretStr) and request.check and not request.show and not _is_accepted(key, settings):
+        if (
+            isinstance(key, SecretStr)
+            and request.check
+            and not request.show
+            and (error := await try_key(key, settings))
+        ):
+            said = f"{explain(error)} Nothing was changed; --no-check writes the key untried."
+            print(f"runway-mcp: {said}", file=sys.stderr)
             return 1
         if not arguments and request.ask and not any(_entry(host, path) for host, path in targets):
             arguments = _folder(request.ask)
@@ -195,22 +201,6 @@ def _key(request: Request, settings: Settings, targets: Sequence[tuple[Host, Pat
     return given or "variable"
 
 
-def _is_accepted(key: SecretStr, settings: Settings) -> bool:
-    async def read() -> None:
-        client = open_client(
-            api_key=key, base_url=settings.base_url, api_version=settings.api_version, ca_file=settings.ca_file
-        )
-        async with client as api:
-            await api.get_organization()
-
-    try:
-        anyio.run(read)
-    except RunwayError as error:
-        print(f"runway-mcp: {explain(error)} Nothing was changed; --no-check writes the key untried.", file=sys.stderr)
-        return False
-    return True
-
-
 def _folder(ask: Ask) -> list[str]:
     answer = ask("Folder that files may be read from and saved to (Enter: none)", False).strip()
     if not answer:
@@ -249,13 +239,11 @@ def _apply(request: Request, host: Host, path: Path, arguments: Sequence[str], k
 
 
 def _reason(error: ConfigFileError | ForeignServerError | NoVariablesError, host: Host, path: Path) -> str:
-    match error:
-        case ConfigFileError():
-            return f"{error.path} can't be used: {error.reason}."
-        case ForeignServerError():
-            return f"{path} has another server named {NAME}; rename that first."
-        case NoVariablesError():
-            return f"{host.title} passes no variables on: give the key, or a file of it with -- --env-file FILE."
+    if isinstance(error, ConfigFileError):
+        return f"{error.path} can't be used: {error.reason}."
+    if isinstance(error, ForeignServerError):
+        return f"{path} has another server named {NAME}; rename that first."
+    return f"{host.title} passes no variables on: give the key, or a file of it with -- --env-file FILE."
 
 
 def _ask(question: str, secret: bool) -> str:

@@ -38,4 +38,4 @@ async def count_tools(words: Sequence[str], environment: Mapping[str, str], *, s
 def _name(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return getattr(error, "strerror", None) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

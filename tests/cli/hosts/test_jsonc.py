@@ -98,6 +98,11 @@ def test_what_is_put_in_follows_the_file_s_style() -> None:
     assert put("{}", ["a", "b"], 1) == '{\n  "a": {\n    "b": 1\n  }\n}'
 
 
+def test_what_is_taken_out_leaves_no_comment_open() -> None:
+    assert take_out('{"a": 1, // one\n"b": 2}', ["b"]) == '{"a": 1 // one\n}'
+    assert take_out('{// one\n"a": 1, "b": 2}', ["a"]) == '{// one\n"b": 2}'
+
+
 def test_of_two_members_of_one_name_the_later_one_counts() -> None:
     twice = '{"a": 1, "a": 2}'
     assert put(twice, ["a"], 3) == '{"a": 1, "a": 3}'
