@@ -47,5 +47,13 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         $$ SELECT position($2 IN replace(lower(normalize(coalesce($1, ''), NFKC)), 'ß', 'ss')) > 0 $$
         """,
     ),
+    (
+        "CREATE TABLE secrets (name text PRIMARY KEY, value text NOT NULL)",
+        """
+        CREATE UNLOGGED TABLE replicas (
+            replica text PRIMARY KEY, told double precision NOT NULL, counts text NOT NULL
+        )
+        """,
+    ),
 )
 """Each brings the schema from the version of its place to the next; the table `version` has its number."""
