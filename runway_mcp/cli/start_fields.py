@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ STDIN = "-"
 MAX_NESTING = 8
 
 
-def read_fields(type_name: str, words: Iterable[str], input_file: str = "") -> dict[str, JsonValue]:
+def read_fields(type_name: str, words: Sequence[str], input_file: str = "") -> dict[str, JsonValue]:
     """Return the input of a start: the object in a JSON file (`-` for stdin), then the words `field=value` over it.
 
     A value is text where its field takes that text, else JSON if it is JSON. `-` stands for the text on stdin. Dots
@@ -28,6 +28,11 @@ def read_fields(type_name: str, words: Iterable[str], input_file: str = "") -> d
     Raises:
         UsageError: A word or the file can't be used. The message repeats no value.
     """
+    given = [word.partition("=")[::2] for word in words]
+    if len({name for name, _ in given}) < len(given):
+        raise UsageError('a field is given twice; a list is given as JSON, such as \'["one", "two"]\'')
+    if [input_file, *(value for _, value in given)].count(STDIN) > 1:
+        raise UsageError("stdin (-) can be read once: for one field, or for --input")
     fields = _from_file(input_file) if input_file else {}
     for word in words:
         name, sign, value = word.partition("=")

@@ -17,7 +17,13 @@ from support.upstream import Script, Upstream, upstream
 
 from runway_mcp.cli.main import main
 
-VIDEO = ("text_to_video", "promptText=A red kite", "ratio=1280:720", "duration=5")
+
+def video(prompt: str) -> tuple[str, ...]:
+    """The words of a start."""
+    return "text_to_video", f"promptText={prompt}", "ratio=1280:720", "duration=5"
+
+
+VIDEO = video("A red kite")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;.*?\x1b\\|\r")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import JsonValue
-from shell import VIDEO, Shell, interrupt
+from shell import VIDEO, Shell, interrupt, video
 from support.faulty import FaultyWire, faulty_client
 from support.upstream import TASK_ID, Reply, Request, reply, task
 
@@ -60,7 +60,7 @@ def test_several_tasks_are_read_at_once_and_an_error_of_one_shows_in_the_exit_co
 
 
 def test_a_failed_task_is_exit_code_1_of_a_wait_and_not_of_a_read(shell: Shell) -> None:
-    ended = shell.run("start", *VIDEO, "promptText=sandbox:fail", "--save", ".")
+    ended = shell.run("start", *video("sandbox:fail"), "--save", ".")
     assert ended.code == 1
     assert [line["status"] for line in ended.lines] == ["FAILED"]
     assert "The task FAILED" in ended.err
@@ -132,7 +132,7 @@ def test_several_are_cancelled_and_a_finished_one_is_left_alone(shell: Shell) ->
 def test_a_listing_shows_what_matches(shell: Shell) -> None:
     assert shell.run("list").code == 0
     for number in range(3):
-        shell.run("start", *VIDEO, f"promptText=kite {number}")
+        shell.run("start", *video(f"kite {number}"))
     assert [row["prompt"] for row in shell.run("list").lines] == ["kite 2", "kite 1", "kite 0"]
     assert len(shell.run("list", "--limit", "1").lines) == 1
     few = shell.run("list", "--text", "KITE 1", "--since", "today", "--type", "text_to_video")
@@ -310,6 +310,9 @@ def test_a_key_is_shown_nowhere(shell: Shell) -> None:
         (["start", "text_to_video", "key_secret"], "a field is given as name=value"),
         (["start", "text_to_video", "=key_secret"], "a field is given as name=value"),
         (["start", "text_to_video", "a=key_secret", "a.b=key_secret"], "must name an object"),
+        (["start", "text_to_video", "a=key_secret", "a=key_secret"], "a field is given twice"),
+        (["start", "text_to_video", "a=-", "b=-"], "stdin (-) can be read once"),
+        (["start", "text_to_video", "a=-", "--input", "-"], "stdin (-) can be read once"),
         (["start", "text_to_video", "--input", "missing.json"], "--input: the file can't be read: No such file"),
         (["start", "text_to_video", "--input", "list.json"], "--input: the file must hold a JSON object"),
         (["start", "text_to_video", "--input", "nan.json"], "--input: the file is no JSON"),
