@@ -103,7 +103,7 @@ class Screen:
         """Yield what makes a progress bar of a name. Results on the same terminal are shown below the bars."""
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.fields[name]}"),
+            TextColumn("{task.fields[name]}", markup=False),
             BarColumn(20),
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
@@ -124,10 +124,10 @@ class Screen:
 
     def _bar(self, name: str) -> Report:
         bars = cast("Progress", self._bars)
-        task = bars.add_task("", total=None, name=name)
+        task = bars.add_task("", total=None, name=_clean(name))
 
         async def report(progress: float, total: float | None, message: str | None) -> None:
-            bars.update(task, completed=progress, total=total, description=message or "")
+            bars.update(task, completed=progress, total=total, description=_clean(message or ""))
 
         return report
 

@@ -321,6 +321,7 @@ def test_a_key_is_shown_nowhere(shell: Shell) -> None:
         (["get"], "missing argument"),
         (["save", "key_secret", "--dir", "list.json/in"], "--dir: the folder can't be used"),
         (["wait", "key_secret", "--timeout", "soon"], "--timeout"),
+        (["wait", "key_secret", "--timeout", "nan"], "--timeout"),
         (["list", "--limit", "0"], "--limit"),
         (["start", "text_to_video", "--confirm-over", "nan"], "--confirm-over"),
         (["get", "key_secret", "--env-file", "missing.env"], "--env-file: there is no such file"),

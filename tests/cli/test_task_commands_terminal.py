@@ -95,6 +95,19 @@ def test_a_text_of_runway_can_t_command_the_terminal(shell: Shell) -> None:
     assert "\ufffd]0;mine\ufffd\ufffd[31m[bold]red[/bold]\ufffd" in shown.out
 
 
+def test_a_file_s_name_can_t_command_the_progress_bar(shell: Shell) -> None:
+    name = "[bold][/]\x1b[31m.png"
+    shell.run("save", SAMPLES["succeeded_images"].id, "--output", "1", "--name", "picture")
+    (picture,) = shell.folder.glob("picture*")
+    try:
+        picture.rename(shell.folder / name)
+    except OSError:  # of a system whose names can't hold it
+        name = picture.name
+    shown = shell.show("upload", name, raw=True)
+    assert shown.code == 0
+    assert "\x1b[31m." not in shown.err
+
+
 def test_a_link_can_be_clicked_though_it_is_folded(shell: Shell) -> None:
     link = f"https://example.com/{'a' * 200}"
     with shell.runway([reply(200, task("SUCCEEDED", output=[link]))]):
