@@ -1,5 +1,6 @@
 """What a command does with several tasks at once, each with a progress bar."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -111,3 +112,11 @@ async def list_rows(
 def _row(columns: Sequence[str], cells: Sequence[str]) -> dict[str, JsonValue]:
     named = dict(zip_longest(columns[:-1], cells[: len(columns) - 1], fillvalue=""))
     return {**named, columns[-1]: list[JsonValue](cells[len(columns) - 1 :])}
+
+
+def typed_row(row: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return a row for scripts: the status alone, and credits as a number, null where they are unknown."""
+    cell = str(row["credits"])
+    number: JsonValue = json.loads(cell.removeprefix("~")) if cell.strip("~?") else None
+    status = str(row["status"]).partition(",")[0]
+    return {**row, "status": status, "credits": number, "charged": cell[:1].isdecimal()}

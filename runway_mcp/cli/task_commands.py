@@ -9,7 +9,7 @@ from typing import Annotated, Concatenate, ParamSpec
 
 from typer import Argument, BadParameter, Option
 
-from runway_mcp.cli.several_tasks import call_each, list_rows, save_outputs, wait_for
+from runway_mcp.cli.several_tasks import call_each, list_rows, save_outputs, typed_row, wait_for
 from runway_mcp.cli.shell_completion import complete_fields, complete_ids, complete_models, complete_types
 from runway_mcp.cli.start_fields import local_folders, read_fields
 from runway_mcp.cli.task_session import Shell, TaskSession
@@ -229,6 +229,7 @@ def list_tasks(
         rows, answer = await list_rows(session, query, limit)
         if answer.is_error:
             return session.tell(answer)
+        rows = rows if session.screen.is_human else [typed_row(row) for row in rows]
         session.screen.show_rows(rows, ("id", "status", "credits", "prompt"), ("created", "type", "model"))
         session.screen.note(f"{answer.data['matched']} matched, {answer.data['credits']} credits. {answer.note}")
         return 0

@@ -12,7 +12,7 @@ from support.faulty import FaultyWire, faulty_client
 from support.upstream import TASK_ID, Reply, Request, reply, task
 
 from runway_mcp.cli.screen import Report, Screen
-from runway_mcp.cli.several_tasks import list_rows, save_outputs
+from runway_mcp.cli.several_tasks import list_rows, save_outputs, typed_row
 from runway_mcp.cli.start_fields import read_fields
 from runway_mcp.cli.task_session import Answer, TaskSession
 from runway_mcp.mcp_server.server import build_server
@@ -43,7 +43,7 @@ def test_or_by_several_that_share_the_sandbox(shell: Shell) -> None:
     assert [Path(file["path"]).name for file in saved.lines[0]["files"]] == ["kite.mp4"]
     assert (shell.folder / "kite.mp4").is_file()
     (row,) = shell.run("list").lines
-    assert (row["id"], row["status"], row["credits"]) == (started.id, "SUCCEEDED", "60")
+    assert (row["id"], row["status"], row["credits"], row["charged"]) == (started.id, "SUCCEEDED", 60, True)
     assert row["files"] == [str(shell.folder / "kite.mp4")]
     assert shell.run("delete", started.id).lines[0]["done"] == "deleted"
     gone = shell.run("get", started.id)
@@ -189,8 +189,8 @@ def test_a_prompt_and_the_input_come_from_stdin_or_a_file(shell: Shell) -> None:
     assert shell.run("start", VIDEO[0], "--input", "input.json").code == 0
     assert shell.run("start", VIDEO[0], "duration=5", "--input", "-", stdin=json.dumps(fields)).code == 0
     rows = shell.run("list").lines
-    assert [(row["prompt"], row["credits"].removeprefix("~")) for row in rows] == [
-        *(("A green kite", "60"), ("A green kite", "96"), ("A blue kite", "60"))
+    assert [(row["prompt"], row["credits"]) for row in rows] == [
+        *(("A green kite", 60), ("A green kite", 96), ("A blue kite", 60))
     ]
 
 
@@ -286,6 +286,19 @@ async def test_a_listing_can_be_longer_than_a_page() -> None:
     listed, _ = await list_rows(session, {"status": "active"}, 150)
     assert len(listed) == 150
     assert [(call["limit"], call["cursor"]) for call in session.calls] == [(100, ""), (50, "next")]
+
+
+@pytest.mark.parametrize(
+    ("status", "credit", "found"),
+    [
+        ("RUNNING, 45 %", "~60", ("RUNNING", 60, False)),
+        ("FAILED", "0.5", ("FAILED", 0.5, True)),
+        ("UNKNOWN", "?", ("UNKNOWN", None, False)),
+    ],
+)
+def test_a_row_for_scripts_holds_numbers(status: str, credit: str, found: tuple[str, float | None, bool]) -> None:
+    row = typed_row({"id": TASK_ID, "status": status, "credits": credit})
+    assert (row["status"], row["credits"], row["charged"]) == found
 
 
 def test_dots_lead_into_objects(shell: Shell) -> None:
