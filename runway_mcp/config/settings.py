@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         None,
         description=(
             "postgresql:// URL of the database that keeps the history in place of a file, for replicas on several "
-            "machines. The password may also come by PGPASSWORD or PGPASSFILE."
+            "machines. PGPASSWORD, PGPASSFILE or a service file (?service=NAME) may give the password."
         ),
     )
     history_days: int = Field(

@@ -6,11 +6,11 @@ not for a session, so that a pooler such as PgBouncer may give each transaction 
 
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -77,6 +77,8 @@ class _Pool(Protocol):
 
     def acquire(self, *, timeout: float | None) -> AbstractAsyncContextManager[_Connection]: ...
 
+    async def expire_connections(self) -> None: ...
+
 
 class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
@@ -87,7 +89,7 @@ class PostgresDatabase:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
         self._transaction_seconds = transaction_seconds
 
-    async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[Transaction], Awaitable[T]], *, shield: bool = True) -> T:
         has_begun = False
 
         async def attempt() -> T:
@@ -98,26 +100,28 @@ class PostgresDatabase:
                 return await work(_Transaction(connection, now if self._clock is None else self._clock()))
 
         async def retried() -> T:
-            for _ in range(MAX_CONNECTIONS):
-                try:
-                    return await attempt()
-                except _AWAY:  # each connection may be dead since the database went away for a moment
-                    if has_begun:
-                        raise
+            try:
+                return await attempt()
+            except _AWAY:  # the connection may be dead since the database went away for a moment
+                if has_begun:
+                    raise
+                await self._pool.expire_connections()  # and so may be all others
             return await attempt()
 
         done: list[T] = []
-        with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=True):
+        with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=shield):
             try:
                 done.append(await retried())
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
         if not done:
+            await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
         return done[0]
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
-        text, names = _numbered(statement)
+        """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
+        text, names = _numbered(statement.replace("{schema}", self._schema))
         rows: list[Sequence[Sequence[Any]]] = []
         with anyio.move_on_after(QUICK_SECONDS):
             try:
@@ -126,6 +130,7 @@ class PostgresDatabase:
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
         if not rows:
+            await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
         return rows[0]
 
@@ -149,7 +154,7 @@ class PostgresDatabase:
                 await transaction.execute("DELETE FROM version")
                 await transaction.execute("INSERT INTO version VALUES (:number)", {"number": number})
 
-        await self.run(work)
+        await self.run(work, shield=False)
 
     def _typed(self, error: Exception) -> HistoryError:
         if isinstance(error, _LOCKED):
@@ -187,10 +192,15 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
+async def _keep(_: object) -> None:
+    pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
+
+
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", []))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
 
 
 @asynccontextmanager
@@ -219,6 +229,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )
     database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)
@@ -227,7 +238,9 @@ async def open_postgres(
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
             history.states = SharedStates(database, schema)
+            history.statement = database.statement
             yield history
     finally:
-        with anyio.CancelScope(shield=True):
+        # A connection whose other end has vanished can't be closed in order; the pool ends it then.
+        with suppress(*_AWAY), anyio.move_on_after(QUICK_SECONDS, shield=True):
             await pool.close()

@@ -47,5 +47,17 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         $$ SELECT position($2 IN replace(lower(normalize(coalesce($1, ''), NFKC)), 'ß', 'ss')) > 0 $$
         """,
     ),
+    (
+        "CREATE TABLE secrets (name text PRIMARY KEY, value text NOT NULL)",
+        """
+        CREATE UNLOGGED TABLE replicas (
+            replica text PRIMARY KEY, told double precision NOT NULL, counts text NOT NULL
+        )
+        """,
+    ),
+    (  # states are read anew after a crash, so that no write of one waits for the disk, nor for an index
+        "ALTER TABLE states SET UNLOGGED",
+        "DROP INDEX states_by_age",
+    ),
 )
 """Each brings the schema from the version of its place to the next; the table `version` has its number."""

@@ -73,6 +73,7 @@ MIGRATIONS: Sequence[str] = (
     );
     CREATE INDEX uploads_by_content ON uploads (account, caller, sha256);
     """,
+    "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 """Each brings the file from the version of its place to the next; `user_version` counts them."""
 

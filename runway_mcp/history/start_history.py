@@ -4,10 +4,11 @@ A result that can't be written, because the database can't be used for a moment,
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from secrets import token_bytes
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
@@ -60,6 +61,7 @@ class History:
     Attributes:
         tasks: What became of it.
         states: The states of tasks that replicas share, where they share a database.
+        statement: Runs a single statement of PostgreSQL there.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class History:
         self._turn = anyio.Lock()
         self._unwritten: list[tuple[str, Values]] = []
         self.states: SharedStates | None = None
+        self.statement: Callable[[str, Values], Awaitable[Sequence[Sequence[Any]]]]
         self.tasks = TaskHistory(self.run, keep_days * DAY)
 
     async def __aenter__(self) -> Self:
@@ -173,6 +176,16 @@ class History:
     async def forget(self, number: int) -> None:
         """Delete a start that certainly bought nothing. Its token and its credits are free again."""
         await self._execute("DELETE FROM starts WHERE number = :number", {"number": number})
+
+    async def answer_key(self) -> bytes:
+        """Return the 32 secret bytes that seal questions to a person, made by who needs them first."""
+
+        async def work(transaction: Transaction) -> bytes:
+            await transaction.execute(statements.MAKE_KEY, {"value": token_bytes().hex()})
+            ((value,),) = await transaction.fetch("SELECT value FROM secrets WHERE name = 'answers'")
+            return bytes.fromhex(value)
+
+        return await self.run(work)
 
     async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""

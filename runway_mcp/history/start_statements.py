@@ -25,6 +25,7 @@ NOT_SENT = """
 DELETE FROM starts WHERE state = 'pending' AND account = :account AND caller = :caller AND fingerprint = :fingerprint
 AND begun = :now
 """
+MAKE_KEY = "INSERT INTO secrets (name, value) VALUES ('answers', :value) ON CONFLICT DO NOTHING"
 OPEN = f"SELECT number, type, begun, credits FROM starts WHERE {IS_OPEN}"  # noqa: S608 - made of constants
 INSERT = """
 INSERT INTO starts (

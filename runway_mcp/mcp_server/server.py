@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from secrets import token_bytes
 from typing import Any
 
 from mcp.server import ServerRequestContext
@@ -27,6 +26,7 @@ from pydantic import ValidationError
 from runway_mcp import __version__
 from runway_mcp.mcp_server import prompts, results
 from runway_mcp.mcp_server.access import Access
+from runway_mcp.mcp_server.answer_codec import AnswerCodec
 from runway_mcp.mcp_server.arguments import Arguments, ArgumentsError
 from runway_mcp.mcp_server.cancelled_waits import CancelledWaits
 from runway_mcp.mcp_server.message_reader import name_wrong_params
@@ -36,7 +36,7 @@ from runway_mcp.mcp_server.resources import TaskResources
 from runway_mcp.mcp_server.tasks_extension import McpTasksExtension, RunwayMcpTasks
 from runway_mcp.mcp_server.tools.account import ACCOUNT
 from runway_mcp.mcp_server.tools.capability import CAPABILITY
-from runway_mcp.mcp_server.tools.confirmation import AnswerCodec, StartRefusedError
+from runway_mcp.mcp_server.tools.confirmation import StartRefusedError
 from runway_mcp.mcp_server.tools.files import FILES
 from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.mcp_server.tools.tasks import TASKS
@@ -152,7 +152,6 @@ def build_server(
     read_only: bool = False,
     sandbox: bool = False,
     on_request_end: Sequence[OnRequestEnd] = (),
-    question_key: bytes | None = None,
 ) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
 
@@ -163,7 +162,6 @@ def build_server(
         read_only: Register only the tools that change nothing.
         sandbox: Tell the host that nothing is real.
         on_request_end: Called at the end of each request that does not come over HTTP.
-        question_key: 32 bytes that seal an approval request until its answer comes; random by default.
     """
 
     @asynccontextmanager
@@ -173,6 +171,7 @@ def build_server(
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
+    answers = AnswerCodec()
     guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), CancelledWaits(), Access(callers, tools))
     resources = TaskResources()
     mcp_tasks = McpTasksExtension(
@@ -188,14 +187,14 @@ def build_server(
         **_identity(sandbox=sandbox),
         instructions=_instructions(toolsets, read_only=read_only, sandbox=sandbox, saves=callers.saves_starts),
         lifespan=lifespan,
-        request_state_security=RequestStateSecurity(
-            codec=AnswerCodec([question_key or token_bytes()]), bind_principal=_who_asks
-        ),
+        request_state_security=RequestStateSecurity(codec=answers, bind_principal=_who_asks),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
         extensions=[mcp_tasks],
-        middleware=[records, *guards, mcp_tasks.subscriptions, resources],
+        middleware=[records, *guards, mcp_tasks.subscriptions, resources, answers.before_seal],
     )
+    lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - MCPServer's own middleware is within its seal
+    lowlevel.middleware.insert(0, answers.before_unseal)
     resources.register(server)
     for toolset in toolsets:
         toolset.register(server, read_only=read_only, saves=FILES in toolsets and not read_only)

@@ -116,3 +116,7 @@ class _CallerCounters(Collector):
             counters.shared_reads,
         )
         yield GaugeMetricFamily("runway_mcp_waits_in_progress", "Waits in progress.", self._callers.waits_in_progress)
+        if (database := self._callers.database) is not None:
+            yield GaugeMetricFamily(
+                "runway_mcp_database_up", "Whether the history's database can be used.", not database.is_away
+            )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
 import anyio
@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.history.places import HistoryPlace, open_place
-from runway_mcp.history.records import NO_LIMITS, Limits
+from runway_mcp.history.records import NO_LIMITS, HistoryAwayError, Limits
 from runway_mcp.history.task_records import KEEP_DAYS
 from runway_mcp.tasks.background_tasks import SHUTDOWN_SECONDS, BackgroundTasks, open_background_tasks
 from runway_mcp.tasks.opened_once import OpenedOnce
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from runway_mcp.files.downloads import CallerFiles
     from runway_mcp.history.shared_states import SharedStates
     from runway_mcp.history.start_history import History
-
-T = TypeVar("T")
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
 
 READ = "runway:read"
 WRITE = "runway:write"
 SCOPES = (READ, WRITE)
 """What a caller may be allowed: to read tasks, and to change them."""
+OPEN_SECONDS = 1.0
+"""How long a read waits for the database to be opened. A start waits for as long as that takes."""
 MAX_IDLE_CALLERS = 1_000
 """Idle callers whose state is kept, the latest ones."""
 
@@ -114,6 +115,8 @@ class CallerRegistry:
 
     Attributes:
         shutdown_seconds: How long the end of `running` waits for background tasks.
+        database: Whether the database of the history can be used; None where it has none.
+        counts: What the callers have in progress on other replicas, as far as that is known.
     """
 
     def __init__(
@@ -129,12 +132,14 @@ class CallerRegistry:
         files: OpenFiles | None = None,
         api: str = "",
         auto_save: "Callable[[TaskGroup], StartSaver] | None" = None,
+        counts: "ReplicaCounts | None" = None,
     ) -> None:
         """Take what serves any caller; nothing is opened before `running`.
 
         `connect` is called once for each Runway key. The history is in memory where it has no place. Tasks are told
         from it for `history_days`, and with `history_prompts` by their prompts. `api` is the base URL: a key at another
-        place is another account. `auto_save` makes what saves a caller's starts.
+        place is another account. `auto_save` makes what saves a caller's starts. `counts` are exchanged with replicas
+        over the same database.
         """
         self.counters = Counters()
         self.poll_seconds = poll_seconds
@@ -142,7 +147,8 @@ class CallerRegistry:
         self._connect, self._max_waits, self._limits, self._api = connect, max_waits, limits, api
         self._open_history = partial(open_place, history, keep_days=history_days, prompts=history_prompts)
         self._history_place = history
-        self._breaker = DatabaseBreaker()
+        self.database = DatabaseBreaker() if isinstance(history, SecretStr) else None
+        self.counts = counts
         self._open_files, self._auto_save = files or _no_files, auto_save
         self._connecting = anyio.Lock()
         self._contexts: WeakValueDictionary[Hashable, CallerContext] = WeakValueDictionary()
@@ -163,6 +169,9 @@ class CallerRegistry:
                         history=OpenedOnce(resources, self._open_history),
                         files=OpenedOnce(resources, partial(self._open_files, loops)),
                     )
+                    if self.counts is not None and self.database is not None:
+                        self.counts.here["waits"] = self._waits
+                        loops.start_soon(self.counts.run, self._open.history, self.database)
                     yield
             finally:
                 self._open = None
@@ -194,11 +203,14 @@ class CallerRegistry:
 
     @property
     def waits_in_progress(self) -> int:
-        return sum(context.tasks.waits_in_progress for context in self._contexts.values())
+        return sum(self._waits().values())
 
     @property
     def background_tasks(self) -> int:
         return self._open.background.running if self._open else 0
+
+    def _waits(self) -> dict[Hashable, int]:
+        return {identity: context.tasks.waits_in_progress for identity, context in self._contexts.items()}
 
     async def _begun_history(self, history: "OpenedOnce[History]") -> "History | None":
         place = self._history_place
@@ -216,9 +228,9 @@ class CallerRegistry:
         account, asks = _digest(f"{self._api} {key}"), _digest(f"{caller.issuer} {caller.subject}")
         begun = partial(self._begun_history, self._open.history)
         tasks_api: TaskApi = client
-        if has_replicas := isinstance(self._history_place, SecretStr):
+        if self.database is not None:
             open_states = partial(_states, self._open.history)
-            tasks_api = SharedReads(client, (account, asks), open_states, self.poll_seconds, self._breaker)
+            tasks_api = SharedReads(client, (account, asks), open_states, self.poll_seconds, self.database)
         recorder = TaskRecorder(tasks_api, account, begun, self._open.loops)
         poller = TaskPoller(
             recorder.get_task,
@@ -226,7 +238,7 @@ class CallerRegistry:
             requests=requests,
             poll_seconds=self.poll_seconds,
             counters=self.counters,
-            asks_replicas=has_replicas,
+            asks_replicas=self.database is not None,
         )
         open_files = self._open.files
         kept: list[CallerFiles] = []
@@ -238,16 +250,16 @@ class CallerRegistry:
 
         context = self._contexts[caller.identity] = CallerContext(
             client,
-            TaskOperations(recorder, self._open.background, poller, max_waits=self._max_waits),
+            TaskOperations(
+                recorder,
+                self._open.background,
+                poller,
+                max_waits=self._max_waits,
+                waits_elsewhere=lambda: self.counts.elsewhere("waits", caller.identity) if self.counts else 0,
+            ),
             poller,
             self._open.background,
-            CallerLedger(
-                self._open.history,
-                begun,
-                account=account,
-                caller=asks,
-                limits=self._limits,
-            ),
+            CallerLedger(self._open.history, begun, account=account, caller=asks, limits=self._limits),
             files,
             self._auto_save(self._open.loops) if self._auto_save else None,
         )
@@ -257,9 +269,11 @@ class CallerRegistry:
 
 
 async def _states(open_history: "Callable[[], Awaitable[History]]") -> "SharedStates":
-    states = (await open_history()).states
-    assert states is not None  # noqa: S101 - a database has them
-    return states
+    with anyio.move_on_after(OPEN_SECONDS):
+        states = (await open_history()).states
+        assert states is not None  # noqa: S101 - a database has them
+        return states
+    raise HistoryAwayError("the database", f"could not be opened within {OPEN_SECONDS:.0f} s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,31 @@ T = TypeVar("T")
 
 
 class OpenedOnce(Generic[T]):
-    """Opens a resource when it is first asked for; it is closed with the others."""
+    """Opens a resource when it is first asked for; it is closed with the others.
+
+    Where that fails, it fails for all who wait for it. Who asks next tries again.
+    """
 
     def __init__(self, resources: AsyncExitStack, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._resources, self._open = resources, open_
         self._opening = anyio.Lock()
         self._opened: list[T] = []
+        self._error: Exception | None = None
+        self._failures = 0
 
     @property
     def is_open(self) -> bool:
         return bool(self._opened)
 
     async def __call__(self) -> T:
+        failures = self._failures
         async with self._opening:
             if not self._opened:
-                self._opened.append(await self._resources.enter_async_context(self._open()))
+                if self._error is not None and self._failures > failures:
+                    raise self._error.with_traceback(None)
+                try:
+                    self._opened.append(await self._resources.enter_async_context(self._open()))
+                except Exception as error:
+                    self._failures, self._error = self._failures + 1, error
+                    raise
         return self._opened[0]

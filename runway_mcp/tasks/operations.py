@@ -114,11 +114,12 @@ class TaskOperations:
         poller: TaskPoller,
         *,
         max_waits: int | None = None,
+        waits_elsewhere: Callable[[], int] = lambda: 0,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
         self._client, self._background, self._poller = client, background, poller
-        self._max_waits = max_waits
+        self._max_waits, self._waits_elsewhere = max_waits, waits_elsewhere
         self._sleep, self._random = sleep, random
         self._waits: set[anyio.CancelScope] = set()
         self._lookups: set[anyio.CancelScope] = set()
@@ -130,7 +131,7 @@ class TaskOperations:
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
         """Wait as `waiting.wait` does; raise a CallerLimitError over the limit of waits, or of followed tasks."""
-        if self._max_waits is not None and self.waits_in_progress >= self._max_waits:
+        if self._max_waits is not None and self.waits_in_progress + self._waits_elsewhere() >= self._max_waits:
             raise TooManyWaitsError(self._max_waits)
         return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 

@@ -21,26 +21,40 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
 """The time between two looks at a state that another replica is reading."""
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 3.0
 """How long the database is left alone after it could not be used."""
 
 
 class DatabaseBreaker:
-    """Whether the database is worth asking, for all callers of this process."""
+    """Whether the database is worth asking, for all callers of this process.
 
-    def __init__(self) -> None:
-        self._away_until = 0.0
+    Attributes:
+        is_away: Whether it could not be used when it was last asked.
+    """
+
+    def __init__(self, clock: "Callable[[], float]" = anyio.current_time) -> None:
+        self.is_away = False
+        self._clock, self._away_until = clock, float("-inf")
 
     @property
     def is_open(self) -> bool:
         """Whether the database is left alone."""
-        return anyio.current_time() < self._away_until
+        return self._clock() < self._away_until
 
     def failed(self, error: HistoryError) -> None:
-        """Leave the database alone for a while; it is said once each time."""
-        if not self.is_open:
-            logger.warning("Replicas read tasks each for itself for now: %s", error)
-        self._away_until = anyio.current_time() + AWAY_SECONDS
+        """Leave the database alone for a while."""
+        if not self.is_away:
+            logger.warning(
+                "The database can't be used: starts are refused, and each replica reads tasks for itself. %s", error
+            )
+        self.is_away = True
+        self._away_until = self._clock() + AWAY_SECONDS
+
+    def worked(self) -> None:
+        """Note that it can be used, unless it is left alone: then this was begun before it failed."""
+        if self.is_away and not self.is_open:
+            logger.info("The database can be used again: starts go on, and replicas share reads.")
+            self.is_away = False
 
 
 class SharedReads:
@@ -80,6 +94,7 @@ class SharedReads:
             except HistoryError as error:
                 self._breaker.failed(error)
                 break
+            self._breaker.worked()
             if state.is_ours:
                 return await self._ask(task_id)
             if state.data is not None:

@@ -6,7 +6,7 @@ the graceful shutdown, authentication, the limit of its caller, and its route.
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server.mcpserver import MCPServer
@@ -29,6 +29,9 @@ from runway_mcp.web.origin_policy import OriginMiddleware, OriginPolicy
 from runway_mcp.web.request_body import RequestBody
 from runway_mcp.web.shutdown import GracefulShutdown
 
+if TYPE_CHECKING:
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
+
 MAX_CONCURRENT_REQUESTS = 100
 """Requests that one caller may have in flight."""
 
@@ -44,6 +47,7 @@ def build_app(
     routes: Sequence[BaseRoute] = (),
     health: Sequence[BaseRoute] = (),
     max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+    counts: "ReplicaCounts | None" = None,
     stop: GracefulShutdown | None = None,
     on_request_end: Sequence[OnRequestEnd] = (),
 ) -> ASGIApp:
@@ -51,8 +55,9 @@ def build_app(
 
     It keeps no sessions. The tools never call back into a client, and without a session a client that goes away
     cancels its call, in the older protocol revisions too. Requests without an access token are `caller`'s.
-    `end_waits` ends the waits of a caller whose token no longer holds. `routes` check authentication themselves;
-    `health` is served even while the server stops or is overloaded.
+    `end_waits` ends the waits of a caller whose token no longer holds. `routes` check authentication themselves.
+    Requests at other replicas, by `counts`, count towards `max_concurrent_requests`. `health` is served even while the
+    server stops or is overloaded.
     """
     stop = stop or GracefulShutdown()
     mcp = server.streamable_http_app(
@@ -80,7 +85,7 @@ def build_app(
         exception_handlers={HTTPException: not_served},
     )
     app.router.redirect_slashes = False
-    app = RequestLimit(app, max_concurrent_requests)
+    app = RequestLimit(app, max_concurrent_requests, counts)
     watch = None
     if authentication is not None:
         watch = TokenWatch(authentication.verifier, end_waits)

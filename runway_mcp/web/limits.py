@@ -1,6 +1,8 @@
 """The limits on concurrent requests, of one caller and of all, so that none takes all there is."""
 
 from collections import Counter
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -8,11 +10,14 @@ from runway_mcp.observability.request_record import RequestRecord
 from runway_mcp.tasks.callers import ANONYMOUS
 from runway_mcp.web.error_response import error_response
 
+if TYPE_CHECKING:
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
+
 MAX_REQUESTS = 750
 """Requests of all callers in flight."""
 
 
-def sender_of(scope: Scope) -> object:
+def sender_of(scope: Scope) -> Hashable:
     """Return what a request is counted by: its caller's identity, or its address if its caller is unknown."""
     caller = RequestRecord.from_scope(scope).caller
     return (scope["client"] or ("",))[0] if caller is ANONYMOUS else caller.identity
@@ -21,20 +26,22 @@ def sender_of(scope: Scope) -> object:
 class RequestLimit:
     """Answers 429 to a caller with too many requests in flight, and 503 where all callers together have too many.
 
-    A stream counts for as long as it is open.
+    A stream counts for as long as it is open. What a caller has on other replicas counts as far as it is known.
 
     Requests without a valid access token are counted by address. Otherwise one stranger could keep all others
     from learning how to get a token.
     """
 
-    def __init__(self, app: ASGIApp, max_concurrent: int) -> None:
-        self._app = app
-        self._max_concurrent = max_concurrent
-        self._in_flight: Counter[object] = Counter()
+    def __init__(self, app: ASGIApp, max_concurrent: int, counts: "ReplicaCounts | None" = None) -> None:
+        self._app, self._max_concurrent, self._counts = app, max_concurrent, counts
+        self._in_flight: Counter[Hashable] = Counter()
+        if counts is not None:
+            counts.here["requests"] = lambda: self._in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = sender_of(scope)
-        if self._in_flight[who] >= self._max_concurrent:
+        elsewhere = self._counts.elsewhere("requests", who) if self._counts else 0
+        if self._in_flight[who] + elsewhere >= self._max_concurrent:
             message = (
                 f"{self._max_concurrent} requests of yours are under way, as many as one caller may have. This one was "
                 "not handled, and nothing was changed: repeat it when another has ended."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
+from pydantic import SecretStr
 
 from runway_mcp.api.client import OnApiResponse, RunwayClient, open_client
 from runway_mcp.catalogue.lookup import catalogue_data, look_in
@@ -20,18 +21,17 @@ from runway_mcp.mcp_server.tools.toolset import Toolset
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
 from runway_mcp.wiring.file_access import open_files
-from runway_mcp.wiring.shared_secret import shared_secret
 
 if TYPE_CHECKING:
     import httpx2
     from anyio.abc import TaskGroup
 
     from runway_mcp.observability.metrics import Metrics
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
 
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
-APPROVALS_KEY = "approvals.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,19 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         from runway_mcp.sandbox import create_app
 
         sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
+    place = history_place(settings)
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
         max_waits=settings.max_concurrent_waits if settings.transport == "streamable-http" else None,
-        history=history_place(settings),
+        history=place,
         history_days=settings.history_days,
         history_prompts=settings.history_prompts == "on",
         limits=Limits(settings.max_credits_per_task, settings.max_credits_per_day, settings.confirm_over),
         files=partial(open_files, settings, sandbox),
         api=settings.base_url,
         auto_save=_auto_saver if settings.auto_save else None,
+        counts=_replica_counts(settings, place),
     )
     local = Caller("local", key=settings.api_key) if settings.auth == "none" else ANONYMOUS
     server = build_server(
@@ -93,7 +95,6 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         on_request_end=on_request_end,
-        question_key=_approvals_key(settings),
     )
     return Core(callers, server, local, on_request_end, on_api_response, metrics)
 
@@ -104,17 +105,12 @@ def _auto_saver(group: "TaskGroup") -> StartSaver:
     return AutoSaver(group)
 
 
-def _approvals_key(settings: Settings) -> bytes | None:
-    """The secret that seals approval requests, shared by all replicas and kept over restarts."""
-    is_alone = settings.transport == "stdio" or (settings.sandbox and settings.state_dir is None)
-    if settings.confirm_over is None or is_alone:
+def _replica_counts(settings: Settings, place: HistoryPlace | None) -> "ReplicaCounts | None":
+    if settings.transport == "stdio" or not isinstance(place, SecretStr):
         return None
-    folder = state_dir(settings)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return shared_secret(folder / APPROVALS_KEY)
-    except OSError as error:
-        raise SettingsError(f"--confirm-over: the key of its approvals can't be kept in {folder}: {error}") from None
+    from runway_mcp.tasks.replica_counts import ReplicaCounts
+
+    return ReplicaCounts()
 
 
 def history_place(settings: Settings) -> HistoryPlace | None:

@@ -38,7 +38,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
     stop.ends.append(core.callers.end_waits)
     needs_own_key = not settings.sandbox and (settings.auth == "none" or settings.allow_shared_key)
     missing = "No Runway API key is set." if needs_own_key and settings.api_key is None else None
-    health = Health(stop, missing_setting=missing)
+    health = Health(stop, missing_setting=missing, database=core.callers.database)
     core.on_api_response.append(health.observe)
     authentication = authentication_of(settings, find_key)
     # Each method needs the scope of the tool that does the same.
@@ -64,6 +64,7 @@ def build_http(settings: Settings, find_key: FindKey, core: Core) -> Served:
         routes=routes,
         health=health.routes(),
         max_concurrent_requests=settings.max_concurrent_requests,
+        counts=core.callers.counts,
         stop=stop,
         on_request_end=core.on_request_end,
     )

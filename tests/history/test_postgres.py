@@ -1,11 +1,12 @@
 """The history in PostgreSQL: what only a database on a network can do to it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar, cast
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import anyio
@@ -152,6 +153,56 @@ async def test_connections_that_were_killed_are_made_anew() -> None:
             assert len(used) > 1
             await other.fetch("SELECT pg_terminate_backend(pid, 20000) FROM unnest($1::int[]) AS pid", sorted(used))
             assert not await begin(one)
+
+
+async def test_connections_that_a_network_has_dropped_in_silence_are_made_anew() -> None:
+    """As in a failover: nothing says that they are dead. One call notices, and no other has to."""
+    place, cut = PostgresPlace(), anyio.Event()
+
+    async def carry(client: anyio.abc.SocketStream) -> None:
+        dies = not cut.is_set()
+        async with client, await database_stream(place.url) as server, anyio.create_task_group() as both:
+            for source, target in ((client, server), (server, client)):
+                both.start_soon(pump, source, target, dies)
+
+    async def pump(source: anyio.abc.ByteReceiveStream, target: anyio.abc.ByteSendStream, dies: bool) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for data in source:
+                if not (dies and cut.is_set()):
+                    await target.send(data)
+            await target.aclose()
+
+    async def sleep(transaction: Transaction) -> None:
+        await transaction.fetch("SELECT pg_sleep(0.1)")
+
+    with anyio.fail_after(60):
+        async with (
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as network,
+        ):
+            network.start_soon(listener.serve, carry)
+            port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - anyio's, not Django's
+            user = urlsplit(place.url).netloc.rpartition("@")[0]
+            there = urlsplit(place.url)._replace(netloc=f"{user}@127.0.0.1:{port}", query="").geturl()
+            through = PostgresPlace(there, place.schema)
+            async with through.open() as one:
+                async with anyio.create_task_group() as uses:
+                    for _ in range(3):
+                        uses.start_soon(one.run, sleep)
+                cut.set()
+                with pytest.raises(HistoryAwayError):
+                    await one.statement("SELECT 1", {})
+                for number in range(3):
+                    assert await begin(one, replace(START, client_token=str(number)))
+            network.cancel_scope.cancel()
+
+
+async def database_stream(url: str) -> anyio.abc.ByteStream:
+    """Connect to a server by its URL, over TCP or a socket file."""
+    folder = parse_qs(urlsplit(url).query).get("host")
+    if folder:
+        return await anyio.connect_unix(f"{folder[0]}/.s.PGSQL.5432")
+    return await anyio.connect_tcp(urlsplit(url).hostname or "", urlsplit(url).port or 5432)
 
 
 async def test_a_start_whose_connection_is_killed_is_not_recorded() -> None:
@@ -305,6 +356,18 @@ async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that
                 assert (await again.spent("account")).credits == 2080
 
 
+async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:
+    place, key = PostgresPlace(), {"account": "account", "caller": "caller", "task_id": "one"}
+    last = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE $1"
+    with anyio.fail_after(30):
+        async with place.open() as history, connection(place) as other:
+            assert history.states is not None
+            await history.states.forget(key)
+            assert await other.fetchval(last, f"%UPDATE {place.schema}.states%") == 1  # no reset came after it
+            kind = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::text::regclass"
+            assert await other.fetchval(kind, f"{place.schema}.states") == "u"
+
+
 async def test_a_place_is_a_file_a_database_or_memory(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         for place in (tmp_path / "history.sqlite3", SecretStr(postgres_url()), None):
@@ -316,4 +379,5 @@ def test_a_database_is_told_without_what_is_secret() -> None:
     assert place_of("postgresql://me:secret@db.example.com:5433/films?password=secret") == (
         "postgresql://db.example.com:5433/films"
     )
+    assert place_of("postgresql://?service=films&password=secret") == "postgresql://?service=films"
     assert issubclass(HistoryAwayError, HistoryError)

@@ -137,6 +137,23 @@ async def test_a_read_goes_on_while_the_history_can_not_be_written(
     assert message.startswith("What was seen of tasks can't be recorded for now: HistoryDamagedError")
 
 
+async def test_a_state_that_could_not_be_told_is_told_by_the_next_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "history"
+    async with caller(Script(CREATED), file) as context:
+        await start(context)
+    whole = file.read_bytes()
+    file.write_bytes(b"damaged" * 1000)
+    async with caller(Script(reply(200, task("FAILED"))), file) as context:
+        await context.tasks.get(ID)
+        await until(lambda: caplog.messages, "a warning")
+        file.write_bytes(whole)
+        context.poller.changed(ID)
+        await context.tasks.get(ID)
+        await becomes(context, "FAILED")
+
+
 async def test_what_is_seen_at_once_is_written_together(tmp_path: Path) -> None:
     file = tmp_path / "history"
     async with caller(Script(CREATED, reply(200, task("RUNNING"))), file) as context:

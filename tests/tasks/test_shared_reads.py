@@ -10,12 +10,13 @@ import httpx2
 import pytest
 from support.databases import PostgresPlace
 from support.scripted import ID, Script, reply, scripted_client, task
+from support.waiting import Clock
 
 from runway_mcp.api.models import Task
 from runway_mcp.history.records import HistoryAwayError
 from runway_mcp.history.shared_states import SharedStates
 from runway_mcp.history.start_history import History
-from runway_mcp.tasks.shared_reads import DatabaseBreaker, SharedReads
+from runway_mcp.tasks.shared_reads import AWAY_SECONDS, DatabaseBreaker, SharedReads
 
 RUNNING = reply(200, task("RUNNING"))
 OWNER = "account", "caller"
@@ -131,9 +132,11 @@ async def test_without_the_database_each_reads_for_itself_and_says_so_once(caplo
         await one.delete_task(ID)
         assert breaker.is_open
     assert len(tries) == 2
-    assert caplog.messages == [
-        "Replicas read tasks each for itself for now: HistoryAwayError: postgresql://db/films refused"
-    ]
+    (message,) = caplog.messages
+    assert message == (
+        "The database can't be used: starts are refused, and each replica reads tasks for itself. "
+        "HistoryAwayError: postgresql://db/films refused"
+    )
 
 
 async def test_a_database_that_goes_away_amid_a_read_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -150,3 +153,22 @@ async def test_a_database_that_goes_away_amid_a_read_loses_nothing(caplog: pytes
             one = SharedReads(client, OWNER, away_after_one, 60, DatabaseBreaker())
             assert (await one.get_task(ID)).status == "RUNNING"
     assert len(caplog.messages) == 1
+
+
+def test_each_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """What was begun before it failed, and comes to an end afterwards, is no end of the outage."""
+    clock, told = Clock(), list[str]()
+    breaker = DatabaseBreaker(clock)
+    caplog.set_level("INFO")
+    for _ in range(2):
+        for _ in range(3):
+            breaker.failed(HistoryAwayError("postgresql://db/films", "refused"))
+            assert (breaker.is_away, breaker.is_open) == (True, True)
+            breaker.worked()
+            clock.now += AWAY_SECONDS
+            assert (breaker.is_away, breaker.is_open) == (True, False)
+        for _ in range(3):
+            breaker.worked()
+            assert not breaker.is_away
+        told += ["WARNING", "INFO"]
+        assert [record.levelname for record in caplog.records] == told

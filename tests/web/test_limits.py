@@ -8,13 +8,17 @@ from typing import Any
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from support.databases import PostgresPlace
 from support.process import call, request
 from support.served import ERAS, Served, connection, headers_of, serving_http, token_entry
 from support.upstream import HANG, TASK_ID, Upstream, upstream
 from support.waiting import until
 
+from runway_mcp.history.start_history import History
 from runway_mcp.observability.http_middleware import HttpRequestMiddleware
 from runway_mcp.tasks.callers import ANONYMOUS, READ, SCOPES
+from runway_mcp.tasks.replica_counts import ReplicaCounts
+from runway_mcp.tasks.shared_reads import DatabaseBreaker
 from runway_mcp.web.limits import MAX_REQUESTS, RequestLimit
 from runway_mcp.web.request_body import MAX_READER_BYTES
 
@@ -151,14 +155,18 @@ async def test_a_page_learns_how_to_get_in_before_it_has_a_token(limited: tuple[
 class Line:
     """Requests that wait in line behind a limit of each caller's, until they are released."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, counts: ReplicaCounts | None = None) -> None:
         self.statuses: list[int] = []
         self.release = anyio.Event()
-        self._app = HttpRequestMiddleware(RequestLimit(self._wait, limit), ANONYMOUS, ())
+        self._app = HttpRequestMiddleware(RequestLimit(self._wait, limit, counts), ANONYMOUS, ())
 
     async def ask(self, client: tuple[str, int] | None) -> None:
         scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": client}
         await self._app(scope, self._receive, self._send)
+
+    async def status_of(self, client: tuple[str, int]) -> int:
+        await self.ask(client)
+        return self.statuses[-1]
 
     async def _wait(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await self.release.wait()
@@ -180,6 +188,29 @@ async def test_strangers_are_told_apart_by_their_address() -> None:
         assert line.statuses == [429]
         line.release.set()
     assert line.statuses == [429, 200, 200, 200]
+
+
+async def test_requests_at_another_replica_count_towards_the_limit() -> None:
+    place, lines = PostgresPlace(), list[Line]()
+    with anyio.fail_after(60):
+        async with place.open() as history, anyio.create_task_group() as tasks:
+
+            async def open_it() -> History:
+                return history
+
+            for _ in range(2):
+                counts = ReplicaCounts(0.02)
+                lines.append(Line(1, counts))
+                tasks.start_soon(counts.run, open_it, DatabaseBreaker())
+            one, other = lines
+            tasks.start_soon(one.ask, ("192.0.2.1", 1))
+            other.release.set()
+            for status in (429, 200):
+                while await other.status_of(("192.0.2.1", 1)) != status:
+                    await anyio.lowlevel.checkpoint()
+                assert await other.status_of(("192.0.2.2", 1)) == 200
+                one.release.set()
+            tasks.cancel_scope.cancel()
 
 
 async def test_more_requests_than_a_server_has_room_for_are_503() -> None:

@@ -4,13 +4,10 @@ The SDK's resolvers run these in turn before the tool itself, and carry question
 protocol. Each refusal is an error whose text goes to the model.
 """
 
-from contextvars import ContextVar
-from hashlib import sha256
 from typing import Annotated, Any, cast
 
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, ListRoots, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.request_state import AESGCMRequestStateCodec
 from mcp_types import ListRootsResult
 from pydantic import BaseModel, Field, JsonValue
 
@@ -21,6 +18,7 @@ from runway_mcp.catalogue.named_media import prepare_named
 from runway_mcp.catalogue.validation import InvalidRequestError, Prepared
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server import results
+from runway_mcp.mcp_server.answer_codec import answer_token
 from runway_mcp.mcp_server.client_capabilities import can_ask_person
 from runway_mcp.mcp_server.start_messages import describe_estimate, describe_files, explain_unsent
 from runway_mcp.mcp_server.tools.files import UPLOAD_FILE, host_roots
@@ -57,22 +55,6 @@ InputArgument = Annotated[
 UnknownArgument = Annotated[
     bool, Field(title="Allow unknown", description="Send fields and models that this server does not know.")
 ]
-
-_ANSWER: ContextVar[str] = ContextVar("answer", default="")
-
-
-class AnswerCodec(AESGCMRequestStateCodec):
-    """The SDK's seal on a question, which also notes which question a call answers."""
-
-    def unseal(self, token: str) -> bytes:
-        found = super().unseal(token)
-        _ANSWER.set(f"answer {sha256(token.encode()).hexdigest()}")
-        return found
-
-
-def answer_token(ctx: Context[CallerContext]) -> str:
-    """Return a client token made of the answer that a call brings, or an empty text: one answer buys one task."""
-    return _ANSWER.get() if ctx.request_state else ""
 
 
 class StartRefusedError(ToolError):

@@ -18,14 +18,15 @@ from mcp_types import (
     InputRequiredResult,
     TextContent,
 )
+from pydantic import SecretStr
+from support.databases import KillablePostgres, postgres_url
 from support.faulty import FaultyWire, faulty_client
-from support.process import running
-from support.served import Served, free_port
 from support.serving import Names, authorized, served
 
+from runway_mcp.history.places import HistoryPlace
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import build_server
-from runway_mcp.tasks.callers import Caller, CallerRegistry
+from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication
 from runway_mcp.web.origin_policy import OriginPolicy
@@ -40,6 +41,9 @@ NO = (
     ElicitResult(action="decline"),
     ElicitResult(action="cancel"),
 )
+
+
+Answer = dict[Literal["input_responses", "request_state"], Any]
 
 
 class Person:
@@ -208,16 +212,11 @@ async def test_over_http_only_who_was_asked_can_answer() -> None:
         authorized(f"{url}/mcp", "bob", elicitation_callback=person) as bob,
         authorized(f"{url}/mcp", "ann", elicitation_callback=person, mode="legacy") as older,
     ):
-        asked = await ann.session.call_tool("runway_startTask", GOOD, allow_input_required=True)
-        assert isinstance(asked, InputRequiredResult)
-        answer: dict[Literal["input_responses", "request_state"], Any] = {
-            "input_responses": dict.fromkeys(asked.input_requests or {}, YES),
-            "request_state": asked.request_state,
-        }
+        given = await ask(ann)
         with pytest.raises(MCPError, match="Invalid or expired requestState"):
-            await bob.session.call_tool("runway_startTask", GOOD, **answer)
+            await answer(bob, given)
         assert "POST" not in wire.methods
-        first, again = [await ann.session.call_tool("runway_startTask", GOOD, **answer) for _ in range(2)]
+        first, again = [await answer(ann, given) for _ in range(2)]
         assert not first.is_error
         assert (again.structured_content or {})["id"] == (first.structured_content or {})["id"]
         assert "An earlier call with this answer of the user's started it" in text(again)
@@ -225,22 +224,72 @@ async def test_over_http_only_who_was_asked_can_answer() -> None:
     assert wire.methods.count("POST") == 1
 
 
-async def test_another_replica_takes_the_answer_to_a_question(tmp_path: Path) -> None:
-    """They share the folder of what was started, and in it the key of their questions."""
-    ports = free_port(), free_port()
-    flags = ("--sandbox", "--transport=streamable-http", "--confirm-over=0", f"--state-dir={tmp_path / 'state'}")
-    async with running(*flags, f"--port={ports[0]}") as one, running(*flags, f"--port={ports[1]}") as two:
-        for server in (one, two):
-            await server.logged("MCP over streamable HTTP at ")
-        person = Person()
-        async with (
-            Client(Served(one, ports[0]).url, elicitation_callback=person) as first,
-            Client(Served(two, ports[1]).url, elicitation_callback=person) as second,
-        ):
-            asked = await first.session.call_tool("runway_startTask", GOOD, allow_input_required=True)
-            assert isinstance(asked, InputRequiredResult)
-            answers: Any = dict.fromkeys(asked.input_requests or {}, YES)
-            started = await second.session.call_tool(
-                "runway_startTask", GOOD, input_responses=answers, request_state=asked.request_state
-            )
-            assert (started.structured_content or {})["status"] == "PENDING"
+@asynccontextmanager
+async def replica(wire: FaultyWire, history: HistoryPlace) -> AsyncGenerator[Client]:
+    """A server of its own over a history, and ann's client of it."""
+    callers = CallerRegistry(lambda _: faulty_client(wire), limits=Limits(confirm_over=0), history=history)
+    app = build_app(
+        build_server(callers, local=ANONYMOUS),
+        origin_policy=OriginPolicy(),
+        path="/mcp",
+        caller=ANONYMOUS,
+        authentication=Authentication(Names(key_of=SecretStr)),
+    )
+    async with served(app) as url, authorized(f"{url}/mcp", "ann", elicitation_callback=Person()) as client:
+        yield client
+
+
+async def ask(client: Client) -> Answer:
+    """Return the answer to a server's question."""
+    asked = await client.session.call_tool("runway_startTask", GOOD, allow_input_required=True)
+    assert isinstance(asked, InputRequiredResult)
+    return {"input_responses": dict.fromkeys(asked.input_requests or {}, YES), "request_state": asked.request_state}
+
+
+async def answer(client: Client, given: Answer) -> CallToolResult:
+    return await client.session.call_tool("runway_startTask", GOOD, **given)
+
+
+@pytest.mark.parametrize("kind", ["file", "database"])
+async def test_another_replica_takes_the_answer_to_a_question(kind: str, tmp_path: Path) -> None:
+    """They share the history, and in it the key of their questions; so does one that is started anew."""
+    wire, history = FaultyWire(), tmp_path / "history" if kind == "file" else SecretStr(postgres_url())
+    with anyio.fail_after(60):
+        async with replica(wire, history) as one, replica(wire, history) as other:
+            for asks, answers in ((one, other), (other, one)):
+                assert not (await answer(answers, await ask(asks))).is_error
+            given = await ask(one)
+        async with replica(wire, history) as again:
+            bought, repeated = [await answer(again, given) for _ in range(2)]
+            assert not bought.is_error
+            assert "An earlier call with this answer" in text(repeated)
+    assert wire.methods.count("POST") == 3
+
+
+async def test_an_answer_that_comes_while_the_database_is_away_buys_once_it_is_back() -> None:
+    wire = FaultyWire()
+    with anyio.fail_after(120):
+        async with KillablePostgres.installed() as database:
+            await database.start()
+            async with (
+                replica(wire, SecretStr(database.url)) as one,
+                replica(wire, SecretStr(database.url)) as other,
+            ):
+                given = await ask(one)
+                await database.kill()
+                refused = await answer(other, given)
+                assert refused.is_error
+                assert "Nothing was sent" in text(refused)
+                assert wire.methods.count("POST") == 0
+                await database.start()
+                assert not (await answer(other, given)).is_error
+    assert wire.methods.count("POST") == 1
+
+
+async def test_an_answer_to_nobodys_question_is_refused(tmp_path: Path) -> None:
+    """And it begins no history."""
+    with anyio.fail_after(30):
+        async with replica(FaultyWire(), tmp_path / "one") as one, replica(FaultyWire(), tmp_path / "other") as other:
+            with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                await answer(other, await ask(one))
+    assert not (tmp_path / "other").exists()
