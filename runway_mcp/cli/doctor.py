@@ -5,7 +5,7 @@ import logging
 import platform
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from time import perf_counter
@@ -39,6 +39,9 @@ from runway_mcp.wiring.core import history_place, state_dir
 _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
 
 
+EXAMPLES = {"doctor": "runway-mcp doctor -- --env-file ~/runway.env"}
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """What was checked, how it stands, what was found, and the one thing to do."""
@@ -54,7 +57,7 @@ class _Installed:
     host: Host
     path: Path
     entry: Entry
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
 
     @property
     def key(self) -> str | None:
@@ -210,6 +213,8 @@ async def _check_host(one: _Installed) -> Check:
         reason = quote(str(error), 300)
         return Check(name, "fail", f"{one.path}: {quote(words[0], 200)} does not start: {reason}", rewrite)
     found = f"{one.path}: starts in {perf_counter() - started:.1f} s, with {tools} tools"
+    if not one.entry.is_enabled:
+        return Check(name, "warn", f"{found}, but is turned off there", "Turn it on in the host or in its file.")
     if not PureWindowsPath(words[0]).is_absolute() and not PurePosixPath(words[0]).is_absolute():
         return Check(name, "warn", f"{found}, but only where the host's PATH leads to it", rewrite)
     if "--sandbox" not in words and not one.key and not one.host.remembers:

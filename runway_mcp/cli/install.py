@@ -1,5 +1,6 @@
 """The command `runway-mcp install`: writes this server into the configuration of MCP hosts."""
 
+import os
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import anyio
 import typer
 from pydantic import SecretStr
 
+from runway_mcp.api.errors import RunwayError
 from runway_mcp.cli.hosts.config_files import ConfigFileError, edit_text, parse_file, read_file, replace_file
 from runway_mcp.cli.hosts.host_files import entry_in, host_file
 from runway_mcp.cli.hosts.known_hosts import HOSTS, Host, Machine
@@ -27,7 +29,7 @@ from runway_mcp.cli.hosts.server_entries import (
 from runway_mcp.cli.key_check import try_key
 from runway_mcp.cli.own_command import is_passing, own_command
 from runway_mcp.config.options import UsageError, parse_settings
-from runway_mcp.config.settings import Settings
+from runway_mcp.config.settings import PREFIX, Settings
 from runway_mcp.config.sources import environment
 from runway_mcp.config.values import usable_key
 from runway_mcp.mcp_server.messages import explain
@@ -36,6 +38,7 @@ Ask = Callable[[str, bool], str]
 """Asks a person a question, without echo where it is about a secret."""
 
 PLACEHOLDER = SecretStr("key_...")
+EXAMPLES = {"install": "runway-mcp install cursor codex -- --files-root ~/Videos/runway"}
 _PATHS = {"--files-root", "--state-dir", "--ca-file", "--env-file"}
 
 
@@ -97,20 +100,13 @@ async def run_install(request: Request) -> int:
     targets = [(host, _file(host, request)) for host in _hosts(names, request)]
     key: Key = None
     if not request.uninstall:
-        key = _key(request, settings, targets, has_env_file=any(word.startswith("--env-file") for word in arguments))
-        if (
-            isinstance(key, SecretStr)
-            and request.check
-            and not request.show
-            and (error := await try_key(key, settings))
-        ):
-            said = f"{explain(error)} Nothing was changed; --no-check writes the key untried."
+        _print_notes(request)
+        key = _key(request, settings, targets, arguments)
+        if refusal := await _refusal(request, settings, key):
+            said = f"{explain(refusal)} Nothing was changed; --no-check writes the key untried."
             print(f"runway-mcp: {said}", file=sys.stderr)
             return 1
-        if not arguments and request.ask and not any(_entry(host, path) for host, path in targets):
-            arguments = _folder(request.ask)
-        if is_passing(request.command[0]):
-            print(f"Note: {request.command[0]} is in uv's cache and may vanish. Run `uv tool install .` first.")
+        arguments = arguments or _folder(request, targets)
     failed = False
     for host, path in targets:
         try:
@@ -137,7 +133,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - Path raises for unknown users
 
 
 def _hosts(names: Sequence[str], request: Request) -> list[Host]:
@@ -180,8 +176,16 @@ def _entry(host: Host, path: Path) -> Entry | None:
         return None
 
 
-def _key(request: Request, settings: Settings, targets: Sequence[tuple[Host, Path]], *, has_env_file: bool) -> Key:
-    if settings.sandbox or (has_env_file and settings.api_key):
+def _print_notes(request: Request) -> None:
+    if unheard := [name for name in request.machine.environment if name.startswith(PREFIX)]:
+        print(f"Note: {', '.join(unheard)} is set here alone. Options for the hosts' servers follow after `--`.")
+    if is_passing(request.command[0]):
+        print(f"Note: {request.command[0]} is in uv's cache and may vanish. Run `uv tool install .` first.")
+
+
+def _key(request: Request, settings: Settings, targets: Sequence[tuple[Host, Path]], arguments: Sequence[str]) -> Key:
+    has_env_file = any(word.startswith("--env-file") for word in arguments)
+    if "--sandbox" in arguments or (has_env_file and settings.api_key):
         return None
     if request.key_from_environment or request.scope == "project":
         return "variable"  # a project's file is shared
@@ -201,8 +205,16 @@ def _key(request: Request, settings: Settings, targets: Sequence[tuple[Host, Pat
     return given or "variable"
 
 
-def _folder(ask: Ask) -> list[str]:
-    answer = ask("Folder that files may be read from and saved to (Enter: none)", False).strip()
+async def _refusal(request: Request, settings: Settings, key: Key) -> RunwayError | None:
+    if isinstance(key, SecretStr) and request.check and not request.show:
+        return await try_key(key, settings)
+    return None
+
+
+def _folder(request: Request, targets: Sequence[tuple[Host, Path]]) -> list[str]:
+    if request.ask is None or request.show or any(_entry(host, path) for host, path in targets):
+        return []
+    answer = request.ask("Folder that files may be read from and saved to (Enter: none)", False).strip()
     if not answer:
         return []
     folder = _absolute(answer)
@@ -231,7 +243,7 @@ def _apply(request: Request, host: Host, path: Path, arguments: Sequence[str], k
         return f"nothing to change in {path}"
     backup = replace_file(path, after)
     said = f"{'taken out of' if request.uninstall else 'written to'} {path}"
-    said += f"; {backup} is the file before" if backup else ""
+    said += f"; {backup} is the file before{', and may hold the key' * request.uninstall}" if backup else ""
     is_open = request.machine.system != "win32" and path.stat().st_mode & 0o077
     return said + (
         "; others on this machine may read it, and the key" if is_open and isinstance(key, SecretStr) else ""

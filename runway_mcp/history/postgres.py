@@ -192,6 +192,10 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
+async def _keep(_: object) -> None:
+    pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
+
+
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
@@ -225,6 +229,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )
     database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)

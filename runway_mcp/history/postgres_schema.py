@@ -55,5 +55,9 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         )
         """,
     ),
+    (  # states are read anew after a crash, so that no write of one waits for the disk, nor for an index
+        "ALTER TABLE states SET UNLOGGED",
+        "DROP INDEX states_by_age",
+    ),
 )
 """Each brings the schema from the version of its place to the next; the table `version` has its number."""

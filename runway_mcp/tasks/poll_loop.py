@@ -8,7 +8,7 @@ import anyio
 from runway_mcp.api.errors import RunwayError, TransientError, UnexpectedReplyError
 from runway_mcp.api.models import Task
 
-_JITTER = 0.1
+_JITTER = 0.02
 _SLOWER = ((120, 3.0), (24, 2.0))
 """After so many intervals, ten minutes and two at five seconds each, a long wait polls that much slower."""
 PASSING = (TransientError, UnexpectedReplyError)
@@ -18,7 +18,7 @@ PASSING = (TransientError, UnexpectedReplyError)
 def interval(
     poll_seconds: float, *, waited: float, throttled: bool, failures: int, random: Callable[[], float]
 ) -> float:
-    """Return the seconds until the next poll: up to three intervals where a task is slow or can't be read.
+    """Return the seconds from one poll to the next: up to three intervals where a task is slow or can't be read.
 
     A task has been polled for `waited` seconds; its last `failures` polls have failed.
     """

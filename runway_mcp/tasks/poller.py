@@ -167,7 +167,9 @@ class TaskPoller:
                     failures=failures,
                     random=self._random,
                 )
-                with anyio.move_on_after(max(pause, result.until - anyio.current_time())):
+                fresh = result.until - anyio.current_time()
+                since_read = self._poll_seconds - fresh if result.task is not None else 0.0
+                with anyio.move_on_after(max(pause - since_read, fresh)):
                     await loop.poll_now.wait()
         self._drop(task_id, loop)
 

@@ -159,6 +159,14 @@ async def test_a_command_without_its_folder_is_pointed_out(
     assert "only where the host's PATH leads to it" in checks["cursor"]["found"]
 
 
+async def test_a_server_that_is_turned_off_is_pointed_out(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SERVER, "--sandbox"]
+    (home / "opencode.json").write_text(json.dumps({"mcp": {"runway": {"command": words, "enabled": False}}}))
+    _, checks = await examine(home, capsys, "--sandbox")
+    assert checks["opencode"]["state"] == "warn"
+    assert checks["opencode"]["found"].endswith("but is turned off there")
+
+
 async def test_starts_of_unknown_outcome_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "state").mkdir()
     async with open_history(home / "state/history.sqlite3") as history:

@@ -185,6 +185,7 @@ def test_the_key_is_tried_first(
         monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
         assert [install(host, check=True) for host in ("cursor", "codex")] == [0, 1]
         assert [(request.method, request.path) for request in api.requests] == [("GET", "/v1/organization")] * 2
+        assert install("codex", check=True, show=True) == 0
     assert (home / CURSOR).exists()
     assert not (home / CODEX).exists()
     said = capsys.readouterr()
@@ -286,6 +287,17 @@ def test_the_command_is_that_of_this_installation(home: Path) -> None:
     assert own_command("bin/runway-mcp", home) == [str(program)]
     assert own_command("/elsewhere/runway_mcp/__main__.py", program.parent) == [str(program)]
     assert own_command("runway-mcp", home) == [sys.executable, "-m", "runway_mcp"]
+
+
+def test_settings_of_this_shell_are_said_not_to_reach_hosts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNWAY_MCP_SANDBOX", "1")
+    assert main(["install", "cursor"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "Note: RUNWAY_MCP_SANDBOX is set here alone. Options for the hosts' servers follow after `--`.\n"
+    assert "no key" in said.err
+    assert list(home.iterdir()) == []
 
 
 def test_a_command_that_may_vanish_is_pointed_out(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

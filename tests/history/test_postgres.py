@@ -356,6 +356,18 @@ async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that
                 assert (await again.spent("account")).credits == 2080
 
 
+async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:
+    place, key = PostgresPlace(), {"account": "account", "caller": "caller", "task_id": "one"}
+    last = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE $1"
+    with anyio.fail_after(30):
+        async with place.open() as history, connection(place) as other:
+            assert history.states is not None
+            await history.states.forget(key)
+            assert await other.fetchval(last, f"%UPDATE {place.schema}.states%") == 1  # no reset came after it
+            kind = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::text::regclass"
+            assert await other.fetchval(kind, f"{place.schema}.states") == "u"
+
+
 async def test_a_place_is_a_file_a_database_or_memory(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         for place in (tmp_path / "history.sqlite3", SecretStr(postgres_url()), None):

@@ -10,6 +10,10 @@ from typing import Any, cast
 from runway_mcp.cli.hosts import jsonc
 
 _BOM = "\ufeff"
+_INDENTATIONS = [
+    {"mapping": m, "sequence": s, "offset": o} for m, s, o in ((4, 6, 4), (4, 4, 2), (4, 4, 0), (2, 4, 2), (2, 2, 0))
+]
+"""How a YAML file may be indented; the last one where none fits."""
 
 
 class _Absent:
@@ -120,14 +124,22 @@ def _parse(path: Path, text: str) -> object:
     if not text.strip():
         return {}
     if path.suffix == ".yaml":
-        from ruamel.yaml import YAML, YAMLError
+        from ruamel.yaml import YAML
 
-        try:
-            yaml: Any = YAML(typ="safe", pure=True)
-            return yaml.load(text) or {}
-        except YAMLError as error:
-            raise ValueError(" ".join(str(error).split())) from None
+        return _load(YAML(typ="safe", pure=True), text)
     return jsonc.parse(text)
+
+
+def _load(yaml: Any, text: str) -> Any:
+    from ruamel.yaml import YAMLError
+
+    try:
+        return yaml.load(text) or {}
+    except YAMLError as error:
+        # its own words show what is in the file
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "it"
+        raise ValueError(f"{where} is not valid YAML") from None
 
 
 def _edit_json(text: str, changes: Sequence[Change]) -> str:
@@ -148,14 +160,19 @@ def _edit_toml(text: str, changes: Sequence[Change]) -> str:
 def _edit_yaml(text: str, changes: Sequence[Change]) -> str:
     from ruamel.yaml import YAML
 
+    def write() -> str:
+        yaml.dump(document, written := StringIO())
+        return written.getvalue()
+
     yaml: Any = YAML()
     yaml.preserve_quotes = True
     yaml.width = 2**16  # long lines stay as they are
-    document: Any = yaml.load(text) or dict[str, Any]()
-    if not _change(document, changes, dict):
-        return text
-    yaml.dump(document, written := StringIO())
-    return written.getvalue()
+    document = _load(yaml, text)
+    for indentation in _INDENTATIONS:
+        yaml.indent(**indentation)
+        if write() == text:
+            break
+    return write() if _change(document, changes, dict) else text
 
 
 def _change(document: Any, changes: Sequence[Change], table: Callable[[], Any]) -> bool:
@@ -164,10 +181,12 @@ def _change(document: Any, changes: Sequence[Change], table: Callable[[], Any]) 
     for (*keys, last), value in changes:
         place: Any = document
         for key in keys:
-            if value is ABSENT and key not in place:
+            if value is ABSENT and place.get(key) is None:
                 break
-            place = place.setdefault(key, table())
-            if not hasattr(place, "setdefault"):
+            if place.get(key) is None:
+                place[key] = table()
+            place = place[key]
+            if not hasattr(place, "get"):
                 raise ValueError(f"{key} is no object")
         else:
             if value is ABSENT and last in place:

@@ -1,5 +1,6 @@
 """Which file of a host is read or written, and the entry of this server in it."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +14,9 @@ def host_file(host: Host, machine: Machine, scope: Literal["user", "project"]) -
     paths = host.paths(machine, scope)
     if not paths:
         return None
-    existing = [path for path in paths if path.exists()]
+    existing = list(filter(os.path.exists, paths))
     with_entry = [path for path in existing if _has_entry(host, path)]
-    return [*with_entry, *existing, *(path for path in paths if path.parent.exists()), paths[-1]][0]
+    return [*with_entry, *existing, *(path for path in paths if os.path.lexists(path.parent)), paths[-1]][0]
 
 
 def entry_in(host: Host, path: Path) -> Entry | None:

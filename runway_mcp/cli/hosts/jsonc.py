@@ -57,13 +57,14 @@ def put(text: str, path: Path, value: object) -> str:
     """
     node = _Reader(text).root()
     for depth, key in enumerate(path):
+        if node.value is None and depth:
+            value = _nested(path[depth:], value)
+            break
         if not isinstance(node.value, list if isinstance(key, int) else dict):
             raise ValueError(f"{_name(path[:depth])} is no {'array' if isinstance(key, int) else 'object'}")
         child = _find(node, key)
         if child is None:
-            for missing in reversed(path[depth + 1 :]):
-                value = {missing: value} if isinstance(missing, str) else [value]
-            return _insert(text, node, key, value)
+            return _insert(text, node, key, _nested(path[depth + 1 :], value))
         node = child.node
     if node.value == value:
         return text
@@ -162,6 +163,12 @@ class _Reader:
                 raise self._error()
             self._take(":")
         return _Child(key, start, self._node())
+
+
+def _nested(path: Path, value: object) -> object:
+    for key in reversed(path):
+        value = {key: value} if isinstance(key, str) else [value]
+    return value
 
 
 def _find(node: _Node, key: str | int) -> _Child | None:

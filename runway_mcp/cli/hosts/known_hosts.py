@@ -3,6 +3,7 @@
 Checked with the hosts' own programs where they can be had, else with their documentation; docs/cli.md says which.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class Host:
         """Return whether its program or its folder is there."""
         paths = self.paths(machine, "user")
         folders = [path if path.parent == machine.home else path.parent for path in paths]
-        return bool(self.program and machine.program(self.program)) or any(map(Path.exists, folders))
+        return bool(self.program and machine.program(self.program)) or any(map(os.path.exists, folders))
 
 
 _STORE = "{local}/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude/claude_desktop_config.json"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import dropwhile
 from pathlib import PureWindowsPath
 from typing import Any, Literal, cast
@@ -34,11 +34,12 @@ class NoVariablesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A server as a host's file has it: the words of its command, its variables, and names of others to pass on."""
+    """A server as a host's file has it: its command, its variables, names of others to pass on, and if it is on."""
 
     words: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     passed: Sequence[str]
+    is_enabled: bool = True
 
     @property
     def arguments(self) -> list[str] | None:
@@ -62,7 +63,9 @@ def read_entry(host: Host, value: Mapping[str, Any]) -> Entry | None:
     command = found.get(host.command)
     words = [*(_list(command) or [command]), *_list(found.get(host.args))]
     environment = {name: str(text) for name, text in _table(found.get(host.env)).items()}
-    return Entry([str(word) for word in words], environment, [*map(str, _list(found.get(host.passes or "")))])
+    passed = [str(name) for name in _list(found.get(host.passes or ""))]
+    is_enabled = found.get("enabled") is not False and found.get("disabled") is not True
+    return Entry([str(word) for word in words], environment, passed, is_enabled)
 
 
 def install_changes(

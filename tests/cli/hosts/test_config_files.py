@@ -46,6 +46,27 @@ def test_an_empty_file_is_made(path: Path, before: str | None) -> None:
     assert parse_file(path, edit_text(path, before, [PUT])) == {"servers": {"ours": SERVER}}
 
 
+@pytest.mark.parametrize("text", ['{"servers": null}', "servers:\n", "servers: ~ # mine\n"])
+def test_a_place_left_empty_is_filled(text: str) -> None:
+    path = JSON if text.startswith("{") else YAML
+    after = edit_text(path, text, [PUT, (("servers", "none"), ABSENT)])
+    assert parse_file(path, after) == {"servers": {"ours": SERVER}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\n- b\n- c: 1\n  d:\n  - e\n",
+        "a:\n  - b\n  - c: 1\n    d:\n      - e\n",
+        "a:\n    x:\n        - b\n",
+        "a: \"quoted\"\nb: 'x'   # why\n\n# end\nc: |\n  one\n  two\n",
+        f"a: {'long ' * 60}end\n",
+    ],
+)
+def test_yaml_keeps_its_indentation(text: str) -> None:
+    assert edit_text(YAML, text, [PUT]).startswith(text)
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=str)
 def test_one_field_changes(path: Path) -> None:
     after = edit_text(
@@ -61,7 +82,9 @@ def test_one_field_changes(path: Path) -> None:
         (JSON, "{\n'a': 1}", "line 2, column 1 is not valid JSON"),
         (JSON, "[]", "it holds no object"),
         (TOML, "a =", "Invalid value"),
-        (YAML, "a: [", "while parsing"),
+        (YAML, "a: [", "line 1, column 5 is not valid YAML"),
+        (YAML, "a: key_1\na: key_2", "line 2, column 1 is not valid YAML"),
+        (YAML, "a: \x00", "it is not valid YAML"),
         (YAML, "- a", "it holds no object"),
         (JSON, '{"servers": 1}', "servers is no object"),
         (TOML, "servers = 1", "servers is no object"),
@@ -74,6 +97,7 @@ def test_a_file_of_another_form_is_left_alone(path: Path, text: str, reason: str
     assert caught.value.path == path
     assert reason in caught.value.reason
     assert "\n" not in caught.value.reason
+    assert "key_" not in caught.value.reason
 
 
 def test_a_file_that_can_t_be_read_is_named(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_what_is_put_in_follows_the_file_s_style() -> None:
     assert put('{\n  "a": 1 // one\n}', ["b"], 2) == '{\n  "a": 1, // one\n  "b": 2\n}'
     assert put('{"a": 1}', ["b"], {"c": 2}) == '{"a": 1, "b": {"c": 2}}'
     assert put('{"a": [1,]}', ["a", 1], "é") == '{"a": [1, "é",]}'
+    assert put('{"a": null}', ["a", "b", 0], 1) == '{"a": {\n  "b": [\n    1\n  ]\n}}'
     assert put("{}", ["a", "b"], 1) == '{\n  "a": {\n    "b": 1\n  }\n}'
 
 

@@ -145,6 +145,7 @@ def test_what_is_written_is_read_back_and_stays_the_same(host: Host) -> None:
         found = entry(host, text)
         assert found.words == [*COMMAND, "--read-only"]
         assert found.arguments == ["--read-only"]
+        assert "key_one" not in repr(found)
         given = resolved_environment(host, found, {"RUNWAYML_API_SECRET": "key_two"})
         expected = None if key is None and host.passes != "" else "key_one" if key == KEYS[1] else "key_two"
         assert given.get("RUNWAYML_API_SECRET") == expected
