@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Concatenate, ParamSpec
 
-from typer import Argument, BadParameter, Option
+from typer import Argument, Option
 
 from runway_mcp.cli.several_tasks import call_each, list_rows, save_outputs, typed_row, wait_for
 from runway_mcp.cli.shell_completion import complete_fields, complete_ids, complete_models, complete_types
@@ -39,22 +39,8 @@ Fields = Annotated[
 InputFile = Annotated[str, Option("--input", metavar="FILE", help="JSON object of fields; - for stdin.")]
 TaskIds = Annotated[list[str], Argument(metavar="ID...", autocompletion=complete_ids, show_default=False)]
 
-
-def _seconds(value: float) -> float:
-    if math.isnan(value):
-        raise BadParameter("it must be a number")
-    return value
-
-
 Timeout = Annotated[
-    float,
-    Option(
-        min=0,
-        metavar="SECONDS",
-        show_default=False,
-        callback=_seconds,
-        help="Stop waiting after; the task goes on.",
-    ),
+    float, Option(min=0, metavar="SECONDS", show_default=False, help="Stop waiting after; the task goes on.")
 ]
 
 _COMMON = [
