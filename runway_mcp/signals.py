@@ -43,14 +43,14 @@ def _acting(signals: Sequence[signal.Signals], act: Callable[[], object], *, onc
                 signal.signal(number, handler)
 
 
-def end_on_stop_signal() -> None:
-    """Until an event loop takes the stop signals over, let them end the process at once.
+def end_on_stop_signal(code: int = 0) -> None:
+    """Until an event loop takes the stop signals over, let them end the process at once with this exit code.
 
     At once, because an exception raised wherever the interpreter happens to be, half-way through an
     import or the making of the loop, comes out as a traceback.
     """
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda _number, _frame: os._exit(0))
+        signal.signal(number, lambda _number, _frame: os._exit(code))
 
 
 def ignore_stop_signals() -> None:

@@ -79,10 +79,21 @@ def test_importing_the_package_does_nothing_and_loads_little() -> None:
     """The package's own import brings none of the heavy libraries."""
     code = (
         "import sys, runway_mcp.cli.main; "
-        "print(*sorted({'mcp', 'httpx2', 'pydantic', 'uvicorn', 'asyncio'} & set(sys.modules)))"
+        "print(*sorted({'mcp', 'httpx2', 'pydantic', 'uvicorn', 'asyncio', 'typer', 'rich'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert ran.stdout.strip() == ""
+
+
+def test_serving_loads_nothing_of_the_commands_for_people() -> None:
+    code = (
+        "import sys; from runway_mcp.cli.main import main; code = main(['--sandbox']); "
+        "sys.exit(code or ' '.join({'typer', 'tomlkit', 'ruamel', 'runway_mcp.cli.install'} & {*sys.modules}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert ran.stderr.strip() == ""
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])

@@ -15,7 +15,7 @@ from mcp import Client
 from pydantic import SecretStr
 from support.faulty import FaultyWire, faulty_client
 
-from runway_mcp.cli.main import main
+from runway_mcp.cli.main import TYPER_COMMANDS, main
 from runway_mcp.config.options import parse_settings
 from runway_mcp.config.settings import Settings, flag, variables
 from runway_mcp.config.sources import load
@@ -53,6 +53,9 @@ def known_flags() -> str:
     for arguments in (["--help"], ["sandbox", "--help"], ["token", "--help"], ["history", "settle", "--help"]):
         with pytest.raises(SystemExit), redirect_stdout(shown):
             main(arguments)
+    for command in TYPER_COMMANDS:
+        with redirect_stdout(shown):
+            main([command, "--help"])
     return shown.getvalue()
 
 

@@ -23,14 +23,41 @@ if TYPE_CHECKING:
     from runway_mcp.web.shutdown import GracefulShutdown
 
 COMMANDS = {
+    "types": "show what can be started, or what a type or a model takes",
+    "estimate": "tell what a start would cost, which sends nothing",
+    "start": "start a task, which spends credits",
+    "get": "show tasks as they stand",
+    "wait": "wait until tasks have finished",
+    "list": "list the tasks started here, with the sum of their credits",
+    "save": "save the outputs of tasks that have SUCCEEDED",
+    "cancel": "stop tasks that have not finished",
+    "delete": "delete finished tasks and their outputs",
+    "upload": "upload a file, for a runway:// URI that inputs take for 24 hours",
+    "account": "show the balance, the limits and today's use",
+    "completion": "print a shell's completion script",
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
     "viewer": "show the tasks and their outputs in a browser of this machine",
     "history": "list starts of unknown outcome, and settle them",
     "catalogue": "take over new models from Runway's OpenAPI document, or show what would change",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
+    "install": "write this server into the configuration of your MCP hosts",
+    "doctor": "check what this server needs, and the hosts that have it",
 }
+TYPER_COMMANDS = {
+    **{
+        name: f"runway_mcp.cli.task_commands:{name}"
+        for name in ("types", "estimate", "start", "get", "wait", "save", "cancel", "delete", "upload", "account")
+    },
+    "list": "runway_mcp.cli.task_commands:list_tasks",
+    "completion": "runway_mcp.cli.shell_completion:completion",
+    "install": "runway_mcp.cli.install:install",
+    "doctor": "runway_mcp.cli.doctor:doctor",
+}
+"""The commands that typer parses: where the function of each is."""
 
+COMPLETION = "_RUNWAY_MCP_COMPLETE"
+"""The variable of a shell that asks how a command line can go on."""
 WAITING = (
     "waiting for an MCP host, which starts this command itself (README.md says how); Ctrl+C ends it, --help lists the "
     "options"
@@ -39,8 +66,8 @@ WAITING = (
 
 
 def run() -> NoReturn:
-    """Run the process `runway-mcp`; a stop signal ends it with exit code 0 at any moment."""
-    end_on_stop_signal()
+    """Run the process `runway-mcp`; a stop signal ends it at any moment, a server with 0 and a command with 130."""
+    end_on_stop_signal(130 if {*sys.argv[1:2]} & TYPER_COMMANDS.keys() else 0)
     _open_standard_descriptors()
     code = main()
     ignore_stop_signals()
@@ -60,19 +87,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `runway-mcp` with `argv` (the process's own arguments by default); return its exit code.
 
     0: ended in order. 1: the address can't be listened on, or the demo failed. 2: the command line or a setting is
-    wrong; one line on stderr says which. 3: `catalogue diff` found changes.
+    wrong; one line on stderr says which. 3: `catalogue diff` found changes. The task commands have their own.
     """
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         run = {"demo": _demo, "token": _token, "viewer": _viewer, "history": _history, "catalogue": _catalogue}
-        command = (run | {"sandbox": _sandbox}).get(arguments[0]) if arguments else None
-        return command(arguments[1:]) if command else _serve(arguments)
+        name, *others = arguments or [""]
+        if place := TYPER_COMMANDS.get(name):
+            from runway_mcp.cli.typer_app import run_command
+
+            gc.enable()
+            return run_command(name, place, COMMANDS[name], others)
+        command = (run | {"sandbox": _sandbox}).get(name)
+        return command(others) if command else _serve(arguments)
     except UsageError as error:
         return _fail(2, str(error))
 
 
 def _serve(arguments: Sequence[str]) -> int:
+    if not arguments:
+        from runway_mcp.config.sources import environment
+
+        if environment().get(COMPLETION):
+            from runway_mcp.cli.typer_app import complete
+
+            complete("runway-mcp", COMMANDS, TYPER_COMMANDS)
     settings, find_key = parse_settings(arguments, COMMANDS)
     from runway_mcp.config.settings import SettingsError
     from runway_mcp.observability import logs

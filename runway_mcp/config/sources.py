@@ -71,3 +71,8 @@ def _check_env_file(file: Path) -> None:
     for number, line in enumerate(lines, 1):
         if _ENV_LINE.fullmatch(line.strip()) is None:
             raise SettingsError(f"--env-file: line {number} is not of the form NAME=value")
+
+
+def environment() -> dict[str, str]:
+    """Return the process's environment variables."""
+    return dict(os.environ)

@@ -113,6 +113,19 @@ class Account:
         self._tasks: dict[str, Task] = {}
         self._queues: defaultdict[str, list[Task]] = defaultdict(list)
 
+    @property
+    def tasks(self) -> list[Task]:
+        """All tasks, the oldest first."""
+        return list(self._tasks.values())
+
+    def restore(self, tasks: Iterable[Task]) -> None:
+        """Take these tasks in place of its own and of the samples."""
+        self._samples.clear()
+        self._tasks = {task.id: task for task in tasks}
+        self._queues.clear()
+        for task in self._tasks.values():
+            self._queues[task.script.model].append(task)
+
     def now(self) -> float:
         """Read the clock; the first reading is what the samples' ages count back from."""
         now = self._clock()

@@ -11,8 +11,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NoReturn, cast
 
+from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -26,10 +28,11 @@ from runway_mcp.sandbox.charges import count_outputs
 from runway_mcp.sandbox.endpoints import Endpoint, load_endpoints, read_data
 from runway_mcp.sandbox.failures import asked_failure
 from runway_mcp.sandbox.faults import Fault, FaultInjection
-from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script
+from runway_mcp.sandbox.lifecycle import LONG_QUEUE_MODEL, LONG_RUN_MODEL, Account, Outcome, Script, Task
 from runway_mcp.sandbox.output_files import FORMATS, LIFETIME, PREVIEW, admits, sign
 from runway_mcp.sandbox.samples import SAMPLES
-from runway_mcp.sandbox.upload_slots import UploadSlots, check_slot_request
+from runway_mcp.sandbox.state_file import StateFile
+from runway_mcp.sandbox.upload_slots import Upload, UploadSlots, check_slot_request
 from runway_mcp.sandbox.usage_report import describe_usage, read_days
 
 _API_VERSION = "2024-11-06"
@@ -48,6 +51,7 @@ def create_app(
     faults: Sequence[Fault] = (),
     price_factor: float = 1.0,
     catalogue: Mapping[str, object] | None = None,
+    state_file: Path | None = None,
 ) -> Starlette:
     """Build a simulated Runway API with an account of its own.
 
@@ -64,12 +68,18 @@ def create_app(
         faults: The first that is for a request counts, before any rule is looked at.
         price_factor: How many times more than the price table says a task costs.
         catalogue: What `catalogue.json` holds; the package's own by default.
+        state_file: Keeps the account, which is in memory otherwise. Several processes may use it at once.
+
+    Raises:
+        sqlite3.Error: `state_file` can't be used.
+        ValueError: `state_file` holds something else.
     """
     endpoints = load_endpoints(catalogue or read_data("catalogue.json"), read_data("prices.toml"))
     account = Account(
         clock=clock, speed=speed, opening_balance=opening_balance, samples=SAMPLES.values() if samples else ()
     )
     api = _Api(account, endpoints, daily_generations, price_factor)
+    kept = [Middleware(StateFile(state_file, api.restore, api.dump).guard)] if state_file else []
     app = Starlette(
         routes=[
             Route("/v1/tasks/{id}", api.task, methods=["GET", "DELETE"]),
@@ -80,7 +90,7 @@ def create_app(
             Route("/storage", api.storage, methods=["POST"]),
             Route("/outputs/{id}/{file}", api.output),
         ],
-        middleware=[Middleware(FaultInjection, faults), Middleware(_rules)],
+        middleware=[Middleware(FaultInjection, faults), Middleware(_rules), *kept],
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
@@ -111,6 +121,14 @@ def _refuse(_request: Request, reason: Exception) -> Response:
     return replies.error(refusal.status_code, refusal.detail, headers=refusal.headers)
 
 
+class _State(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    key: str
+    tasks: list[Task]
+    uploads: dict[str, Upload]
+
+
 class _Api:
     def __init__(
         self, account: Account, endpoints: Mapping[str, Endpoint], daily_generations: int, price_factor: float
@@ -122,6 +140,15 @@ class _Api:
         self._slots = UploadSlots(self._key)
         models = {model.name for one in endpoints.values() for model in one.models.values() if model.documented}
         self._models = sorted({LONG_QUEUE_MODEL, LONG_RUN_MODEL, *models})
+
+    def dump(self) -> str:
+        return _State(key=self._key.hex(), tasks=self._account.tasks, uploads=self._slots.files).model_dump_json()
+
+    def restore(self, text: str) -> None:
+        state = _State.model_validate_json(text)
+        self._key = self._slots.key = bytes.fromhex(state.key)
+        self._account.restore(state.tasks)
+        self._slots.files = state.uploads
 
     async def task(self, request: Request) -> Response:
         task_id = str(request.path_params["id"])

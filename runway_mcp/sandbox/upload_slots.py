@@ -51,7 +51,9 @@ _REQUEST: Schema = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class Upload:
+    """What is kept of a file: `seconds` are its length, `expires` is in UNIX seconds."""
+
     kind: Kind
     seconds: Decimal | None
     expires: float
@@ -73,23 +75,23 @@ class UploadSlots:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._files: dict[str, _Upload] = {}
+        self.key = key
+        self.files: dict[str, Upload] = {}
 
     def reserve(self, filename: str, now: float) -> tuple[dict[str, str], str]:
         """Return the form fields that open the storage to one file for an hour, and the file's URI."""
         token = str(uuid4())
         fields = {"Content-Type": _CONTENT_TYPES[_extension(filename)], "key": token}
-        policy = sign(self._key, urlencode(sorted(fields.items())), now + _SLOT_LIFETIME)
+        policy = sign(self.key, urlencode(sorted(fields.items())), now + _SLOT_LIFETIME)
         return {**fields, "policy": policy}, f"runway://{token}"
 
     def kinds(self, now: float) -> Mapping[str, Kind]:
         """Return the kinds of the files that have not expired, by URI."""
-        return {uri: file.kind for uri, file in self._files.items() if now < file.expires}
+        return {uri: file.kind for uri, file in self.files.items() if now < file.expires}
 
     def lengths(self, now: float) -> Mapping[str, Decimal]:
         """Return the seconds of the files that have not expired and say how long they last, by URI."""
-        files = {uri: file.seconds for uri, file in self._files.items() if now < file.expires}
+        files = {uri: file.seconds for uri, file in self.files.items() if now < file.expires}
         return {uri: seconds for uri, seconds in files.items() if seconds is not None}
 
     async def store(self, request: Request, now: float) -> Response:
@@ -115,13 +117,13 @@ class UploadSlots:
         if name != "file" or isinstance(file, str):
             return _refuse("InvalidArgument", "The form must end with the file, in a field named file.")
         signed = urlencode(sorted(field for field in fields.items() if field[0] not in _UNSIGNED))
-        if not admits(self._key, fields.get("policy", ""), signed, now):
+        if not admits(self.key, fields.get("policy", ""), signed, now):
             return _refuse("AccessDenied", "Invalid according to Policy, or the policy has expired.", status=403)
         if (file.size or 0) < _SMALLEST:
             return _refuse("EntityTooSmall", f"The file is smaller than {_SMALLEST} bytes.")
         kind = cast("Kind", fields["Content-Type"].partition("/")[0])
         seconds = await to_thread.run_sync(media_seconds, file.file)
-        self._files[f"runway://{fields['key']}"] = _Upload(kind, seconds, now + _FILE_LIFETIME)
+        self.files[f"runway://{fields['key']}"] = Upload(kind, seconds, now + _FILE_LIFETIME)
         return Response(status_code=204)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Connect = Callable[[Caller], AbstractAsyncContextManager[RunwayClient]]
 
 HISTORY = "history.sqlite3"
+SANDBOX = "sandbox.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,11 @@ class Core:
     sandbox: "ASGIApp | None"
 
 
-def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
-    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log."""
+def build_core(settings: Settings, hide: Callable[[str], None], *, sandbox_dir: Path | None = None) -> Core:
+    """Return what runs, or raise `SettingsError`; `hide` keeps a secret out of the log.
+
+    The sandbox and its history are kept in `sandbox_dir`, which must exist; in memory where it is not given.
+    """
     on_request_end: list[OnRequestEnd] = []
     on_api_response: list[OnApiResponse] = []
     metrics = None
@@ -70,15 +74,9 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     if settings.log_level in {"debug", "info"}:
         on_request_end.append(log_request)
     look_in(state_dir(settings))
-    sandbox = simulated = None
-    if settings.sandbox:
-        import httpx2
-
-        from runway_mcp.sandbox import create_app
-
-        simulated = create_app(speed=settings.sandbox_speed, catalogue=catalogue_data())
-        sandbox = httpx2.ASGITransport(app=simulated)
-    place = history_place(settings)
+    simulated = _sandbox(settings, sandbox_dir and sandbox_dir / SANDBOX) if settings.sandbox else None
+    sandbox = _transport(simulated) if simulated else None
+    place = sandbox_dir / HISTORY if sandbox_dir else history_place(settings)
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
         poll_seconds=settings.poll_seconds,
@@ -108,6 +106,24 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
 def _media_domains(settings: Settings) -> tuple[str, ...]:
     own = output_origin(settings)
     return settings.media_domain or ((own,) if own else MEDIA_DOMAINS)
+
+
+def _sandbox(settings: Settings, state_file: Path | None) -> "ASGIApp":
+    import sqlite3
+
+    from runway_mcp.sandbox import create_app
+
+    try:
+        return create_app(speed=settings.sandbox_speed, catalogue=catalogue_data(), state_file=state_file)
+    except (sqlite3.Error, ValueError) as error:
+        reason = str(error) if isinstance(error, sqlite3.Error) else "another version has written it"
+        raise SettingsError(f"the sandbox can't be kept in {state_file}: {reason}; delete it to begin anew") from None
+
+
+def _transport(app: "ASGIApp") -> "httpx2.AsyncBaseTransport":
+    import httpx2
+
+    return httpx2.ASGITransport(app=app)
 
 
 def _auto_saver(group: "TaskGroup") -> StartSaver:

@@ -30,13 +30,15 @@ from runway_mcp.mcp_server.tools.tasks import TaskOutput
 from runway_mcp.mcp_server.tools.toolset import Tool, Toolset
 from runway_mcp.mcp_server.tools.wait import reporter
 from runway_mcp.spending.named_inputs import NamedInputs
-from runway_mcp.spending.start_errors import StartError
+from runway_mcp.spending.start_errors import LimitError, StartCancelledError, StartError
 from runway_mcp.spending.starter import Started, Starter
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poller import CallerLimitError
 
 WAIT_SECONDS = 45.0
 """How long a start and its wait take together, below a host's 60 s."""
+LIMIT = "runway-mcp/limit"
+"""In `_meta` of an error: a limit refused the start, or had its task cancelled."""
 LATE = "Runway did not answer in time."
 _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
@@ -83,7 +85,10 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
     except (StartError, HistoryError, RunwayError) as error:
         if isinstance(error, BadRequestError):
             await named.forget_earlier_uploads()
-        return results.with_notes(results.error_result(explain_unsent(error)), describe_ready(named.ready))
+        result = results.error_result(explain_unsent(error))
+        if isinstance(error, LimitError | StartCancelledError):
+            result.meta = {LIMIT: True}
+        return results.with_notes(result, describe_ready(named.ready))
     same = "clientToken" if clientToken else "answer of the user's"
     repeated = f"An earlier call with this {same} started it" if started.is_repeated else ""
     notes = _notes(started, repeated, [*request.understood, *describe_ready(named.ready)])
