@@ -59,7 +59,11 @@ class Request:
 
 def install(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]... [-- OPTION...]", help=", ".join(h.name for h in HOSTS))
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]... [-- OPTION...]",
+            help=f"{', '.join(h.name for h in HOSTS)}; after -- the server's own options",
+        ),
     ] = None,
     *,
     project: Annotated[bool, typer.Option("--project", help="Write the file of the project in this folder.")] = False,
