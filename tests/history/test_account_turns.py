@@ -32,14 +32,22 @@ async def test_another_account_has_turns_of_its_own() -> None:
 
 
 async def test_who_waited_long_enough_goes_on_and_takes_the_turn_from_nobody() -> None:
-    turns = AccountTurns()
-    async with turns.take("one", LONG):
+    turns, gone_on = AccountTurns(), anyio.Event()
+
+    async def take_soon() -> None:
         async with turns.take("one", 0.001):
-            pass
-        with anyio.move_on_after(0.05) as waiting:
-            async with turns.take("one", LONG):
-                pytest.fail("the turn was still taken")
-        assert waiting.cancelled_caught
+            gone_on.set()
+
+    async def take_late() -> None:
+        async with turns.take("one", LONG):
+            pytest.fail("the turn was still taken")
+
+    async with turns.take("one", LONG), anyio.create_task_group() as takers:
+        takers.start_soon(take_soon)
+        await gone_on.wait()
+        takers.start_soon(take_late)
+        await anyio.wait_all_tasks_blocked()
+        takers.cancel_scope.cancel()
 
 
 async def test_a_start_that_fails_or_is_cancelled_passes_its_turn_on() -> None:
