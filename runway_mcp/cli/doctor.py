@@ -39,6 +39,8 @@ from runway_mcp.wiring.core import history_place, state_dir
 _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
 
 
+AT_ONCE = 4
+"""Servers that are started at the same time."""
 EXAMPLES = {"doctor": "runway-mcp doctor -- --env-file ~/runway.env"}
 
 
@@ -109,8 +111,8 @@ async def _checks(arguments: Sequence[str], machine: Machine) -> AsyncGenerator[
         yield _check_catalogue(settings)
     for problem in problems:
         yield problem
-    for one in installed:
-        yield await _check_host(one)
+    for check in await _check_hosts(installed):
+        yield check
     lacking = [
         host.name for host in HOSTS if host.is_installed(machine) and host not in [one.host for one in installed]
     ]
@@ -199,6 +201,20 @@ def _check_catalogue(settings: Settings) -> Check:
             "catalogue", "warn", f"{folder / KEPT} does not count: {problem}", "`runway-mcp catalogue update`."
         )
     return Check("catalogue", "ok", f"models as of {lookup.catalogue_day()}")
+
+
+async def _check_hosts(installed: Sequence[_Installed]) -> list[Check]:
+    checks = dict[Path, Check]()
+    limiter = anyio.Semaphore(AT_ONCE)
+
+    async def check(one: _Installed) -> None:
+        async with limiter:
+            checks[one.path] = await _check_host(one)
+
+    async with anyio.create_task_group() as tasks:
+        for one in installed:
+            tasks.start_soon(check, one)
+    return [checks[one.path] for one in installed]
 
 
 async def _check_host(one: _Installed) -> Check:

@@ -59,7 +59,11 @@ class Request:
 
 def install(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST]... [-- OPTION...]", help=", ".join(h.name for h in HOSTS))
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]... [-- OPTION...]",
+            help=f"{', '.join(h.name for h in HOSTS)}; after -- the server's own options",
+        ),
     ] = None,
     *,
     project: Annotated[bool, typer.Option("--project", help="Write the file of the project in this folder.")] = False,
@@ -245,9 +249,8 @@ def _apply(request: Request, host: Host, path: Path, arguments: Sequence[str], k
     said = f"{'taken out of' if request.uninstall else 'written to'} {path}"
     said += f"; {backup} is the file before{', and may hold the key' * request.uninstall}" if backup else ""
     is_open = request.machine.system != "win32" and path.stat().st_mode & 0o077
-    return said + (
-        "; others on this machine may read it, and the key" if is_open and isinstance(key, SecretStr) else ""
-    )
+    shown = is_open and isinstance(key, SecretStr)
+    return f"{said}; others on this machine can read the key there: chmod 600 {path}" if shown else said
 
 
 def _reason(error: ConfigFileError | ForeignServerError | NoVariablesError, host: Host, path: Path) -> str:

@@ -81,7 +81,7 @@ async def test_the_key_of_a_host_is_tried(
         monkeypatch.setenv("RUNWAYML_BASE_URL", api.url)
         code, checks = await examine(home, capsys)
         assert (code, checks["key"]["found"]) == (0, "in the file of Cursor")
-        assert checks["API"]["found"].startswith(f"{api.url} answered in 0.")
+        assert checks["API"]["found"].startswith(f"{api.url} answered in ")
         put(home, ["/nowhere/runway-mcp"])
         monkeypatch.setenv("RUNWAYML_API_SECRET", KEY)
         code, checks = await examine(home, capsys)

@@ -106,7 +106,7 @@ def test_the_key_comes_from_its_variable_and_a_new_file_is_private(
         (home / CODEX).chmod(0o644)
         assert install("codex") == 0
         assert stat.S_IMODE((home / CODEX).stat().st_mode) == 0o644
-        assert "others on this machine may read it" in capsys.readouterr().out
+        assert "others on this machine can read the key" in capsys.readouterr().out
     monkeypatch.delenv("RUNWAYML_API_SECRET")
     assert install("cursor", "--read-only") == 0
     assert server(home / CURSOR)["env"] == {"RUNWAYML_API_SECRET": KEY}

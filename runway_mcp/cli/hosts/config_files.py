@@ -97,8 +97,8 @@ def replace_file(path: Path, text: str) -> Path | None:
         mode, backup = target.stat().st_mode & 0o7777, target.with_name(f"{target.name}.bak")
         _write(backup, target.read_bytes(), mode)
         _write(target, text.encode(), mode)
-    except OSError as error:
-        raise ConfigFileError(path, error.strerror or "it can't be written") from None
+    except (OSError, UnicodeEncodeError) as error:
+        raise ConfigFileError(path, getattr(error, "strerror", None) or "what is to be written is no text") from None
     return backup
 
 
@@ -121,20 +121,18 @@ def _parse(path: Path, text: str) -> object:
         import tomllib
 
         return tomllib.loads(text)
-    if not text.strip():
-        return {}
     if path.suffix == ".yaml":
         from ruamel.yaml import YAML
 
-        return _load(YAML(typ="safe", pure=True), text)
-    return jsonc.parse(text)
+        return _load(YAML(typ="safe", pure=True), text) or {}
+    return {} if jsonc.is_blank(text) else jsonc.parse(text)
 
 
 def _load(yaml: Any, text: str) -> Any:
     from ruamel.yaml import YAMLError
 
     try:
-        return yaml.load(text) or {}
+        return yaml.load(text)
     except YAMLError as error:
         # its own words show what is in the file
         mark = getattr(error, "problem_mark", None)
@@ -143,7 +141,8 @@ def _load(yaml: Any, text: str) -> Any:
 
 
 def _edit_json(text: str, changes: Sequence[Change]) -> str:
-    text = text if text.strip() else "{}\n"
+    if jsonc.is_blank(text):
+        text = f"{text.rstrip()}\n{{}}\n".lstrip()
     for keys, value in changes:
         text = jsonc.take_out(text, keys) if value is ABSENT else jsonc.put(text, keys, value)
     return text
@@ -167,12 +166,14 @@ def _edit_yaml(text: str, changes: Sequence[Change]) -> str:
     yaml: Any = YAML()
     yaml.preserve_quotes = True
     yaml.width = 2**16  # long lines stay as they are
-    document = _load(yaml, text)
+    found = _load(yaml, text)
+    comments = f"{text.rstrip()}\n" if found is None and text.strip() else ""
+    document: Any = {} if found is None else found
     for indentation in _INDENTATIONS:
         yaml.indent(**indentation)
         if write() == text:
             break
-    return write() if _change(document, changes, dict) else text
+    return comments + write() if _change(document, changes, dict) else text
 
 
 def _change(document: Any, changes: Sequence[Change], table: Callable[[], Any]) -> bool:

@@ -49,6 +49,15 @@ def parse(text: str) -> object:
     return _Reader(text).root().value
 
 
+def is_blank(text: str) -> bool:
+    """Return whether a text holds nothing but comments.
+
+    Raises:
+        ValueError: It holds what is no JSON.
+    """
+    return not _Reader(text).peek()
+
+
 def put(text: str, path: Path, value: object) -> str:
     """Return `text` with `value` at `path`; objects on the way there are made, and an index may be one too high.
 
@@ -101,7 +110,7 @@ class _Reader:
             node = self._node()
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-        if self._peek():
+        if self.peek():
             raise self._error()
         return node
 
@@ -111,7 +120,7 @@ class _Reader:
             f"line {before.count(chr(10)) + 1}, column {self._at - before.rfind(chr(10))} is not valid JSON"
         )
 
-    def _peek(self) -> str:
+    def peek(self) -> str:
         """Skip what is blank; return the next mark, `v` before another value, or nothing at the end."""
         while found := _TOKEN.match(self._text, self._at):
             if found.lastgroup != "blank":
@@ -122,13 +131,13 @@ class _Reader:
         return ""
 
     def _take(self, mark: str) -> int:
-        if self._peek() != mark:
+        if self.peek() != mark:
             raise self._error()
         self._at += 1
         return self._at - 1
 
     def _scalar(self) -> _Node:
-        found = _TOKEN.match(self._text, self._at) if self._peek() == "v" else None
+        found = _TOKEN.match(self._text, self._at) if self.peek() == "v" else None
         try:
             node = _Node(self._at, found.end() if found else 0, json.loads(found["value"] if found else ""))
         except ValueError:
@@ -137,15 +146,15 @@ class _Reader:
         return node
 
     def _node(self) -> _Node:
-        opened = self._peek()
+        opened = self.peek()
         if opened not in {"{", "["}:
             return self._scalar()
         node, closing = _Node(self._take(opened)), "}" if opened == "{" else "]"
-        while self._peek() != closing:
+        while self.peek() != closing:
             if node.children and node.children[-1].comma is None:
                 raise self._error()
             node.children.append(self._child(len(node.children), is_member=opened == "{"))
-            if self._peek() == ",":
+            if self.peek() == ",":
                 node.children[-1].comma = self._take(",")
         self._take(closing)
         node.end = self._at
@@ -154,7 +163,7 @@ class _Reader:
         return node
 
     def _child(self, index: int, *, is_member: bool) -> _Child:
-        self._peek()
+        self.peek()
         start, key = self._at, index
         if is_member:
             key = self._scalar().value

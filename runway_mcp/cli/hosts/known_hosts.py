@@ -174,6 +174,7 @@ HOSTS = (
         project=("{project}/.zed/settings.json",),
         program="zed",
         servers="context_servers",
+        fixed={"source": "custom"},
         passes="",
     ),
     Host(

@@ -40,6 +40,14 @@ def test_a_server_goes_in_and_out_and_nothing_else_changes(path: Path, form: str
     assert edit_text(path, before, [(("servers", "none"), ABSENT), (("none", "x"), ABSENT)]) == before
 
 
+@pytest.mark.parametrize(("path", "comment"), [(JSON, "// mine"), (TOML, "# mine"), (YAML, "# mine")])
+def test_comments_alone_stay(path: Path, comment: str) -> None:
+    after = edit_text(path, comment, [PUT])
+    assert after.startswith(f"{comment}\n")
+    assert parse_file(path, after) == {"servers": {"ours": SERVER}}
+    assert parse_file(path, comment) == {}
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=str)
 @pytest.mark.parametrize("before", [None, "", "\n"])
 def test_an_empty_file_is_made(path: Path, before: str | None) -> None:
@@ -140,6 +148,8 @@ def test_a_file_that_can_t_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigFileError) as caught:
         replace_file(tmp_path / "file" / "mcp.json", "1")
     assert caught.value.path == tmp_path / "file" / "mcp.json"
+    with pytest.raises(ConfigFileError, match="is no text"):
+        replace_file(tmp_path / "new.json", "\udc80")
     # a folder stands where the file before is to be kept
     (tmp_path / "mcp.json").write_text("1")
     (tmp_path / "mcp.json.bak" / "x").mkdir(parents=True)

@@ -119,6 +119,7 @@ def test_the_whole_value_can_be_replaced_but_not_taken_out() -> None:
     ("text", "where"),
     [
         ("", "line 1, column 1"),
+        ("// x", "line 1, column 5"),
         ("{", "line 1, column 2"),
         ("{} {}", "line 1, column 4"),
         ('{\n "a" 1}', "line 2, column 6"),
@@ -132,7 +133,7 @@ def test_the_whole_value_can_be_replaced_but_not_taken_out() -> None:
         ("[]]", "line 1, column 3"),
         ("[" * 100_000, "nested too deeply"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_text_that_is_no_json_is_refused(text: str, where: str) -> None:
     with pytest.raises(ValueError, match=where):
