@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from runway_mcp.web.shutdown import GracefulShutdown
 
 COMMANDS = {
+    "install": "write this server into the configuration of your MCP hosts",
+    "doctor": "check what this server needs, and the hosts that have it",
     "types": "show what can be started, or what a type or a model takes",
     "estimate": "tell what a start would cost, which sends nothing",
     "start": "start a task, which spends credits",
@@ -41,8 +43,6 @@ COMMANDS = {
     "history": "list starts of unknown outcome, and settle them",
     "catalogue": "take over new models from Runway's OpenAPI document, or show what would change",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
-    "install": "write this server into the configuration of your MCP hosts",
-    "doctor": "check what this server needs, and the hosts that have it",
 }
 TYPER_COMMANDS = {
     **{

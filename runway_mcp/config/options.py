@@ -78,10 +78,13 @@ def parse_settings(
     """
     from runway_mcp.config.settings import Settings, flag, variables
 
-    epilog = [
+    description = [
+        "MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
+        "",
         "commands:",
         *(f"  {name:<11}{what}" for name, what in commands.items()),
-        "",
+    ]
+    epilog = [
         "environment only, because other processes can read a process's arguments:",
         *(
             f"  {', else '.join(variables(name))}\n  {field.description}"
@@ -89,11 +92,7 @@ def parse_settings(
             if flag(name) is None
         ),
     ]
-    parser = Parser(
-        prog="runway-mcp",
-        description="MCP server for Runway generation tasks. Without a command it serves, over stdio by default.",
-        epilog="\n".join(epilog),
-    )
+    parser = Parser(prog="runway-mcp", description="\n".join(description), epilog="\n".join(epilog))
     parser.add_argument("--version", action="version", version=f"runway-mcp {__version__}")
     add_settings(parser)
     return read_settings(parser.parse(arguments))
