@@ -82,11 +82,13 @@ class SharedReads:
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
         """Return a task as it stands, or stood less than an interval ago; `age` tells since when.
 
-        With a timeout Runway is asked in any case: it is a read before a change, or of its outcome.
+        With a timeout Runway is asked in any case: it is a read before a change, or of its outcome. The others then
+        read the task anew.
         """
         if timeout is not None:
             task = await self._client.get_task(task_id, timeout=timeout)
-            await self._try_to_publish(task_id, task)
+            if not self._breaker.is_open:
+                await self._forget(task_id)
             return task
         while not self._breaker.is_open:
             try:
@@ -95,8 +97,8 @@ class SharedReads:
                 self._breaker.failed(error)
                 break
             self._breaker.worked()
-            if state.is_ours:
-                return await self._ask(task_id)
+            if state.claim is not None:
+                return await self._ask(task_id, state.claim)
             if state.data is not None:
                 return parse_task(state.data, task_id, age=state.age)
             await anyio.sleep(LOOK_SECONDS)
@@ -109,21 +111,18 @@ class SharedReads:
         finally:
             await self._forget(task_id)
 
-    async def _ask(self, task_id: TaskId) -> Task:
+    async def _ask(self, task_id: TaskId, claim: float) -> Task:
         try:
             task = await self._client.get_task(task_id)
         except anyio.get_cancelled_exc_class():
             await self._forget(task_id)
             raise
-        await self._try_to_publish(task_id, task)
-        return task
-
-    async def _try_to_publish(self, task_id: TaskId, task: Task) -> None:
         if not self._breaker.is_open:
             try:
-                await (await self._states()).publish({**self._owner, "task_id": task_id}, dict(task.data))
+                await (await self._states()).publish({**self._owner, "task_id": task_id}, claim, dict(task.data))
             except HistoryError as error:
                 self._breaker.failed(error)
+        return task
 
     async def _forget(self, task_id: TaskId) -> None:
         with anyio.CancelScope(shield=True):

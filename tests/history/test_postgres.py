@@ -298,16 +298,16 @@ async def test_a_single_statement_is_quick_or_an_error() -> None:
     with anyio.fail_after(30):
         async with place.open() as one, connection(place) as other:
             assert one.states is not None
-            assert (await one.states.look(key, 5)).is_ours
+            assert (await one.states.look(key, 5)).claim
             held = other.transaction()
             await held.start()
             await other.execute("LOCK TABLE states")
             with pytest.raises(HistoryAwayError, match="no answer within 1 s"):
-                await one.states.publish(key, {})
+                await one.states.publish(key, 0, {})
             await held.rollback()
             await other.execute("DROP TABLE states")
             with pytest.raises(HistoryUnusableError, match="states"):
-                await one.states.publish(key, {})
+                await one.states.publish(key, 0, {})
 
 
 async def test_states_that_nobody_asks_for_are_forgotten() -> None:
@@ -316,7 +316,7 @@ async def test_states_that_nobody_asks_for_are_forgotten() -> None:
         assert one.states is not None
         await one.states.look({"account": "account", "caller": "caller", "task_id": "task"}, 5)
     async with connection(place) as other:
-        await other.execute("UPDATE states SET asked = asked - 7200")
+        await other.execute("UPDATE states SET asked = asked - 7200, read = 0")
         async with place.open() as one:
             assert one.states is not None
             await one.run(one.states.forget_old)
@@ -363,7 +363,7 @@ async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> Non
         async with place.open() as history, connection(place) as other:
             assert history.states is not None
             await history.states.forget(key)
-            assert await other.fetchval(last, f"%UPDATE {place.schema}.states%") == 1  # no reset came after it
+            assert await other.fetchval(last, f"%INTO {place.schema}.states%") == 1  # no reset came after it
             kind = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::text::regclass"
             assert await other.fetchval(kind, f"{place.schema}.states") == "u"
 
