@@ -237,7 +237,7 @@ async def open_postgres(
         await pool
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
-            history.states = SharedStates(database, schema)
+            history.states = SharedStates(database)
             history.statement = database.statement
             yield history
     finally:

@@ -5,7 +5,7 @@ locks its rows in the same order, so that replicas can't deadlock.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ class Statements(Protocol):
     """Runs single statements, quickly or not at all."""
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
-        """Run one; raise a `HistoryError` where the database can't be used."""
+        """Run one, with the schema's name for `{schema}`; raise a `HistoryError` where the database can't be used."""
         ...
 
 
@@ -83,8 +83,8 @@ class SharedStates:
     None can be cancelled: others wait for the same statement.
     """
 
-    def __init__(self, database: Statements, schema: str) -> None:
-        self._database, self._schema = database, schema
+    def __init__(self, database: Statements) -> None:
+        self._database = database
         self._looks: dict[float, _Batches] = {}
         self._publications = _Batches(partial(self._run, _PUBLISH, ("claims", "data")))
         self._forgotten = _Batches(partial(self._run, _FORGET, ()))
@@ -99,7 +99,7 @@ class SharedStates:
             data, age = None, 0
         return SharedState(claim if is_first else None, None if data is None else json.loads(data), max(age, 0))
 
-    async def publish(self, key: Values, claim: float, data: dict[str, JsonValue]) -> None:
+    async def publish(self, key: Values, claim: float, data: Mapping[str, JsonValue]) -> None:
         """Let the others have what was read after a claim, unless the task was changed since, or read later."""
         await self._publications.add(key, claim, json.dumps(data))
 

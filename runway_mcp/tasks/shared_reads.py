@@ -119,7 +119,7 @@ class SharedReads:
             raise
         if not self._breaker.is_open:
             try:
-                await (await self._states()).publish({**self._owner, "task_id": task_id}, claim, dict(task.data))
+                await (await self._states()).publish({**self._owner, "task_id": task_id}, claim, task.data)
             except HistoryError as error:
                 self._breaker.failed(error)
         return task
