@@ -16,11 +16,9 @@ from mcp import Client, StdioServerParameters
 from mcp.server.mcpserver import MCPServer
 from mcp_types import TextContent
 from pydantic import JsonValue
-from rich.console import Console, RenderableType
-from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
-from rich.text import Text
 
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import CallerContext
@@ -28,8 +26,6 @@ from runway_mcp.tasks.callers import CallerContext
 SPEED = 40
 MAX_WIDTH = 110
 BAR_WIDTH = 20
-TRANSFERS = {"runway_uploadFile", "runway_downloadOutput"}
-"""Tools whose progress is in bytes."""
 
 _VIDEO: dict[str, JsonValue] = {"ratio": "1280:720", "duration": 5}
 
@@ -119,7 +115,7 @@ class _Demo:
     ) -> dict[str, JsonValue]:
         words = f"> {tool}  {json.dumps(arguments)}"
         print(f"\n{_wrapped(words, indent=4)}", flush=True)
-        with _Progress(in_bytes=tool in TRANSFERS) as progress:
+        with _Progress() as progress:
             result = await self._client.call_tool(tool, arguments, progress_callback=progress)
         for text in [block.text for block in result.content if isinstance(block, TextContent)]:
             _print_block(text)
@@ -132,10 +128,11 @@ class _Demo:
 class _Progress:
     """Draws one line of progress on a terminal, with the first report; elsewhere prints a line for each."""
 
-    def __init__(self, *, in_bytes: bool) -> None:
+    def __init__(self) -> None:
         self._console = Console(stderr=True, width=None if sys.stderr.isatty() else MAX_WIDTH)
-        figures = _ByteFigures() if in_bytes else _Message()
-        self._bar = Progress(_BarOrSpinner(), figures, console=self._console, expand=True)
+        column = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        message = TextColumn("{task.description}", markup=False, table_column=column)
+        self._bar = Progress(BarColumn(BAR_WIDTH), message, console=self._console, expand=True)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -153,32 +150,6 @@ class _Progress:
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
         self._bar.update(self._task, completed=progress, total=total, description=message or "")
-
-
-class _BarOrSpinner(ProgressColumn):
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True))
-        self._bar = BarColumn(BAR_WIDTH)
-        self._spinner = SpinnerColumn(finished_text="")
-
-    def render(self, task: Task) -> RenderableType:
-        return (self._spinner if task.total is None else self._bar).render(task)
-
-
-class _Message(ProgressColumn):
-    def __init__(self) -> None:
-        super().__init__(Column(no_wrap=True, overflow="ellipsis", ratio=1))
-
-    def render(self, task: Task) -> RenderableType:
-        return Text(task.description)
-
-
-class _ByteFigures(_Message):
-    def render(self, task: Task) -> RenderableType:
-        if task.total is None:
-            return Text(decimal(int(task.completed)))
-        speed = task.finished_speed or task.speed
-        return Text(f"{task.percentage:.0f} %" + (f"  {decimal(int(speed))}/s" if speed else ""))
 
 
 def _width() -> int:

@@ -131,7 +131,7 @@ def test_a_diff_shows_each_change_and_keeps_nothing(
     fields["promptText"]["maxLength"] = 2000
     fields["sky"] = {"type": "boolean", "default": True}
     models["gen4.5"]["required"].append("sky")
-    kites = {"": model("", {"sky": {"type": ["number", "null"], "minimum": 1}}, "sky")}
+    kites = {"": model("", {"sky": {"anyOf": [{"type": "number", "minimum": 1}, {"type": "null"}]}}, "sky")}
     del kites[""]["properties"]["model"]
     fields["contentModeration"] = {"type": "object", "additionalProperties": True}
     path = write(

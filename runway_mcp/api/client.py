@@ -5,6 +5,7 @@ Reads are retried. A DELETE is sent once: only a look at the task shows whether 
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import random as system_random
 from time import monotonic
@@ -14,18 +15,9 @@ import anyio
 import httpx2
 from pydantic import JsonValue, SecretStr
 
-from runway_mcp.api import errors, retry
+from runway_mcp.api import errors, models, retry
 from runway_mcp.api.connection import TIMEOUTS, RunwayAuth, Timeouts, open_pool
 from runway_mcp.api.errors import RunwayError
-from runway_mcp.api.models import (
-    Created,
-    Task,
-    TaskId,
-    UploadSlot,
-    parse_created,
-    parse_task,
-    parse_upload_slot,
-)
 from runway_mcp.api.reply import Reply, fetch
 from runway_mcp.api.spans import client_span
 
@@ -37,6 +29,7 @@ OnApiResponse = Callable[[str, int | None, float], None]
 """Called after each request with its endpoint, the status or None, and the seconds it took."""
 
 
+@dataclass
 class RunwayClient:
     """The endpoints of the Runway API.
 
@@ -44,39 +37,25 @@ class RunwayClient:
     ends within the deadlines of its `Timeouts`.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], httpx2.AsyncClient],
-        *,
-        redact: Callable[[str], str] = str,
-        timeouts: Timeouts = TIMEOUTS,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-        random: Callable[[], float] = system_random,
-        on_api_response: OnApiResponse | None = None,
-    ) -> None:
-        self._on_api_response = on_api_response
-        self._connect = connect
-        self._pool: httpx2.AsyncClient | None = None
-        self._redact = redact
-        self._timeouts = timeouts
-        self._sleep = sleep
-        self._random = random
+    connect: Callable[[], httpx2.AsyncClient]
+    redact: Callable[[str], str] = str
+    timeouts: Timeouts = TIMEOUTS
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    random: Callable[[], float] = system_random
+    on_api_response: OnApiResponse | None = None
+    _pool: httpx2.AsyncClient | None = field(default=None, init=False)
 
-    async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
-        """Return a task, by `GET /v1/tasks/{id}`.
-
-        Args:
-            task_id: The task.
-            timeout: Seconds that the read may take with its retries; the client's total where not given.
+    async def get_task(self, task_id: models.TaskId, *, timeout: float | None = None) -> models.Task:
+        """Return a task, by `GET /v1/tasks/{id}`; the read may take `timeout` seconds with its retries, or the total.
 
         Raises:
             NotFoundError: There is no such task, or it was cancelled or deleted.
             RunwayError: Any other failure; retries are already spent.
         """
         reply = await self._send_with_retries("GET", TASK, task_id, total=timeout)
-        return reply.parse(lambda value: parse_task(value, task_id))
+        return reply.parse(lambda value: models.parse_task(value, task_id))
 
-    async def delete_task(self, task_id: TaskId) -> None:
+    async def delete_task(self, task_id: models.TaskId) -> None:
         """Cancel an active task or delete a finished one, by one `DELETE /v1/tasks/{id}`.
 
         Never repeated here: which of the two it does depends on the task's state when it arrives.
@@ -85,11 +64,11 @@ class RunwayClient:
             NotFoundError: It is already gone.
             RunwayError: Any other failure; the task may be changed if `may_have_taken_effect`.
         """
-        reply = await self._send("DELETE", TASK, task_id, timeout=self._timeouts.delete)
+        reply = await self._send("DELETE", TASK, task_id, timeout=self.timeouts.delete)
         if reply.body and not isinstance(reply.json(), dict):
             raise reply.unexpected("foreign", may_have_taken_effect=True)
 
-    async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> Created:
+    async def create_task(self, endpoint: str, body: Mapping[str, JsonValue]) -> models.Created:
         """Start a task, by `POST` to one of the API's endpoints.
 
         Sent again only if it certainly did not arrive, or was refused as one too many: otherwise a task could be
@@ -103,9 +82,9 @@ class RunwayClient:
             reply = await self._send_with_retries("POST", endpoint, body=body, once=True)
         except errors.NotFoundError:
             raise errors.BadRequestError(status=404, unknown_endpoint=endpoint) from None
-        return reply.parse(parse_created, may_have_taken_effect=True)
+        return reply.parse(models.parse_created, may_have_taken_effect=True)
 
-    async def create_upload(self, filename: str) -> UploadSlot:
+    async def create_upload(self, filename: str) -> models.UploadSlot:
         """Return a place to put a file of this name, by `POST /v1/uploads`.
 
         Retried like a read: an unused place costs nothing and soon expires.
@@ -114,7 +93,7 @@ class RunwayClient:
             RunwayError: There is none; retries are already spent, and `may_have_taken_effect` is False.
         """
         reply = await self._send_with_retries("POST", UPLOADS, body={"filename": filename, "type": "ephemeral"})
-        return reply.parse(parse_upload_slot)
+        return reply.parse(models.parse_upload_slot)
 
     async def get_organization(self) -> Mapping[str, JsonValue]:
         """Return the account behind the key, by `GET /v1/organization`: balance, limits, today's use.
@@ -137,15 +116,15 @@ class RunwayClient:
         self,
         method: str,
         endpoint: str,
-        task_id: TaskId | None = None,
+        task_id: models.TaskId | None = None,
         *,
         body: Mapping[str, JsonValue] | None = None,
         total: float | None = None,
         once: bool = False,
     ) -> Reply:
         # with `once` it is never sent again after it may have arrived, nor without the time of a whole attempt
-        attempt = self._timeouts.create if once else self._timeouts.attempt
-        deadline = monotonic() + (total or self._timeouts.total)
+        attempt = self.timeouts.create if once else self.timeouts.attempt
+        deadline = monotonic() + (total or self.timeouts.total)
         sent = 0
         while True:
             timeout = min(attempt, deadline - monotonic())
@@ -158,37 +137,37 @@ class RunwayClient:
                     raise errors.UnexpectedReplyError(problem="unknown_endpoint", detail=endpoint, status=404) from None
                 if not isinstance(error, errors.TransientError):
                     raise
-                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self._random)
+                wait = error.retry_after if error.retry_after is not None else retry.delay(sent, self.random)
                 if sent > retry.RETRIES or wait > retry.MAX_RETRY_AFTER or error.may_have_taken_effect:
                     raise
                 if monotonic() + wait + (attempt if once else 0) >= deadline:
                     raise
-            await self._sleep(wait)
+            await self.sleep(wait)
 
     async def _send(
         self,
         method: str,
         endpoint: str,
-        task_id: TaskId | None = None,
+        task_id: models.TaskId | None = None,
         *,
         timeout: float,
         body: Mapping[str, JsonValue] | None = None,
         resends: int = 0,
     ) -> Reply:
         if self._pool is None:
-            self._pool = self._connect()
+            self._pool = self.connect()
         started = monotonic()
         with client_span(method, endpoint, server=self._pool.base_url, resends=resends) as exchange:
             try:
                 path = endpoint.format(id=task_id)
-                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self._redact)
+                reply = await fetch(self._pool, method, path, body, timeout=timeout, redact=self.redact)
                 exchange.status = reply.status
             except RunwayError as error:
                 exchange.status = error.status
                 raise
             finally:
-                if self._on_api_response is not None:
-                    self._on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
+                if self.on_api_response is not None:
+                    self.on_api_response(f"{method} {endpoint}", exchange.status, monotonic() - started)
         return reply
 
 

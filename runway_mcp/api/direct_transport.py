@@ -12,13 +12,7 @@ _CAN_POLL = hasattr(select, "poll")  # Windows has none
 
 
 class DirectTransport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport over a given network; the library's own takes none.
-
-    Args:
-        context: Whom to trust; None where nothing is encrypted.
-        limits: How many connections there may be.
-        network: Makes the connections.
-    """
+    """httpx2's transport over a given network; the library's own takes none. Without a context nothing is encrypted."""
 
     def __init__(
         self,

@@ -167,7 +167,6 @@ class UnexpectedReplyError(RunwayError):
     """A reply came that is not what the API promises.
 
     Attributes:
-        problem: What is wrong with it.
         content_type: What it claims to be, as a quotation; empty where that does not matter.
         detail: What it lacks, or the endpoint that the API does not know.
     """

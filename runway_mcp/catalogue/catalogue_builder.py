@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from runway_mcp.catalogue.example_inputs import example
 from runway_mcp.catalogue.json_schema import fits
-from runway_mcp.catalogue.openapi_reader import DocumentError, Endpoint, Reading, Schema, Source, read_document
+from runway_mcp.catalogue.openapi_reader import DocumentError, Reading, Schema, Source, read_document
 from runway_mcp.catalogue.schema_merge import merged
 
 SDK = "sdk"
@@ -49,7 +49,10 @@ def build_update(known: Mapping[str, Any], document: object, day: str) -> Update
         "definitions": {**known["definitions"], **reading.definitions},
         "types": _types(known, reading),
     }
-    left_out = [f"{what} in {_places(places)}" for what, places in reading.left_out.items()]
+    left_out = [
+        f"{what} in {', '.join(places[:3])}{f' and {len(places) - 3} more' if places[3:] else ''}"
+        for what, places in reading.left_out.items()
+    ]
     return Update(updated, list(_changes(known, updated)), left_out)
 
 
@@ -83,11 +86,13 @@ def _types(known: Mapping[str, Any], reading: Reading) -> Schema:
     for kind, endpoint in reading.endpoints.items():
         if kind not in types:
             models = _models(known, reading, kind, [])
+            texts = (kind.rpartition("_to_")[2], kind, endpoint.words)
+            said = (medium for text in texts for medium, one in _OUTPUTS.items() if re.search(one, text.lower()))
             types[kind] = {
                 "summary": endpoint.words,
                 "endpoint": f"/v1/{kind}",
                 "recommended": only_model(models),
-                "output": _output(kind, endpoint),
+                "output": next(said, "video"),
                 "reply": endpoint.reply,
                 "models": models,
             }
@@ -144,14 +149,6 @@ def _mapped(value: Any, change: Callable[[Schema], Schema]) -> Any:
     return value
 
 
-def _output(kind: str, endpoint: Endpoint) -> str:
-    for text in (kind.rpartition("_to_")[2], kind, endpoint.words):
-        for medium, pattern in _OUTPUTS.items():
-            if re.search(pattern, text.lower()):
-                return medium
-    return "video"
-
-
 def facts(schema: Schema) -> set[str]:
     """Return the fields that a model's schema names, and the values that it lists for them."""
     places = _facts_of(schema, "")
@@ -165,11 +162,6 @@ def _is_closed(fact: str, told: set[str]) -> bool:
     if takes or owner:
         return any(one.startswith(f"{place} takes " if takes else f"{owner}.") for one in told)
     return not place.endswith("[]")
-
-
-def _places(places: list[str]) -> str:
-    more = f" and {len(places) - 3} more" if places[3:] else ""
-    return ", ".join(places[:3]) + more
 
 
 def _changes(known: Mapping[str, Any], updated: Mapping[str, Any]) -> Iterator[str]:

@@ -19,13 +19,9 @@ _LIKED = ("1280:720", "1920:1088", "16:9", "1024:1024", "es")
 
 
 def example(schema: Schema, definitions: Mapping[str, Schema], *, name: str = "", full: bool = False) -> Any:  # noqa: PLR0911 - a form of schema, a return
-    """Return a value that a schema of the catalogue accepts.
+    """Return a value that a schema of the catalogue accepts for the field `name`.
 
-    Args:
-        schema: The schema.
-        definitions: What its references mean.
-        name: The field that takes the value.
-        full: Whether to give all optional fields; else those required, or the first where none is.
+    It has all optional fields where it is `full`; else those required, or the first where none is.
     """
     match schema:
         case {"const": value} | {"default": value}:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,11 @@ from pydantic import JsonValue
 
 Body = Mapping[str, JsonValue]
 Conditions = Mapping[str, str | list[JsonValue]]
+Lengths = Mapping[str, Decimal]
+"""The seconds of media that were measured, by the URIs that an input has for them."""
+
+TOLERANCE = Decimal("0.5")
+"""Seconds by which a file may seem too long or too short: its last frame may be filled up."""
 
 _SIZE = re.compile(r"(\d{1,5}):(\d{1,5})")
 _NAMED = re.compile(r"(?<![\w@.])@([a-z][a-z0-9_]{2,15})\b", re.ASCII | re.IGNORECASE)
@@ -22,16 +28,40 @@ def broken_rules(type_name: str, model: str | None, body: Body, *, allow_unknown
 
     `allow_unknown` lets pass the entries of lists that have fields or values of a newer API.
     """
-    for rule in rules_for(type_name, model, "rules"):
-        is_meant = _meets(body, rule.get("when", {})) and _has(body, rule.get("has"))
+    for rule in _rules_for(type_name, model, "rules"):
+        entry = rule.get("has")
+        is_meant = _meets(body, rule.get("when", {})) and (
+            entry is None or any(_entries(body, entry["list"], entry["where"]))
+        )
         if is_meant and not _is_kept(rule, body) and not (allow_unknown and "each" in rule):
             yield rule["says"]
 
 
-def rules_for(type_name: str, model: str | None, section: str) -> Iterator[Mapping[str, Any]]:
+def _rules_for(type_name: str, model: str | None, section: str) -> Iterator[Mapping[str, Any]]:
     """Yield the rules of a section of field_rules.toml that are for a model."""
     key = f"{type_name}/{model or ''}"
     return (rule for rule in _table()[section] if any(fnmatchcase(key, pattern) for pattern in rule["for"]))
+
+
+def seconds_of(value: JsonValue, lengths: Lengths) -> list[Decimal | None]:
+    """Return the seconds of each medium that a field holds; None for one that was not measured."""
+    found: list[Decimal | None] = []
+    for medium in value if isinstance(value, list) else [value] if value else []:
+        texts = medium.values() if isinstance(medium, dict) else [medium]
+        found.append(next((lengths[text] for text in texts if isinstance(text, str) and text in lengths), None))
+    return found
+
+
+def broken_limits(type_name: str, model: str | None, body: Body, lengths: Lengths) -> Iterator[str]:
+    """Yield a sentence for each limit of a model that the measured media break."""
+    for rule in _rules_for(type_name, model, "lengths"):
+        seconds = [one for field in rule["of"] for one in seconds_of(body.get(field), lengths)]
+        known = [one for one in seconds if one is not None]
+        sums = known if rule.get("each") else [sum(known, Decimal(0))][: len(known)]
+        least = _latest_keyframe(body) if "keyframes" in rule else rule.get("least", 0)
+        wrong = [one for one in sums if one + TOLERANCE < least or one - TOLERANCE > rule.get("most", one)]
+        if wrong:
+            yield f"{rule['says']}; measured: {wrong[0]:.1f} s."
 
 
 def doubts(body: Body, schema: Mapping[str, Any]) -> Iterator[str]:
@@ -91,10 +121,6 @@ def _sums_up(rule: Mapping[str, Any], body: Body) -> bool:
     return rule["least"] <= total <= rule["most"]
 
 
-def _has(body: Body, entry: Mapping[str, Any] | None) -> bool:
-    return entry is None or any(_entries(body, entry["list"], entry["where"]))
-
-
 def _is_inside(keyframe: Body) -> bool:
     start, end = (float(str(_value(keyframe, f"range.{name}_seconds"))) for name in ("start", "end"))
     return start < end and start <= float(str(keyframe.get("seconds", start))) <= end
@@ -129,3 +155,9 @@ def _entries(body: Body, path: str, conditions: Conditions | None = None) -> Ite
         found: Body = entry if isinstance(entry, dict) else {"uri": entry}
         if _meets(found, conditions or {}):
             yield found
+
+
+def _latest_keyframe(body: Body) -> Decimal:
+    keyframes: Any = body.get("keyframes", [])
+    moments = [one.get("range", {}).get("start_seconds", 0) for one in keyframes]
+    return max(Decimal(str(one)) for one in [0, *moments, *(one.get("seconds", 0) for one in keyframes)])

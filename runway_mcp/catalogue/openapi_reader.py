@@ -1,7 +1,8 @@
 """What starts a task by an OpenAPI document, as lean JSON Schema.
 
-The document is upstream text. A name of an odd form is left out, and words are cut short. A rule that can't be checked
-is left out too, so that more is accepted. `Reading.left_out` says what and where.
+Only what Runway's own document holds is read: no references, and one type for each schema. The document is upstream
+text. A name of an odd form is left out, and words are cut short. A field with a rule that can't be checked takes any
+value of its type. `Reading.left_out` says what and where.
 """
 
 import math
@@ -19,18 +20,16 @@ Schema = dict[str, Any]
 MAX_WORDS = 120
 """Characters of the document's words for one thing."""
 MAX_DEPTH = 12
-MAX_SCHEMAS = 20_000
-"""References may multiply a document's schemas."""
+"""Levels of nesting that are read."""
 
 _KEPT = (
     *("deprecated", "type", "const", "enum", "default", "pattern"),
     *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems"),
 )
 _STRUCTURES = ("properties", "items", "anyOf", "oneOf")
-_DROPPED = {
-    *("$schema", "title", "description", "example", "examples", "discriminator", "format", "nullable"),
-    *("readOnly", "writeOnly", "externalDocs", "$comment", "contentMediaType", "contentEncoding"),
-}
+_DROPPED = ("$schema", "title", "description", "example", "discriminator", "format")
+_KNOWN = {*_KEPT, *_STRUCTURES, *_DROPPED, "required", "additionalProperties"}
+_TYPES = ("string", "integer", "number", "boolean", "array", "object")
 _REPEATED_GROUP = re.compile(r"\)[*+?{]")
 _UNBOUNDED = re.compile(r"[*+]|,\}")
 _NO_LIMIT = 2**53 - 1  # as far as the API's own numbers go
@@ -40,7 +39,7 @@ _MEDIUM = re.compile(r"\^data:(image|video|audio)/")
 _VALUES = Draft202012Validator(
     {  # the first comes with the library
         "$ref": "https://json-schema.org/draft/2020-12/meta/validation",
-        "properties": {"deprecated": {"type": "boolean"}},
+        "properties": {"deprecated": {"type": "boolean"}, "type": {"type": "string"}},
     },
     format_checker=Draft202012Validator.FORMAT_CHECKER,
 )
@@ -86,11 +85,12 @@ def read_document(document: object) -> Reading:
     Raises:
         DocumentError: It is none, or nothing in it starts a task.
     """
-    whole = _dict(document)
+    whole = _in(document)
     if not isinstance(whole.get("openapi"), str) or not isinstance(whole.get("paths"), dict):
         raise DocumentError("it is no OpenAPI document of version 3")
-    reader = _Reader(whole)
-    reader.read()
+    reader = _Reader()
+    for path, operations in whole["paths"].items():
+        reader.read(path, _in(operations, "post"))
     if not reader.found.endpoints:
         raise DocumentError("it has no endpoint that starts a task")
     return reader.found
@@ -106,33 +106,30 @@ def words_of(text: object) -> str:
 
 
 class _Reader:
-    def __init__(self, document: Schema) -> None:
-        self._document = document
-        self._count = 0
+    def __init__(self) -> None:
         self.found = Reading()
 
-    def read(self) -> None:
-        for path, operations in self._document["paths"].items():
-            post = self._at(operations, "post")
-            reply = self._at(post, "responses", "200", "content", "application/json", "schema", "properties")
-            body = self._at(post, "requestBody", "content", "application/json", "schema")
-            if not body or "task" not in str(self._at(reply, "id").get("description")).lower():
-                continue
-            if (name := _PATH.fullmatch(path)) is None:
-                self._leave_out("the odd name of an endpoint", "paths")
-            elif models := self._models(body, name[1]):
-                fields = [one for one in reply if _NAME.fullmatch(one)]
-                self.found.endpoints[name[1]] = Endpoint(words_of(post.get("summary")), fields, models)
+    def read(self, path: str, post: Schema) -> None:
+        reply = _in(post, "responses", "200", "content", "application/json", "schema", "properties")
+        body = _in(post, "requestBody", "content", "application/json", "schema")
+        if not body or "task" not in str(_in(reply, "id").get("description")).lower():
+            return
+        if (name := _PATH.fullmatch(path)) is None:
+            self._leave_out("the odd name of an endpoint", "paths")
+        elif models := self._models(body, name[1]):
+            fields = [one for one in reply if _NAME.fullmatch(one)]
+            self.found.endpoints[name[1]] = Endpoint(words_of(post.get("summary")), fields, models)
 
     def _models(self, body: Schema, kind: str) -> dict[str | None, Source]:
-        named: dict[Any, Schema] = {}
-        for one in self._branches(body) or [body]:
-            tag = self._at(one, "properties", "model")
+        models: dict[str | None, Source] = {}
+        for one in _branches(body) or [body]:
+            tag = _in(one, "properties", "model")
             for name in _list(tag.get("enum")) or [tag.get("const")]:
-                named[str(name)] = {**one, "properties": {**_dict(one.get("properties")), "model": {"const": name}}}
                 if not isinstance(name, str):
                     return self._model(None, body, kind)
-        return {key: one for name, schema in named.items() for key, one in self._model(name, schema, kind).items()}
+                named = {**one, "properties": {**_in(one, "properties"), "model": {"const": name}}}
+                models |= self._model(name, named, kind)
+        return models
 
     def _model(self, name: str | None, body: Schema, kind: str) -> dict[str | None, Source]:
         place = f"{kind}/{name or ''}"
@@ -141,88 +138,49 @@ class _Reader:
         schema = self._lean(body, place)
         if not all("properties" in form for form in schema.get("anyOf", [schema])):
             return self._leave_out("a body without named fields", place)
-        is_open = any(form.get("additionalProperties") is not False for form in self._branches(body) or [body])
+        is_open = any(form.get("additionalProperties") is not False for form in _branches(body) or [body])
         return {name: Source(schema, is_open, words_of(body.get("description")))}
 
     def _lean(self, given: object, place: str, depth: int = 0) -> Schema:
-        """Return a schema without what neither checks a value nor helps a reader."""
-        schema = self._at(given)
-        if len(types := [one for one in _list(schema.get("type")) if one != "null"]) == 1:
-            schema = {**schema, "type": types[0]}
-        self._count += 1
-        if self._count > MAX_SCHEMAS:
-            raise DocumentError(f"it holds more than {MAX_SCHEMAS} schemas")
-        branches = self._branches(schema)
-        strange = self._strange(schema, branches)
-        for key in strange:
-            self._leave_out(quote(key, 40), place)
-        if depth > MAX_DEPTH:
-            lean = self._leave_out(f"what is over {MAX_DEPTH} deep", place)
-        elif branches and all("pattern" in branch for branch in branches):
-            lean = self._medium(branches, place)
-        elif strange and depth and not schema.keys().isdisjoint(_STRUCTURES):
-            lean = self._keywords({"type": schema.get("type")}, place)  # what else it takes is not known
-        else:
-            lean = self._keywords(schema, place) | self._structure(schema, branches, place, depth + 1)
-            if "const" in lean or "enum" in lean:
-                lean.pop("type", None)
-            if len(lean.get("anyOf", ())) == 1:
-                lean = lean["anyOf"][0]
-        return lean
-
-    def _strange(self, schema: Schema, branches: list[Schema]) -> list[str]:
-        known = {*_KEPT, *_STRUCTURES, *_DROPPED, "required", "additionalProperties"}
-        strange = [key for key in schema if key not in known and not key.startswith("x-")]
-        strange += ["additionalProperties"] if schema.get("additionalProperties", False) is not False else []
-        both = ("properties" in schema) + ("items" in schema) + bool(branches) > 1
-        return [*strange, "several structures"] if both else strange
-
-    def _structure(self, schema: Schema, branches: list[Schema], place: str, depth: int) -> Schema:
+        """Return a schema without what neither checks a value nor helps a reader; any value fits what is strange."""
+        schema = _in(given)
+        branches = _branches(schema)
+        if strange := _strange(schema, branches, depth):
+            self._leave_out(strange, place)
+            if depth:
+                return {"type": kind} if (kind := schema.get("type")) in _TYPES else {}
+        kept = () if strange else _KEPT
+        lean = {key: schema[key] for key in kept if key in schema and schema[key] not in ("", _NO_LIMIT)}
+        if "const" in lean or "enum" in lean:
+            lean.pop("type", None)
         if "properties" in schema:
-            fields: Schema = {}
-            for name, one in sorted(_dict(schema["properties"]).items(), key=lambda one: one[0] != "model"):
-                if not _NAME.fullmatch(name):
-                    self._leave_out("the odd name of a field", place)
-                    continue
-                lean = self._lean(one, f"{place}{'.' if ' ' in place else ' '}{name}", depth)
-                words = words_of(self._at(one).get("description"))
-                needs_none = "const" in lean or ("$ref" in lean and name.endswith("uri"))
-                fields[name] = lean if needs_none or not words else {**lean, "description": words}
-            required = _list(schema.get("required"))
-            return {"required": [name for name in fields if name in required], "properties": fields}
+            return lean | self._object(schema, place, depth)
         if "items" in schema:
-            return {"items": self._lean(schema["items"], f"{place}[]", depth)}
+            return lean | {"items": self._lean(schema["items"], f"{place}[]", depth + 1)}
         # alternatives differ in a constant or in their type, so that one at most fits
-        return {"anyOf": [self._lean(branch, place, depth) for branch in branches]} if branches else {}
+        forms = [self._lean(branch, place, depth + 1) for branch in branches]
+        if forms and all("pattern" in form for form in forms):
+            return self._medium(forms, place)
+        return forms[0] if len(forms) == 1 else lean | ({"anyOf": forms} if forms else {})
 
-    def _keywords(self, schema: Schema, place: str) -> Schema:
-        lean: Schema = {}
-        for key in _KEPT:
-            value: Any = schema.get(key)
-            if isinstance(value, list):  # of types, the alternatives have one each
-                value = [one for one in _list(schema[key]) if one is not None and key == "enum"] or None
-            if value is None or value in ("", _NO_LIMIT):
+    def _object(self, schema: Schema, place: str, depth: int) -> Schema:
+        fields: Schema = {}
+        for name, one in sorted(_in(schema, "properties").items(), key=lambda one: one[0] != "model"):
+            if not _NAME.fullmatch(name):
+                self._leave_out("the odd name of a field", place)
                 continue
-            if _is_sound(key, value):
-                lean[key] = value
-            else:
-                self._leave_out(f'a value of "{key}"', place)
-        return lean
+            lean = self._lean(one, f"{place}{'.' if ' ' in place else ' '}{name}", depth + 1)
+            words = words_of(_in(one).get("description"))
+            needs_none = "const" in lean or ("$ref" in lean and name.endswith("uri"))
+            fields[name] = lean if needs_none or not words else {**lean, "description": words}
+        required = _list(schema.get("required"))
+        return {"required": [name for name in fields if name in required], "properties": fields}
 
-    def _branches(self, schema: Schema) -> list[Schema]:
-        """Return the alternatives of a schema but null; none where there is one form."""
-        types = [one for one in _list(schema.get("type")) if one != "null"]
-        given = schema.get("anyOf") or schema.get("oneOf") or [{**schema, "type": one} for one in types]
-        branches = [self._at(one) for one in _list(given)]
-        return [one for one in branches if one.get("type") != "null"]
-
-    def _medium(self, branches: list[Schema], place: str) -> Schema:
+    def _medium(self, forms: list[Schema], place: str) -> Schema:
         """Return a reference to the shared definition of a medium's URI, which takes what any of its places takes."""
-        limits = {
-            str(one["pattern"]).replace("\\/", "/").removesuffix(".*"): self._keywords(one, place) for one in branches
-        }
+        limits = {one["pattern"].replace("\\/", "/").removesuffix(".*"): one for one in forms}
         media = [found[1] for pattern in limits if (found := _MEDIUM.match(pattern))]
-        if not media or any("pattern" not in one for one in limits.values()):
+        if not media:
             self._leave_out("several patterns of one text", place)
             return {"type": "string"}
         known = self.found.definitions.get(media[0], {"minLength": math.inf, "anyOf": []})
@@ -240,37 +198,39 @@ class _Reader:
         }
         return {"$ref": f"#/$defs/{media[0]}"}
 
-    def _at(self, value: object, *keys: str) -> Schema:
-        """Return the object that is reached by keys, with references followed; an empty one where there is none."""
-        found = self._followed(value)
-        for key in keys:
-            found = self._followed(found.get(key))
-        return found
-
-    def _followed(self, value: object) -> Schema:
-        found = _dict(value)
-        for _ in range(MAX_DEPTH):
-            if not isinstance(reference := found.get("$ref"), str):
-                return found
-            target = self._document
-            for part in reference.removeprefix("#/").split("/"):
-                target = _dict(target.get(part.replace("~1", "/").replace("~0", "~")))
-            if not target:
-                break
-            found = {**target, **{key: one for key, one in found.items() if key != "$ref"}}
-        return found
-
     def _leave_out(self, what: str, place: str) -> dict[Any, Any]:
         self.found.left_out.setdefault(what, []).append(place)
         return {}
 
 
-def _dict(value: object) -> Schema:
+def _in(value: object, *keys: str) -> Schema:
+    """Return the object that is reached by keys; an empty one where there is none."""
+    for key in keys:
+        value = cast("Schema", value).get(key) if isinstance(value, dict) else None
     return cast("Schema", value) if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _branches(schema: Schema) -> list[Schema]:
+    branches = map(_in, _list(schema.get("anyOf") or schema.get("oneOf")))
+    return [one for one in branches if one.get("type") != "null"]
+
+
+def _strange(schema: Schema, branches: list[Schema], depth: int) -> str:
+    """Return what in a schema can't be checked; empty where all can be."""
+    if depth > MAX_DEPTH:
+        return f"what is over {MAX_DEPTH} deep"
+    for key, value in schema.items():
+        if key not in _KNOWN and not key.startswith("x-"):
+            return quote(key, 40)
+        if key in _KEPT and not _is_sound(key, value):
+            return f'a value of "{key}"'
+    if schema.get("additionalProperties", False) is not False:
+        return '"additionalProperties"'
+    return "several structures" if ("properties" in schema) + ("items" in schema) + bool(branches) > 1 else ""
 
 
 def _is_sound(key: str, value: Any) -> bool:

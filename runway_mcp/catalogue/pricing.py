@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.field_rules import Lengths, seconds_of
 from runway_mcp.catalogue.json_schema import fits, utf16_length
 from runway_mcp.catalogue.lookup import own_task_types, task_types
-from runway_mcp.catalogue.media_limits import Lengths, seconds_of
 from runway_mcp.catalogue.validation import Prepared
 
 Row = Mapping[str, Any]
@@ -59,18 +59,27 @@ class ListPrice:
 def list_price(prepared: Prepared) -> ListPrice | None:
     """Return the price of a start by the table; None where it has none."""
     table = _table()
-    row = _row(table["prices"], prepared)
+    name = prepared.model or prepared.type.rpartition("/")[2]
+    row = table["prices"].get(f"{prepared.type}/{name}", table["prices"].get(name))
+    if row and "like" in row:
+        row = {**table["prices"][row["like"]], **row}
     settings = None if row is None or not _is_made_for(prepared) else _settings(row, prepared)
     if row is None or settings is None:
         return None
     sums: list[Decimal] = []
     at_least = False
     for chosen in _choices(row, settings):
-        terms = [term for term in row["terms"] if _applies(term, chosen)]
+        terms = [
+            term
+            for term in row["terms"]
+            if all(chosen[name] in values for name, values in term.get("when", {}).items())
+        ]
         units = [_units(term, row, chosen, prepared.lengths) for term in terms]
         if not terms or None in units:
             return None
-        at_least |= any(_is_open(term, settings, prepared.lengths) for term in terms)
+        at_least |= any("open" in term for term in terms) or any(
+            None in _media(term, settings, prepared.lengths) for term in terms if term["per"] == "input second"
+        )
         sums.append(sum((term["rate"] * count for term, count in zip(terms, units, strict=True) if count), Decimal(0)))
     paid = [math.ceil(max(one, Decimal(row.get("minimum", 0)))) for one in sums]
     assumed = [name for name in _conditions(row) if name not in settings] if min(paid) < max(paid) else []
@@ -95,12 +104,6 @@ def _table() -> Mapping[str, Any]:
     return tomllib.loads(text, parse_float=Decimal)
 
 
-def _row(rows: Mapping[str, Row], prepared: Prepared) -> Row | None:
-    name = prepared.model or prepared.type.rpartition("/")[2]
-    row = rows.get(f"{prepared.type}/{name}", rows.get(name))
-    return {**rows[row["like"]], **row} if row and "like" in row else row
-
-
 def _conditions(row: Row) -> dict[str, list[JsonValue]]:
     """Return the fields that the price depends on, each with the values that have a price."""
     found: dict[str, list[JsonValue]] = {}
@@ -112,7 +115,11 @@ def _conditions(row: Row) -> dict[str, list[JsonValue]]:
 
 def _settings(row: Row, prepared: Prepared) -> Settings | None:
     """Return what the input and the defaults say; None where a value of it has no price."""
-    settings: dict[str, Any] = {**_documented_defaults(prepared), **row.get("default", {})}
+    kind = task_types().get(prepared.type)
+    model = None if kind is None else kind.models.get(prepared.model)
+    fields: Any = {} if model is None else model.schema.get("properties", {})
+    settings: dict[str, Any] = {name: field["default"] for name, field in fields.items() if "default" in field}
+    settings |= row.get("default", {})
     for condition, defaults in row.get("default_with", {}).items():
         field, _, value = condition.partition(":")
         given = prepared.body.get(field)
@@ -125,13 +132,6 @@ def _settings(row: Row, prepared: Prepared) -> Settings | None:
         if name in settings and settings[name] not in (*values, row.get("default", {}).get(name)):
             return None
     return settings
-
-
-def _documented_defaults(prepared: Prepared) -> dict[str, JsonValue]:
-    kind = task_types().get(prepared.type)
-    model = None if kind is None else kind.models.get(prepared.model)
-    fields: Any = {} if model is None else model.schema.get("properties", {})
-    return {name: field["default"] for name, field in fields.items() if "default" in field}
 
 
 def _tier(row: Row, settings: Settings, tiers: Sequence[JsonValue]) -> str:
@@ -157,10 +157,6 @@ def _choices(row: Row, settings: Settings) -> Iterator[Settings]:
         yield {**settings, **dict(zip(unknown, values, strict=True))}
 
 
-def _applies(term: Row, settings: Settings) -> bool:
-    return all(settings[name] in values for name, values in term.get("when", {}).items())
-
-
 def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal | int | None:
     units: Decimal | int | None
     match term["per"]:
@@ -183,10 +179,6 @@ def _units(term: Row, row: Row, settings: Settings, lengths: Lengths) -> Decimal
             units = 1
     every: int | None = term.get("every")
     return units if units is None or every is None else math.ceil(Decimal(units) / every)
-
-
-def _is_open(term: Row, settings: Settings, lengths: Lengths) -> bool:
-    return "open" in term or (term["per"] == "input second" and None in _media(term, settings, lengths))
 
 
 def _media(term: Row, settings: Settings, lengths: Lengths) -> list[Decimal | None]:

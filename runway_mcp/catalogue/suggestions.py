@@ -93,7 +93,10 @@ def meanings(given: JsonValue, schema: Mapping[str, Any], field: str) -> Iterato
             yield from _meanings_of_text(text, [one for one in choices if isinstance(one, str)], field)
             uri = text
         case int() if not isinstance(given, bool):
-            yield from _meanings_of_number(given, choices)
+            if str(given) in choices:
+                yield str(given), f'"{given}"'
+            if given in {0, 1}:
+                yield bool(given), str(bool(given)).lower()
         case [only]:
             yield only, "as the only entry"
         case {"uri": str(only), **rest} | {"url": str(only), **rest} if not rest:
@@ -127,13 +130,6 @@ def _meanings_of_text(text: str, choices: Sequence[str], field: str) -> Iterator
             yield json.loads(text), "from its JSON text"
 
 
-def _meanings_of_number(given: int, choices: Sequence[JsonValue]) -> Iterator[Meaning]:
-    if str(given) in choices:
-        yield str(given), f'"{given}"'
-    if given in {0, 1}:
-        yield bool(given), str(bool(given)).lower()
-
-
 def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterator[Meaning]:
     same = [choice for choice in choices if same_spelling(choice, short)]
     yield from ((choice, choice) for choice in [*same, *same_shape(short, choices)])
@@ -141,9 +137,7 @@ def _meanings_of_word(short: str, choices: Sequence[str], field: str) -> Iterato
         yield from ((code, code) for code in language_codes(short))
     if ratio := _RATIO.fullmatch(short):
         yield f"{ratio[1]}:{ratio[2]}", f"{ratio[1]}:{ratio[2]}"
-    if (number := _NUMBER.fullmatch(short)) and (
-        number[2] is None or re.search("duration|second|length", field, re.IGNORECASE)
-    ):
+    if (number := _NUMBER.fullmatch(short)) and (number[2] is None or _IN_SECONDS.search(field)):
         value = float(number[1])
         yield int(value) if value.is_integer() else value, plain(value)
     if short in _SWITCHES:
@@ -190,11 +184,10 @@ def _alike(given: str, choices: Sequence[str]) -> str | None:
 
 def _same_shape(wanted: _Size, sizes: Mapping[str, _Size]) -> str | None:
     def difference(choice: str) -> tuple[float, float]:
-        (width, height), (wide, high) = sizes[choice], wanted
-        shape = abs(math.log(width / height) - math.log(wide / high))
+        shape = abs(_shape(sizes[choice]) - _shape(wanted))
         if min(wanted) < _MIN_PIXELS:
             return (shape, 0)
-        return (shape if shape > _ROUNDED else 0, abs(math.log(width * height) - math.log(wide * high)))
+        return (shape if shape > _ROUNDED else 0, abs(math.log(math.prod(sizes[choice]) / math.prod(wanted))))
 
     best = min(sizes, key=difference)
     return best if difference(best)[0] <= _SAME_SHAPE else None

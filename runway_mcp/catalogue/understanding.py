@@ -63,7 +63,11 @@ class _Reader:
         if "$ref" in schema:
             schema = self._definitions[schema["$ref"].rpartition("/")[2]]
         if not schema:
-            return self._open(value), []
+            match value:  # of any form: only what its URI names is known
+                case {"uri": str(text)} if self._stand_in is not None:
+                    return {**value, "uri": self._stand_in(text) or text}, []
+                case _:
+                    return value, []
         taken = self._taken(value, schema, place)
         if not isinstance(value, str) or self._stand_in is None or self._fits(taken[0], schema):
             return taken
@@ -73,20 +77,15 @@ class _Reader:
         named = taken[0] if uri is None else self._taken(uri, schema, place)[0]
         return (named, []) if self._fits(named, schema) else taken
 
-    def _open(self, value: JsonValue) -> JsonValue:
-        """Return a value of any form with the stand-ins of what its URIs name."""
-        match value:
-            case {"uri": str(text)} if self._stand_in is not None:
-                return {**value, "uri": self._stand_in(text) or text}
-            case _:
-                return value
-
     def _taken(self, value: JsonValue, schema: Schema, place: Place) -> _Reading:
-        read = self._form(value, schema)
         notes: list[str] = []
-        if read is not None:
-            value, notes = read(value, schema, place)
-        if read == self._alternatives or self._fits(value, schema):
+        if "anyOf" in schema and "format" not in schema:
+            return self._alternatives(value, schema, place)
+        if isinstance(value, dict) and "properties" in schema:
+            value, notes = self._object(value, schema, place)
+        elif isinstance(value, list) and "items" in schema:
+            value, notes = self._items(value, schema, place)
+        if self._fits(value, schema):
             return value, notes
         field = next((step for step in reversed(place) if isinstance(step, str)), "")
         found = {json.dumps(one): (one, words) for one, words in meanings(value, schema, field)}
@@ -97,13 +96,6 @@ class _Reader:
         if isinstance(value, str) and meant == value.strip():
             return meant, notes
         return meant, [*notes, f"Took {path_of(place)} {words} from {shown(value)}."]
-
-    def _form(self, value: JsonValue, schema: Schema) -> Callable[[JsonValue, Schema, Place], _Reading] | None:
-        if "anyOf" in schema and "format" not in schema:
-            return self._alternatives
-        if isinstance(value, dict) and "properties" in schema:
-            return self._object
-        return self._items if isinstance(value, list) and "items" in schema else None
 
     def _fits(self, value: JsonValue, schema: Schema) -> bool:
         return fits(value, {**schema, "$defs": self._definitions})

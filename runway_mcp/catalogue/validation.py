@@ -12,10 +12,9 @@ from typing import Self, cast
 
 from pydantic import JsonValue
 
-from runway_mcp.catalogue.field_rules import broken_rules, doubts
+from runway_mcp.catalogue.field_rules import Lengths, broken_limits, broken_rules, doubts
 from runway_mcp.catalogue.json_schema import Place, fits
 from runway_mcp.catalogue.lookup import IMPOSSIBLE, Model, TaskType, find_type, same_spelling, task_types
-from runway_mcp.catalogue.media_limits import Lengths, broken_limits
 from runway_mcp.catalogue.problems import describe, listed, path_of, shown
 from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.catalogue.understanding import is_nothing, understand

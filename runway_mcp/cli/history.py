@@ -1,7 +1,8 @@
 """The command `runway-mcp history`: starts of unknown outcome, what a person found out about them, and copies."""
 
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -59,14 +60,7 @@ def run_history(arguments: Sequence[str], about: str) -> int:
         raise UsageError("no history is kept there; name the server's folder with --state-dir, or --history")
     opening = partial(open_place, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
     try:
-        match options.action:
-            case "list":
-                print(anyio.run(_list, opening(place)))
-            case "settle":
-                anyio.run(_settle, opening(place), options.number, options.task)
-                print(f"Start {options.number} is settled.")
-            case _:
-                print(f"Copied {anyio.run(_copy, opening(place), opening(options.target))} starts.")
+        print(anyio.run(_run, options, place, opening))
     except (HistoryError, NotOpenError) as error:
         print(f"runway-mcp: {explain(error)} {STOPPED if options.action == 'copy' else UNCHANGED}", file=sys.stderr)
         return 1
@@ -84,19 +78,17 @@ def _place(text: str) -> HistoryPlace:
     return SecretStr(text) if "://" in text else Path(text)
 
 
-async def _list(opening: OpenHistory) -> str:
-    async with opening as history:
-        return "\n".join(map(_line, await history.open_starts())) or NO_OPEN
-
-
-async def _settle(opening: OpenHistory, number: int, task_id: str | None) -> None:
-    async with opening as history:
-        await history.settle(number, task_id=task_id)
-
-
-async def _copy(source: OpenHistory, target: OpenHistory) -> int:
-    async with source as one, target as another:
-        return await copy_history(one, another)
+async def _run(options: Namespace, place: HistoryPlace, opening: Callable[[HistoryPlace], OpenHistory]) -> str:
+    async with opening(place) as history:
+        match options.action:
+            case "list":
+                return "\n".join(map(_line, await history.open_starts())) or NO_OPEN
+            case "settle":
+                await history.settle(options.number, task_id=options.task)
+                return f"Start {options.number} is settled."
+            case _:
+                async with opening(options.target) as target:
+                    return f"Copied {await copy_history(history, target)} starts."
 
 
 def _line(start: OpenStart) -> str:

@@ -9,22 +9,7 @@ from typing import Literal, Self
 from pydantic import AliasChoices, Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runway_mcp.config.values import (
-    ApiKey,
-    ApiVersion,
-    BaseUrl,
-    CertificatesFile,
-    DatabaseUrl,
-    EncryptedUrl,
-    EndpointPath,
-    Folder,
-    Folders,
-    HostHeaders,
-    Networks,
-    Origins,
-    is_loopback,
-    lowered,
-)
+from runway_mcp.config import values
 
 PREFIX = "RUNWAY_MCP_"
 SANDBOX_KEY = SecretStr("sandbox")
@@ -44,18 +29,18 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    api_key: ApiKey | None = Field(
+    api_key: values.ApiKey | None = Field(
         None,
         validation_alias=AliasChoices("RUNWAYML_API_SECRET", "RUNWAY_API_KEY"),
         description="The Runway API key. The second variable is used if the first is not set.",
     )
-    base_url: BaseUrl = Field(
+    base_url: values.BaseUrl = Field(
         "https://api.dev.runwayml.com",
         validation_alias=AliasChoices("RUNWAYML_BASE_URL"),
         description="Base URL of the Runway API, without /v1.",
     )
-    api_version: ApiVersion = Field("2024-11-06", description="X-Runway-Version header of every request.")
-    ca_file: CertificatesFile | None = Field(
+    api_version: values.ApiVersion = Field("2024-11-06", description="X-Runway-Version header of every request.")
+    ca_file: values.CertificatesFile | None = Field(
         None,
         description="PEM file of certificates to trust in addition to the operating system's, for a company's proxy.",
     )
@@ -91,18 +76,18 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Ask the user before a task that costs more credits than this, or whose price is unknown.",
     )
-    state_dir: Folder | None = Field(
+    state_dir: values.Folder | None = Field(
         None,
         description=(
             "Folder of the history of started tasks and of a newer catalogue. Default: the system's folder for "
             "application state."
         ),
     )
-    catalogue_url: EncryptedUrl = Field(
+    catalogue_url: values.EncryptedUrl = Field(
         "https://docs.dev.runwayml.com/openapi.json",
         description="OpenAPI document that `runway-mcp catalogue` reads where none is named.",
     )
-    history: DatabaseUrl | None = Field(
+    history: values.DatabaseUrl | None = Field(
         None,
         description=(
             "postgresql:// URL of the database that keeps the history in place of a file, for replicas on several "
@@ -115,7 +100,7 @@ class Settings(BaseSettings):
     history_prompts: Literal["on", "off"] = Field(
         "on", description="Whether the history keeps the first 120 characters of prompts. With off it forgets all."
     )
-    files_root: Folders = Field(
+    files_root: values.Folders = Field(
         (),
         description=(
             "Folder that files may be uploaded from and saved to. Repeatable. Default: over stdio the folders that "
@@ -135,18 +120,18 @@ class Settings(BaseSettings):
         description="Address that streamable-http listens on. Without --auth, only this machine's own are allowed.",
     )
     port: int = Field(8000, ge=1, le=65535, description="Port of streamable-http.")
-    path: EndpointPath = Field("/mcp", description="Path of the MCP endpoint over streamable-http.")
+    path: values.EndpointPath = Field("/mcp", description="Path of the MCP endpoint over streamable-http.")
     auth: Literal["none", "token", "oauth"] = Field(
         "none", description="How callers authenticate over HTTP. With none, only this machine can call."
     )
     tokens_file: FilePath | None = Field(
         None, description="With token: TOML file of access tokens, as `runway-mcp token NAME` makes them."
     )
-    oauth_issuer: EncryptedUrl | None = Field(None, description="With oauth: URL of the authorization server.")
-    oauth_audience: EncryptedUrl | None = Field(
+    oauth_issuer: values.EncryptedUrl | None = Field(None, description="With oauth: URL of the authorization server.")
+    oauth_audience: values.EncryptedUrl | None = Field(
         None, description="With oauth: URL of this endpoint as clients see it. Tokens must be issued for it."
     )
-    oauth_introspection_url: EncryptedUrl | None = Field(
+    oauth_introspection_url: values.EncryptedUrl | None = Field(
         None, description="With oauth: introspection endpoint (RFC 7662) for tokens that are not JWTs."
     )
     oauth_client_id: str | None = Field(None, description="With oauth: client ID of this server for introspection.")
@@ -159,13 +144,13 @@ class Settings(BaseSettings):
     allow_shared_key: bool = Field(
         default=False, description="Let callers without a Runway key of their own use the server's key."
     )
-    allowed_host: HostHeaders = Field(
+    allowed_host: values.HostHeaders = Field(
         (), description="Host header to accept, such as mcp.example.com. Repeatable. This machine's always are."
     )
-    allowed_origin: Origins = Field(
+    allowed_origin: values.Origins = Field(
         (), description="Origin of web pages to accept, such as https://app.example.com. Repeatable."
     )
-    trusted_proxy: Networks = Field(
+    trusted_proxy: values.Networks = Field(
         (), description="Address or network whose X-Forwarded-For and -Proto headers are trusted. Repeatable."
     )
     max_concurrent_requests: int = Field(
@@ -185,7 +170,7 @@ class Settings(BaseSettings):
 
     _choices = field_validator(
         "toolsets", "history_prompts", "transport", "auth", "log_format", "log_level", mode="before"
-    )(lowered)
+    )(values.lowered)
 
     @model_validator(mode="after")
     def _http_settings_fit_together(self) -> Self:
@@ -193,7 +178,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{place('auth')}: it is for --transport streamable-http; over stdio the host is the one caller"
             )
-        if self.auth == "none" and not is_loopback(self.host):
+        if self.auth == "none" and not values.is_loopback(self.host):
             raise ValueError(
                 f"{place('host')}: only 127.0.0.1, ::1 and localhost are served without authentication (--auth): "
                 "anyone who can reach another address could spend your credits"

@@ -12,16 +12,8 @@ import anyio
 from anyio import to_thread
 
 from runway_mcp.api import retry
+from runway_mcp.files import file_errors as errors
 from runway_mcp.files.file_client import DownloadResponse, FileClient
-from runway_mcp.files.file_errors import (
-    FilesError,
-    SaveFailedError,
-    TooLargeError,
-    TransferError,
-    TransferInterruptedError,
-    TransferTimeoutError,
-    UnexpectedContentError,
-)
 from runway_mcp.files.folders import Destination
 from runway_mcp.files.media_types import HEAD, ContentType
 from runway_mcp.files.partial_file import Copy, PartialFile
@@ -65,7 +57,7 @@ class Failed:
     """An output that was not saved; nothing of it is left on the disk."""
 
     index: int
-    error: FilesError
+    error: errors.FilesError
 
 
 Output = Saved | InProgress | Failed
@@ -164,11 +156,11 @@ class Download:
             with anyio.fail_after(self._limits.max_seconds):
                 result = await self._save()
         except TimeoutError:
-            result = Failed(self._link.index, TransferTimeoutError(self._limits.max_seconds))
-        except FilesError as error:
+            result = Failed(self._link.index, errors.TransferTimeoutError(self._limits.max_seconds))
+        except errors.FilesError as error:
             result = Failed(self._link.index, error)
         except OSError as error:
-            result = Failed(self._link.index, SaveFailedError(error))
+            result = Failed(self._link.index, errors.SaveFailedError(error))
         except Exception as error:  # noqa: BLE001 - raised in the call that asks for the result
             logger.error("A download ended with %s", type(error).__name__)  # noqa: TRY400 - its text may hold the URL
             result = error
@@ -179,10 +171,13 @@ class Download:
             self._notify()
 
     async def _save(self) -> Saved:
-        file = await self._copied() or await self._fetch()
+        copy = self._link.copy
+        if copy is None or not await to_thread.run_sync((await self._opened()).take, copy):
+            await self._fetch()
+        file = await self._opened()
         content_type = file.content_type
         if content_type is None:
-            raise UnexpectedContentError("not_media" if file.size else "empty")
+            raise errors.UnexpectedContentError("not_media" if file.size else "empty")
         async with self._publishing:
             return await self._publish(file, content_type)
 
@@ -198,20 +193,14 @@ class Download:
         assert saved is not None  # noqa: S101 - a shielded scope swallows nothing
         return saved
 
-    async def _copied(self) -> PartialFile | None:
-        if self._link.copy is None:
-            return None
-        file = await self._opened()
-        return file if await to_thread.run_sync(file.take, self._link.copy) else None
-
-    async def _fetch(self) -> PartialFile:
+    async def _fetch(self) -> None:
         failures = 0
         while True:
             before = self.size
             try:
                 if await self._request():
-                    return await self._opened()
-            except TransferError as error:
+                    return
+            except errors.TransferError as error:
                 has_advanced = self.size > before and self._etag is not None and self._can_resume
                 failures = 1 if has_advanced else failures + 1
                 if not error.temporary or failures > RETRIES:
@@ -223,7 +212,7 @@ class Download:
         try:
             async with self._client.get(self._url, start=start, etag=self._etag) as response:
                 return await self._receive(response)
-        except TransferError as error:
+        except errors.TransferError as error:
             if not start or error.temporary:
                 raise
             self._can_resume = False  # the host does not give the rest: ask for the whole
@@ -232,9 +221,9 @@ class Download:
     async def _receive(self, response: DownloadResponse) -> bool:
         limit = self._limits.max_bytes
         if response.total is not None and response.total > limit:
-            raise TooLargeError(response.total, limit)
+            raise errors.TooLargeError(response.total, limit)
         if response.start and None not in {response.total, self.total} and response.total != self.total:
-            raise UnexpectedContentError("wrong_range")
+            raise errors.UnexpectedContentError("wrong_range")
         file = await self._opened()
         if not response.start and file.size:
             await to_thread.run_sync(file.restart)
@@ -257,19 +246,19 @@ class Download:
         try:
             async for chunk in response.chunks:
                 if self.size + len(chunk) > limit:
-                    raise TooLargeError(None, limit)
+                    raise errors.TooLargeError(None, limit)
                 self.size += len(chunk)
                 waiting += chunk
                 if len(waiting) >= WRITE or anyio.current_time() >= written + REPORT_SECONDS:
                     await flush()
                     written = anyio.current_time()
                     if file.size >= HEAD and file.content_type is None:
-                        raise UnexpectedContentError("not_media")
+                        raise errors.UnexpectedContentError("not_media")
         finally:
             with anyio.CancelScope(shield=True):
                 await flush()
         if response.end is not None and file.size < response.end:
-            raise TransferInterruptedError("broken", response.host)
+            raise errors.TransferInterruptedError("broken", response.host)
 
     async def _opened(self) -> PartialFile:
         return self._file or await to_thread.run_sync(self._open)

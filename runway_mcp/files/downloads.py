@@ -1,6 +1,7 @@
 """One caller's downloads: they outlive the call that asked for them, and the next call joins them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -135,35 +136,29 @@ async def _follow(downloads: Sequence[Download], report: Report | None) -> None:
             followers.start_soon(follow, download)
 
 
+@dataclass(eq=False)
 class CallerFiles:
     """One caller's folders and transfers.
 
-    Args:
+    Attributes:
         find_folders: Returns the folders that the operator allows; blocks, and is called once.
-        client: What fetches and sends files.
         tasks: Where downloads run.
         takes_roots: Whether the host's own folders (roots) are allowed where the operator allows none.
-        limits: What bounds downloads.
     """
 
-    def __init__(
-        self,
-        find_folders: Callable[[], Folders],
-        client: FileClient,
-        tasks: TaskGroup,
-        *,
-        takes_roots: bool,
-        limits: DownloadLimits | None = None,
-    ) -> None:
-        self.client = client
-        self.downloads = Downloads(client, tasks, limits or DownloadLimits())
-        self.takes_roots = takes_roots
-        self._find_folders = find_folders
+    find_folders: Callable[[], Folders]
+    client: FileClient
+    tasks: TaskGroup
+    takes_roots: bool
+    limits: DownloadLimits = field(default_factory=DownloadLimits)
+
+    def __post_init__(self) -> None:
+        self.downloads = Downloads(self.client, self.tasks, self.limits)
         self._finding = anyio.Lock()
         self._folders = Folders(())
 
     async def folders(self) -> Folders:
         """Return the folders that the operator allows; maybe none."""
         async with self._finding:
-            self._folders = self._folders or await to_thread.run_sync(self._find_folders)
+            self._folders = self._folders or await to_thread.run_sync(self.find_folders)
         return self._folders

@@ -20,13 +20,7 @@ from runway_mcp.api.connection import USER_AGENT, trust
 from runway_mcp.api.direct_transport import DirectTransport
 from runway_mcp.api.errors import NetworkSettingsError
 from runway_mcp.api.proxies import find_proxy
-from runway_mcp.files.file_errors import (
-    UnexpectedContentError,
-    UnexpectedStatusError,
-    UnusableNetworkError,
-    UrlNotAllowedError,
-    typed_errors,
-)
+from runway_mcp.files import file_errors as errors
 from runway_mcp.files.public_addresses import PublicNetwork
 
 MAX_TEXT = 4096
@@ -115,11 +109,11 @@ class FileClient:
         try:
             request = httpx2.Request(method, url, headers=headers, content=content, extensions={"timeout": _TIMEOUTS})
         except (httpx2.InvalidURL, ValueError):
-            raise UrlNotAllowedError("invalid") from None
+            raise errors.UrlNotAllowedError("invalid") from None
         transport = self._connections.transport(request.url)
         host = request.url.host
         async with self._places[method]:
-            with typed_errors(host):
+            with errors.typed_errors(host):
                 response = await transport.handle_async_request(request)
             try:
                 yield host, response
@@ -171,13 +165,13 @@ class _Connections:
     def transport(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
         is_own = _origin(url) == self._own_origin
         if not is_own and (url.scheme != "https" or not url.host or (url.port or 0) > MAX_PORT):
-            raise UrlNotAllowedError("not_https", url.host)
+            raise errors.UrlNotAllowedError("not_https", url.host)
         try:
             return self._own(url) if is_own else self._other(url)
         except NetworkSettingsError as error:
-            raise UnusableNetworkError(error) from None
+            raise errors.UnusableNetworkError(error) from None
         except (ValueError, OSError):
-            raise UnusableNetworkError(NetworkSettingsError()) from None
+            raise errors.UnusableNetworkError(NetworkSettingsError()) from None
 
     def _own(self, url: httpx2.URL) -> httpx2.AsyncBaseTransport:
         if self._own_transport is None:
@@ -205,7 +199,7 @@ def _origin(url: httpx2.URL) -> str:
 
 
 async def _chunks(host: str, response: httpx2.Response) -> AsyncGenerator[bytes]:
-    with typed_errors(host):
+    with errors.typed_errors(host):
         async with aclosing(response.aiter_raw()) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -214,19 +208,19 @@ async def _chunks(host: str, response: httpx2.Response) -> AsyncGenerator[bytes]
 def _response(host: str, response: httpx2.Response, start: int, etag: str | None) -> DownloadResponse:
     status, headers = response.status_code, response.headers
     if status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        raise UnexpectedStatusError(host, status)
+        raise errors.UnexpectedStatusError(host, status)
     if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnexpectedContentError("encoded", host)
+        raise errors.UnexpectedContentError("encoded", host)
     strong = headers["ETag"] if _STRONG.fullmatch(headers.get("ETag", "")) else None
     length = headers.get("Content-Length", "")
     chunks = _chunks(host, response)
     if status == HTTPStatus.OK:
         total = int(length) if _NUMBER.fullmatch(length) else None
         if total is None and "Transfer-Encoding" not in headers:
-            raise UnexpectedContentError("no_length", host)
+            raise errors.UnexpectedContentError("no_length", host)
         return DownloadResponse(host, 0, total, total, strong, chunks)
     match = _RANGE.fullmatch(headers.get("Content-Range", ""))
     first, last, total = map(int, match.groups()) if match else (0, 0, 0)
     if etag is None or strong != etag or not 0 < start == first <= last < total:
-        raise UnexpectedContentError("wrong_range", host)
+        raise errors.UnexpectedContentError("wrong_range", host)
     return DownloadResponse(host, start, last + 1, total, etag, chunks)

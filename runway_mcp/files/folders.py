@@ -7,21 +7,14 @@ links: neither "..", a link nor a swap in between leads out. Everything here blo
 import hashlib
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Self
 
-from runway_mcp.files.file_errors import (
-    Action,
-    AmbiguousNameError,
-    FilesError,
-    NoFolderAllowedError,
-    PathNotAllowedError,
-    UnusablePathError,
-)
+from runway_mcp.files import file_errors as errors
 from runway_mcp.files.names import EXTENSIONS
 from runway_mcp.files.partial_file import remove_stale
 from runway_mcp.files.paths import MAX_LENGTH, InvalidPathError, comparable, is_encodable, parse_path, spellings
@@ -100,9 +93,9 @@ class Folders:
         for text in others:
             try:
                 return self._open_input(text)
-            except PathNotAllowedError:
+            except errors.PathNotAllowedError:
                 pass
-            except UnusablePathError as error:
+            except errors.UnusablePathError as error:
                 if not isinstance(error.error, FileNotFoundError):
                     raise
         return self._open_input(plainest)
@@ -112,7 +105,7 @@ class Folders:
         try:
             with self.open_input(str(path)) as found:
                 return found.size == size and hashlib.file_digest(found.file, "sha256").hexdigest() == sha256
-        except (FilesError, OSError):
+        except (errors.FilesError, OSError):
             return False
 
     def destination(self, directory: str | None) -> Destination:
@@ -128,7 +121,7 @@ class Folders:
         """
         *others, plainest = spellings("." if directory is None else directory)
         for text in others:
-            with suppress(PathNotAllowedError, UnusablePathError):
+            with suppress(errors.PathNotAllowedError, errors.UnusablePathError):
                 found = self._destination(text)
                 if _is_folder(found.path):
                     return found
@@ -140,15 +133,15 @@ class Folders:
             _unusable(text, "read", root),
             Directory.descend(root, names[:-1], make=False, abilities=self._abilities) as directory,
         ):
-            return _input(directory, names[-1] if names else ".")
+            name = names[-1] if names else "."
+            descriptor = directory.open_file(name, os.O_RDONLY)
+            return InputFile(name, os.fstat(descriptor).st_size, os.fdopen(descriptor, "rb"))
 
     def _destination(self, text: str) -> Destination:
         root, names = self._locate(text, "saved")
         path = root.joinpath(*names)
-        missing = [
-            name for name, folder in zip(names, _folders_down(root, names), strict=True) if not os.path.lexists(folder)
-        ]
-        if any(map(_MEDIA_FILE.search, missing)):
+        folders = [root.joinpath(*names[:depth]) for depth, _ in enumerate(names, 1)]
+        if any(_MEDIA_FILE.search(folder.name) and not os.path.lexists(folder) for folder in folders):
             raise self._refusal(text, "file_name", "saved")
         with _unusable(text, "saved", root):
             try:
@@ -159,9 +152,9 @@ class Folders:
                     raise
         return Destination(path, root, text, self._abilities)
 
-    def _locate(self, text: str, action: Action) -> tuple[Path, tuple[str, ...]]:
+    def _locate(self, text: str, action: errors.Action) -> tuple[Path, tuple[str, ...]]:
         if not self._roots:
-            raise NoFolderAllowedError(action)
+            raise errors.NoFolderAllowedError(action)
         try:
             path = parse_path(text)
         except InvalidPathError as error:
@@ -176,12 +169,14 @@ class Folders:
                         return self._on_disk(text, real.joinpath(*path.parts[depth:]), action)
         raise self._refusal(text, "outside", action)
 
-    def _on_disk(self, text: str, path: Path, action: Action) -> tuple[Path, tuple[str, ...]]:
+    def _on_disk(self, text: str, path: Path, action: errors.Action) -> tuple[Path, tuple[str, ...]]:
         root, names = self._inside(text, Path(os.path.realpath(path)), action)
         found = os.path.lexists(root.joinpath(*names))
         return (root, names) if found else self._alike(text, root, names, action)
 
-    def _alike(self, text: str, root: Path, names: tuple[str, ...], action: Action) -> tuple[Path, tuple[str, ...]]:
+    def _alike(
+        self, text: str, root: Path, names: tuple[str, ...], action: errors.Action
+    ) -> tuple[Path, tuple[str, ...]]:
         # each name that is missing is the one name of its folder that looks the same, where there is one
         found: tuple[str, ...] = ()
         for name in names:
@@ -192,11 +187,11 @@ class Folders:
             if name in entries or not alike:
                 alike = [name]
             if len(alike) > 1:
-                raise AmbiguousNameError(text, action, sorted(alike))
+                raise errors.AmbiguousNameError(text, action, sorted(alike))
             root, found = self._inside(text, Path(os.path.realpath(root.joinpath(*found, *alike))), action)
         return root, found
 
-    def _inside(self, text: str, path: Path, action: Action) -> tuple[Path, tuple[str, ...]]:
+    def _inside(self, text: str, path: Path, action: errors.Action) -> tuple[Path, tuple[str, ...]]:
         if not is_encodable(str(path)) or len(str(path)) > MAX_LENGTH:
             raise self._refusal(text, "unusable_name", action)
         for _, real in self._roots:
@@ -204,14 +199,8 @@ class Folders:
                 return real, path.relative_to(real).parts
         raise self._refusal(text, "outside", action)
 
-    def _refusal(self, text: str, problem: str, action: Action) -> PathNotAllowedError:
-        return PathNotAllowedError(text, problem, action, self.paths, self._from_host)
-
-
-def _folders_down(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    for name in names:
-        root /= name
-        yield root
+    def _refusal(self, text: str, problem: str, action: errors.Action) -> errors.PathNotAllowedError:
+        return errors.PathNotAllowedError(text, problem, action, self.paths, self._from_host)
 
 
 def _is_folder(path: Path) -> bool:
@@ -219,15 +208,10 @@ def _is_folder(path: Path) -> bool:
 
 
 @contextmanager
-def _unusable(text: str, action: Action, root: Path) -> Generator[None]:
+def _unusable(text: str, action: errors.Action, root: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise UnusablePathError(
+        raise errors.UnusablePathError(
             text, action, error, root, _is_folder(root), is_relative=not parse_path(text).is_absolute()
         ) from None
-
-
-def _input(directory: Directory, name: str) -> InputFile:
-    descriptor = directory.open_file(name, os.O_RDONLY)
-    return InputFile(name, os.fstat(descriptor).st_size, os.fdopen(descriptor, "rb"))

@@ -73,14 +73,9 @@ def _plain(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    stem = _within(text.lstrip(" .~-"), MAX_STEM_BYTES).rstrip(" .")
+    stem = text.lstrip(" .~-")
+    stem = _whole(stem, len(stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore"))).rstrip(" .")
     return f"_{stem}" if is_device_name(stem) else stem
-
-
-def _within(text: str, size: int) -> str:
-    if len(text.encode()) <= size:
-        return text
-    return _whole(text, len(text.encode()[:size].decode(errors="ignore")))
 
 
 def _whole(text: str, end: int) -> str:

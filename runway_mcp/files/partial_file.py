@@ -111,14 +111,8 @@ class PartialFile:
     def publish(self, stem: str, extension: str, others: Collection[Path] | None = None) -> tuple[Path, bool]:
         """Give it the first free name of `stem.extension`, `stem-2.extension`, …, durably.
 
-        Args:
-            stem: Its name without the extension.
-            extension: Without the dot.
-            others: Files that are certainly others, where outputs are recorded: then one that was made just now may
-                be another's too, which is not recorded yet.
-
-        Returns:
-            Its path, and whether a file with the same bytes was there already and is used instead.
+        Return its path, and whether a file with the same bytes was there already and is used instead. `others` are
+        files that certainly hold something else, where outputs are recorded: then one that was made just now may, too.
 
         Raises:
             OSError: It can't be done; nothing has the name.

@@ -19,15 +19,8 @@ from runway_mcp.api import retry
 from runway_mcp.api.client import RunwayClient
 from runway_mcp.api.input_types import is_input_type
 from runway_mcp.api.models import UploadSlot
+from runway_mcp.files import file_errors as errors
 from runway_mcp.files.file_client import FileClient
-from runway_mcp.files.file_errors import (
-    TransferError,
-    UnsuitableFileError,
-    UnusableNetworkError,
-    UploadFailedError,
-    UploadTimeoutError,
-    UrlNotAllowedError,
-)
 from runway_mcp.files.folders import InputFile
 from runway_mcp.files.media_types import HEAD, ContentType, detect
 
@@ -83,19 +76,19 @@ async def upload(
                 if cause is None:
                     return Uploaded(slot.uri, file.size, sending.content_type.name)
                 if attempt > retry.RETRIES:
-                    raise UploadFailedError(file.name, cause, code)
+                    raise errors.UploadFailedError(file.name, cause, code)
                 await sleep(retry.delay(attempt, random))
     except TimeoutError:
-        raise UploadTimeoutError(file.name, timeout, sending.furthest, file.size) from None
+        raise errors.UploadTimeoutError(file.name, timeout, sending.furthest, file.size) from None
 
 
 async def check_input(file: InputFile) -> ContentType:
     """Return what an open file is by its content, or raise an UnsuitableFileError where Runway takes no such file."""
     if not MIN_BYTES <= file.size <= MAX_BYTES:
-        raise UnsuitableFileError(file.name, "size", size=file.size)
+        raise errors.UnsuitableFileError(file.name, "size", size=file.size)
     found = detect(await to_thread.run_sync(_read, file, 0, HEAD))
     if found is None or not is_input_type(found.name):
-        raise UnsuitableFileError(file.name, "type")
+        raise errors.UnsuitableFileError(file.name, "type")
     return found
 
 
@@ -111,15 +104,15 @@ class _Sending:
         stem = re.sub(r"[^A-Za-z0-9-]+", "_", PurePath(self.file.name).stem)[:MAX_NAME].strip("_")
         return f"{stem or 'file'}.{self.content_type.extension}"
 
-    async def send(self, client: FileClient, slot: UploadSlot) -> tuple[TransferError | int | None, str | None]:
+    async def send(self, client: FileClient, slot: UploadSlot) -> tuple[errors.TransferError | int | None, str | None]:
         head, tail, form_type = self._form(slot)
         headers = {"Content-Type": form_type, "Content-Length": str(len(head) + self.file.size + len(tail))}
         try:
             async with aclosing(self._body(head, tail)) as body:
                 answer = await client.post(slot.url, content=body, headers=headers)
-        except (UrlNotAllowedError, UnusableNetworkError):
+        except (errors.UrlNotAllowedError, errors.UnusableNetworkError):
             raise
-        except TransferError as error:
+        except errors.TransferError as error:
             return error, None
         code = _CODE.search(answer.text)
         return None if 200 <= answer.status < 300 else answer.status, code and code[1]  # noqa: PLR2004 - HTTP's successes
@@ -151,7 +144,9 @@ def _read(file: InputFile, start: int, size: int) -> bytes:
         file.file.seek(start)
         found = file.file.read(size)
     except OSError as error:
-        raise UnsuitableFileError(file.name, "unreadable", reason=error.strerror or type(error).__name__) from None
+        raise errors.UnsuitableFileError(
+            file.name, "unreadable", reason=error.strerror or type(error).__name__
+        ) from None
     if start + len(found) < min(start + size, file.size):
-        raise UnsuitableFileError(file.name, "shortened")
+        raise errors.UnsuitableFileError(file.name, "shortened")
     return found

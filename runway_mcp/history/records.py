@@ -71,11 +71,9 @@ class StartRequest:
         account: Whose credits it costs: a digest of the Runway key.
         caller: Who asked: a digest of their identity.
         fingerprint: A digest of type and input.
-        client_token: The caller's name for this start.
         price_key: A digest of the part of the input that the price depends on.
         list_price: Credits that it costs by the price table; None where that has no price, or a lowest one only.
         model: None where the type has none to choose.
-        prompt: The beginning of its prompt.
         seconds: The length that is asked for.
         save: Whether the server itself is to save the outputs.
     """

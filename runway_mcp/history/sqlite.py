@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -24,30 +25,31 @@ BUSY_SECONDS = 5.0
 """How long a transaction waits for other processes."""
 
 
+@dataclass(frozen=True, slots=True)
 class SqliteDatabase:
     """A SQLite file. Each transaction runs in a worker thread, one after another."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, file: Path | None, clock: Callable[[], float], busy_seconds: float
-    ) -> None:
-        self._connection, self._file, self._clock, self._busy_seconds = connection, file, clock, busy_seconds
-        self._turn = anyio.Lock()
+    connection: sqlite3.Connection
+    file: Path | None
+    clock: Callable[[], float]
+    busy_seconds: float
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         try:
-            with anyio.fail_after(self._busy_seconds):
-                await self._turn.acquire()
+            with anyio.fail_after(self.busy_seconds):
+                await self.turn.acquire()
         except TimeoutError:
-            raise HistoryLockedError(self._file) from None
+            raise HistoryLockedError(self.file) from None
         try:
             return await anyio.to_thread.run_sync(self._transact, work)
         finally:
-            self._turn.release()
+            self.turn.release()
 
     def _transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        with typed_errors(self._file), self._connection as connection:
+        with typed_errors(self.file), self.connection as connection:
             connection.execute("BEGIN IMMEDIATE")
-            return _finish(work(_Transaction(connection, self._clock())))
+            return _finish(work(_Transaction(connection, self.clock())))
 
 
 class _Transaction:

@@ -14,14 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from runway_mcp.history.records import (
-    HistoryDamagedError,
-    HistoryLockedError,
-    HistoryNewerError,
-    HistoryReplacedError,
-    HistoryUnusableError,
-    digest_token,
-)
+from runway_mcp.history import records
 from runway_mcp.history.task_records import contains
 
 LOOK_SECONDS = 0.02
@@ -106,24 +99,24 @@ def _create(file: Path, busy_seconds: float) -> None:
         deadline = monotonic() + busy_seconds
         while file.stat().st_size == 0:
             if monotonic() >= deadline:
-                raise HistoryDamagedError(file, "it has 0 bytes") from None
+                raise records.HistoryDamagedError(file, "it has 0 bytes") from None
             sleep(LOOK_SECONDS)
 
 
 def _prepare(connection: sqlite3.Connection, file: Path | None) -> None:
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
-        raise HistoryDamagedError(file, found)
+        raise records.HistoryDamagedError(file, found)
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.create_function("digest_token", 1, digest_token)
+    connection.create_function("digest_token", 1, records.digest_token)
     connection.create_function("contains", 2, contains, deterministic=True)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
-            raise HistoryNewerError(file)
+            raise records.HistoryNewerError(file)
         for migration in MIGRATIONS[version:]:
             for statement in filter(str.strip, migration.split(";")):
                 connection.execute(statement)
@@ -138,11 +131,11 @@ def typed_errors(file: Path | None) -> Generator[None]:
     except (OSError, sqlite3.Error) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
-            raise HistoryReplacedError(file) from error
+            raise records.HistoryReplacedError(file) from error
         match code & 0xFF:
             case sqlite3.SQLITE_BUSY:
-                raise HistoryLockedError(file) from error
+                raise records.HistoryLockedError(file) from error
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise HistoryDamagedError(file, str(error)) from error
+                raise records.HistoryDamagedError(file, str(error)) from error
             case _:
-                raise HistoryUnusableError(file, str(error)) from error
+                raise records.HistoryUnusableError(file, str(error)) from error

@@ -12,20 +12,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 
+from runway_mcp.history import records
 from runway_mcp.history import start_statements as statements
+from runway_mcp.history.account_turns import AccountTurns
 from runway_mcp.history.database import Database, Transaction, Values
-from runway_mcp.history.records import (
-    SENDING_SECONDS,
-    TOKEN_SECONDS,
-    HistoryError,
-    NotOpenError,
-    OpenStart,
-    Snapshot,
-    Spend,
-    StartRecord,
-    StartRequest,
-    State,
-)
 from runway_mcp.history.task_history import TaskHistory
 from runway_mcp.history.task_records import IS_OPEN, PROMPT_CHARACTERS
 
@@ -53,13 +43,12 @@ class History:
     It is a context, whose end writes what could not be written before.
 
     Args:
-        database: Where it is kept.
         elapsed: A clock that nobody sets, in seconds.
         keep_days: For how long tasks are told.
-        prompts: Whether prompts are kept.
 
     Attributes:
         tasks: What became of it.
+        turns: Whose start is recorded next.
         states: The states of tasks that replicas share, where they share a database.
         statement: Runs a single statement of PostgreSQL there.
     """
@@ -77,6 +66,7 @@ class History:
         self._turn_seconds = turn_seconds
         self._opened, self._forgotten = 0.0, float("-inf")
         self._turn = anyio.Lock()
+        self.turns = AccountTurns()
         self._unwritten: list[tuple[str, Values]] = []
         self.states: SharedStates | None = None
         self.statement: Callable[[str, Values], Awaitable[Sequence[Sequence[Any]]]]
@@ -125,18 +115,20 @@ class History:
         """Write what was seen of tasks."""
         await self.find(0)  # any transaction writes it first
 
-    async def look(self, start: StartRequest) -> Snapshot:
+    async def look(self, start: records.StartRequest) -> records.Snapshot:
         """Return what is known about a start, without recording it."""
         return await self.run(lambda transaction: self._look(transaction, start))
 
-    async def begin(self, start: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
+    async def begin(
+        self, start: records.StartRequest, allow: Callable[[records.Snapshot], None]
+    ) -> records.StartRecord:
         """Record a start, or return the one that its client token already stands for, in one transaction.
 
         `allow` is called within the transaction for a new start. If it raises, nothing is recorded.
         """
         recorded: list[Values] = []
 
-        async def work(transaction: Transaction) -> StartRecord:
+        async def work(transaction: Transaction) -> records.StartRecord:
             await transaction.lock(start.account)
             snapshot = await self._look(transaction, start)
             if snapshot.earlier is not None:
@@ -150,20 +142,20 @@ class History:
             for table in ("starts", "outputs"):
                 old = {"number": number - MAX_STARTS}
                 await transaction.execute(f"DELETE FROM {table} WHERE number <= :number", old)  # noqa: S608 - a constant
-            return StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
+            return records.StartRecord(number, is_new=True, state="pending", fingerprint=start.fingerprint)
 
         try:
             return await self.run(work)
-        except HistoryError:  # it is not sent; whether it was recorded nobody knows
+        except records.HistoryError:  # it is not sent; whether it was recorded nobody knows
             self._unwritten += [(statements.NOT_SENT, values) for values in recorded]
             raise
 
-    async def find(self, number: int) -> StartRecord | None:
+    async def find(self, number: int) -> records.StartRecord | None:
         return await self.run(lambda transaction: _one(transaction, "number = :number", {"number": number}))
 
     async def record_result(self, number: int, *, task_id: str | None, cost: float | None) -> None:
         """Record a start's task or, without an id, its unknown outcome. No cost leaves the expected one in place."""
-        state: State = "started" if task_id else "unknown"
+        state: records.State = "started" if task_id else "unknown"
         await self._execute(statements.RESULT, {"number": number, "state": state, "task_id": task_id, "cost": cost})
 
     async def mark_cancelled(self, number: int, *, cost: float | None) -> None:
@@ -187,18 +179,18 @@ class History:
 
         return await self.run(work)
 
-    async def spent(self, account: str, *, up_to: int | None = None) -> Spend:
+    async def spent(self, account: str, *, up_to: int | None = None) -> records.Spend:
         """Return the sum of an account's starts of this day (UTC), or of the day of `up_to`, its last start."""
         return await self.run(lambda transaction: _spent(transaction, account, up_to))
 
-    async def open_starts(self, account: str | None = None) -> list[OpenStart]:
+    async def open_starts(self, account: str | None = None) -> list[records.OpenStart]:
         """Return the open starts of an account, or of all, the latest first."""
 
-        async def work(transaction: Transaction) -> list[OpenStart]:
+        async def work(transaction: Transaction) -> list[records.OpenStart]:
             which = "" if account is None else "AND account = :account"
             values = {"now": transaction.now, "account": account}
             rows = await transaction.fetch(f"{statements.OPEN} {which} ORDER BY number DESC", values)
-            return [OpenStart(*row) for row in rows]
+            return [records.OpenStart(*row) for row in rows]
 
         return await self.run(work)
 
@@ -215,7 +207,7 @@ class History:
             values = {"number": number, "task_id": task_id, "now": transaction.now}
             action = "UPDATE starts SET state = 'started', task_id = :task_id" if task_id else "DELETE FROM starts"
             if not await transaction.execute(f"{action} WHERE number = :number AND {IS_OPEN}", values):
-                raise NotOpenError(number)
+                raise records.NotOpenError(number)
 
         await self.run(work)
 
@@ -226,21 +218,21 @@ class History:
         with anyio.CancelScope(shield=True):
             try:
                 await self.flush()
-            except HistoryError as error:
+            except records.HistoryError as error:
                 logger.error("Results of starts that were never recorded: %d. %s", len(self._unwritten), error)  # noqa: TRY400 - the sentence says it all
 
-    async def _look(self, transaction: Transaction, start: StartRequest) -> Snapshot:
+    async def _look(self, transaction: Transaction, start: records.StartRequest) -> records.Snapshot:
         now = transaction.now
-        values = asdict(start) | {"now": now, "sending": SENDING_SECONDS, "since": now - PRICE_SECONDS}
+        values = asdict(start) | {"now": now, "sending": records.SENDING_SECONDS, "since": now - PRICE_SECONDS}
         ((in_flight, same, similar),) = await transaction.fetch(statements.SNAPSHOT, values)
         spent = await _spent(transaction, start.account)
-        return Snapshot(spent, in_flight, same, similar, await self._earlier(transaction, start))
+        return records.Snapshot(spent, in_flight, same, similar, await self._earlier(transaction, start))
 
-    async def _earlier(self, transaction: Transaction, start: StartRequest) -> StartRecord | None:
+    async def _earlier(self, transaction: Transaction, start: records.StartRequest) -> records.StartRecord | None:
         """Find a start by its client token. A token ages by this process's own time where the clock was set ahead."""
         if start.client_token is None:
             return None
-        since = min(transaction.now, self._opened + self._elapsed()) - TOKEN_SECONDS
+        since = min(transaction.now, self._opened + self._elapsed()) - records.TOKEN_SECONDS
         condition = (
             "account = :account AND caller = :caller AND client_token = :token AND begun > :since ORDER BY number DESC"
         )
@@ -264,21 +256,21 @@ class History:
     async def _execute(self, statement: str, values: Values) -> None:
         try:
             await self.run(lambda transaction: transaction.execute(statement, values))
-        except HistoryError:
+        except records.HistoryError:
             self._unwritten.append((statement, values))
             raise
 
 
-async def _one(transaction: Transaction, condition: str, values: Values) -> StartRecord | None:
+async def _one(transaction: Transaction, condition: str, values: Values) -> records.StartRecord | None:
     found = "SELECT number, state, fingerprint, task_id, credits, begun FROM starts WHERE "
     for number, state, fingerprint, task_id, cost, begun in await transaction.fetch(
         f"{found}{condition} LIMIT 1", values
     ):
-        return StartRecord(number, False, state, fingerprint, task_id, cost, abs(transaction.now - begun))
+        return records.StartRecord(number, False, state, fingerprint, task_id, cost, abs(transaction.now - begun))
     return None
 
 
-async def _spent(transaction: Transaction, account: str, up_to: int | None = None) -> Spend:
+async def _spent(transaction: Transaction, account: str, up_to: int | None = None) -> records.Spend:
     day = transaction.now
     if up_to is not None:
         for (begun,) in await transaction.fetch("SELECT begun FROM starts WHERE number = :up_to", {"up_to": up_to}):
@@ -287,4 +279,4 @@ async def _spent(transaction: Transaction, account: str, up_to: int | None = Non
     ((total, unknown),) = await transaction.fetch(statements.SPENT, values)
     which = "AND account = :account AND begun >= :day AND number <= :up_to ORDER BY number"
     numbers = await transaction.fetch(f"{statements.OPEN} {which}", values)
-    return Spend(total, unknown, tuple(number for number, *_ in numbers))
+    return records.Spend(total, unknown, tuple(number for number, *_ in numbers))

@@ -5,23 +5,8 @@ from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from runway_mcp.history import task_records as records
 from runway_mcp.history.database import Transaction, Values
-from runway_mcp.history.task_records import (
-    CLAIM_SECONDS,
-    GONE,
-    IS_OPEN,
-    NOT_ACTIVE,
-    UNSEEN_SECONDS,
-    UPLOAD_SECONDS,
-    SavedOutput,
-    Saving,
-    Seen,
-    TaskPage,
-    TaskQuery,
-    TaskRecord,
-    UploadRecord,
-    plain_text,
-)
 
 T = TypeVar("T")
 _OUTPUTS = (
@@ -51,11 +36,11 @@ SeenTasks = dict[tuple[str, str], dict[str, Any]]
 MAX_UNWRITTEN = 1_000
 """Tasks of which something is kept to be written, the latest ones, where the file can't be written."""
 
-_FINAL = ", ".join(f"'{status}'" for status in sorted(NOT_ACTIVE))
+_FINAL = ", ".join(f"'{status}'" for status in sorted(records.NOT_ACTIVE))
 _ENDED = "('SUCCEEDED', 'FAILED', 'CANCELLED')"
 _STATUS = f"""
-CASE WHEN {IS_OPEN} THEN 'UNKNOWN' WHEN state = 'cancelled' THEN 'CANCELLED'
-    WHEN coalesce(status, 'PENDING') NOT IN ({_FINAL}) AND begun < :now - {UNSEEN_SECONDS} THEN 'UNKNOWN'
+CASE WHEN {records.IS_OPEN} THEN 'UNKNOWN' WHEN state = 'cancelled' THEN 'CANCELLED'
+    WHEN coalesce(status, 'PENDING') NOT IN ({_FINAL}) AND begun < :now - {records.UNSEEN_SECONDS} THEN 'UNKNOWN'
     ELSE coalesce(status, 'PENDING') END
 """
 _TASK = f"""
@@ -74,14 +59,15 @@ UPDATE starts SET
     status = CASE
         WHEN NOT :final AND status IN {_ENDED} THEN status
         WHEN :status <> '' THEN :status WHEN status = 'CANCELLED' THEN status
-        WHEN :removed AND coalesce(status, '') NOT IN ({_FINAL}) THEN 'CANCELLED' ELSE '{GONE}' END,
+        WHEN :removed AND coalesce(status, '') NOT IN ({_FINAL}) THEN 'CANCELLED' ELSE '{records.GONE}' END,
     finished = CASE WHEN :final OR status IN {_ENDED} THEN coalesce(finished, :now) END,
     cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made)
 WHERE task_id = :task_id AND account = :account
 """  # noqa: S608 - made of constants
 _WANTED_AGAIN = f"""
 UPDATE starts SET saving = 'wanted'
-WHERE task_id = :task_id AND account = :account AND saving IN ('lost', 'told') AND status = '{GONE}' AND :status <> ''
+WHERE task_id = :task_id AND account = :account AND saving IN ('lost', 'told') AND status = '{records.GONE}'
+AND :status <> ''
 """  # noqa: S608 - made of constants
 
 
@@ -100,13 +86,13 @@ class TaskHistory:
         self._run, self._keep_seconds = run, keep_seconds
         self._seen: SeenTasks = {}
 
-    def see(self, account: str, task_id: str, seen: Seen) -> None:
+    def see(self, account: str, task_id: str, seen: records.Seen) -> None:
         """Take note of what was seen of a task. It is written with the next transaction."""
         before = self._seen.pop((account, task_id), None)
         if before and not seen.status and (before["removed"] or before["status"] == "CANCELLED"):
             seen = replace(seen, status=before["status"], removed=before["removed"], cost=before["cost"])
         values = asdict(seen) | {"account": account, "task_id": task_id}
-        self._seen[account, task_id] = values | {"final": not seen.status or seen.status in NOT_ACTIVE}
+        self._seen[account, task_id] = values | {"final": not seen.status or seen.status in records.NOT_ACTIVE}
         if len(self._seen) > MAX_UNWRITTEN:
             del self._seen[next(iter(self._seen))]
 
@@ -127,40 +113,40 @@ class TaskHistory:
             if self._seen.get(key) is values:
                 del self._seen[key]
 
-    async def find(self, account: str, caller: str, task_id: str) -> TaskRecord | None:
+    async def find(self, account: str, caller: str, task_id: str) -> records.TaskRecord | None:
         """Return a task that the caller started; None where they did not."""
         values = {"account": account, "caller": caller, "task_id": task_id}
 
-        async def work(transaction: Transaction) -> TaskRecord | None:
+        async def work(transaction: Transaction) -> records.TaskRecord | None:
             which = f"{_TASK} AND task_id = :task_id ORDER BY number DESC LIMIT 1"
             return next(iter(await _records(transaction, which, values)), None)
 
         return await self._run(work)
 
-    async def page(self, account: str, caller: str, query: TaskQuery) -> TaskPage:
+    async def page(self, account: str, caller: str, query: records.TaskQuery) -> records.TaskPage:
         """Return the caller's tasks that match a query, the latest first, and the sums over all that match."""
         values = asdict(query) | {"account": account, "caller": caller}
-        values |= {"text": plain_text(query.text), "limit": query.limit + 1}
+        values |= {"text": records.plain_text(query.text), "limit": query.limit + 1}
         which = _TASK.partition("FROM")[0] + _MATCHES
 
-        async def work(transaction: Transaction) -> TaskPage:
+        async def work(transaction: Transaction) -> records.TaskPage:
             whole = values | {"now": transaction.now, "kept": transaction.now - self._keep_seconds}
             sums = f"SELECT count(*), coalesce(sum(credits), 0), count(*) FILTER (WHERE credits IS NULL) {_MATCHES}"
             ((matched, credits_, unknown),) = await transaction.fetch(sums, whole)
             rows = f"{which} AND number < :before ORDER BY number DESC LIMIT :limit"
             found = await _records(transaction, rows, whole)
-            return TaskPage(found[: query.limit], matched, credits_, unknown, len(found) > query.limit)
+            return records.TaskPage(found[: query.limit], matched, credits_, unknown, len(found) > query.limit)
 
         return await self._run(work)
 
-    async def to_save(self, account: str, caller: str, saving: Saving = "wanted") -> list[TaskRecord]:
+    async def to_save(self, account: str, caller: str, saving: records.Saving = "wanted") -> list[records.TaskRecord]:
         """Return the caller's tasks of this state of `saving`, the oldest first."""
         values = {"account": account, "caller": caller, "saving": saving}
         indexed = "saving IN ('wanted', 'lost')"
         which = f"{_TASK} AND {indexed} AND saving = :saving AND task_id IS NOT NULL ORDER BY number"
         return await self._run(lambda transaction: _records(transaction, which, values))
 
-    async def mark_saving(self, number: int, saving: Saving, *, before: Saving = "wanted") -> None:
+    async def mark_saving(self, number: int, saving: records.Saving, *, before: records.Saving = "wanted") -> None:
         """Record what became of the saving of a task's outputs, unless another process has since `before`."""
         change = "UPDATE starts SET saving = :saving WHERE number = :number AND saving = :before"
         values = {"saving": saving, "number": number, "before": before}
@@ -172,7 +158,7 @@ class TaskHistory:
         claimed = f"UPDATE starts SET claimed = :now WHERE number = :number AND saving = 'wanted' {free}"  # noqa: S608 - made of constants
 
         async def work(transaction: Transaction) -> bool:
-            values = {"number": number, "now": transaction.now, "seconds": CLAIM_SECONDS}
+            values = {"number": number, "now": transaction.now, "seconds": records.CLAIM_SECONDS}
             return await transaction.execute(claimed, values) > 0
 
         return await self._run(work)
@@ -191,7 +177,7 @@ class TaskHistory:
         values = {"number": number, "position": position, "beginning": beginning}
         return [path for (path,) in await self._run(lambda transaction: transaction.fetch(which, values))]
 
-    async def record_saved(self, number: int, outputs: Sequence[SavedOutput]) -> None:
+    async def record_saved(self, number: int, outputs: Sequence[records.SavedOutput]) -> None:
         """Record where outputs of a task were saved; copies in other places are kept."""
 
         async def work(transaction: Transaction) -> None:
@@ -200,35 +186,35 @@ class TaskHistory:
 
         await self._run(work)
 
-    async def outputs(self, number: int) -> list[SavedOutput]:
+    async def outputs(self, number: int) -> list[records.SavedOutput]:
         """Return where outputs of a task were saved, by the number of its start."""
         return await self._run(lambda transaction: _outputs(transaction, number))
 
     async def find_upload(
         self, account: str, caller: str, *, sha256: str = "", uri: str = "", kept_seconds: float = 0
-    ) -> UploadRecord | None:
+    ) -> records.UploadRecord | None:
         """Return the caller's latest upload of a content, or of a URI, that Runway still has for `kept_seconds`.
 
         None for no such.
         """
 
-        async def work(transaction: Transaction) -> UploadRecord | None:
+        async def work(transaction: Transaction) -> records.UploadRecord | None:
             values = {"account": account, "caller": caller, "sha256": sha256, "uri": uri}
-            since = {"since": transaction.now - UPLOAD_SECONDS + kept_seconds}
+            since = {"since": transaction.now - records.UPLOAD_SECONDS + kept_seconds}
             for digest, found, size, kind, seconds, uploaded in await transaction.fetch(_UPLOAD, values | since):
                 measured = None if seconds is None else Decimal(seconds)
-                return UploadRecord(digest, found, size, kind, measured, uploaded)
+                return records.UploadRecord(digest, found, size, kind, measured, uploaded)
             return None
 
         return await self._run(work)
 
-    async def record_upload(self, account: str, caller: str, upload: UploadRecord) -> None:
+    async def record_upload(self, account: str, caller: str, upload: records.UploadRecord) -> None:
         """Record a file that was uploaded just now, and forget those that Runway no longer has."""
         seconds = None if upload.seconds is None else str(upload.seconds)
         values = asdict(upload) | {"account": account, "caller": caller, "seconds": seconds}
 
         async def work(transaction: Transaction) -> None:
-            old = {"since": transaction.now - UPLOAD_SECONDS}
+            old = {"since": transaction.now - records.UPLOAD_SECONDS}
             await transaction.execute("DELETE FROM uploads WHERE uploaded <= :since", old)
             await transaction.execute(_UPLOADED, values | {"uploaded": transaction.now})
 
@@ -254,10 +240,10 @@ class TaskHistory:
         await transaction.execute(old, kept)
 
 
-async def _records(transaction: Transaction, which: str, values: Values) -> list[TaskRecord]:
+async def _records(transaction: Transaction, which: str, values: Values) -> list[records.TaskRecord]:
     rows = await transaction.fetch(which, {"now": transaction.now, **values})
-    return [TaskRecord(*row, outputs=tuple(await _outputs(transaction, row[0]))) for row in rows]
+    return [records.TaskRecord(*row, outputs=tuple(await _outputs(transaction, row[0]))) for row in rows]
 
 
-async def _outputs(transaction: Transaction, number: int) -> list[SavedOutput]:
-    return [SavedOutput(*row) for row in await transaction.fetch(_OUTPUTS, {"number": number})]
+async def _outputs(transaction: Transaction, number: int) -> list[records.SavedOutput]:
+    return [records.SavedOutput(*row) for row in await transaction.fetch(_OUTPUTS, {"number": number})]

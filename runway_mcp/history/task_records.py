@@ -51,7 +51,6 @@ class TaskRecord:
     """A task that was started here.
 
     Attributes:
-        number: The number of its start, ascending.
         task_id: None where no reply told one.
         model: None where its type has none to choose.
         prompt: The first characters of its prompt; may be empty.

@@ -98,11 +98,13 @@ class _Call:
         self._notes: list[str] = []
 
     def taken(self) -> Taken:
-        known = {name: value for name, value in self._given.items() if name in self._schemas}
-        unknown: dict[str, JsonValue] = {
-            name: value for name, value in self._given.items() if name not in self._schemas and value is not None
-        }
-        known = {name: value for name, value in known.items() if not self._is_left_out(name, value)}
+        known: dict[str, JsonValue] = {}
+        unknown: dict[str, JsonValue] = {}
+        for name, value in self._given.items():
+            if name not in self._schemas:
+                unknown |= {} if value is None else {name: value}
+            elif value is not None and (name in self._required or not _is_empty(value, self._schemas[name])):
+                known[name] = value
         if isinstance(text := known.get("taskId"), str) and text.lstrip().startswith("["):
             known["taskId"] = _parsed(text)
         if "taskIds" in self._schemas and isinstance(known.get("taskId"), list) and "taskIds" not in known:
@@ -113,9 +115,6 @@ class _Call:
             unknown = self._into_input(taken, unknown)
         self._refuse(unknown)
         return Taken(taken, tuple(self._notes))
-
-    def _is_left_out(self, name: str, value: JsonValue) -> bool:
-        return value is None or (name not in self._required and _is_empty(value, self._schemas[name]))
 
     def _meant(self, name: str, value: JsonValue) -> JsonValue:
         schema = self._schemas[name]

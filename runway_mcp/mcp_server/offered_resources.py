@@ -1,4 +1,4 @@
-"""The resources that hosts show in their pickers: the latest tasks and, on this machine, the files saved of them."""
+"""What hosts show in their pickers: the latest tasks and, on this machine, the files saved of them; ids complete."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -14,8 +14,12 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     BlobResourceContents,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
     ListResourcesResult,
     PaginatedRequestParams,
+    PromptReference,
     ReadResourceRequestParams,
     ReadResourceResult,
     Resource,
@@ -27,6 +31,7 @@ from runway_mcp.files.saved_files import SavedFileTooLargeError, existing, read_
 from runway_mcp.history.records import HistoryError
 from runway_mcp.history.task_records import PROMPT_CHARACTERS, SavedOutput, TaskQuery, TaskRecord
 from runway_mcp.mcp_server.messages import explain, word
+from runway_mcp.mcp_server.prompt_recipes import RECIPES
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.listing import latest_tasks
 
@@ -36,10 +41,13 @@ MAX_TASKS = 20
 """Tasks that are listed, the latest ones."""
 MAX_READABLE = 100
 """Tasks whose files can be read: a host may have kept an older list."""
+MAX_COMPLETIONS = 100
 MAX_NAME = 60
 """Characters of a name."""
 MAX_FILE = 10_000_000
 """Bytes of a file that is read as a resource."""
+
+_PROMPTS = {recipe.name for recipe in RECIPES if any(one.name == "taskId" for one in recipe.arguments)}
 
 word({SavedFileTooLargeError: "has {error.size:,} bytes, a resource at most {error.limit:,}"})
 
@@ -52,6 +60,27 @@ async def list_resources(ctx: ServerRequestContext[CallerContext], _: PaginatedR
         paths = [output.path for task in tasks for output in task.outputs]
         sizes = await to_thread.run_sync(existing, paths)
     return ListResourcesResult(resources=[resource for task in tasks for resource in _resources(task, sizes)])
+
+
+async def complete(ctx: ServerRequestContext[CallerContext], params: CompleteRequestParams) -> CompleteResult:
+    """Answer `completion/complete`."""
+    found: list[str] = []
+    place = params.ref.name if isinstance(params.ref, PromptReference) else params.ref.uri
+    if params.argument.name == "taskId" and place in {TEMPLATE, *_PROMPTS}:
+        found = await _task_ids(ctx.lifespan_context, params.argument.value.strip())
+    values = found[:MAX_COMPLETIONS]
+    return CompleteResult(completion=Completion(values=values, total=len(found), has_more=len(found) > len(values)))
+
+
+async def _task_ids(context: CallerContext, text: str) -> list[str]:
+    """Return the ids of the caller's latest tasks that begin with a text, then of those with it in their prompt."""
+    tasks = await _latest(context, MAX_COMPLETIONS)
+    known = [*(task.task_id or "" for task in tasks), *context.poller.remembered]
+    found = [task_id for task_id in known if task_id.startswith(text.lower())]
+    if text:
+        named = await _latest(context, MAX_COMPLETIONS, text)
+        found += [task.task_id or "" for task in named]
+    return [task_id for task_id in dict.fromkeys(found) if task_id]
 
 
 def reading_files(
@@ -68,9 +97,9 @@ def reading_files(
     return read
 
 
-async def _latest(context: CallerContext, limit: int) -> list[TaskRecord]:
+async def _latest(context: CallerContext, limit: int, text: str = "") -> list[TaskRecord]:
     try:
-        return await latest_tasks(context, TaskQuery(limit=limit))
+        return await latest_tasks(context, TaskQuery(text=text, limit=limit))
     except HistoryError as error:
         raise MCPError(INTERNAL_ERROR, f"{explain(error)} Nothing was changed.") from error
 

@@ -31,9 +31,8 @@ from mcp_types import (
 from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.completion import complete
 from runway_mcp.mcp_server.messages import explain, explain_read
-from runway_mcp.mcp_server.offered_resources import PREFIX, TEMPLATE, list_resources, reading_files
+from runway_mcp.mcp_server.offered_resources import PREFIX, TEMPLATE, complete, list_resources, reading_files
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError

@@ -14,10 +14,11 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
 
 from runway_mcp.api.errors import RunwayError, TransientError
-from runway_mcp.api.models import Task
+from runway_mcp.api.models import InvalidTaskIdError, Task
 from runway_mcp.mcp_server import messages, task_messages
 from runway_mcp.tasks.operations import Change, StillActiveError, UnclearOutcomeError
 from runway_mcp.tasks.poll_loop import TaskState
+from runway_mcp.tasks.poller import CallerLimitError
 from runway_mcp.tasks.waiting import Until, Waited
 
 MAX_JSON = 400_000
@@ -78,9 +79,7 @@ def change_result(change: Change, *, deleter: str = "runway_deleteTask") -> Call
 def change_error(error: Failure, *, reader: str = "runway_getTask") -> CallToolResult:
     """Return why a change did not happen, or may have; `reader` is the tool that reads the task."""
     text = messages.explain_change(error, reader=reader)
-    if isinstance(error, StillActiveError):
-        return error_result(text, _left(error))
-    return error_result(text)
+    return error_result(text, _left(error) if isinstance(error, StillActiveError) else None)
 
 
 def changes_result(changes: Mapping[str, Change | Failure]) -> CallToolResult:
@@ -102,9 +101,9 @@ def changes_result(changes: Mapping[str, Change | Failure]) -> CallToolResult:
     return _list_result(tasks, *notes)
 
 
-def read_error(error: RunwayError) -> CallToolResult:
-    """Return why a task could not be read."""
-    return error_result(messages.explain_read(error))
+def read_error(error: RunwayError | InvalidTaskIdError | CallerLimitError) -> CallToolResult:
+    """Return why a task could not be read, or was not asked for."""
+    return error_result(messages.explain_read(error) if isinstance(error, RunwayError) else messages.explain(error))
 
 
 def json_result(data: Mapping[str, JsonValue], *notes: str) -> CallToolResult:

@@ -6,37 +6,12 @@ from typing import TYPE_CHECKING
 
 from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import amount, plain
-from runway_mcp.history.records import (
-    HistoryAwayError,
-    HistoryDamagedError,
-    HistoryError,
-    HistoryLockedError,
-    HistoryNewerError,
-    HistoryReplacedError,
-    HistoryUnusableError,
-    NotOpenError,
-    Spend,
-)
+from runway_mcp.history import records
 from runway_mcp.mcp_server.messages import explain, word
 from runway_mcp.mcp_server.task_messages import describe_task
+from runway_mcp.spending import start_errors as errors
 from runway_mcp.spending.estimates import Estimate
 from runway_mcp.spending.named_inputs import Ready
-from runway_mcp.spending.start_errors import (
-    ApprovalNeededError,
-    Cancellation,
-    EarlierFailedError,
-    EarlierPendingError,
-    EarlierReplyLostError,
-    LimitError,
-    NamedInputError,
-    OverDayLimitError,
-    OverStartLimitError,
-    OverTaskLimitError,
-    PriceUnknownError,
-    ReplyLostError,
-    StartCancelledError,
-    TokenReusedError,
-)
 
 if TYPE_CHECKING:
     from runway_mcp.tasks.local_files import LocalFile
@@ -63,52 +38,52 @@ def describe_open(*numbers: int) -> str:
 
 word(
     {
-        TokenReusedError: (
+        errors.TokenReusedError: (
             "This clientToken was used within 24 hours for a start with another type or input. Nothing was sent; take "
             "another token for another start."
         ),
-        EarlierPendingError: (
+        errors.EarlierPendingError: (
             "An earlier call with this clientToken sent the start, and no answer is recorded yet: its server waits for "
             "it, or was stopped. This call sent nothing. Repeat it with the same clientToken: that buys nothing new, "
             "and in {error.seconds:.0f} s at the latest tells the task, or that the reply was lost."
         ),
-        EarlierFailedError: (
+        errors.EarlierFailedError: (
             "This call waited for an earlier one with the same clientToken, which bought nothing: it was refused or "
             "cancelled. This call sent nothing; you can repeat it."
         ),
-        HistoryDamagedError: (
+        records.HistoryDamagedError: (
             "The history of started tasks is damaged: {error.place}. Restore a backup of this file, or move it away to "
             "begin with an empty history."
         ),
-        HistoryReplacedError: (
+        records.HistoryReplacedError: (
             "The history of started tasks was replaced or removed while this server runs: {error.place}. Restore the "
             "file, or restart the server to use what is there now."
         ),
-        NotOpenError: (
+        records.NotOpenError: (
             "Start {error.number} is not open: there is none of this number, its outcome is known, or Runway may still "
             "answer."
         ),
-        HistoryLockedError: "Another process has locked the history of started tasks: {error.place}.",
-        HistoryNewerError: (
+        records.HistoryLockedError: "Another process has locked the history of started tasks: {error.place}.",
+        records.HistoryNewerError: (
             "A newer version of this server has written the history of started tasks: {error.place}. Update this one."
         ),
-        HistoryAwayError: (
+        records.HistoryAwayError: (
             "The database of the history can't be used now: {error.place}: {error.reason}. Reads, waits, cancels and "
             "deletes go on; repeat a start once it is back."
         ),
-        HistoryUnusableError: "The history of started tasks can't be kept at {error.place}: {error.reason}.",
+        records.HistoryUnusableError: "The history of started tasks can't be kept at {error.place}: {error.reason}.",
     }
 )
 
 
 @explain.register
-def _(error: LimitError) -> str:
+def _(error: errors.LimitError) -> str:
     return f"Nothing was sent. {_limit(error)}"
 
 
 @explain.register
-def _(error: StartCancelledError) -> str:
-    if isinstance(error.reason, HistoryError):
+def _(error: errors.StartCancelledError) -> str:
+    if isinstance(error.reason, records.HistoryError):
         reason = f"{explain(error.reason)} So this server can't tell what was spent today, and it has a limit for that."
     else:
         reason = _limit(error.reason)
@@ -116,7 +91,7 @@ def _(error: StartCancelledError) -> str:
 
 
 @explain.register
-def _(error: ReplyLostError) -> str:
+def _(error: errors.ReplyLostError) -> str:
     return (
         f"{explain(error.error)} The start was sent, so the task may exist and be charged. {AGAIN} "
         f"{describe_open(error.number)}"
@@ -124,7 +99,7 @@ def _(error: ReplyLostError) -> str:
 
 
 @explain.register
-def _(error: EarlierReplyLostError) -> str:
+def _(error: errors.EarlierReplyLostError) -> str:
     return (
         "An earlier call with this clientToken sent the start, and its reply was lost: the task may exist and be "
         f"charged. This call sent nothing. {AGAIN} {describe_open(error.number)}"
@@ -132,7 +107,7 @@ def _(error: EarlierReplyLostError) -> str:
 
 
 @explain.register
-def _(error: NamedInputError) -> str:
+def _(error: errors.NamedInputError) -> str:
     medium, task = error.medium, error.task
     place = f"{medium.place} names {quote(medium.text, 80)}"
     if error.kind:
@@ -149,14 +124,14 @@ def _(error: NamedInputError) -> str:
 def explain_unsent(error: Exception) -> str:
     """Return why a call started no task, and that nothing was."""
     match error:
-        case NamedInputError():
+        case errors.NamedInputError():
             return (
                 f"{explain(error)} Nothing was started by this call, and nothing is charged. runway_listTasks shows "
                 "what an earlier one with its clientToken started."
             )
         case RunwayError():
             return f"{explain(error)} Nothing was started, and nothing is charged."
-        case HistoryError():
+        case records.HistoryError():
             return f"{explain(error)} {NOT_RECORDED}"
         case _:
             return explain(error)
@@ -188,7 +163,7 @@ def _a(kind: str) -> str:
     return f"{'a' if kind == 'video' else 'an'} {'audio file' if kind == 'audio' else kind}"
 
 
-def describe_spend(spent: Spend) -> str:
+def describe_spend(spent: records.Spend) -> str:
     """Return the sum of the day's starts as a sentence."""
     text = f"Tasks started through this server today (UTC) come to {amount(spent.credits)}"
     return f"{text}, plus {spent.unknown} of unknown cost." if spent.unknown else f"{text}."
@@ -199,7 +174,7 @@ def describe_estimate(estimate: Estimate) -> str:
     return f"{_estimate(estimate)}."
 
 
-def explain_unrecorded(error: HistoryError) -> str:
+def explain_unrecorded(error: records.HistoryError) -> str:
     """Return what it means that a task was started and its result could not be recorded."""
     return (
         f"{explain(error)} The task was started all the same; keep its id. This server records it as soon as it can. "
@@ -222,21 +197,21 @@ def _estimate(estimate: Estimate) -> str:
     return f"{like} was estimated at {price} before"
 
 
-def _limit(error: LimitError) -> str:
+def _limit(error: errors.LimitError) -> str:
     price = "" if error.estimate is None else _estimate(error.estimate)
     match error:
-        case OverStartLimitError():
+        case errors.OverStartLimitError():
             return f"{price}; maxCredits allows {plain(error.limit)}."
-        case OverTaskLimitError():
+        case errors.OverTaskLimitError():
             return f"{price}; this server may spend {plain(error.limit)} on a task (--max-credits-per-task)."
-        case ApprovalNeededError():
+        case errors.ApprovalNeededError():
             return (
                 f"{price}; a person is asked before more than {plain(error.limit)} are spent. Starting it again asks."
             )
-        case OverDayLimitError():
+        case errors.OverDayLimitError():
             rule = f"this server may spend {amount(error.limit)} a day (UTC, --max-credits-per-day)."
             return f"{_day(error, price)}; {rule}" + (f" {describe_open(*error.open)}" if error.open else "")
-        case PriceUnknownError():
+        case errors.PriceUnknownError():
             return "Runway tells no price, so this server can't keep the limits."
         case _:
             return (
@@ -245,7 +220,7 @@ def _limit(error: LimitError) -> str:
             )
 
 
-def _day(error: OverDayLimitError, price: str) -> str:
+def _day(error: errors.OverDayLimitError, price: str) -> str:
     if error.unknown:
         number = f"{error.unknown} tasks" if error.unknown > 1 else "a task"
         until = " or until it is settled" if error.open else ""
@@ -255,7 +230,7 @@ def _day(error: OverDayLimitError, price: str) -> str:
     return f"{price}, which makes {plain(error.spent + (error.estimate.credits or 0))} today"
 
 
-def _cancelled(cancellation: Cancellation) -> str:
+def _cancelled(cancellation: errors.Cancellation) -> str:
     task = f"Task {cancellation.task_id}"
     match cancellation.outcome:
         case "free":

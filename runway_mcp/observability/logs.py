@@ -159,11 +159,8 @@ def configure(
 ) -> Redaction:
     """Send the process's log to stderr, from `level` (debug, info, warning, error) on, without `secrets`.
 
-    Args:
-        level: The least severe records that are written.
-        form: How they are written.
-        secrets: What no record may show; what is returned hides those that are known only later.
-        request_id: Returns the id of the current request, for the field `request_id`; empty without one.
+    What is returned hides secrets that are known only later. `request_id` returns the id of the current request; empty
+    without one.
     """
     redaction = Redaction(secrets)
     handler = StderrHandler()

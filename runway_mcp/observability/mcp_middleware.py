@@ -4,6 +4,7 @@ HTTP has made the record already. For stdio it is made here, if anything takes i
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
 
@@ -20,24 +21,24 @@ from runway_mcp.tasks.callers import Caller
 METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS | {"tasks/cancel", "tasks/get", "tasks/update"}
 
 
+@dataclass(frozen=True, slots=True)
 class McpRequestMiddleware:
     """The MCP middleware that completes the request's record.
 
     The caller and `on_request_end` are for requests that don't come over HTTP.
     """
 
-    def __init__(self, caller: Caller, tools: Collection[str], on_request_end: Sequence[OnRequestEnd]) -> None:
-        self._caller = caller
-        self._tools = tools
-        self._on_request_end = on_request_end
+    caller: Caller
+    tools: Collection[str]
+    on_request_end: Sequence[OnRequestEnd]
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.request is not None:
             return await self._noted(RequestRecord.from_scope(ctx.request.scope), ctx, call_next)
-        if not self._on_request_end or ctx.request_id is None:
+        if not self.on_request_end or ctx.request_id is None:
             return await call_next(ctx)
-        record = RequestRecord(id=token_hex(8), caller=self._caller)
-        with in_flight(record, self._on_request_end):
+        record = RequestRecord(id=token_hex(8), caller=self.caller)
+        with in_flight(record, self.on_request_end):
             return await self._noted(record, ctx, call_next)
 
     async def _noted(
@@ -45,7 +46,7 @@ class McpRequestMiddleware:
     ) -> HandlerResult:
         record.method, unknown = _one_of(METHODS, ctx.method)
         if ctx.method == "tools/call":
-            record.tool, unknown = _one_of(self._tools, (ctx.params or {}).get("name"))
+            record.tool, unknown = _one_of(self.tools, (ctx.params or {}).get("name"))
         record.requested = unknown
         try:
             result = await call_next(ctx)

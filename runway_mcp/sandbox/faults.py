@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import ClassVar, Literal, NoReturn, Self, cast, get_args
 
 import anyio
@@ -18,13 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runway_mcp.sandbox import replies
 
 Method = Literal["GET", "DELETE", "POST"]
-Word = Literal["drop", "lost", "html", "truncated", "empty"]
+Kind = Literal["status", "delay", "cut", "slow", "drop", "lost", "html", "truncated", "empty"]
 Mode = Literal["only", "from", "every"]
 
 _FORM = re.compile(
     rf"({'|'.join(get_args(Method))}|ANY) (?:((?:/[A-Za-z0-9._-]+)+) )?"
     rf"(?:([45][0-9]{{2}})|([0-9]{{1,4}}(?:\.[0-9]{{1,6}})?)s|([0-9]{{1,9}})B|([1-9][0-9]{{0,8}})B/s"
-    rf"|({'|'.join(get_args(Word))}))"
+    r"|(drop|lost|html|truncated|empty))"
     r"(?: @([1-9][0-9]{0,5})([+n]?))?"
 )
 _MODES: dict[str, Mode] = {"": "only", "+": "from", "n": "every"}
@@ -41,37 +40,20 @@ _UNREADABLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """The connection breaks after so many bytes of the answer's body, if it has more."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """The answer's body comes at so many bytes a second."""
-
-    rate: int
-
-
-What = int | timedelta | Cut | Drip | Word
-
-
-@dataclass(frozen=True, slots=True)
 class Fault:
     """What goes wrong, and with which requests.
 
-    `what` is a status from 400 to 599 in the API's place; a delay, under 10,000 seconds, between the
-    API's act and its answer; a connection that breaks before the API has acted (`drop`), after
-    (`lost`), or in the middle of the answer (`Cut`); an answer that is slow (`Drip`); or, after
-    the API has acted, status 200 with a body that can not be read. Of the requests by `method` (ANY:
-    by all three) for `path` or what lies below it (empty: for any) it meets the `nth` `only`,
-    all `from` the nth on, or `every` nth, counted from 1. Files are put to `/storage` and had
-    from `/outputs`.
+    `kind` is a `status` from 400 to 599 in the API's place; a `delay` of seconds, under 10,000, between the API's act
+    and its answer; a connection that breaks before the API has acted (`drop`), after (`lost`), or after so many bytes
+    of the answer's body, if it has more (`cut`); a body that comes at so many bytes a second (`slow`); or, after the
+    API has acted, status 200 with a body that can not be read. `amount` is its figure. Of the requests by `method`
+    (ANY: by all three) for `path` or what lies below it (empty: for any) it meets the `nth` `only`, all `from` the nth
+    on, or `every` nth, counted from 1. Files are put to `/storage` and had from `/outputs`.
     """
 
     method: Method | Literal["ANY"]
-    what: What
+    kind: Kind
+    amount: float = 0
     mode: Mode = "from"
     nth: int = 1
     path: str = ""
@@ -88,15 +70,10 @@ class Fault:
         """Read the text form, which is `GRAMMAR`; a ValueError does not repeat what else was given."""
         if not (found := _FORM.fullmatch(" ".join(text.split()))):
             raise ValueError(_NO_FAULT)
-        method, path, status, seconds, size, rate, word, nth, suffix = found.groups()
-        what: What = cast("Word", word)
-        if status:
-            what = int(status)
-        elif seconds:
-            what = timedelta(seconds=float(seconds))
-        elif size or rate:
-            what = Cut(int(size)) if size else Drip(int(rate))
-        return cls(cast("Method", method), what, _MODES.get(suffix, "from"), int(nth or 1), path or "")
+        method, path, *amounts, word, nth, suffix = found.groups()
+        given = ((kind, amount) for kind, amount in zip(get_args(Kind), amounts, strict=False) if amount)
+        kind, amount = next(given, (cast("Kind", word), 0))
+        return cls(cast("Method", method), kind, float(amount), _MODES.get(suffix, "from"), int(nth or 1), path or "")
 
     def counts(self, method: str, path: str) -> bool:
         return self.method in (method, "ANY") and f"{path}/".startswith(f"{self.path}/")
@@ -119,35 +96,35 @@ class FaultInjection:
         self._seen = Counter[tuple[str, str]]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match self._next(scope.get("method", ""), scope.get("path", "")):
-            case None:
-                await self._app(scope, receive, send)
-            case int(status):
-                headers = {"Retry-After": "1"} if status in (429, 503) else {}
-                refusal = replies.error(status, "The sandbox was told to answer so.", headers=headers)
-                await refusal(scope, receive, send)
-            case "drop":
+        fault = self._next(scope.get("method", ""), scope.get("path", ""))
+        if fault is None:
+            await self._app(scope, receive, send)
+            return
+        if fault.kind == "status":
+            headers = {"Retry-After": "1"} if fault.amount in (429, 503) else {}
+            refusal = replies.error(int(fault.amount), "The sandbox was told to answer so.", headers=headers)
+            await refusal(scope, receive, send)
+            return
+        answer = [] if fault.kind == "drop" else await self._act(scope, receive)
+        match fault.kind:
+            case "drop" | "lost":
                 await _drop(send)
-            case "lost":
-                await self._act(scope, receive)
-                await _drop(send)
-            case timedelta() as delay:
-                await _send_late(await self._act(scope, receive), delay.total_seconds(), receive, send)
-            case Cut(size):
-                await _send_part(await self._act(scope, receive), size, send)
-            case Drip(rate):
-                await _send_slowly(await self._act(scope, receive), rate, receive, send)
+            case "delay":
+                await _send_late(answer, fault.amount, receive, send)
+            case "cut":
+                await _send_part(answer, int(fault.amount), send)
+            case "slow":
+                await _send_slowly(answer, int(fault.amount), receive, send)
             case garbled:
-                await self._act(scope, receive)
                 media_type, body = _UNREADABLE[garbled]
                 await Response(body, media_type=media_type)(scope, receive, send)
 
-    def _next(self, method: str, path: str) -> What | None:
+    def _next(self, method: str, path: str) -> Fault | None:
         if method not in get_args(Method):
             return None
         mine = [fault for fault in self._faults if fault.counts(method, path)]
         self._seen.update({(fault.method, fault.path) for fault in mine})
-        return next((fault.what for fault in mine if fault.meets(self._seen[fault.method, fault.path])), None)
+        return next((fault for fault in mine if fault.meets(self._seen[fault.method, fault.path])), None)
 
     async def _act(self, scope: Scope, receive: Receive) -> list[Message]:
         answer: list[Message] = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -70,7 +69,11 @@ def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
     if price is None or than is None:
         return []
     found: dict[tuple[JsonValue, ...], CheaperWay] = {}
-    for change in chain(_other_models(prepared), _lower_values(prepared)):
+    models = task_types()[prepared.type].models.items()
+    others: list[dict[str, JsonValue]] = [
+        {"model": name} for name, model in models if name != prepared.model and model.documented
+    ]
+    for change in [*others, *_lower_values(prepared)]:
         try:
             other = prepare(prepared.type, {**prepared.body, **change}).with_lengths(prepared.lengths)
         except InvalidRequestError:
@@ -79,12 +82,6 @@ def cheaper_ways(prepared: Prepared, than: float | None) -> list[CheaperWay]:
         if its is not None and its.at_least == price.at_least and its.credits < min(than, price.credits):
             found.setdefault((*change, change.get("model"), its.credits), CheaperWay(change, its))
     return sorted(found.values(), key=lambda way: way.price.credits)[:MAX_CHEAPER]
-
-
-def _other_models(prepared: Prepared) -> Iterator[dict[str, JsonValue]]:
-    for name, model in task_types()[prepared.type].models.items():
-        if name != prepared.model and model.documented:
-            yield {"model": name}
 
 
 def _lower_values(prepared: Prepared) -> Iterator[dict[str, JsonValue]]:

@@ -7,9 +7,9 @@ from json import dumps, loads
 
 from pydantic import JsonValue
 
+from runway_mcp.catalogue.field_rules import Lengths
 from runway_mcp.catalogue.json_schema import utf16_length
 from runway_mcp.catalogue.lookup import task_types
-from runway_mcp.catalogue.media_limits import Lengths
 from runway_mcp.catalogue.validation import Prepared
 from runway_mcp.history.task_records import PROMPT_CHARACTERS
 

@@ -16,7 +16,8 @@ from runway_mcp.api.errors import RunwayError
 from runway_mcp.catalogue.lookup import find_type
 from runway_mcp.catalogue.named_media import UPLOADED, NamedMedium, filled, stand_in_of_file, texts
 from runway_mcp.catalogue.validation import Prepared
-from runway_mcp.history.task_records import SavedOutput, TaskRecord
+from runway_mcp.files.saved_files import existing
+from runway_mcp.history.task_records import SavedOutput
 from runway_mcp.media_length import media_seconds
 from runway_mcp.spending.start_errors import NamedInputError
 from runway_mcp.tasks.callers import CallerContext
@@ -195,7 +196,8 @@ class NamedInputs:
         kind = find_type(record.type)
         _check_kind(medium, saved.content_type if saved else kind and kind.output)
         measured = await to_thread.run_sync(_saved_seconds, saved) if saved else None
-        return measured or _asked_seconds(record)
+        has_length = kind is not None and kind.output != "image"
+        return measured or (Decimal(str(record.seconds)) if has_length and record.seconds else None)
 
     async def _length_of_upload(self, uri: str) -> Decimal | None:
         ledger = self.context.ledger
@@ -204,16 +206,8 @@ class NamedInputs:
 
 
 def _saved_seconds(saved: SavedOutput) -> Decimal | None:
-    from runway_mcp.files.saved_files import existing  # noqa: PLC0415 - as above
-
     is_there = existing([saved.path]).get(saved.path) == saved.size
     return media_seconds(Path(saved.path)) if is_there else None
-
-
-def _asked_seconds(record: TaskRecord) -> Decimal | None:
-    kind = find_type(record.type)
-    has_length = kind is not None and kind.output != "image"
-    return Decimal(str(record.seconds)) if has_length and record.seconds else None
 
 
 def _check_kind(medium: NamedMedium, content_type: str | None) -> None:

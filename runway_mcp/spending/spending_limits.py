@@ -5,16 +5,8 @@ from dataclasses import dataclass, replace
 
 from runway_mcp.catalogue.pricing import ListPrice
 from runway_mcp.history.records import Limits, Snapshot, Spend
+from runway_mcp.spending import start_errors as errors
 from runway_mcp.spending.estimates import Estimate, estimate_of
-from runway_mcp.spending.start_errors import (
-    ApprovalNeededError,
-    LimitError,
-    OverDayLimitError,
-    OverStartLimitError,
-    OverTaskLimitError,
-    PriceUnknownError,
-    StartsInFlightError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +14,6 @@ class ApprovalRequest:
     """What a person is asked before a start.
 
     Attributes:
-        estimate: Its price, as far as it is known.
         limit: Credits above which a person is asked.
     """
 
@@ -45,7 +36,7 @@ def approval_request(limits: Limits, snapshot: Snapshot, price: ListPrice | None
         return None
     try:
         check_before(replace(limits, confirm_over=None), replace(snapshot, in_flight=0), price, 0)
-    except LimitError:
+    except errors.LimitError:
         return None
     asked = ApprovalRequest(estimate_of(price, snapshot), limits.confirm_over)
     return asked if asked.credits > limits.confirm_over else None
@@ -55,7 +46,7 @@ def check_before(limits: Limits, snapshot: Snapshot, price: ListPrice | None, ap
     """Raise a LimitError where a start must not be sent, by what is known before."""
     estimate, spent = estimate_of(price, snapshot), snapshot.spent
     if limits.start is not None and (estimate.credits is None or estimate.credits > limits.start):
-        raise OverStartLimitError(limits.start, estimate=estimate)
+        raise errors.OverStartLimitError(limits.start, estimate=estimate)
     known = None if estimate.basis == "alike" else estimate.credits
     if known is not None:
         _check_task(limits, known, estimate)
@@ -63,11 +54,11 @@ def check_before(limits: Limits, snapshot: Snapshot, price: ListPrice | None, ap
     if limits.day is None:
         return
     if snapshot.in_flight:
-        raise StartsInFlightError
+        raise errors.StartsInFlightError
     if spent.unknown or spent.credits >= limits.day:
-        raise OverDayLimitError(limits.day, spent.credits, spent.unknown, spent.open)
+        raise errors.OverDayLimitError(limits.day, spent.credits, spent.unknown, spent.open)
     if known is not None and spent.credits + known > limits.day:
-        raise OverDayLimitError(limits.day, spent.credits, open=spent.open, estimate=estimate)
+        raise errors.OverDayLimitError(limits.day, spent.credits, open=spent.open, estimate=estimate)
 
 
 def check_after(limits: Limits, price: float | None, day: Spend, approved_credits: float) -> None:
@@ -78,22 +69,22 @@ def check_after(limits: Limits, price: float | None, day: Spend, approved_credit
     if price is None:
         is_approved = limits.confirm_over is None or approved_credits == math.inf
         if any(limit is not None for limit in (limits.start, limits.task, limits.day)) or not is_approved:
-            raise PriceUnknownError
+            raise errors.PriceUnknownError
         return
     estimate = Estimate(price, "runway")
     if limits.start is not None and price > limits.start:
-        raise OverStartLimitError(limits.start, estimate=estimate)
+        raise errors.OverStartLimitError(limits.start, estimate=estimate)
     _check_task(limits, price, estimate)
     if limits.day is not None and day.credits > limits.day:
-        raise OverDayLimitError(limits.day, day.credits - price, open=day.open, estimate=estimate)
+        raise errors.OverDayLimitError(limits.day, day.credits - price, open=day.open, estimate=estimate)
     _check_approval(limits, price, approved_credits, estimate)
 
 
 def _check_task(limits: Limits, price: float, estimate: Estimate) -> None:
     if limits.task is not None and price > limits.task:
-        raise OverTaskLimitError(limits.task, estimate=estimate)
+        raise errors.OverTaskLimitError(limits.task, estimate=estimate)
 
 
 def _check_approval(limits: Limits, price: float, approved_credits: float, estimate: Estimate) -> None:
     if limits.confirm_over is not None and price > max(limits.confirm_over, approved_credits):
-        raise ApprovalNeededError(limits.confirm_over, estimate=estimate)
+        raise errors.ApprovalNeededError(limits.confirm_over, estimate=estimate)

@@ -35,20 +35,10 @@ from runway_mcp.history.records import (
     StartRequest,
 )
 from runway_mcp.spending import spending_limits
+from runway_mcp.spending import start_errors as errors
 from runway_mcp.spending.estimates import Estimate, estimate_of, of_reply
 from runway_mcp.spending.fingerprint import fingerprint, price_key, prompt_of
 from runway_mcp.spending.spending_limits import ApprovalRequest
-from runway_mcp.spending.start_errors import (
-    Cancellation,
-    EarlierFailedError,
-    EarlierPendingError,
-    EarlierReplyLostError,
-    LimitError,
-    ReplyLostError,
-    StartCancelledError,
-    StartsInFlightError,
-    TokenReusedError,
-)
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.operations import UnclearOutcomeError
 
@@ -87,20 +77,16 @@ class Started:
     unrecorded: HistoryError | None = None
 
 
+@dataclass
 class Starter:
     """Starts one caller's tasks."""
 
-    def __init__(
-        self,
-        context: CallerContext,
-        *,
-        answer_seconds: float = ANSWER_SECONDS,
-        queue_seconds: float = QUEUE_SECONDS,
-    ) -> None:
-        self._context = context
-        self._ledger = context.ledger
-        self._limits = context.ledger.limits
-        self._answer_seconds, self._queue_seconds = answer_seconds, queue_seconds
+    context: CallerContext
+    answer_seconds: float = ANSWER_SECONDS
+    queue_seconds: float = QUEUE_SECONDS
+
+    def __post_init__(self) -> None:
+        self._ledger = self.context.ledger
 
     async def estimate(self, prepared: Prepared) -> Estimate:
         """Return what a start is going to cost, as far as that is known. Nothing is sent.
@@ -115,7 +101,7 @@ class Starter:
         self, prepared: Prepared, *, client_token: str | None = None, max_credits: float | None = None
     ) -> ApprovalRequest | None:
         """Return what a person has to be asked before a start, or None where nobody is asked."""
-        if self._limits.confirm_over is None:
+        if self._ledger.limits.confirm_over is None:
             return None
         snapshot = await (await self._ledger.history()).look(self._request(prepared, client_token))
         return spending_limits.approval_request(self._within(max_credits), snapshot, list_price(prepared))
@@ -150,7 +136,7 @@ class Starter:
         record, body = await self._begin(request, check, make_ready, prepared.body)
         if not record.is_new:
             if record.fingerprint != request.fingerprint:
-                raise TokenReusedError
+                raise errors.TokenReusedError
             return await self._repeated(record)
         try:
             await checkpoint()  # a cancellation that came while the start was being recorded: it must not be sent
@@ -159,7 +145,7 @@ class Starter:
                 await _record((await self._ledger.history()).forget(record.number))
             raise
         send = partial(self._send, prepared, body, record.number, limits, approved_credits)
-        return await self._context.background.run(send, name=f"start of {prepared.type}")
+        return await self.context.background.run(send, name=f"start of {prepared.type}")
 
     async def spent(self) -> Spend:
         """Return the sum of the account's starts of this day (UTC)."""
@@ -170,7 +156,7 @@ class Starter:
         return await (await self._ledger.history()).open_starts(self._ledger.account)
 
     def _within(self, max_credits: float | None) -> Limits:
-        return replace(self._limits, start=max_credits)
+        return replace(self._ledger.limits, start=max_credits)
 
     def _request(self, prepared: Prepared, client_token: str | None) -> StartRequest:
         price, seconds = list_price(prepared), prepared.body.get("duration")
@@ -185,7 +171,7 @@ class Starter:
             model=prepared.model,
             prompt=prompt_of(prepared.body),
             seconds=seconds if isinstance(seconds, int | float) else None,
-            save=self._context.auto_save is not None,
+            save=self.context.auto_save is not None,
         )
 
     async def _begin(
@@ -206,28 +192,29 @@ class Starter:
 
     async def _record_start(self, request: StartRequest, allow: Callable[[Snapshot], None]) -> StartRecord:
         history = await self._ledger.history()
-        deadline = anyio.current_time() + self._queue_seconds
-        while True:
-            try:
-                return await history.begin(request, allow)
-            except StartsInFlightError:
-                if anyio.current_time() >= deadline:
-                    raise
-            await anyio.sleep(LOOK_SECONDS)
+        deadline = anyio.current_time() + self.queue_seconds
+        async with history.turns.take(request.account, self.queue_seconds):
+            while True:
+                try:
+                    return await history.begin(request, allow)
+                except errors.StartsInFlightError:
+                    if anyio.current_time() >= deadline:
+                        raise
+                await anyio.sleep(LOOK_SECONDS)
 
     async def _repeated(self, record: StartRecord) -> Started:
         history = await self._ledger.history()
         found: StartRecord | None = record
-        deadline = anyio.current_time() + self._answer_seconds
+        deadline = anyio.current_time() + self.answer_seconds
         while found is not None and found.state == "pending" and found.age < SENDING_SECONDS:
             if anyio.current_time() >= deadline:
-                raise EarlierPendingError(found.number, SENDING_SECONDS - found.age)
+                raise errors.EarlierPendingError(found.number, SENDING_SECONDS - found.age)
             await anyio.sleep(LOOK_SECONDS)
             found = await history.find(record.number)
         if found is None or found.state == "cancelled":
-            raise EarlierFailedError
+            raise errors.EarlierFailedError
         if found.task_id is None:
-            raise EarlierReplyLostError(found.number)
+            raise errors.EarlierReplyLostError(found.number)
         return Started(TaskId(found.task_id), of_reply(found.credits, None), is_repeated=True)
 
     async def _send(
@@ -235,13 +222,13 @@ class Starter:
     ) -> Started:
         history = await self._ledger.history()
         try:
-            created = await self._context.api.create_task(prepared.endpoint, body)
+            created = await self.context.api.create_task(prepared.endpoint, body)
         except RunwayError as error:
             if not error.may_have_taken_effect:
                 await _record(history.forget(number))
                 raise
             await _record(history.record_result(number, task_id=None, cost=None))
-            raise ReplyLostError(error, number) from error
+            raise errors.ReplyLostError(error, number) from error
         price = created.credits
         unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         if price is None and (found := await self._read(created.id)) is not None:
@@ -249,16 +236,16 @@ class Starter:
             unrecorded = await _record(history.record_result(number, task_id=created.id, cost=price))
         try:
             spending_limits.check_after(limits, price, await self._day(number, unrecorded), approved_credits)
-        except (LimitError, HistoryError) as reason:
-            raise StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
+        except (errors.LimitError, HistoryError) as reason:
+            raise errors.StartCancelledError(reason, await self._cancel(created.id, number, price)) from None
         finally:
-            if self._context.auto_save is not None:
-                self._context.auto_save.look(self._context)
+            if self.context.auto_save is not None:
+                self.context.auto_save.look(self.context)
         return Started(created.id, of_reply(price, list_price(prepared)), unrecorded=unrecorded)
 
     async def _day(self, number: int, unrecorded: HistoryError | None) -> Spend:
         """The sum of the day's starts up to this one, where there is a limit for it."""
-        if self._limits.day is None:
+        if self._ledger.limits.day is None:
             return Spend(0, 0)
         if unrecorded is not None:
             raise unrecorded
@@ -266,27 +253,27 @@ class Starter:
 
     async def _read(self, task_id: TaskId) -> Task | None:
         with anyio.move_on_after(PRICE_SECONDS), suppress(RunwayError):
-            return await self._context.tasks.get(task_id)
+            return await self.context.tasks.get(task_id)
         return None
 
-    async def _cancel(self, task_id: TaskId, number: int, price: float | None) -> Cancellation:
+    async def _cancel(self, task_id: TaskId, number: int, price: float | None) -> errors.Cancellation:
         try:
-            change = await self._context.tasks.cancel(task_id)
+            change = await self.context.tasks.cancel(task_id)
         except (RunwayError, UnclearOutcomeError) as error:
-            return Cancellation(task_id, "failed", error=error)
+            return errors.Cancellation(task_id, "failed", error=error)
         if change.outcome != "cancelled":
-            return Cancellation(task_id, "finished")
+            return errors.Cancellation(task_id, "finished")
         task = await self._read(task_id)
         charged = None if task is None else parse_cost(task)
         match charged, change.before and change.before.status:
             case 0, _:
-                cancellation, cost = Cancellation(task_id, "free"), 0.0
+                cancellation, cost = errors.Cancellation(task_id, "free"), 0.0
             case None, "PENDING" | "THROTTLED":
-                cancellation, cost = Cancellation(task_id, "waiting"), 0.0
+                cancellation, cost = errors.Cancellation(task_id, "waiting"), 0.0
             case None, _:
-                cancellation, cost = Cancellation(task_id, "running"), price
+                cancellation, cost = errors.Cancellation(task_id, "running"), price
             case _:
-                cancellation, cost = Cancellation(task_id, "charged", charged), charged
+                cancellation, cost = errors.Cancellation(task_id, "charged", charged), charged
         await _record((await self._ledger.history()).mark_cancelled(number, cost=cost))
         return cancellation
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import time
-from typing import TYPE_CHECKING
 from weakref import ref
 
 import anyio
@@ -21,14 +20,12 @@ from runway_mcp.api.models import TaskId
 from runway_mcp.files import file_errors
 from runway_mcp.files.download import Failed
 from runway_mcp.history.records import HistoryError
+from runway_mcp.history.task_history import TaskHistory
 from runway_mcp.history.task_records import CLAIM_SECONDS, Saving, TaskRecord
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.outputs import RENEW_SECONDS, NoOutputError, Wanted, claimed, has_all, save_outputs
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError
-
-if TYPE_CHECKING:
-    from runway_mcp.history.task_history import TaskHistory
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +108,7 @@ class AutoSaver:
             self._known.add(record.number)
             self._group.start_soon(self._run, context, history.tasks, record)
 
-    async def _run(self, context: CallerContext, tasks: "TaskHistory", record: TaskRecord) -> None:
+    async def _run(self, context: CallerContext, tasks: TaskHistory, record: TaskRecord) -> None:
         pause, rest = FIRST_PAUSE, _Rest()
         try:
             while not await self._try(context, tasks, record, rest):
@@ -120,7 +117,7 @@ class AutoSaver:
         finally:
             self._known.discard(record.number)
 
-    async def _try(self, context: CallerContext, tasks: "TaskHistory", record: TaskRecord, rest: _Rest) -> bool:
+    async def _try(self, context: CallerContext, tasks: TaskHistory, record: TaskRecord, rest: _Rest) -> bool:
         """Return whether there is nothing more to do for a task, until the next look."""
         task_id = TaskId(record.task_id or "")
         try:
@@ -132,7 +129,12 @@ class AutoSaver:
                     self._saving,
                     claimed(tasks, record.number, renew_seconds=self._renew_seconds) as is_claimed,
                 ):
-                    return not is_claimed or await _save(context, tasks, record.number, task_id, rest)
+                    if not is_claimed:
+                        return True
+                    saved = await _outcome(context, task_id, rest)
+                    if saved is not None:
+                        await tasks.mark_saving(record.number, saved)
+                    return saved is not None
             outcome: Saving = ""  # what failed or was cancelled has nothing to save
             if not status and now.status != "CANCELLED":
                 if abs(time() - now.begun) < YOUNG_SECONDS:
@@ -159,13 +161,6 @@ async def _final_status(context: CallerContext, task_id: TaskId) -> str:
     if last.last_error is not None:
         raise last.last_error.with_traceback(None)
     return last.task.status if last.task else ""
-
-
-async def _save(context: CallerContext, tasks: "TaskHistory", number: int, task_id: TaskId, rest: _Rest) -> bool:
-    outcome = await _outcome(context, task_id, rest)
-    if outcome is not None:
-        await tasks.mark_saving(number, outcome)
-    return outcome is not None
 
 
 async def _outcome(context: CallerContext, task_id: TaskId, rest: _Rest) -> Saving | None:

@@ -101,39 +101,35 @@ class TooManyWaitsError(CallerLimitError):
     """The caller has as many waits in progress as one caller may."""
 
 
+@dataclass
 class TaskOperations:
     """The verbs of a task, for one caller. Every method but `wait` ends within 60 seconds.
 
     After a RunwayError from a change nothing was changed; after an UnclearOutcomeError it may have been.
     """
 
-    def __init__(
-        self,
-        client: TaskApi,
-        background: BackgroundTasks,
-        poller: TaskPoller,
-        *,
-        max_waits: int | None = None,
-        waits_elsewhere: Callable[[], int] = lambda: 0,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
-        random: Callable[[], float] = system_random,
-    ) -> None:
-        self._client, self._background, self._poller = client, background, poller
-        self._max_waits, self._waits_elsewhere = max_waits, waits_elsewhere
-        self._sleep, self._random = sleep, random
+    client: TaskApi
+    background: BackgroundTasks
+    poller: TaskPoller
+    max_waits: int | None = None
+    waits_elsewhere: Callable[[], int] = lambda: 0
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    random: Callable[[], float] = system_random
+
+    def __post_init__(self) -> None:
         self._waits: set[anyio.CancelScope] = set()
         self._lookups: set[anyio.CancelScope] = set()
         self._turns: WeakValueDictionary[TaskId, anyio.Semaphore] = WeakValueDictionary()
 
     async def get(self, task_id: TaskId) -> Task:
         """Return the task as it stands, or stood less than a poll interval ago."""
-        return await self._poller.read(task_id)
+        return await self.poller.read(task_id)
 
     async def wait(self, task_ids: Sequence[TaskId], *, seconds: float, until: Until, report: Report) -> Waited:
         """Wait as `waiting.wait` does; raise a CallerLimitError over the limit of waits, or of followed tasks."""
-        if self._max_waits is not None and self.waits_in_progress + self._waits_elsewhere() >= self._max_waits:
-            raise TooManyWaitsError(self._max_waits)
-        return await wait(self._poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
+        if self.max_waits is not None and self.waits_in_progress + self.waits_elsewhere() >= self.max_waits:
+            raise TooManyWaitsError(self.max_waits)
+        return await wait(self.poller, task_ids, seconds=seconds, until=until, report=report, in_progress=self._waits)
 
     @property
     def waits_in_progress(self) -> int:
@@ -173,10 +169,10 @@ class TaskOperations:
             self._lookups.add(scope)
             try:
                 while True:
-                    task = await self._client.get_task(change.task_id, timeout=COST_SECONDS)
+                    task = await self.client.get_task(change.task_id, timeout=COST_SECONDS)
                     if parse_cost(task) is not None:
                         return replace(change, after=task)
-                    await self._sleep(COST_PAUSE_SECONDS)
+                    await self.sleep(COST_PAUSE_SECONDS)
             finally:
                 self._lookups.discard(scope)
         return change
@@ -202,14 +198,14 @@ class TaskOperations:
                 return Change(task_id, "finished", before)
             is_passed_on = True
             name = f"{'cancel' if wanted == 'cancelled' else 'delete'} of {task_id}"
-            return await self._background.run(partial(self._remove, before, wanted, turn), name=name)
+            return await self.background.run(partial(self._remove, before, wanted, turn), name=name)
         finally:
             if not is_passed_on:
                 turn.release()
 
     async def _read(self, task_id: TaskId) -> Task | None:
         try:
-            return await self._client.get_task(task_id, timeout=READ_SECONDS)
+            return await self.client.get_task(task_id, timeout=READ_SECONDS)
         except NotFoundError:
             return None
 
@@ -219,7 +215,7 @@ class TaskOperations:
                 return await self._try_to_remove(before, wanted)
             raise UnclearOutcomeError(before, seconds=CHANGE_SECONDS)
         finally:
-            self._poller.changed(before.id)
+            self.poller.changed(before.id)
             turn.release()
 
     async def _try_to_remove(self, before: Task, wanted: Outcome) -> Change:
@@ -229,7 +225,7 @@ class TaskOperations:
         while True:
             attempt += 1
             try:
-                await self._client.delete_task(before.id)
+                await self.client.delete_task(before.id)
             except NotFoundError:
                 return Change(before.id, wanted if may_have_applied else "gone", before)
             except RunwayError as error:
@@ -245,11 +241,11 @@ class TaskOperations:
                 if outcome is not None:
                     return Change(before.id, outcome, now if outcome == "finished" else before)
                 asked = error.retry_after if isinstance(error, TransientError) else None
-                wait = retry.delay(attempt, self._random) if asked is None else asked
+                wait = retry.delay(attempt, self.random) if asked is None else asked
                 if is_refused or attempt > retry.RETRIES or wait > retry.MAX_DELAY:
                     error.attempts = attempt
                     raise (UnclearOutcomeError(before, error) if may_have_applied else error) from None
-                await self._sleep(wait)
+                await self.sleep(wait)
             else:
                 return Change(before.id, wanted, before)
 

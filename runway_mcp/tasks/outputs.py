@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
@@ -24,11 +23,9 @@ from runway_mcp.files.folders import Destination, Folders
 from runway_mcp.files.names import given_stem, title
 from runway_mcp.files.partial_file import Copy
 from runway_mcp.history.records import HistoryError
+from runway_mcp.history.task_history import TaskHistory
 from runway_mcp.history.task_records import CLAIM_SECONDS, SavedOutput, TaskRecord
 from runway_mcp.tasks.callers import CallerContext
-
-if TYPE_CHECKING:
-    from runway_mcp.history.task_history import TaskHistory
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +125,7 @@ def has_all(record: TaskRecord) -> bool:
 
 
 @asynccontextmanager
-async def claimed(tasks: "TaskHistory", number: int, *, renew_seconds: float = RENEW_SECONDS) -> AsyncGenerator[bool]:
+async def claimed(tasks: TaskHistory, number: int, *, renew_seconds: float = RENEW_SECONDS) -> AsyncGenerator[bool]:
     """Claim the saving of a task while the context lasts; yield False where another call or process has the claim."""
     if not await tasks.claim(number):
         yield False
@@ -152,7 +149,7 @@ async def claimed(tasks: "TaskHistory", number: int, *, renew_seconds: float = R
         raise failure
 
 
-async def _renew(tasks: "TaskHistory", number: int, seconds: float) -> None:
+async def _renew(tasks: TaskHistory, number: int, seconds: float) -> None:
     while True:
         await anyio.sleep(seconds)
         try:
@@ -208,7 +205,7 @@ class _Place:
 class _Records:
     """What the history knows of a task's files; nothing of a task that was not started here."""
 
-    def __init__(self, tasks: "TaskHistory | None", record: TaskRecord | None, *, is_unknown: bool) -> None:
+    def __init__(self, tasks: TaskHistory | None, record: TaskRecord | None, *, is_unknown: bool) -> None:
         self._tasks, self._record, self._is_unknown = tasks, record, is_unknown
 
     @classmethod

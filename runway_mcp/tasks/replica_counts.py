@@ -66,9 +66,9 @@ class ReplicaCounts:
     ) -> Counter[str]:
         counts = {_name(kind, who): many for kind, count in self.here.items() for who, many in count().items() if many}
         try:
-            rows = await (await history()).statement(
-                _EXCHANGE, {"replica": self._replica, "counts": json.dumps(counts)}
-            )
+            opened = await history()
+            rows = await opened.statement(_EXCHANGE, {"replica": self._replica, "counts": json.dumps(counts)})
+            await opened.write_unwritten()  # another replica may wait for the result of a start
         except HistoryError as error:
             database.failed(error)
             return Counter()

@@ -53,22 +53,17 @@ def kite(fields: Mapping[str, Any], *required: str, **more: Any) -> tuple[Schema
 
 
 FORMS: list[tuple[Any, Schema, str | None]] = [
-    ({"type": "integer", "multipleOf": 2, "maximum": 9}, {"type": "integer", "maximum": 9}, '"multipleOf"'),
-    ({"type": ["integer", "null"], "maximum": 9}, {"type": "integer", "maximum": 9}, None),
-    ({"type": "string", "nullable": True}, {"type": "string"}, None),
-    (
-        {"type": ["string", "boolean"], "maxLength": 9},
-        {"maxLength": 9, "anyOf": [{"type": "string", "maxLength": 9}, {"type": "boolean", "maxLength": 9}]},
-        None,
-    ),
+    ({"type": "integer", "multipleOf": 2, "maximum": 9}, {"type": "integer"}, '"multipleOf"'),
+    ({"type": ["integer", "null"], "maximum": 9}, {}, 'a value of "type"'),
+    ({"type": "string", "nullable": True}, {"type": "string"}, '"nullable"'),
     ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "string"}, None),
-    ({"enum": ["a", None], "type": "string"}, {"enum": ["a"]}, None),
+    ({"enum": ["a", None], "type": "string"}, {"type": "string"}, 'a value of "enum"'),
     ({"enum": ["a", {}]}, {}, 'a value of "enum"'),
     ({"const": "a\u202eb"}, {}, 'a value of "const"'),
     ({"type": "string", "default": "a" * 500}, {"type": "string"}, 'a value of "default"'),
     ({"type": "string", "pattern": r"^\p{L}+$"}, {"type": "string"}, 'a value of "pattern"'),
     ({"type": "string", "minLength": -1, "maxLength": "9"}, {"type": "string"}, 'a value of "minLength"'),
-    ({"type": "number", "minimum": 1, "exclusiveMinimum": True}, {"type": "number", "minimum": 1}, "exclusiveMin"),
+    ({"type": "number", "minimum": 1, "exclusiveMinimum": True}, {"type": "number"}, "exclusiveMin"),
     ({"type": "kite"}, {}, 'a value of "type"'),
     ({"allOf": [{"type": "string"}]}, {}, '"allOf"'),
     ({"type": "object", "additionalProperties": {"type": "string"}}, {"type": "object"}, '"additionalProperties"'),
@@ -80,7 +75,7 @@ FORMS: list[tuple[Any, Schema, str | None]] = [
     (
         {"type": "object", "properties": {"a": {}}, "oneOf": [{"required": ["a"]}]},
         {"type": "object"},
-        '"several structures"',
+        "several structures",
     ),
     (
         {"type": "object", "properties": {"a": {"const": 1}, "b c": {}}, "required": ["a", "b c", {}]},
@@ -88,10 +83,7 @@ FORMS: list[tuple[Any, Schema, str | None]] = [
         "the odd name of a field",
     ),
     ({"anyOf": [{"pattern": "^a"}, {"pattern": "^b"}]}, {"type": "string"}, "several patterns of one text"),
-    ({"$ref": "#/components/schemas/Seed", "default": 3}, SEED | {"default": 3}, None),
-    ({"$ref": "#/components/schemas/None"}, {}, '"$ref"'),
-    ({"$ref": "#/components/schemas/Loop"}, {}, '"$ref"'),
-    ({"$ref": "https://example.com/schema"}, {}, '"$ref"'),
+    ({"$ref": "#/components/schemas/Seed", "default": 3}, {}, '"$ref"'),
     (True, {}, None),
     ({"type": "array"}, {"type": "array"}, None),
 ]
@@ -115,7 +107,7 @@ def test_what_can_not_be_checked_is_left_out_and_said(field: Any, read: Schema, 
         ({"a": model("kite", {}, additionalProperties=True)}, ["kite"], '"additionalProperties"'),
         ({"a": {"properties": {"model": {"enum": ["kite", "kite_2"]}}}}, ["kite", "kite_2"], None),
         ({"a": {"properties": {"model": {"type": "string"}}}}, [None], None),
-        ({"a": {"$ref": "#/components/schemas/Kite"}}, ["kite"], None),
+        ({"a": {"$ref": "#/components/schemas/Kite"}}, None, "a body without named fields"),
     ],
 )
 def test_models_are_found_in_other_forms(models: Any, names: list[str | None] | None, left_out: str | None) -> None:
@@ -251,13 +243,11 @@ def test_an_example_that_would_not_fit_is_left_out() -> None:
     assert entry["example"] == {"model": "kite", "sky": "A red kite over the sea" + "." * 7, "duration": 3, "list": []}
 
 
-def test_references_that_multiply_end_the_reading() -> None:
-    with pytest.raises(DocumentError, match="more than 20000 schemas"):
-        kite({"sky": {"$ref": "#/components/schemas/Tree"}})
-
-
 def test_a_deep_schema_is_cut() -> None:
-    entry, said = kite({"sky": {"$ref": "#/components/schemas/Line"}})
+    line: Schema = {}
+    for _ in range(20):
+        line = {"properties": {"next": line}}
+    entry, said = kite({"sky": line})
     assert "is over 12 deep" in said[0]
     assert json.dumps(entry).count('"properties"') == 13
 

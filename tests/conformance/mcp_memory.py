@@ -17,20 +17,19 @@ from mcp_types import CallToolRequestParams, CallToolResult, ElicitRequest, Erro
 from pydantic import JsonValue
 
 from runway_mcp.mcp_server.tasks_extension import UnknownMcpTaskError
-from runway_mcp.mcp_server.tasks_extension.contract import RunTool
-from runway_mcp.mcp_server.tasks_extension.wire import (
-    CancelledMcpTask,
-    CompletedMcpTask,
-    FailedMcpTask,
-    InputRequiredMcpTask,
-    McpTask,
-    WorkingMcpTask,
-)
+from runway_mcp.mcp_server.tasks_extension.wire import McpTask, RunTool
 
 TTL_MS = 600_000
 POLL_MS = 100
 
 Answers = Mapping[str, JsonValue]
+
+
+class JobMcpTask(McpTask):
+    """An MCP task in any state, also those that no Runway task has: it waits for its client, or has failed."""
+
+    input_requests: dict[str, dict[str, JsonValue]] | None = None
+    error: ErrorData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +131,17 @@ def _state(held: _Held) -> McpTask:
         "poll_interval_ms": POLL_MS,
     }
     if held.cancelled:
-        return CancelledMcpTask(**known)
+        return McpTask(**known, status="cancelled")
     if held.open_questions:
         asked = {
             key: question.model_dump(mode="json", by_alias=True, exclude_none=True)
             for key, question in held.open_questions.items()
         }
-        return InputRequiredMcpTask(**known, input_requests=asked)
+        return JobMcpTask(**known, status="input_required", input_requests=asked)
     if anyio.current_time() < held.due:
-        return WorkingMcpTask(**known)
+        return McpTask(**known, status="working")
     outcome = held.job.outcome(held.answers)
     if isinstance(outcome, ErrorData):
-        return FailedMcpTask(**known, status_message=outcome.message, error=outcome)
-    return CompletedMcpTask(**known, result=outcome.model_dump(mode="json", by_alias=True, exclude_none=True))
+        return JobMcpTask(**known, status="failed", status_message=outcome.message, error=outcome)
+    result = outcome.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return McpTask(**known, status="completed", result=result)

@@ -1,4 +1,4 @@
-"""Two replicas behind a proxy, used by real clients. `scripts/replicas` runs it.
+"""Two replicas over PostgreSQL and behind a proxy, used by real clients. `scripts/replicas` runs it.
 
 What it sees is printed; whatever does not hold ends it with an error.
 """
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+from deployment.databases import running_postgres
 from deployment.processes import BROKEN, KEY, Deployment, Replica
 from mcp_types import CallToolResult
 from support.served import start_task
@@ -163,14 +164,17 @@ async def both_served(deployment: Deployment) -> str:
 
 def told(result: CallToolResult, field: str) -> Any:
     found: dict[str, Any] = result.structured_content or {}
+    assert field in found, result
     return found[field]
 
 
 async def main() -> None:
     with TemporaryDirectory() as folder, anyio.fail_after(LONGEST):
-        deployment = Deployment(Path(folder))
         async with AsyncExitStack() as stack:
+            postgres = await stack.enter_async_context(running_postgres())
+            deployment = Deployment(Path(folder), postgres)
             await stack.enter_async_context(deployment.running())
+            await stack.enter_async_context(deployment.proxied())
             try:
                 for check in (every_tool, unbuffered_progress, both_served, broken_api, departed):
                     say(await check(deployment))

@@ -1,4 +1,4 @@
-"""Two replicas behind the proxy of `deploy/Caddyfile`: processes of this machine, and clients of them."""
+"""Replicas over one database, behind the proxy of `deploy/Caddyfile` or not: processes, and clients of them."""
 
 import json
 import ssl
@@ -12,6 +12,7 @@ from subprocess import DEVNULL
 
 import anyio
 import httpx2
+from deployment.databases import PASSWORD, Postgres
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from support.process import ENVIRONMENT, Server, running
@@ -52,13 +53,14 @@ class Replica:
 
 
 class Deployment:
-    """The simulated API, two replicas and the proxy, each a process of its own."""
+    """The simulated API, replicas over one database, and the proxy, each a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, *options: str, replicas: int = 2, speed: int = 3) -> None:
         self.folder = folder
+        self._postgres, self._options, self._speed = postgres, options, speed
         self.token = ""
         self.replicas: list[Replica] = []
-        self._ports = free_port(), free_port()
+        self._ports = [free_port() for _ in range(replicas)]
         self.api = f"http://127.0.0.1:{free_port()}"
         self._proxy = free_port()
         self.url = f"https://{DOMAIN}:{self._proxy}"
@@ -76,12 +78,18 @@ class Deployment:
         async with AsyncExitStack() as stack:
             self.token = await self._make_token()
             port = self.api.rpartition(":")[2]
-            await stack.enter_async_context(running("sandbox", "--port", port, "--speed", "3", "--fault", FAULT))
+            await stack.enter_async_context(
+                running("sandbox", "--port", port, "--speed", str(self._speed), "--fault", FAULT)
+            )
             for port in self._ports:
                 self.replicas.append(Replica(port, await stack.enter_async_context(self.serving(port))))
             for replica in self.replicas:
                 await replica.server.logged("MCP over streamable HTTP at ")
-            await stack.enter_async_context(self._caddy())
+            yield
+
+    @asynccontextmanager
+    async def proxied(self) -> AsyncGenerator[None]:
+        async with self._caddy():
             await self._reached()
             yield
 
@@ -91,7 +99,14 @@ class Deployment:
             *("--transport=streamable-http", f"--port={port}", "--auth=token", "--allow-shared-key"),
             *(f"--tokens-file={self.folder / 'tokens.toml'}", f"--allowed-host={DOMAIN}", "--trusted-proxy=127.0.0.1"),
             *("--log-format=json", "--log-level=info", "--metrics", "--poll-seconds=0.5"),
-            env={"RUNWAYML_BASE_URL": self.api, "RUNWAYML_API_SECRET": KEY},
+            *(f"--history={self._postgres.url}", *self._options),
+            env={
+                "RUNWAYML_BASE_URL": self.api,
+                "RUNWAYML_API_SECRET": KEY,
+                "PGPASSWORD": PASSWORD,
+                # A state folder for each: what is shared is shared by the database.
+                "RUNWAY_MCP_STATE_DIR": str(self.folder / str(port)),
+            },
         )
 
     @asynccontextmanager
@@ -113,6 +128,18 @@ class Deployment:
         async with (
             self.http() as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
+        ):
+            yield client
+
+    @asynccontextmanager
+    async def direct(self, replica: Replica) -> AsyncGenerator[Client]:
+        """A client of one replica, past the proxy."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        url = f"http://127.0.0.1:{replica.port}/mcp"
+        limits = httpx2.Limits(max_connections=100)
+        async with (
+            httpx2.AsyncClient(headers=headers, trust_env=False, verify=NO_TRUST, timeout=60, limits=limits) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client
 

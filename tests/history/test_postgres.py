@@ -260,6 +260,16 @@ async def test_a_start_that_was_recorded_though_the_answer_was_lost_is_taken_bac
                 assert await one.spent("account") == Spend(10, 0)
 
 
+async def test_a_connection_that_is_killed_between_two_messages_means_that_the_database_is_away() -> None:
+    async def killed(_: Transaction) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    with anyio.fail_after(20):
+        async with PostgresPlace().open() as one:
+            with pytest.raises(HistoryAwayError):
+                await one.run(killed)
+
+
 async def test_a_database_that_is_away_is_an_error_that_tells_no_password() -> None:
     url = f"postgresql://runway:secret-word@127.0.0.1:{free_port()}/films"
     with anyio.fail_after(30), pytest.raises(HistoryAwayError) as caught:

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from datetime import timedelta
 
 import anyio
 import httpx2
@@ -17,7 +16,6 @@ from support.waiting import until
 
 from runway_mcp.cli.main import main
 from runway_mcp.sandbox import SAMPLES, Fault, create_app
-from runway_mcp.sandbox.faults import Cut, Drip
 
 RUNNING = SAMPLES["running"].id
 TASK = f"/v1/tasks/{RUNNING}"
@@ -77,7 +75,7 @@ async def test_what_an_app_raises_by_mistake_is_still_logged(caplog: pytest.LogC
     def broken_clock() -> float:
         raise ZeroDivisionError
 
-    faults = [Fault("GET", "drop", "only", 1)]
+    faults = [Fault("GET", "drop", mode="only")]
     async with serving(create_app(clock=broken_clock, faults=faults)) as (url, _), client_of(url) as client:
         with pytest.raises(httpx2.TransportError):
             await client.http.get(TASK)
@@ -118,7 +116,7 @@ async def test_a_delay_holds_nobody_else_up(wire: Wire) -> None:
 
 
 async def test_a_delay_ends_when_the_client_leaves() -> None:
-    async with serving(create_app(faults=[Fault("DELETE", timedelta(hours=1))])) as (url, server):
+    async with serving(create_app(faults=[Fault("DELETE", "delay", 3600)])) as (url, server):
         async with client_of(url) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(client.delete, RUNNING)
             await cancelled(client)
@@ -197,14 +195,14 @@ def test_a_bad_fault_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("GET 503 @2", Fault("GET", 503, "only", 2)),
+        ("GET 503 @2", Fault("GET", "status", 503, "only", 2)),
         ("DELETE lost", Fault("DELETE", "lost")),
-        ("POST truncated @3+", Fault("POST", "truncated", "from", 3)),
-        ("ANY 2.5s @10n", Fault("ANY", timedelta(seconds=2.5), "every", 10)),
-        ("  GET\t0.000001s\n", Fault("GET", timedelta(microseconds=1))),
-        ("POST /storage 503 @1", Fault("POST", 503, "only", 1, "/storage")),
-        ("GET /outputs 0B", Fault("GET", Cut(0), path="/outputs")),
-        ("ANY /v1/tasks 64B/s", Fault("ANY", Drip(64), path="/v1/tasks")),
+        ("POST truncated @3+", Fault("POST", "truncated", nth=3)),
+        ("ANY 2.5s @10n", Fault("ANY", "delay", 2.5, "every", 10)),
+        ("  GET\t0.000001s\n", Fault("GET", "delay", 0.000001)),
+        ("POST /storage 503 @1", Fault("POST", "status", 503, "only", 1, "/storage")),
+        ("GET /outputs 0B", Fault("GET", "cut", 0, path="/outputs")),
+        ("ANY /v1/tasks 64B/s", Fault("ANY", "slow", 64, path="/v1/tasks")),
     ],
 )
 def test_the_text_form_says_what_the_fault_is(text: str, fault: Fault) -> None:
@@ -285,7 +283,7 @@ async def test_a_slow_download_is_whole(wire: Wire) -> None:
 
 
 async def test_a_slow_download_ends_when_the_client_leaves() -> None:
-    app = create_app(faults=[Fault("GET", Drip(1), path="/outputs")])
+    app = create_app(faults=[Fault("GET", "slow", 1, path="/outputs")])
     async with serving(app) as (url, server):
         async with client_of(url) as client, client.http.stream("GET", await _link(client)) as answer:
             assert answer.status_code == 200

@@ -13,7 +13,7 @@ from support.databases import PostgresPlace, postgres_url
 from support.scripted import ID, Script, reply, scripted_client, task
 from support.waiting import until
 
-from runway_mcp.history.records import HistoryAwayError
+from runway_mcp.history.records import HistoryAwayError, HistoryUnusableError, StartRequest
 from runway_mcp.history.start_history import History
 from runway_mcp.tasks.callers import Caller, CallerRegistry
 from runway_mcp.tasks.operations import TaskOperations, TooManyWaitsError
@@ -101,6 +101,24 @@ async def test_without_the_database_each_replica_counts_for_itself() -> None:
         assert len(tries) > tried
         await until(lambda: one.elsewhere("waits", "ann") == 2, "the other's waits again")
         group.cancel_scope.cancel()
+
+
+async def test_a_result_that_the_database_missed_is_written_without_another_call() -> None:
+    """For a start on another replica may wait for it."""
+    place = PostgresPlace()
+    with anyio.fail_after(60):
+        async with place.open() as other, place.open() as one, anyio.create_task_group() as group:
+            record = await one.begin(StartRequest("account", "caller", "print", "text_to_video"), lambda _: None)
+            await other.run(lambda transaction: transaction.execute("ALTER TABLE starts RENAME TO away"))
+            with pytest.raises(HistoryUnusableError):
+                await one.record_result(record.number, task_id=ID, cost=1)
+            await other.run(lambda transaction: transaction.execute("ALTER TABLE away RENAME TO starts"))
+            group.start_soon(ReplicaCounts(SOON).run, opened(one), DatabaseBreaker())
+            found = record
+            while found is None or found.state != "started":
+                await anyio.sleep(SOON)
+                found = await other.find(record.number)
+            group.cancel_scope.cancel()
 
 
 async def test_waits_on_another_replica_count_towards_a_callers_limit() -> None:

@@ -20,8 +20,8 @@ from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, CallToolRequestParams
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from runway_mcp.mcp_server.tasks_extension import wire
-from runway_mcp.mcp_server.tasks_extension.contract import McpTasks, UnknownMcpTaskError
 from runway_mcp.mcp_server.tasks_extension.subscriptions import McpTaskSubscriptions
+from runway_mcp.mcp_server.tasks_extension.wire import McpTasks, UnknownMcpTaskError
 
 _REVISIONS = frozenset(MODERN_PROTOCOL_VERSIONS)
 

@@ -11,8 +11,9 @@ following it, and as nothing is kept, its status goes on being the Runway task's
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
@@ -25,8 +26,7 @@ from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.arguments import ArgumentsError, Taken
 from runway_mcp.mcp_server.messages import GOES_ON, explain, explain_change, explain_read
 from runway_mcp.mcp_server.task_messages import describe_task
-from runway_mcp.mcp_server.tasks_extension.contract import RunTool, UnknownMcpTaskError
-from runway_mcp.mcp_server.tasks_extension.wire import CancelledMcpTask, CompletedMcpTask, McpTask, WorkingMcpTask
+from runway_mcp.mcp_server.tasks_extension.wire import McpTask, RunTool, UnknownMcpTaskError
 from runway_mcp.mcp_server.tools.generation import START_TASK, followed
 from runway_mcp.mcp_server.tools.wait import WAIT_FOR_TASK
 from runway_mcp.tasks.callers import CallerContext
@@ -41,6 +41,7 @@ _CANCELLING: dict[Kind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class RunwayMcpTasks:
     """The contract over one caller's Runway tasks.
 
@@ -48,28 +49,18 @@ class RunwayMcpTasks:
     server lacks the tool whose calls become MCP tasks.
     """
 
-    def __init__(
-        self,
-        context: CallerContext,
-        take: Callable[[str, Mapping[str, JsonValue]], Awaitable[Taken]],
-        *,
-        read_only: bool = False,
-        offers_waits: bool = True,
-        poll_seconds: float = POLL_SECONDS,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._context = context
-        self._take = take
-        self._read_only = read_only
-        self._offers_waits = offers_waits
-        self._poll_ms = round(poll_seconds * 1000)
-        self._now = now
+    context: CallerContext
+    take: Callable[[str, Mapping[str, JsonValue]], Awaitable[Taken]]
+    read_only: bool = False
+    offers_waits: bool = True
+    poll_seconds: float = POLL_SECONDS
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
         taken: Taken | None = None
         if params.name in {WAIT_FOR_TASK.name, START_TASK.name}:
             with suppress(ArgumentsError):  # the tool tells it
-                taken = await self._take(params.name, params.arguments or {})
+                taken = await self.take(params.name, params.arguments or {})
         if taken is None or taken.notes or taken.arguments.get("save"):  # the tool itself saves
             return await run()
         if params.name == WAIT_FOR_TASK.name:
@@ -88,12 +79,12 @@ class RunwayMcpTasks:
 
     async def _awaited(self, taken: Taken) -> McpTask | None:
         match taken.arguments:
-            case {"taskId": str(text)} | {"taskIds": [str(text)]} if self._offers_waits:
+            case {"taskId": str(text)} | {"taskIds": [str(text)]} if self.offers_waits:
                 pass
             case _:
                 return None
         try:
-            task = await self._context.tasks.get(parse_task_id(text))
+            task = await self.context.tasks.get(parse_task_id(text))
         except (InvalidTaskIdError, RunwayError):
             return None
         return self._mcp_task("wait", task) if task.is_active else None
@@ -101,18 +92,18 @@ class RunwayMcpTasks:
     async def get(self, task_id: str) -> McpTask:
         with _translated():
             kind, runway_id = _parse(task_id)
-            return self._mcp_task(kind, await self._context.tasks.get(runway_id))
+            return self._mcp_task(kind, await self.context.tasks.get(runway_id))
 
     async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:  # noqa: ARG002 - a Runway task asks for nothing
         await self.get(task_id)
 
     async def cancel(self, task_id: str) -> None:
         kind, runway_id = _parse(task_id)
-        if kind == "wait" or self._read_only:
+        if kind == "wait" or self.read_only:
             await self.get(task_id)
             return
         with _translated():
-            change = await self._context.tasks.cancel(runway_id)
+            change = await self.context.tasks.cancel(runway_id)
             if change.before is None:
                 raise UnknownMcpTaskError(
                     f"Runway has no task {change.task_id}: it is gone, never existed, or belongs to another key's "
@@ -122,7 +113,7 @@ class RunwayMcpTasks:
     async def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
         shown: Task | None = None
         kind, runway_id = _parse(task_id)
-        with _translated(), self._context.poller.states(runway_id) as states:
+        with _translated(), self.context.poller.states(runway_id) as states:
             async for state in states:
                 if state.unavailable is not None:
                     raise state.unavailable.with_traceback(None)
@@ -131,21 +122,22 @@ class RunwayMcpTasks:
                     yield self._mcp_task(kind, shown)
 
     def _mcp_task(self, kind: Kind, task: Task) -> McpTask:
-        now = self._now()
-        known: dict[str, Any] = {
-            "task_id": f"{kind}-{task.id}",
-            "created_at": _created_at(task) or now,
-            "last_updated_at": now,
-            "poll_interval_ms": self._poll_ms,
-        }
-        match task.status:
-            case "SUCCEEDED" | "FAILED":
-                return CompletedMcpTask(**known, status_message=task.status, result=_result(task))
-            case "CANCELLED":
-                return CancelledMcpTask(**known, status_message=task.status)
-            case _:
-                said = _CANCELLING["wait" if self._read_only else kind]
-                return WorkingMcpTask(**known, status_message=f"{describe_task(task)}. {said}")
+        now, status, result, said = self.now(), "working", None, task.status
+        if task.is_active:
+            said = f"{describe_task(task)}. {_CANCELLING['wait' if self.read_only else kind]}"
+        elif task.status == "CANCELLED":
+            status = "cancelled"
+        else:
+            status, result = "completed", _result(task)
+        return McpTask(
+            task_id=f"{kind}-{task.id}",
+            status=status,
+            created_at=_created_at(task) or now,
+            last_updated_at=now,
+            status_message=said,
+            poll_interval_ms=round(self.poll_seconds * 1000),
+            result=result,
+        )
 
 
 def _parse(task_id: str) -> tuple[Kind, TaskId]:

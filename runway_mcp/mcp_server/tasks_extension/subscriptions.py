@@ -30,7 +30,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
 from runway_mcp.mcp_server.tasks_extension import wire
-from runway_mcp.mcp_server.tasks_extension.contract import McpTasks, UnknownMcpTaskError
+from runway_mcp.mcp_server.tasks_extension.wire import McpTasks, UnknownMcpTaskError
 
 MAX_MCP_TASKS = 100
 """MCP tasks that one stream may follow."""

@@ -1,66 +1,71 @@
-"""The extension's shapes, as its specification draws them, and how they are written.
+"""The extension's shapes, as its specification draws them, and what holds its MCP tasks.
 
-A time to live of null means without end and must be written, so MCP tasks become dictionaries
-here: the SDK leaves out what is None in a model.
+The extension keeps nothing of an MCP task: each question is passed on with the id alone, so that every process that can
+reach the same work gives the same answer. Results hold no unpaired surrogates: their holder sees to that.
+
+A time to live of null means without end and must be written, so MCP tasks become dictionaries here: the SDK leaves out
+what is None in a model.
 """
 
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
 
-from mcp_types import ErrorData, RequestParams
+from mcp.server.context import HandlerResult
+from mcp_types import CallToolRequestParams, RequestParams
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PositiveInt
 from pydantic.alias_generators import to_camel
 
 EXTENSION_ID = "io.modelcontextprotocol/tasks"
 NOTIFICATION = "notifications/tasks"
 
+RunTool = Callable[[], Awaitable[HandlerResult]]
 
-class _McpTask(BaseModel):
+
+class McpTask(BaseModel):
+    """The state of an MCP task; `result` is what the request itself would have returned, a tool's error included."""
+
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True)
 
     task_id: str
+    status: Literal["working", "input_required", "completed", "failed", "cancelled"]
     created_at: AwareDatetime
     last_updated_at: AwareDatetime
     ttl_ms: PositiveInt | None = None
     status_message: str | None = None
     poll_interval_ms: PositiveInt | None = None
+    result: dict[str, JsonValue] | None = None
 
 
-class WorkingMcpTask(_McpTask):
-    """The request is being worked on."""
-
-    status: Literal["working"] = "working"
+_SEED = McpTask.model_fields.keys() - {"result"}
 
 
-class InputRequiredMcpTask(_McpTask):
-    """It waits for the client; `input_requests` holds every request that is not answered yet."""
-
-    status: Literal["input_required"] = "input_required"
-    input_requests: dict[str, dict[str, JsonValue]]
+class UnknownMcpTaskError(Exception):
+    """There is no MCP task of that id, or the text can't be an id. Its message goes to the client."""
 
 
-class CompletedMcpTask(_McpTask):
-    """It is done; `result` is what the request itself would have returned, a tool's error included."""
+class McpTasks(Protocol):
+    """The MCP tasks that one caller may see.
 
-    status: Literal["completed"] = "completed"
-    result: dict[str, JsonValue]
+    All but `call` raise `UnknownMcpTaskError`. Each may raise `MCPError`, which the client gets as it is.
+    """
 
+    async def call(self, params: CallToolRequestParams, run: RunTool) -> McpTask | HandlerResult:
+        """Answer a tool call with an MCP task that `get` finds everywhere, or with what the tool says."""
+        ...
 
-class FailedMcpTask(_McpTask):
-    """The request itself would have been answered with this JSON-RPC error."""
+    async def get(self, task_id: str) -> McpTask: ...
 
-    status: Literal["failed"] = "failed"
-    error: ErrorData
+    async def update(self, task_id: str, input_responses: Mapping[str, JsonValue]) -> None:
+        """Take answers to input requests; those to no open request are ignored."""
+        ...
 
+    async def cancel(self, task_id: str) -> None:
+        """Take note of the wish to cancel. Whether and when it is met is seen from the status."""
+        ...
 
-class CancelledMcpTask(_McpTask):
-    """It was cancelled before it was done."""
-
-    status: Literal["cancelled"] = "cancelled"
-
-
-McpTask = WorkingMcpTask | InputRequiredMcpTask | CompletedMcpTask | FailedMcpTask | CancelledMcpTask
-
-_SEED = {*_McpTask.model_fields, "status"}
+    def watch(self, task_id: str) -> AsyncGenerator[McpTask]:
+        """Yield the state as it stands, then each change of it, until a final one."""
+        ...
 
 
 class McpTaskParams(RequestParams):
@@ -77,7 +82,7 @@ class UpdateMcpTaskParams(McpTaskParams):
 
 def create_result(task: McpTask) -> dict[str, Any]:
     """The answer to a call that became an MCP task: its first state, without what `tasks/get` adds to it."""
-    return _dump(task, only=_SEED) | {"resultType": "task"}
+    return _dump(task, only={*_SEED}) | {"resultType": "task"}
 
 
 def get_result(task: McpTask) -> dict[str, Any]:

@@ -73,7 +73,8 @@ async def get_account(
             ours["openStarts"] = [_describe(start) for start in open_starts[:MAX_OPEN]]
             notes.append(describe_open(*(start.number for start in open_starts)))
     if not detail:
-        shown = _summary(account) | ours
+        figures = {"creditBalance": account.get("creditBalance"), "monthlyLimit": _in(account, "tier").get(_MONTH)}
+        shown = {name: figure for name, figure in figures.items() if isinstance(figure, int | float)} | ours
         room = MAX_TEXT - len(" ".join(notes)) - len(_LEFT_OUT)
         everything = dict(_used(account))
         used = {model: number for model, number in everything.items() if len(model) <= MAX_NAME}
@@ -84,11 +85,6 @@ async def get_account(
         if left := len(everything) - len(used):
             notes.append(_LEFT_OUT.format(left))
     return results.json_result(shown, *notes)
-
-
-def _summary(account: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    figures = {"creditBalance": account.get("creditBalance"), "monthlyLimit": _in(account, "tier").get(_MONTH)}
-    return {name: figure for name, figure in figures.items() if isinstance(figure, int | float)}
 
 
 def _used(account: Mapping[str, JsonValue]) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,6 @@ from mcp_types import CallToolResult
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.tools.tasks import ChangeOutput, TaskIdArgument, TaskOutput
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -26,9 +25,7 @@ async def retrieve(
     """Run `retrieve-task-status-and-output`."""
     try:
         return results.task_result(await ctx.request_context.lifespan_context.tasks.get(parse_task_id(id, "id")))
-    except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
-    except RunwayError as error:
+    except (InvalidTaskIdError, RunwayError) as error:
         return results.read_error(error)
 
 
@@ -41,7 +38,7 @@ async def cancel_delete(
         tasks = ctx.request_context.lifespan_context.tasks
         change = await tasks.priced(await tasks.remove(parse_task_id(id, "id")))
     except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
+        return results.read_error(error)
     except (RunwayError, UnclearOutcomeError) as error:
         return results.change_error(error, reader=RETRIEVE.name)
     return results.change_result(change, deleter=CANCEL_DELETE.name)

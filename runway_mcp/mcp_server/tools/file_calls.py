@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from runway_mcp.api.errors import RunwayError, quote
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.files.download import Failed, InProgress, Output, Saved
-from runway_mcp.files.downloads import CallerFiles, Report
+from runway_mcp.files.downloads import Report
 from runway_mcp.files.file_errors import FilesError
 from runway_mcp.files.folders import Folders
 from runway_mcp.files.paths import InvalidPathError, parse_path
@@ -38,9 +38,8 @@ DOWNLOADER = "runway_downloadOutput"
 async def upload_from(path: str, ctx: Context[CallerContext], roots: ListRootsResult) -> CallToolResult:
     """Upload the file at `path`, and return the URI that names it."""
     context = ctx.request_context.lifespan_context
-    files = await context.files()
     try:
-        folders = await _folders(files, roots)
+        folders = await allowed_folders(context, roots)
         with await to_thread.run_sync(folders.open_input, path) as file:
             uploaded = await upload_anew(context, file, _reporter(ctx))
     except FilesError as error:
@@ -60,16 +59,15 @@ async def download_to(
 ) -> CallToolResult:
     """Save the outputs of the task whose id is `text`, and return what became of each."""
     context = ctx.request_context.lifespan_context
-    files = await context.files()
     try:
         task_id = parse_task_id(text)
-        folders = await _folders(files, roots)
+        folders = await allowed_folders(context, roots)
         outputs = await save_outputs(context, task_id, folders, wanted, report=_reporter(ctx))
         saved = [output for output in outputs if isinstance(output, Saved)]
         images = await _images(context, task_id, folders, saved) if inline and saved else {}
-    except (InvalidTaskIdError, FilesError, NoOutputError) as error:
+    except (FilesError, NoOutputError) as error:
         return results.error_result(explain(error))
-    except RunwayError as error:
+    except (InvalidTaskIdError, RunwayError) as error:
         return results.read_error(error)
     unshown = [output for output in saved if inline and output.index not in images]
     data: dict[str, JsonValue] = {"id": task_id, "files": [_file(output) for output in outputs]}
@@ -118,7 +116,7 @@ async def with_saved(
 
 async def _saved(context: CallerContext, task_id: TaskId, roots: ListRootsResult) -> list[Output] | str:
     try:
-        folders = await _folders(await context.files(), roots)
+        folders = await allowed_folders(context, roots)
         return await save_outputs(context, task_id, folders, timeout=SAVE_SECONDS)
     except (FilesError, NoOutputError) as error:
         return explain(error)
@@ -131,11 +129,7 @@ async def _saved(context: CallerContext, task_id: TaskId, roots: ListRootsResult
 
 async def allowed_folders(context: CallerContext, roots: ListRootsResult) -> Folders:
     """Return the operator's folders, or the host's where the operator allows none; maybe none."""
-    return await _folders(await context.files(), roots)
-
-
-async def _folders(files: CallerFiles, roots: ListRootsResult) -> Folders:
-    if folders := await files.folders():
+    if folders := await (await context.files()).folders():
         return folders
     given = list[Path]()
     for root in roots.roots:

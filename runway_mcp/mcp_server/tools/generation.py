@@ -22,16 +22,7 @@ from runway_mcp.mcp_server.start_messages import (
     explain_unrecorded,
     explain_unsent,
 )
-from runway_mcp.mcp_server.tools.confirmation import (
-    NO_LIMIT,
-    InputArgument,
-    UnknownArgument,
-    answer_token,
-    approved_credits,
-    limit_of,
-    named_inputs,
-    prepared,
-)
+from runway_mcp.mcp_server.tools import confirmation
 from runway_mcp.mcp_server.tools.estimate import ESTIMATE_COST
 from runway_mcp.mcp_server.tools.files import NO_ROOTS, SaveArgument, SaveRoots
 from runway_mcp.mcp_server.tools.task_types import LIST_TASK_TYPES, TypeArgument
@@ -52,13 +43,13 @@ _FOLLOWED: ContextVar[bool] = ContextVar("followed", default=False)
 
 async def start_task(  # noqa: PLR0917 - a tool is called by name
     type: TypeArgument,  # noqa: A002, ARG001 - the field's name at Runway; `prepared` reads it
-    input: InputArgument,  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
+    input: confirmation.InputArgument,  # noqa: A002, ARG001 - what the API calls it; `prepared` reads it
     ctx: Context[CallerContext],
-    request: Annotated[Prepared, Resolve(prepared)],
-    named: Annotated[NamedInputs, Resolve(named_inputs)],
-    approved: Annotated[float, Resolve(approved_credits)],
+    request: Annotated[Prepared, Resolve(confirmation.prepared)],
+    named: Annotated[NamedInputs, Resolve(confirmation.named_inputs)],
+    approved: Annotated[float, Resolve(confirmation.approved_credits)],
     wait: Annotated[bool, Field(title="Wait", description="Wait for the result, up to 45 seconds.")] = False,
-    allowUnknown: UnknownArgument = False,  # noqa: ARG001 - as above
+    allowUnknown: confirmation.UnknownArgument = False,  # noqa: ARG001 - as above
     clientToken: Annotated[
         str,
         Field(
@@ -73,19 +64,19 @@ async def start_task(  # noqa: PLR0917 - a tool is called by name
             ge=0,
             description="The most that this start may cost. Above it, or where no price is known, nothing is sent.",
         ),
-    ] = NO_LIMIT,
+    ] = confirmation.NO_LIMIT,
     save: SaveArgument = False,
     save_roots: SaveRoots = NO_ROOTS,
 ) -> Annotated[CallToolResult, TaskOutput]:
     """Run `runway_startTask`."""
     context = ctx.request_context.lifespan_context
     until = anyio.current_time() + WAIT_SECONDS
-    token = clientToken or answer_token(ctx)
+    token = clientToken or confirmation.answer_token(ctx)
     try:
         started = await Starter(context).start(
             request,
             client_token=token,
-            max_credits=limit_of(maxCredits),
+            max_credits=confirmation.limit_of(maxCredits),
             approved_credits=approved,
             make_ready=named.make_ready if named.media else None,
         )

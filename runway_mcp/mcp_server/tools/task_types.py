@@ -4,18 +4,17 @@ The fields of each task type are not part of the tools' schemas, which cost the 
 `runway_listTaskTypes` returns them on demand.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult
 from pydantic import Field, JsonValue
 
+from runway_mcp.catalogue import lookup
+from runway_mcp.catalogue.outline import outline
+from runway_mcp.catalogue.suggestions import likely_choice
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.tools.toolset import LOOKS_UP, Output, Tool
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from runway_mcp.catalogue.lookup import Model, TaskType
 
 MAX_DATA = "A call takes at most 4 MiB. Pass larger files by URL or with runway_uploadFile."
 LEGEND = (
@@ -51,16 +50,14 @@ async def list_task_types(
     model: Annotated[str, Field(title="Model", description="Show this model's schema and an example.")] = "",
 ) -> Annotated[CallToolResult, TypesOutput]:
     """Run `runway_listTaskTypes`."""
-    from runway_mcp.catalogue import lookup as catalogue  # noqa: PLC0415 - read when first asked for
-
-    types = catalogue.task_types()
+    types = lookup.task_types()
     if not type:
         return _table({name: kind for name, kind in types.items() if not model or model in kind.models}, model)
-    kind = catalogue.find_type(type)
+    kind = lookup.find_type(type)
     if kind is None:
         labels = ", ".join(one.label for one in types.values())
         hint = _did_you_mean(type, types)
-        return results.error_result(f"There is no such task type.{hint} There are: {labels}. {catalogue.IMPOSSIBLE}")
+        return results.error_result(f"There is no such task type.{hint} There are: {labels}. {lookup.IMPOSSIBLE}")
     if not model:
         return _type_result(kind)
     shown = kind.models.get(
@@ -79,23 +76,21 @@ async def list_task_types(
     )
 
 
-def _table(kinds: "Mapping[str, TaskType]", model: str) -> CallToolResult:
-    from runway_mcp.catalogue.lookup import IMPOSSIBLE, task_types  # noqa: PLC0415 - read when first asked for
-
+def _table(kinds: Mapping[str, lookup.TaskType], model: str) -> CallToolResult:
     if not kinds:
-        hint = _did_you_mean(model, dict.fromkeys(name for kind in task_types().values() for name in kind.models))
+        hint = _did_you_mean(
+            model, dict.fromkeys(name for kind in lookup.task_types().values() for name in kind.models)
+        )
         return results.error_result(f"No task type has such a model.{hint} Call without arguments to list all models.")
     rows: dict[str, JsonValue] = {
         name: "; ".join(part for part in (kind.summary, ", ".join(kind.labels)) if part) for name, kind in kinds.items()
     }
     return results.json_result(
-        {"types": rows}, f"Call again with a type for what its models take. {IMPOSSIBLE}", *_age()
+        {"types": rows}, f"Call again with a type for what its models take. {lookup.IMPOSSIBLE}", *_age()
     )
 
 
-def _type_result(kind: "TaskType") -> CallToolResult:
-    from runway_mcp.catalogue.outline import outline  # noqa: PLC0415 - read when first asked for
-
+def _type_result(kind: lookup.TaskType) -> CallToolResult:
     shared, rows = outline(kind)
     data: dict[str, JsonValue] = {"type": kind.name, "summary": kind.summary, "models": dict(rows)}
     if shared:
@@ -105,25 +100,19 @@ def _type_result(kind: "TaskType") -> CallToolResult:
     return results.json_result(data, LEGEND, *_notes(kind, list(kind.models.values())), *_age())
 
 
-def _notes(kind: "TaskType", models: "list[Model]") -> list[str]:
-    from runway_mcp.catalogue.lookup import IMPOSSIBLE, UNDOCUMENTED  # noqa: PLC0415 - read when first asked for
-
+def _notes(kind: lookup.TaskType, models: list[lookup.Model]) -> list[str]:
     notes = [MAX_DATA] if any("^data:" in str(model.schema) for model in models) else []
     if any(not model.documented for model in models):
-        notes.append(f"{UNDOCUMENTED}: Runway's documentation lacks it; only the names of its fields are known.")
-    return notes if kind.output == "image" else [*notes, IMPOSSIBLE]
+        notes.append(f"{lookup.UNDOCUMENTED}: Runway's documentation lacks it; only the names of its fields are known.")
+    return notes if kind.output == "image" else [*notes, lookup.IMPOSSIBLE]
 
 
 def _age() -> list[str]:
-    from runway_mcp.catalogue.lookup import catalogue_day, kept_problem  # noqa: PLC0415 - read when first asked for
-
-    problem = kept_problem()
-    return [f"Catalogue of {catalogue_day()}.", *([_KEPT.format(problem)] if problem else [])]
+    problem = lookup.kept_problem()
+    return [f"Catalogue of {lookup.catalogue_day()}.", *([_KEPT.format(problem)] if problem else [])]
 
 
-def _did_you_mean(given: str, names: "Iterable[str | None]") -> str:
-    from runway_mcp.catalogue.suggestions import likely_choice  # noqa: PLC0415 - read when first asked for
-
+def _did_you_mean(given: str, names: Iterable[str | None]) -> str:
     likely = likely_choice(given, [name for name in names if name])
     return f" Did you mean {likely}?" if likely else ""
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import NOTHING_SENT, explain, word
+from runway_mcp.mcp_server.messages import NOTHING_SENT, word
 from runway_mcp.mcp_server.tools.task_list import LIST_TASKS
 from runway_mcp.mcp_server.tools.toolset import READS, REMOVES, Output, Tool, Toolset
 from runway_mcp.tasks.callers import CallerContext
@@ -64,9 +64,7 @@ async def get_task(taskId: TaskIdArgument, ctx: Context[CallerContext]) -> Annot
     """Run `runway_getTask`."""
     try:
         return results.task_result(await _context(ctx).tasks.get(parse_task_id(taskId)))
-    except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
-    except RunwayError as error:
+    except (InvalidTaskIdError, RunwayError) as error:
         return results.read_error(error)
 
 
@@ -108,7 +106,7 @@ async def _change(
     try:
         parsed = parse_task_ids(task_id, task_ids)
     except InvalidTaskIdError as error:
-        return results.error_result(explain(error))
+        return results.read_error(error)
     changes: dict[str, Change | results.Failure] = {}
 
     async def run(task: TaskId) -> None:

@@ -9,7 +9,6 @@ from pydantic import Field
 from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import InvalidTaskIdError
 from runway_mcp.mcp_server import results
-from runway_mcp.mcp_server.messages import explain
 from runway_mcp.mcp_server.task_messages import describe_task, progress
 from runway_mcp.mcp_server.tools.files import NO_ROOTS, SaveArgument, SaveRoots
 from runway_mcp.mcp_server.tools.tasks import OneTaskId, SeveralTaskIds, parse_task_ids
@@ -52,9 +51,7 @@ async def wait_for_task(  # noqa: PLR0917 - a tool is called by name
     try:
         task_ids = parse_task_ids(taskId, taskIds)
         waited = await context.tasks.wait(task_ids, seconds=timeoutSeconds, until=until, report=reporter(ctx))
-    except (InvalidTaskIdError, CallerLimitError) as error:
-        return results.error_result(explain(error))
-    except RunwayError as error:
+    except (InvalidTaskIdError, CallerLimitError, RunwayError) as error:
         return results.read_error(error)
     result = results.waits_result(waited, until) if taskIds else results.wait_result(waited)
     if not save:

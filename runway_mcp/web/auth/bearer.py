@@ -68,14 +68,9 @@ class Authentication:
         """Return the response to a request whose token lacks a scope; `as_message` is for MCP clients."""
         description = f"This needs the scope {scope}, which the access token lacks. Nothing was sent to Runway."
         message = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": description}}
-        return self._refusal(403, "insufficient_scope", description, body=message if as_message else None, scope=scope)
+        return self.refusal(403, "insufficient_scope", description, body=message if as_message else None, scope=scope)
 
-    def ambiguous(self) -> Response:
-        return self._refusal(400, "invalid_request", "There is more than one Authorization header.")
-
-    def _refusal(
-        self, status: int, error: str, description: str, *, body: object = None, **parameters: str
-    ) -> Response:
+    def refusal(self, status: int, error: str, description: str, *, body: object = None, **parameters: str) -> Response:
         named = {"error": error, **parameters, "error_description": description}
         if self.metadata_url:
             named["resource_metadata"] = str(self.metadata_url)
@@ -128,7 +123,8 @@ class Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(Headers(scope=scope).getlist("authorization")) > 1:
-            await self._authentication.ambiguous()(scope, receive, send)
+            twice = "There is more than one Authorization header."
+            await self._authentication.refusal(400, "invalid_request", twice)(scope, receive, send)
             return
         try:
             await self._middleware(scope, receive, send)

@@ -47,27 +47,19 @@ class _Cached:
     claims: TokenClaims | None
 
 
+@dataclass
 class Introspection:
     """Asks the introspection endpoint `url` about tokens; the latest `max_cached` answers are kept."""
 
-    def __init__(
-        self,
-        server: OidcDiscovery,
-        url: str,
-        audiences: frozenset[str],
-        *,
-        client_id: str,
-        client_secret: SecretStr,
-        max_cached: int = MAX_CACHED,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._server = server
-        self._url = url
-        self._audiences = audiences
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._max_cached = max_cached
-        self._clock = clock
+    server: OidcDiscovery
+    url: str
+    audiences: frozenset[str]
+    client_id: str
+    client_secret: SecretStr
+    max_cached: int = MAX_CACHED
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self._cached: OrderedDict[bytes, _Cached] = OrderedDict()
         self._locks: WeakValueDictionary[bytes, anyio.Lock] = WeakValueDictionary()
         self._concurrent = anyio.Semaphore(MAX_CONCURRENT)
@@ -82,43 +74,41 @@ class Introspection:
         digest = sha256(token.encode()).digest()
         async with self._locks.setdefault(digest, anyio.Lock()):
             found = self._cached.get(digest)
-            if found is None or self._clock() >= found.until:
+            if found is None or self.clock() >= found.until:
                 found = await self._ask(token)
                 self._cached[digest] = found
                 self._cached.move_to_end(digest)
-                if len(self._cached) > self._max_cached:
+                if len(self._cached) > self.max_cached:
                     self._cached.popitem(last=False)
         return found.claims
 
     async def _ask(self, token: str) -> _Cached:
         form = {"token": token, "token_type_hint": "access_token"}
+        secret = self.client_secret.get_secret_value()
+        auth = quote(self.client_id, safe=""), quote(secret, safe="")  # as RFC 6749 (2.3.1) encodes them
         try:
-            with anyio.fail_after(self._server.seconds):
+            with anyio.fail_after(self.server.seconds):
                 async with self._concurrent:
-                    if self._clock() < self._retry_at:
+                    if self.clock() < self._retry_at:
                         raise VerifierUnavailableError(UNAVAILABLE)
-                    body = await self._server.ask("POST", self._url, form=form, auth=self._credentials())
+                    body = await self.server.ask("POST", self.url, form=form, auth=auth)
             answer = _Answer.model_validate_json(body)
         except (OidcDiscoveryError, ValidationError, TimeoutError) as error:
             reason = error if isinstance(error, OidcDiscoveryError) else type(error).__name__
             logger.warning("A token could not be introspected: %s", reason)
             if isinstance(error, OidcDiscoveryError) and error.status in TOKEN_REFUSED:
-                return _Cached(self._clock() + REFUSAL_SECONDS, None)
-            self._retry_at = self._clock() + BACKOFF_SECONDS
+                return _Cached(self.clock() + REFUSAL_SECONDS, None)
+            self._retry_at = self.clock() + BACKOFF_SECONDS
             raise VerifierUnavailableError(UNAVAILABLE) from None
         left = MAX_SECONDS if answer.exp is None else min(MAX_SECONDS, answer.exp - time.time())
         claims = self._accepted(answer, body) if left > 0 else None
-        return _Cached(self._clock() + (left if claims else REFUSAL_SECONDS), claims)
-
-    def _credentials(self) -> tuple[str, str]:
-        # as RFC 6749 (2.3.1) encodes them
-        return quote(self._client_id, safe=""), quote(self._client_secret.get_secret_value(), safe="")
+        return _Cached(self.clock() + (left if claims else REFUSAL_SECONDS), claims)
 
     def _accepted(self, answer: _Answer, body: bytes) -> TokenClaims | None:
         holds = (
             answer.active
-            and answer.iss in {None, self._server.issuer}
-            and not self._audiences.isdisjoint([answer.aud] if isinstance(answer.aud, str) else answer.aud)
+            and answer.iss in {None, self.server.issuer}
+            and not self.audiences.isdisjoint([answer.aud] if isinstance(answer.aud, str) else answer.aud)
             and (answer.nbf is None or answer.nbf <= time.time() + LEEWAY_SECONDS)
         )
         try:

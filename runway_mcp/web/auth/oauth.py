@@ -6,6 +6,7 @@ A token must have this server as its audience. It is never sent anywhere but to 
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jwt
 from pydantic import SecretStr, ValidationError
@@ -24,30 +25,22 @@ TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
+@dataclass(frozen=True)
 class OAuthVerifier:
     """Verifies the access tokens of one issuer.
 
-    Args:
+    Attributes:
         issuer: Its issuer URL, exactly as it writes it.
         audiences: The URLs that tokens may be issued for.
         key_of: Returns the Runway key of a caller by issuer and subject, or None.
         introspection: Looks up opaque tokens; without it they are refused.
     """
 
-    def __init__(
-        self,
-        issuer: str,
-        audiences: frozenset[str],
-        *,
-        jwks: Jwks,
-        key_of: Callable[[str, str], SecretStr | None],
-        introspection: Introspection | None = None,
-    ) -> None:
-        self._issuer = issuer
-        self._audiences = audiences
-        self._jwks = jwks
-        self._key_of = key_of
-        self._introspection = introspection
+    issuer: str
+    audiences: frozenset[str]
+    jwks: Jwks
+    key_of: Callable[[str, str], SecretStr | None]
+    introspection: Introspection | None = None
 
     async def verify_token(self, token: str) -> CallerToken | None:
         """Return the caller of a token, or None if the token does not hold here.
@@ -60,20 +53,20 @@ class OAuthVerifier:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
-            claims = await self._introspection.claims(token) if self._introspection else None
+            claims = await self.introspection.claims(token) if self.introspection else None
         else:
             claims = await self._verified(token, header)
         if claims is None:
             return None
-        key = self._key_of(self._issuer, claims.sub)
-        return CallerToken.of(Caller(claims.sub, issuer=self._issuer, scopes=claims.scopes, key=key), claims.expires_at)
+        key = self.key_of(self.issuer, claims.sub)
+        return CallerToken.of(Caller(claims.sub, issuer=self.issuer, scopes=claims.scopes, key=key), claims.expires_at)
 
     async def _verified(self, token: str, header: dict[str, object]) -> TokenClaims | None:
         """Return the claims of a JWT. Its header chooses among the issuer's keys, and nothing else."""
         kid, kind = header.get("kid"), header.get("typ") or ""
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in TYPES:
             return None
-        key = await self._jwks.key(kid)
+        key = await self.jwks.key(kid)
         if key is None:
             return None
         try:
@@ -82,8 +75,8 @@ class OAuthVerifier:
                 key.key,
                 algorithms=key.algorithms,
                 options={"require": ["iss", "sub", "aud", "exp"], "enforce_minimum_key_length": True},
-                issuer=self._issuer,
-                audience=self._audiences,
+                issuer=self.issuer,
+                audience=self.audiences,
                 leeway=LEEWAY_SECONDS,
             )
             return TokenClaims.model_validate(decoded)

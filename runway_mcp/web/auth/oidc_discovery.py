@@ -38,12 +38,9 @@ class _KeySet(BaseModel):
 
 
 class OidcDiscovery:
-    """The authorization server of an issuer.
+    """The authorization server of an issuer, by its URL exactly as it writes it. It may take `seconds` to answer.
 
-    Args:
-        issuer: Its issuer URL, exactly as it writes it.
-        trust: Makes the TLS context; called before the first request over https.
-        seconds: How long it may take to answer.
+    `trust` makes the TLS context; it is called before the first request over https.
     """
 
     def __init__(self, issuer: str, *, trust: Callable[[], ssl.SSLContext], seconds: float = TOTAL_SECONDS) -> None:

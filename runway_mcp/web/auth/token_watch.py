@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from mcp.server.auth.provider import TokenVerifier
@@ -36,6 +36,7 @@ class _Open:
         return now is not None and now.caller == self.token.caller and not has_expired
 
 
+@dataclass
 class TokenWatch:
     """Verifies the tokens of requests in flight again and again.
 
@@ -43,13 +44,10 @@ class TokenWatch:
     and what may already have changed something is never cut off.
     """
 
-    def __init__(
-        self, verifier: TokenVerifier, end_waits: Callable[[Caller], object], seconds: float = CHECK_SECONDS
-    ) -> None:
-        self._verifier = verifier
-        self._end_waits = end_waits
-        self._seconds = seconds
-        self._open: set[_Open] = set()
+    verifier: TokenVerifier
+    end_waits: Callable[[Caller], object]
+    seconds: float = CHECK_SECONDS
+    _open: set[_Open] = field(default_factory=set[_Open], init=False)
 
     @contextmanager
     def watching(self, shown: SecretStr, token: CallerToken, scope: Scope) -> Generator[None]:
@@ -62,7 +60,7 @@ class TokenWatch:
 
     async def run(self) -> None:
         while True:
-            await anyio.sleep(self._seconds)
+            await anyio.sleep(self.seconds)
             requests: defaultdict[SecretStr, list[_Open]] = defaultdict(list)
             for request in self._open:
                 requests[request.shown].append(request)
@@ -72,7 +70,7 @@ class TokenWatch:
 
     async def _check(self, shown: SecretStr, requests: Sequence[_Open]) -> None:
         try:
-            now = await self._verifier.verify_token(shown.get_secret_value())
+            now = await self.verifier.verify_token(shown.get_secret_value())
         except VerifierUnavailableError:
             now = requests[0].token  # it goes on until it expires
         except Exception:
@@ -85,4 +83,4 @@ class TokenWatch:
                     in_flight: InFlightRequest = request.scope[IN_FLIGHT_KEY]
                     in_flight.cut_off()
                 else:
-                    self._end_waits(request.token.caller)
+                    self.end_waits(request.token.caller)

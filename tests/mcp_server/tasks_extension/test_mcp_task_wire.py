@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from conformance.mcp_memory import JobMcpTask
 from mcp_types import ErrorData
 from pydantic import ValidationError
 
@@ -14,25 +15,25 @@ KNOWN: dict[str, Any] = {"task_id": "one", "created_at": THEN, "last_updated_at"
 BASE = {"taskId": "one", "createdAt": "2026-11-21T10:00:00Z", "lastUpdatedAt": "2026-11-21T10:00:00Z", "ttlMs": None}
 
 CASES: tuple[tuple[wire.McpTask, dict[str, Any]], ...] = (
-    (wire.WorkingMcpTask(**KNOWN), {"status": "working"}),
-    (wire.WorkingMcpTask(**KNOWN, status_message="half"), {"status": "working", "statusMessage": "half"}),
+    (wire.McpTask(**KNOWN, status="working"), {"status": "working"}),
+    (wire.McpTask(**KNOWN, status="working", status_message="half"), {"status": "working", "statusMessage": "half"}),
     (
-        wire.WorkingMcpTask(**KNOWN, ttl_ms=60_000, poll_interval_ms=5_000),
+        wire.McpTask(**KNOWN, status="working", ttl_ms=60_000, poll_interval_ms=5_000),
         {"status": "working", "ttlMs": 60_000, "pollIntervalMs": 5_000},
     ),
     (
-        wire.InputRequiredMcpTask(**KNOWN, input_requests={"name": {"method": "elicitation/create"}}),
+        JobMcpTask(**KNOWN, status="input_required", input_requests={"name": {"method": "elicitation/create"}}),
         {"status": "input_required", "inputRequests": {"name": {"method": "elicitation/create"}}},
     ),
     (
-        wire.CompletedMcpTask(**KNOWN, result={"content": [], "structuredContent": {"none": None}}),
+        wire.McpTask(**KNOWN, status="completed", result={"content": [], "structuredContent": {"none": None}}),
         {"status": "completed", "result": {"content": [], "structuredContent": {"none": None}}},
     ),
     (
-        wire.FailedMcpTask(**KNOWN, error=ErrorData(code=-32603, message="broken")),
+        JobMcpTask(**KNOWN, status="failed", error=ErrorData(code=-32603, message="broken")),
         {"status": "failed", "error": {"code": -32603, "message": "broken"}},
     ),
-    (wire.CancelledMcpTask(**KNOWN), {"status": "cancelled"}),
+    (wire.McpTask(**KNOWN, status="cancelled"), {"status": "cancelled"}),
 )
 
 
@@ -54,9 +55,9 @@ def test_a_new_mcp_task_has_no_result_yet(task: wire.McpTask, fields: dict[str, 
 @pytest.mark.parametrize("name", ["ttl_ms", "poll_interval_ms"])
 def test_times_are_whole_milliseconds(name: str, milliseconds: float) -> None:
     with pytest.raises(ValidationError):
-        wire.WorkingMcpTask.model_validate(KNOWN | {name: milliseconds})
+        wire.McpTask.model_validate(KNOWN | {"status": "working", name: milliseconds})
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValidationError):
-        wire.WorkingMcpTask.model_validate(KNOWN | {"created_at": THEN.replace(tzinfo=None)})
+        wire.McpTask.model_validate(KNOWN | {"status": "working", "created_at": THEN.replace(tzinfo=None)})

@@ -77,7 +77,7 @@ async def test_a_finished_task_is_completed_with_what_the_tool_would_return(step
     async with mcp_tasks(step) as (tasks, _, context):
         found = await tasks.get(mcp_task)
         returned = results.task_result(await context.tasks.get(ID))
-    assert isinstance(found, wire.CompletedMcpTask)
+    assert found.status == "completed"
     assert found.result == returned.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -170,7 +170,7 @@ async def test_waiting_for_an_active_task_becomes_an_mcp_task(call: CallToolRequ
     async with mcp_tasks(RUNNING) as (tasks, _, _):
         created = await tasks.call(call, answered)
         assert created == await tasks.get(WAIT)
-    assert isinstance(created, wire.WorkingMcpTask)
+    assert isinstance(created, wire.McpTask)
     assert created.status_message == "RUNNING, 45 %. Cancelling this ends the wait only; the Runway task goes on."
 
 
