@@ -72,6 +72,8 @@ class _Connection(Protocol):
 
     async def execute(self, statement: str, *values: object) -> str: ...
 
+    async def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None: ...
+
 
 class _Pool(Protocol):
     """A pool of asyncpg."""
@@ -177,6 +179,10 @@ class _Transaction:
         done = await self._connection.execute(text, *(values[name] for name in names))
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
+
+    async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
+        text, names = _numbered(statement)
+        await self._connection.executemany(text, [[values[name] for name in names] for values in rows])
 
     async def insert_start(self, statement: str, values: Values) -> int:
         ((number,),) = await self.fetch(f"{statement} RETURNING number", values)

@@ -1,6 +1,7 @@
 """Starts of one account are recorded one after another in a process."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from runway_mcp.history.account_turns import AccountTurns
@@ -14,7 +15,7 @@ async def test_one_at_a_time_has_the_turn_of_an_account_in_the_order_of_coming()
     async def take(number: int) -> None:
         async with turns.take("one", LONG):
             inside.append(number)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             assert inside == [number]
             order.append(inside.pop())
 
