@@ -230,7 +230,8 @@ class CallerRegistry:
         tasks_api: TaskApi = client
         if self.database is not None:
             open_states = partial(_states, self._open.history)
-            tasks_api = SharedReads(client, (account, asks), open_states, self.poll_seconds, self.database)
+            owner, breaker = (account, asks), self.database
+            tasks_api = SharedReads(client, owner, open_states, self.poll_seconds, breaker=breaker, requests=requests)
         recorder = TaskRecorder(tasks_api, account, begun, self._open.loops)
         poller = TaskPoller(
             recorder.get_task,
