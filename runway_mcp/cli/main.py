@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "show the main job in a few seconds: no key, no network, no cost",
     "token": "make an access token for someone, and its entry for the file of --tokens-file",
+    "viewer": "show the tasks and their outputs in a browser of this machine",
     "history": "list starts of unknown outcome, and settle them",
     "catalogue": "take over new models from Runway's OpenAPI document, or show what would change",
     "sandbox": "serve the simulated Runway API on a port of this machine, for any client",
@@ -64,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.disable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        run = {"demo": _demo, "token": _token, "history": _history, "catalogue": _catalogue, "sandbox": _sandbox}
-        command = run.get(arguments[0]) if arguments else None
+        run = {"demo": _demo, "token": _token, "viewer": _viewer, "history": _history, "catalogue": _catalogue}
+        command = (run | {"sandbox": _sandbox}).get(arguments[0]) if arguments else None
         return command(arguments[1:]) if command else _serve(arguments)
     except UsageError as error:
         return _fail(2, str(error))
@@ -142,6 +143,12 @@ def _token(arguments: Sequence[str]) -> int:
     )
     print(f"{token}\n\nThis access token is not shown again. Its entry in the tokens file:\n\n{entry.lines()}")
     return 0
+
+
+def _viewer(arguments: Sequence[str]) -> int:
+    from runway_mcp.cli.viewer import open_viewer
+
+    return _run(open_viewer(arguments, COMMANDS["viewer"]))
 
 
 def _history(arguments: Sequence[str]) -> int:

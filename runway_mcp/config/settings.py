@@ -114,6 +114,13 @@ class Settings(BaseSettings):
             "server what has finished meanwhile."
         ),
     )
+    media_domain: values.MediaDomains = Field(
+        (),
+        description=(
+            "Domain that the viewer may load outputs from, such as https://*.example.com. Repeatable. Default: "
+            "Runway's: cloudfront.net, runwayml.com and amazonaws.com."
+        ),
+    )
     transport: Literal["stdio", "streamable-http"] = Field("stdio", description="How hosts connect to the server.")
     host: str = Field(
         "127.0.0.1",

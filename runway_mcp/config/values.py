@@ -174,9 +174,13 @@ _HostHeader = Annotated[
     str, _pattern(r"[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?", "must look like mcp.example.com, with :port or not")
 ]
 HostHeaders = Annotated[tuple[_HostHeader, ...], NoDecode, _split_at(",")]
-"""Host headers. The flag is repeatable; the variable separates them by commas. So do the two types below."""
+"""Host headers. The flag is repeatable; the variable separates them by commas. So do the three types below."""
 _Origin = Annotated[
     str, _pattern(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?", "must look like https://app.example.com, no path")
 ]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, _split_at(",")]
+_MediaDomain = Annotated[
+    str, _pattern(r"https://(\*\.)?[\w-]+(\.[\w-]+)+(:\d+)?", "must look like https://*.example.com, no path")
+]
+MediaDomains = Annotated[tuple[_MediaDomain, ...], NoDecode, _split_at(",")]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, _split_at(",")]

@@ -52,14 +52,27 @@ _PROMPTS = {recipe.name for recipe in RECIPES if any(one.name == "taskId" for on
 word({SavedFileTooLargeError: "has {error.size:,} bytes, a resource at most {error.limit:,}"})
 
 
-async def list_resources(ctx: ServerRequestContext[CallerContext], _: PaginatedRequestParams) -> ListResourcesResult:
-    """Answer `resources/list`, from the history alone. Over HTTP the disk is another machine's: no files there."""
+def listing_tasks(
+    list_others: RequestHandler[CallerContext, PaginatedRequestParams],
+) -> RequestHandler[CallerContext, PaginatedRequestParams]:
+    """Return what answers `resources/list`: the latest tasks and files, then what `list_others` does."""
+
+    async def listed(ctx: ServerRequestContext[CallerContext], params: PaginatedRequestParams) -> HandlerResult:
+        others = await list_others(ctx, params)
+        assert isinstance(others, ListResourcesResult)  # noqa: S101 - the SDK's own answer
+        return ListResourcesResult(resources=[*await _listed(ctx), *others.resources])
+
+    return listed
+
+
+async def _listed(ctx: ServerRequestContext[CallerContext]) -> list[Resource]:
+    # From the history alone. Over HTTP the disk is another machine's: no files there.
     tasks = [task for task in await _latest(ctx.lifespan_context, MAX_TASKS) if task.task_id]
     sizes: Mapping[str, int] = {}
     if ctx.request is None:
         paths = [output.path for task in tasks for output in task.outputs]
         sizes = await to_thread.run_sync(existing, paths)
-    return ListResourcesResult(resources=[resource for task in tasks for resource in _resources(task, sizes)])
+    return [resource for task in tasks for resource in _resources(task, sizes)]
 
 
 async def complete(ctx: ServerRequestContext[CallerContext], params: CompleteRequestParams) -> CompleteResult:

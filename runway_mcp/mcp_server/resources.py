@@ -32,7 +32,7 @@ from runway_mcp.api.errors import NotFoundError, RunwayError
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, parse_task_id
 from runway_mcp.mcp_server import results
 from runway_mcp.mcp_server.messages import explain, explain_read
-from runway_mcp.mcp_server.offered_resources import PREFIX, TEMPLATE, complete, list_resources, reading_files
+from runway_mcp.mcp_server.offered_resources import PREFIX, TEMPLATE, complete, listing_tasks, reading_files
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.poll_loop import TaskState
 from runway_mcp.tasks.poller import CallerLimitError
@@ -64,9 +64,10 @@ class TaskResources:
         # MCPServer offers no public way to serve these methods with a context.
         lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         lowlevel.add_request_handler("completion/complete", CompleteRequestParams, complete)
-        lowlevel.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+        listed = lowlevel.get_request_handler("resources/list")
         read = lowlevel.get_request_handler("resources/read")
-        assert read is not None  # noqa: S101 - the SDK has one
+        assert listed is not None and read is not None  # noqa: PT018, S101 - the SDK has both
+        lowlevel.add_request_handler("resources/list", PaginatedRequestParams, listing_tasks(listed.handler))
         lowlevel.add_request_handler("resources/read", ReadResourceRequestParams, reading_files(read.handler))
         lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
         lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)

@@ -131,7 +131,7 @@ def with_notes(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
     note = " ".join([*texts[at : at + 1], *notes])
     data = None if result.structured_content is None else {**result.structured_content, "note": note}
     blocks = [TextContent(text=text) for text in (*texts[:at], note, *texts[at + 1 :])]
-    return CallToolResult(content=[*blocks, *others], structured_content=data, is_error=result.is_error)
+    return result.model_copy(update={"content": [*blocks, *others], "structured_content": data})
 
 
 def with_files(result: CallToolResult, files: list[JsonValue], notes: Sequence[str]) -> CallToolResult:

@@ -42,6 +42,8 @@ from runway_mcp.mcp_server.tools.generation import GENERATION
 from runway_mcp.mcp_server.tools.tasks import TASKS
 from runway_mcp.mcp_server.tools.toolset import Toolset, plain_schema
 from runway_mcp.mcp_server.tools.wait import WAITING
+from runway_mcp.mcp_server.viewer.app_page import MEDIA_DOMAINS, viewer_app
+from runway_mcp.mcp_server.viewer.start_details import add_details
 from runway_mcp.observability.mcp_middleware import McpRequestMiddleware
 from runway_mcp.observability.request_record import OnRequestEnd, RequestRecord
 from runway_mcp.tasks.callers import Caller, CallerContext, CallerRegistry
@@ -106,7 +108,11 @@ class RunwayServer(MCPServer[CallerContext]):
         except ArgumentsError as error:
             return results.error_result(str(error))
         result = await self._call(name, taken.arguments, context)
-        return results.with_notes(result, taken.notes) if isinstance(result, CallToolResult) else result
+        if not isinstance(result, CallToolResult):
+            return result
+        result = results.with_notes(result, taken.notes)
+        await add_details(result, context)
+        return result
 
     async def _call(
         self, name: str, arguments: dict[str, Any], context: Context[CallerContext, Any] | None
@@ -152,6 +158,7 @@ def build_server(
     read_only: bool = False,
     sandbox: bool = False,
     on_request_end: Sequence[OnRequestEnd] = (),
+    media_domains: Sequence[str] = MEDIA_DOMAINS,
 ) -> MCPServer[CallerContext]:
     """Return a server that is complete but not yet running.
 
@@ -162,6 +169,7 @@ def build_server(
         read_only: Register only the tools that change nothing.
         sandbox: Tell the host that nothing is real.
         on_request_end: Called at the end of each request that does not come over HTTP.
+        media_domains: Origins that the viewer may load outputs from.
     """
 
     @asynccontextmanager
@@ -170,6 +178,7 @@ def build_server(
             yield await callers.of(local)
 
     tools = [tool for toolset in toolsets for tool in toolset.tools]
+    offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
     records = McpRequestMiddleware(local, {tool.name for tool in tools}, on_request_end)
     answers = AnswerCodec()
     guards = (name_wrong_params, InFlightLimit(MAX_IN_FLIGHT), CancelledWaits(), Access(callers, tools))
@@ -190,7 +199,7 @@ def build_server(
         request_state_security=RequestStateSecurity(codec=answers, bind_principal=_who_asks),
         subscriptions=resources.bus,
         cache_hints=CACHE_HINTS,
-        extensions=[mcp_tasks],
+        extensions=[mcp_tasks, viewer_app(offered, media_domains)],
         middleware=[records, *guards, mcp_tasks.subscriptions, resources, answers.before_seal],
     )
     lowlevel = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - MCPServer's own middleware is within its seal
@@ -198,7 +207,6 @@ def build_server(
     resources.register(server)
     for toolset in toolsets:
         toolset.register(server, read_only=read_only, saves=FILES in toolsets and not read_only)
-    offered = {tool.name for tool in tools if tool.annotations.read_only_hint or not read_only}
     prompts.register(server, RECIPES, offered)
     return server
 

@@ -18,13 +18,15 @@ from runway_mcp.history.places import HistoryPlace
 from runway_mcp.history.records import Limits
 from runway_mcp.mcp_server.server import TOOLSETS, build_server
 from runway_mcp.mcp_server.tools.toolset import Toolset
+from runway_mcp.mcp_server.viewer.app_page import MEDIA_DOMAINS
 from runway_mcp.observability.request_record import OnRequestEnd, log_request
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry, StartSaver
-from runway_mcp.wiring.file_access import open_files
+from runway_mcp.wiring.file_access import open_files, output_origin
 
 if TYPE_CHECKING:
     import httpx2
     from anyio.abc import TaskGroup
+    from starlette.types import ASGIApp
 
     from runway_mcp.observability.metrics import Metrics
     from runway_mcp.tasks.replica_counts import ReplicaCounts
@@ -42,6 +44,7 @@ class Core:
         local: The caller of requests without an access token.
         on_request_end: Called with the record of each request at its end.
         on_api_response: Called for each response of Runway.
+        sandbox: The simulated API, where it answers.
     """
 
     callers: CallerRegistry
@@ -50,6 +53,7 @@ class Core:
     on_request_end: list[OnRequestEnd]
     on_api_response: list[OnApiResponse]
     metrics: "Metrics | None"
+    sandbox: "ASGIApp | None"
 
 
 def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
@@ -66,13 +70,14 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
     if settings.log_level in {"debug", "info"}:
         on_request_end.append(log_request)
     look_in(state_dir(settings))
-    sandbox = None
+    sandbox = simulated = None
     if settings.sandbox:
         import httpx2
 
         from runway_mcp.sandbox import create_app
 
-        sandbox = httpx2.ASGITransport(app=create_app(speed=settings.sandbox_speed, catalogue=catalogue_data()))
+        simulated = create_app(speed=settings.sandbox_speed, catalogue=catalogue_data())
+        sandbox = httpx2.ASGITransport(app=simulated)
     place = history_place(settings)
     callers = CallerRegistry(
         _connect(settings, sandbox, hide, on_api_response),
@@ -95,8 +100,14 @@ def build_core(settings: Settings, hide: Callable[[str], None]) -> Core:
         read_only=settings.read_only,
         sandbox=settings.sandbox,
         on_request_end=on_request_end,
+        media_domains=_media_domains(settings),
     )
-    return Core(callers, server, local, on_request_end, on_api_response, metrics)
+    return Core(callers, server, local, on_request_end, on_api_response, metrics, simulated)
+
+
+def _media_domains(settings: Settings) -> tuple[str, ...]:
+    own = output_origin(settings)
+    return settings.media_domain or ((own,) if own else MEDIA_DOMAINS)
 
 
 def _auto_saver(group: "TaskGroup") -> StartSaver:

@@ -49,12 +49,18 @@ async def open_files(
         )
         return kept.setdefault((caller.issuer, caller.subject), made)
 
-    base = urlsplit(settings.base_url)
-    own_origin = f"{base.scheme}://{base.netloc}" if is_loopback(base.hostname or "") else None
     async with open_file_client(
-        own_origin=SANDBOX_URL if sandbox else own_origin, own_transport=sandbox, ca_file=settings.ca_file
+        own_origin=SANDBOX_URL if sandbox else output_origin(settings), own_transport=sandbox, ca_file=settings.ca_file
     ) as client:
         yield files
+
+
+def output_origin(settings: Settings) -> str | None:
+    """Return where the sandbox's outputs are; None where Runway itself answers."""
+    if settings.sandbox:
+        return SANDBOX_URL
+    base = urlsplit(settings.base_url)
+    return f"{base.scheme}://{base.netloc}" if is_loopback(base.hostname or "") else None
 
 
 def warn_of_missing_folders(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from runway_mcp.mcp_server.server import build_server
 from runway_mcp.mcp_server.tasks_extension.wire import EXTENSION_ID
 from runway_mcp.mcp_server.tools.tasks import TASKS
 from runway_mcp.mcp_server.tools.wait import WAITING
+from runway_mcp.mcp_server.viewer.app_page import URI as VIEWER
 from runway_mcp.sandbox import SAMPLES
 from runway_mcp.tasks.callers import ANONYMOUS, READ, WRITE, Caller, CallerRegistry
 from runway_mcp.web.app import build_app
@@ -210,7 +211,7 @@ async def test_each_caller_lists_the_tasks_that_they_started(team: Team) -> None
         offered = [[found.uri for found in (await client.list_resources()).resources] for client in (gil, hal)]
     assert [[row[0] for row in data["tasks"]] for data in found] == [[started["id"]], []]
     assert [(data["matched"], data["credits"] > 0) for data in found] == [(1, True), (0, False)]
-    assert offered == [[f"runway://tasks/{started['id']}"], []]
+    assert offered == [[f"runway://tasks/{started['id']}", VIEWER], [VIEWER]]
 
 
 async def test_a_stream_hears_of_its_own_callers_task_only(team: Team) -> None:

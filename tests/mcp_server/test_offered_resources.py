@@ -11,7 +11,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client, MCPError
-from mcp_types import BlobResourceContents, PromptReference, ResourceTemplateReference
+from mcp_types import BlobResourceContents, PromptReference, Resource, ResourceTemplateReference
 from pydantic import SecretStr
 from support.scripted import Script, Step, reply, scripted_client
 from support.serving import authorized, served
@@ -19,6 +19,7 @@ from support.serving import authorized, served
 from runway_mcp.history.task_records import SavedOutput
 from runway_mcp.mcp_server.offered_resources import MAX_FILE, MAX_TASKS
 from runway_mcp.mcp_server.server import LOCAL, build_server
+from runway_mcp.mcp_server.viewer.app_page import URI
 from runway_mcp.tasks.callers import ANONYMOUS, Caller, CallerContext, CallerRegistry
 from runway_mcp.web.app import build_app
 from runway_mcp.web.auth import Authentication, CallerToken
@@ -71,8 +72,15 @@ async def save(context: CallerContext, path: Path, content: bytes = b"film", num
     return path.as_uri()
 
 
+async def listed(client: Client) -> list[Resource]:
+    """The tasks and files that are offered; the viewer stands after them."""
+    *found, viewer = (await client.list_resources()).resources
+    assert viewer.uri == URI
+    return found
+
+
 async def offered(client: Client) -> list[str]:
-    return [resource.uri for resource in (await client.list_resources()).resources]
+    return [resource.uri for resource in await listed(client)]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -82,7 +90,7 @@ async def test_the_latest_tasks_are_offered_by_prompt_at_no_request(mode: str) -
         assert await offered(client) == []
         await start(client, "A red kite " * 9, *["A boat"] * MAX_TASKS)
         reads = runway.reads
-        found = (await client.list_resources()).resources
+        found = await listed(client)
         assert runway.reads == reads
     assert [resource.uri for resource in found] == [f"runway://tasks/{identified(n)}" for n in range(21, 1, -1)]
     first = found[0]
@@ -93,7 +101,7 @@ async def test_the_latest_tasks_are_offered_by_prompt_at_no_request(mode: str) -
 async def test_names_are_short_and_hide_nothing() -> None:
     async with connected(Runway()) as (client, _):
         await start(client, "A red\u202e kite " * 9)
-        (found,) = (await client.list_resources()).resources
+        (found,) = await listed(client)
     assert found.name == "A red kite A red kite A red kite A red kite A red kite A red…"
     assert "\u202e" not in (found.title or "")
 
@@ -113,7 +121,7 @@ async def test_a_start_without_a_price_or_a_prompt_is_offered_by_its_type_and_on
         async with Client(build_server(callers)) as client:
             for _ in range(2):
                 await client.call_tool("runway_startTask", wish)
-            (found,) = (await client.list_resources()).resources
+            (found,) = await listed(client)
     assert (found.name, found.description) == (
         "frame_interpolation",
         "frame_interpolation frame_interpolation_v1, PENDING",
@@ -124,7 +132,7 @@ async def test_saved_files_are_offered_and_read_on_this_machine(tmp_path: Path) 
     async with connected(Runway()) as (client, context):
         await start(client, "A red kite")
         uri = await save(context, tmp_path / "2026-11-25 red kite 100%.mp4")
-        task, file = (await client.list_resources()).resources
+        task, file = await listed(client)
         assert task.uri == f"runway://tasks/{identified(1)}"
         assert (file.uri, file.name, file.mime_type, file.size) == (uri, Path(file.name).name, "video/mp4", 4)
         assert file.description == "Output 1 of: A red kite"

@@ -117,6 +117,7 @@ DOWNLOAD_OUTPUT = Tool(
         read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
     ),
     run=download_output,
+    is_viewed=True,
 )
 
 FILES = Toolset(

@@ -167,6 +167,7 @@ START_TASK = Tool(
         read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
     ),
     run=start_task,
+    is_viewed=True,
 )
 
 GENERATION = Toolset(

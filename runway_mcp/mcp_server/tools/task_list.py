@@ -26,6 +26,7 @@ from runway_mcp.mcp_server.messages import NOTHING_SENT, explain
 from runway_mcp.mcp_server.start_messages import describe_open
 from runway_mcp.mcp_server.task_messages import describe_lost, describe_task, describe_unread
 from runway_mcp.mcp_server.tools.toolset import READS, Output, Tool
+from runway_mcp.mcp_server.viewer.start_details import set_details
 from runway_mcp.tasks.callers import CallerContext
 from runway_mcp.tasks.listing import MAX_LOOKS, Listing, list_tasks
 
@@ -90,7 +91,9 @@ async def run_list(  # noqa: PLR0917 - a tool is called by name
             "every task goes on at Runway; runway_getTask reads one by its id."
         )
     now = system_time()
-    return results.json_result(_data(listing, query, now), *notes, *_notes(listing, now))
+    result = results.json_result(_data(listing, query, now), *notes, *_notes(listing, now))
+    set_details(result, listing.page.tasks, ctx)
+    return result
 
 
 def since_moment(text: str, now: datetime) -> datetime:
@@ -242,4 +245,5 @@ LIST_TASKS = Tool(
     ),
     annotations=READS,
     run=run_list,
+    is_viewed=True,
 )

@@ -139,6 +139,7 @@ GET_TASK = Tool(
     ),
     annotations=READS,
     run=get_task,
+    is_viewed=True,
 )
 CANCEL_TASK = Tool(
     name="runway_cancelTask",

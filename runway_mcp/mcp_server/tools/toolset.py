@@ -15,6 +15,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from runway_mcp.mcp_server.viewer.app_page import TOOL_META
 from runway_mcp.tasks.callers import CallerContext
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -74,13 +75,18 @@ def _body(run: Callable[..., Awaitable[CallToolResult]], *, saves: bool) -> Call
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool: what runs, and what a host and a model see of it."""
+    """One tool: what runs, and what a host and a model see of it.
+
+    Attributes:
+        is_viewed: Whether hosts with MCP Apps show its result in the viewer.
+    """
 
     name: str
     title: str
     description: str
     annotations: ToolAnnotations
     run: Callable[..., Awaitable[CallToolResult]]
+    is_viewed: bool = False
 
     def register(self, server: MCPServer[CallerContext], *, saves: bool) -> None:
         """Add the tool to `server`; with what saves outputs, if it has that, only where `saves` is true."""
@@ -91,6 +97,7 @@ class Tool:
             title=self.title,
             description=self.description,
             annotations=self.annotations.model_copy(update={"read_only_hint": False}) if writes else self.annotations,
+            meta=dict(TOOL_META) if self.is_viewed else None,
         )
 
 

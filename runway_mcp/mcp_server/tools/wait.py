@@ -90,6 +90,7 @@ WAIT_FOR_TASK = Tool(
     ),
     annotations=READS,
     run=wait_for_task,
+    is_viewed=True,
 )
 
 WAITING = Toolset(

@@ -1,0 +1,1 @@
+"""The MCP App: a page in which hosts show tasks and their outputs."""
