@@ -20,7 +20,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from random import random
 from tempfile import TemporaryDirectory
@@ -41,6 +40,7 @@ from runway_mcp.tasks.poller import MAX_FOLLOWED
 
 INTERVALS = 4
 AWAY_SECONDS = 12.0
+MOST_READS = 1.05
 KEY = SecretStr("key_of_a_benchmark")
 LOAD = """
 SELECT xact_commit + xact_rollback, (SELECT count(*) FROM pg_stat_activity WHERE application_name = 'runway-mcp')
@@ -143,15 +143,10 @@ class Run:
         found = sorted(self.returned[task_id] - at for task_id, at in self.ended.items() if since <= at < until)
         return f"{found[len(found) // 2]:.2f} s, p99 {found[len(found) * 99 // 100]:.2f} s"
 
-    def shared_again(self, since: float) -> float:
-        """Return after how long tasks were no longer read twice within an interval, one read in a hundred aside."""
-        twice = sorted(
-            at - since
-            for times in self.asked.values()
-            for before, at in pairwise(times)
-            if at >= since and at - before < POLL_SECONDS * 0.9
-        )
-        return twice[len(twice) * 99 // 100] if twice else 0.0
+    def shared_again(self, since: float, until: float) -> int:
+        """Return after how many seconds tasks were read at most 1.05 times per interval for good."""
+        seconds = range(int(until - since - POLL_SECONDS))
+        return max((n + 1 for n in seconds if self.reads(since + n, since + n + POLL_SECONDS) > MOST_READS), default=0)
 
 
 class Bench:
@@ -247,7 +242,7 @@ def measure_outage(database: str, tasks: int, kill: Callable[[], None], start: C
             bench.end(bench.task_ids[half:])
     run = bench.run
     print(f"database killed     {run.reads(killed, back):.2f} reads per task and interval, {run.delays(until=back)}")
-    print(f"and back            reads shared after {run.shared_again(back):.1f} s; {run.delays(since=last)}")
+    print(f"and back            reads shared after {run.shared_again(back, last)} s; {run.delays(since=last)}")
 
 
 def main() -> None:
