@@ -92,5 +92,5 @@ async def test_opening_goes_on_when_all_who_wait_have_given_up() -> None:
             release = anyio.Event()
             assert await once.within(0.01, group) is None
             release.set()
-            assert await once.within(10, group) == "opened"
+            assert [await once.within(10, group) for _ in range(2)] == ["opened"] * 2
     assert len(tries) == 2

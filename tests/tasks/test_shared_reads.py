@@ -185,6 +185,26 @@ async def test_a_database_that_goes_away_amid_a_read_loses_nothing(caplog: pytes
     assert len(caplog.messages) == 1
 
 
+async def test_what_is_read_while_the_database_goes_away_is_returned_without_asking_it_again() -> None:
+    breaker, opened = DatabaseBreaker(), list[None]()
+
+    class Away(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            breaker.failed(HistoryAwayError("postgresql://db/films", "refused"))
+            return await super().handle_async_request(request)
+
+    with anyio.fail_after(60):
+        async with PostgresPlace().open() as history, scripted_client(Away(RUNNING)) as client:
+
+            async def states() -> SharedStates:
+                opened.append(None)
+                return await shared(history)
+
+            one = SharedReads(client, OWNER, states, 60, breaker=breaker, requests=anyio.Semaphore(1))
+            assert (await one.get_task(ID)).status == "RUNNING"
+    assert len(opened) == 1
+
+
 def test_each_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """What was begun before it failed, and comes to an end afterwards, is no end of the outage."""
     clock, told = Clock(), list[str]()
