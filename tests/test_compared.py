@@ -9,6 +9,9 @@ import anyio
 from mcp import Client
 from support.faulty import FaultyWire, faulty_client
 
+from runway_mcp.cli.hosts.known_hosts import HOSTS
+from runway_mcp.cli.main import COMMANDS
+from runway_mcp.config.settings import Settings, flag
 from runway_mcp.mcp_server.server import build_server
 from runway_mcp.tasks.callers import CallerRegistry
 
@@ -83,3 +86,9 @@ def test_the_configuration_of_the_page_starts_our_command() -> None:
         "command": "runway-mcp",
         "env": {"RUNWAYML_API_SECRET": "key_..."},
     }
+
+
+def test_the_commands_and_flags_of_the_page_exist() -> None:
+    assert {*re.findall(r"`runway-mcp (\w+)", PAGE), "wait", "save"} <= {*COMMANDS}
+    assert {*re.findall(r"`(--[\w-]+)", PAGE)} <= {flag(name) for name in Settings.model_fields}
+    assert f"`install` for {len(HOSTS)} hosts" in PAGE

@@ -15,6 +15,7 @@ from mcp import Client
 from pydantic import SecretStr
 from support.faulty import FaultyWire, faulty_client
 
+from runway_mcp.cli.hosts.known_hosts import HOSTS
 from runway_mcp.cli.main import TYPER_COMMANDS, main
 from runway_mcp.config.options import parse_settings
 from runway_mcp.config.settings import Settings, flag, variables
@@ -101,6 +102,12 @@ async def test_the_prompts_table_is_the_prompts() -> None:
                 offered[read_only] = [f"`{prompt.name}`" for prompt in (await client.list_prompts()).prompts]
     assert [row[0] for row in table(DOCS["hosts"], "Prompts")] == offered[False]
     assert offered[True] == offered[False][-1:]
+
+
+def test_the_hosts_table_is_the_hosts() -> None:
+    rows = table(DOCS["hosts"], "What each host can do")
+    assert [row[:2] for row in rows] == [[host.title, f"`{host.name}`"] for host in HOSTS]
+    assert all(f"`{host.name}`" in DOCS["cli"] for host in HOSTS)
 
 
 def test_the_samples_table_is_the_samples() -> None:

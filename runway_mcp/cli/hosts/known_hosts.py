@@ -1,6 +1,6 @@
 """The MCP hosts: where each keeps its servers, and in which form.
 
-Checked with the hosts' own programs where they can be had, else with their documentation; docs/cli.md says which.
+Checked with the hosts' own programs where they can be had, else with their documentation; docs/hosts.md says which.
 """
 
 import os
