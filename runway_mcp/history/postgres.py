@@ -87,10 +87,17 @@ class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
 
     def __init__(
-        self, pool: _Pool, place: str, schema: str, clock: Callable[[], float] | None, transaction_seconds: float
+        self,
+        pool: _Pool,
+        place: str,
+        schema: str,
+        clock: Callable[[], float] | None,
+        *,
+        transaction_seconds: float,
+        quick_seconds: float,
     ) -> None:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
-        self._transaction_seconds = transaction_seconds
+        self._transaction_seconds, self._quick_seconds = transaction_seconds, quick_seconds
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]], *, shield: bool = True) -> T:
         has_begun = False
@@ -126,7 +133,7 @@ class PostgresDatabase:
         """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
         text, names = _numbered(statement.replace("{schema}", self._schema))
         rows: list[Sequence[Sequence[Any]]] = []
-        with anyio.move_on_after(QUICK_SECONDS):
+        with anyio.move_on_after(self._quick_seconds):
             try:
                 async with self._pool.acquire(timeout=None) as connection:
                     rows.append(await connection.fetch(text, *(values[name] for name in names)))
@@ -134,7 +141,7 @@ class PostgresDatabase:
                 raise self._typed(error) from error
         if not rows:
             await self._pool.expire_connections()
-            raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
+            raise HistoryAwayError(self._place, f"no answer within {self._quick_seconds:g} s")
         return rows[0]
 
     async def migrate(self) -> None:
@@ -146,7 +153,10 @@ class PostgresDatabase:
 
         async def work(transaction: Transaction) -> None:
             await transaction.lock("migrations")
-            await transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            # IF NOT EXISTS alone may miss a schema that was made while this waited for its turn.
+            found = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = :schema"
+            if not await transaction.fetch(found, {"schema": self._schema}):
+                await transaction.execute(f"CREATE SCHEMA {self._schema}")
             await transaction.execute("CREATE TABLE IF NOT EXISTS version (number integer NOT NULL)")
             version = sum(number for (number,) in await transaction.fetch("SELECT number FROM version"))
             if version > len(MIGRATIONS):
@@ -220,11 +230,13 @@ async def open_postgres(
     clock: Callable[[], float] | None = None,
     elapsed: Callable[[], float] = monotonic,
     transaction_seconds: float = TRANSACTION_SECONDS,
+    quick_seconds: float = QUICK_SECONDS,
 ) -> AsyncGenerator[History]:
     """Open the history in the database of a `postgresql://` URL, and close it at the end.
 
     What the URL leaves out, such as the password, libpq's variables and files say. The clock is the database's own
-    where there is none. A transaction takes up to `transaction_seconds`.
+    where there is none. A transaction takes up to `transaction_seconds`, and a single statement of which
+    nothing depends up to `quick_seconds`.
 
     Raises:
         HistoryError: It can't be opened.
@@ -239,7 +251,14 @@ async def open_postgres(
         reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )
-    database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)
+    database = PostgresDatabase(
+        cast("_Pool", pool),
+        place_of(url),
+        schema,
+        clock,
+        transaction_seconds=transaction_seconds,
+        quick_seconds=quick_seconds,
+    )
     try:
         await pool
         await database.migrate()
