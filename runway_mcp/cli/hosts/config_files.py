@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import mkstemp
@@ -77,13 +78,17 @@ def edit_text(path: Path, text: str | None, changes: Sequence[Change]) -> str:
         edited = edit(text.replace("\r\n", "\n") if has_crlf else text, changes)
     except ValueError as error:
         raise ConfigFileError(path, str(error)) from None
+    if edit is not _edit_json:
+        _change(wanted := _parse(path, text), changes, _plain)
+        if _without_empty(_parse(path, edited)) != _without_empty(wanted):
+            raise ConfigFileError(path, "other settings would change; write this there by hand, as --print shows it")
     return bom + (edited.replace("\n", "\r\n") if has_crlf else edited)
 
 
 def replace_file(path: Path, text: str) -> Path | None:
     """Write a file beside and rename it; return where the one before is kept, if there was one.
 
-    A link is followed, and the mode stays. A new file is for its owner alone.
+    A link is followed, and the mode stays. A new file and the one that is kept are for their owner alone.
 
     Raises:
         ConfigFileError: It can't be written.
@@ -95,7 +100,7 @@ def replace_file(path: Path, text: str) -> Path | None:
             _write(target, text.encode(), 0o600)
             return None
         mode, backup = target.stat().st_mode & 0o7777, target.with_name(f"{target.name}.bak")
-        _write(backup, target.read_bytes(), mode)
+        _write(backup, target.read_bytes(), mode & 0o600)
         _write(target, text.encode(), mode)
     except (OSError, UnicodeEncodeError) as error:
         raise ConfigFileError(path, getattr(error, "strerror", None) or "what is to be written is no text") from None
@@ -149,11 +154,26 @@ def _edit_json(text: str, changes: Sequence[Change]) -> str:
 
 
 def _edit_toml(text: str, changes: Sequence[Change]) -> str:
-    import tomlkit
+    import tomllib
 
-    document = tomlkit.parse(text)
-    _change(document, changes, lambda: tomlkit.table(is_super_table=True))
-    return tomlkit.dumps(document)
+    import tomlkit
+    from tomlkit.items import InlineTable
+
+    def table(place: object) -> Any:
+        return tomlkit.inline_table() if isinstance(place, InlineTable) else tomlkit.table(is_super_table=True)
+
+    def edited(base: str) -> str:
+        _change(document := tomlkit.parse(base), changes, table)
+        return tomlkit.dumps(document)
+
+    # a new table goes last: between dotted keys it would take the later ones in
+    if added := edited(""):
+        appended = f"{text.rstrip()}\n\n".lstrip() + added
+        _change(wanted := tomllib.loads(text), changes, _plain)
+        with suppress(ValueError):
+            if tomllib.loads(appended) == wanted:
+                return appended
+    return edited(text)
 
 
 def _edit_yaml(text: str, changes: Sequence[Change]) -> str:
@@ -173,11 +193,23 @@ def _edit_yaml(text: str, changes: Sequence[Change]) -> str:
         yaml.indent(**indentation)
         if write() == text:
             break
-    return comments + write() if _change(document, changes, dict) else text
+    return comments + write() if _change(document, changes, _plain) else text
 
 
-def _change(document: Any, changes: Sequence[Change], table: Callable[[], Any]) -> bool:
-    """Make the changes; return whether there were any."""
+def _plain(_: object) -> dict[str, object]:
+    return {}
+
+
+def _without_empty(value: object) -> object:
+    # of an object that is left empty, a form may keep nothing
+    if not isinstance(value, Mapping):
+        return value
+    parts = [(key, _without_empty(part)) for key, part in cast("Mapping[str, object]", value).items()]
+    return {key: part for key, part in parts if part != {}}
+
+
+def _change(document: Any, changes: Sequence[Change], table: Callable[[Any], Any]) -> bool:
+    """Make the changes, with `table` for an object that another lacks; return whether there were any."""
     changed = False
     for (*keys, last), value in changes:
         place: Any = document
@@ -185,7 +217,7 @@ def _change(document: Any, changes: Sequence[Change], table: Callable[[], Any]) 
             if value is ABSENT and place.get(key) is None:
                 break
             if place.get(key) is None:
-                place[key] = table()
+                place[key] = table(place)
             place = place[key]
             if not hasattr(place, "get"):
                 raise ValueError(f"{key} is no object")

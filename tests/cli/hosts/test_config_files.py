@@ -40,6 +40,36 @@ def test_a_server_goes_in_and_out_and_nothing_else_changes(path: Path, form: str
     assert edit_text(path, before, [(("servers", "none"), ABSENT), (("none", "x"), ABSENT)]) == before
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "servers.theirs.command = 'a'\nmodel = 'o'\n",
+        "servers = { theirs = { command = 'a' } }\nmodel = 'o'\n",
+        "[servers.theirs]\ncommand = 'a'\n\n# about the rest\n[rest]\nmodel = 'o'\n",
+    ],
+    ids=["dotted", "inline", "table"],
+)
+def test_a_table_takes_no_setting_in_that_follows(before: str) -> None:
+    change: Change = (("servers", "ours"), {**SERVER, "env": {"KEY": "x"}})
+    after = edit_text(TOML, before, [change])
+    said = parse_file(TOML, before)
+    assert parse_file(TOML, after) == {**said, "servers": {**said["servers"], "ours": change[1]}}
+    assert edit_text(TOML, after, [change]) == after
+    assert edit_text(TOML, after, [(change[0], ABSENT)]).rstrip() == before.rstrip()
+
+
+def test_an_inline_table_gets_an_inline_one() -> None:
+    before = "servers.ours = { command = 'a' }\nmodel = 'o'\n"
+    after = edit_text(TOML, before, [(("servers", "ours", "env", "KEY"), "x")])
+    assert parse_file(TOML, after)["servers"] == {"ours": {"command": "a", "env": {"KEY": "x"}}}
+
+
+def test_an_edit_that_would_change_other_settings_is_refused() -> None:
+    before = "servers.ours.command = 'a'\nmodel = 'o'\n"
+    with pytest.raises(ConfigFileError, match="other settings would change"):
+        edit_text(TOML, before, [(("servers", "ours", "env", "KEY"), "x"), (("servers", "ours", "command"), "b")])
+
+
 @pytest.mark.parametrize(("path", "comment"), [(JSON, "// mine"), (TOML, "# mine"), (YAML, "# mine")])
 def test_comments_alone_stay(path: Path, comment: str) -> None:
     after = edit_text(path, comment, [PUT])
@@ -140,7 +170,8 @@ def test_modes_and_links_stay(tmp_path: Path) -> None:
     assert dangling.is_symlink()
     assert (file.read_text(), dangling.read_text()) == ("2", "3")
     assert backup
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (file, backup)} == {0o640}
+    # what is kept may hold a key that others could read before
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file, backup)] == [0o640, 0o600]
 
 
 def test_a_file_that_can_t_be_written_is_named(tmp_path: Path) -> None:
