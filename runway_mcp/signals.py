@@ -43,6 +43,17 @@ def _acting(signals: Sequence[signal.Signals], act: Callable[[], object], *, onc
                 signal.signal(number, handler)
 
 
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Let a stop signal raise KeyboardInterrupt: a question without echo then leaves the terminal as it was."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def end_on_stop_signal(code: int = 0) -> None:
     """Until an event loop takes the stop signals over, let them end the process at once with this exit code.
 

@@ -33,6 +33,7 @@ from runway_mcp.config.settings import PREFIX, Settings
 from runway_mcp.config.sources import environment
 from runway_mcp.config.values import usable_key
 from runway_mcp.mcp_server.messages import explain
+from runway_mcp.signals import interruptible
 
 Ask = Callable[[str, bool], str]
 """Asks a person a question, without echo where it is about a secret."""
@@ -262,4 +263,5 @@ def _reason(error: ConfigFileError | ForeignServerError | NoVariablesError, host
 
 
 def _ask(question: str, secret: bool) -> str:
-    return typer.prompt(question, default="", show_default=False, hide_input=secret)
+    with interruptible():
+        return typer.prompt(question, default="", show_default=False, hide_input=secret)

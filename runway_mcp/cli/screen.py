@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+
+from runway_mcp.signals import interruptible
 
 COMMAND_LINE = "  "
 """What a line begins with that is a command line."""
@@ -90,13 +91,11 @@ class Screen:
 
     def confirm(self, question: str) -> bool:
         """Ask a question on the terminal. No answer, or Ctrl-C, is a no."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return typer.confirm(_clean(question), err=True)
+            with interruptible():
+                return typer.confirm(_clean(question), err=True)
         except typer.Abort:
             return False
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     @contextmanager
     def progress(self) -> Generator[Callable[[str], Report]]:

@@ -31,7 +31,10 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
         return app(list(arguments), prog_name=program, standalone_mode=False) or 0
     except TyperException as error:
         raise UsageError(f"{_without_values(error.format_message(), arguments)}; see {program} --help") from None
-    except typer.Abort:
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            print("\nrunway-mcp: interrupted; nothing was changed", file=sys.stderr)
+            return 130
         raise UsageError("the question got no answer") from None
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import select
+import signal
 import stat
 import subprocess
 import sys
@@ -269,6 +270,34 @@ def test_in_a_terminal_the_key_is_not_echoed(home: Path) -> None:
         assert KEY.encode() not in os.read(ours, 10_000)
         os.close(ours)
     assert server(home / CURSOR)["env"] == {"RUNWAYML_API_SECRET": KEY}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the standard library makes pseudo-terminals on POSIX only")
+def test_an_interrupted_question_leaves_the_terminal_with_its_echo(home: Path) -> None:
+    import termios  # noqa: PLC0415 - POSIX only
+
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "runway_mcp", "install", "cursor"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**ENVIRONMENT, **MEASURING, "HOME": str(home)},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        said = b""
+        while b"on): " not in said:
+            said += (read := os.read(process.stdout.fileno(), 10_000))
+            assert read, said
+        assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert b"interrupted; nothing was changed" in process.stdout.read()
+    assert termios.tcgetattr(theirs)[3] & termios.ECHO
+    os.close(theirs)
+    os.close(ours)
+    assert not (home / CURSOR).exists()
 
 
 def test_paths_of_the_server_s_options_are_made_absolute(home: Path) -> None:
