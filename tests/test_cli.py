@@ -106,6 +106,22 @@ def test_standard_descriptors_that_are_closed_at_start_do_no_harm(closed: str) -
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_a_command_does_without_the_descriptors_that_are_closed(closed: str) -> None:
+    words = "estimate text_to_video promptText=- ratio=1280:720 duration=5 --sandbox"
+    ran = subprocess.run(  # noqa: S602 - only a shell closes descriptors so
+        f"exec '{sys.executable}' -m runway_mcp {words} {closed}",
+        shell=True,
+        input="A red kite",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ran.returncode == ("<&-" in closed)
+    assert ("promptText is missing" in ran.stderr) == (closed == "<&-")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the standard library makes pseudo-terminals on POSIX only")
 @pytest.mark.parametrize("options", [[], ["--log-format", "JSON"]])
 def test_in_a_terminal_it_says_what_it_waits_for(options: list[str]) -> None:

@@ -76,11 +76,13 @@ def run() -> NoReturn:
 
 def _open_standard_descriptors() -> None:
     # so that no file or socket gets the number of a closed one
-    for descriptor in range(3):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - of a descriptor, to the end
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,7 +63,7 @@ def schemas(type_name: str, model: JsonValue = None) -> list[Mapping[str, Any]]:
 
 def _value(type_name: str, model: JsonValue, steps: list[str], text: str) -> JsonValue:
     if text == STDIN:
-        return sys.stdin.read().rstrip("\r\n")
+        return _stdin().rstrip("\r\n")
     for schema in schemas(type_name, model):
         part = schema.get("properties", {}).get(steps[0])
         if part is not None and len(steps) == 1 and fits(text, {**part, "$defs": schema.get("$defs", {})}):
@@ -75,9 +75,18 @@ def _value(type_name: str, model: JsonValue, steps: list[str], text: str) -> Jso
     return text
 
 
+def _stdin() -> str:
+    try:
+        text = sys.stdin.read()
+        text.encode()  # some encodings read bytes that are no text as half characters
+    except UnicodeError:
+        raise UsageError("stdin is not text in this system's encoding") from None
+    return text
+
+
 def _from_file(name: str) -> dict[str, JsonValue]:
     try:
-        content = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
+        content = _stdin() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
         found: JsonValue = json.loads(content, parse_constant=_refuse)
     except OSError as error:
         raise UsageError(f"--input: the file can't be read: {error.strerror}") from None

@@ -24,6 +24,10 @@ def run_command(name: str, place: str, about: str, arguments: Sequence[str]) -> 
     Raises:
         UsageError: The command line can't be used. The message repeats no value.
     """
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise UsageError("an argument is not text in this system's encoding") from None
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     _add(app, name, place, about)
     program = f"runway-mcp {name}"

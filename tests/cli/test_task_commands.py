@@ -338,6 +338,7 @@ def test_a_key_is_shown_nowhere(shell: Shell) -> None:
         (["list", "--limit", "0"], "--limit"),
         (["start", "text_to_video", "--confirm-over", "nan"], "--confirm-over"),
         (["get", "key_secret", "--env-file", "missing.env"], "--env-file: there is no such file"),
+        (["start", "text_to_video", "promptText=caf\udce9"], "an argument is not text"),
     ],
 )
 def test_bad_usage_is_exit_code_2_and_sends_nothing(shell: Shell, arguments: list[str], words: str) -> None:
@@ -348,6 +349,13 @@ def test_bad_usage_is_exit_code_2_and_sends_nothing(shell: Shell, arguments: lis
     assert words in refused.err
     assert "key_secret" not in refused.err
     assert not (shell.folder / "state").exists()
+
+
+@pytest.mark.parametrize("words", [["promptText=-"], ["--input", "-"]], ids=["field", "input"])
+def test_stdin_that_is_no_text_is_refused(shell: Shell, words: list[str]) -> None:
+    refused = shell.run("start", "text_to_video", "ratio=1280:720", "duration=5", *words, stdin='"caf\udce9"')
+    assert refused.code == 2
+    assert "stdin is not text" in refused.err
 
 
 def test_a_sandbox_that_can_t_be_kept_is_an_error_of_the_settings(shell: Shell) -> None:
