@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -34,6 +35,7 @@ from runway_mcp.config.sources import environment
 from runway_mcp.history.places import open_place
 from runway_mcp.history.records import HistoryError
 from runway_mcp.mcp_server.messages import explain
+from runway_mcp.observability.logs import Redaction
 from runway_mcp.wiring.core import history_place, state_dir
 
 _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
@@ -111,10 +113,13 @@ async def _checks(arguments: Sequence[str], machine: Machine) -> AsyncGenerator[
         yield _check_catalogue(settings)
     for problem in problems:
         yield problem
-    for check in await _check_hosts(installed):
+    checked = await _check_hosts(installed)
+    for check in checked:
         yield check
     lacking = [
-        host.name for host in HOSTS if host.is_installed(machine) and host not in [one.host for one in installed]
+        host.name
+        for host in HOSTS
+        if host.is_installed(machine) and host.name not in {check.name for check in (*problems, *checked)}
     ]
     if lacking or not installed:
         yield Check(
@@ -126,18 +131,20 @@ async def _checks(arguments: Sequence[str], machine: Machine) -> AsyncGenerator[
 
 
 def _find(machine: Machine) -> tuple[list[_Installed], list[Check]]:
-    installed, problems = list[_Installed](), list[Check]()
+    installed, problems, seen = list[_Installed](), list[Check](), set[Path | None]()
     for host in HOSTS:
         for scope in ("user", "project"):
             path = host_file(host, machine, scope)
+            if path in seen:  # in the home, both scopes are one
+                continue
+            seen.add(path)
             try:
                 entry = entry_in(host, path) if path else None
             except ConfigFileError as error:
                 todo = "Correct the file; the host can't read it either."
                 problems.append(Check(host.name, "fail", f"{error.path}: {error.reason}", todo))
                 continue
-            is_listed = path in [one.path for one in installed]  # in the home, both scopes are one
-            if path and entry and entry.arguments is not None and not is_listed:
+            if path and entry and entry.arguments is not None:
                 given = resolved_environment(host, entry, machine.environment)
                 installed.append(_Installed(host, path, entry, given))
     return installed, problems
@@ -176,8 +183,15 @@ def _check_folder(folder: Path) -> Check:
     return Check("folder", "ok", str(folder))
 
 
+def _unwritable(place: Path) -> Path | None:
+    there = next(folder for folder in place.parents if os.path.lexists(folder))
+    return None if there.is_dir() and os.access(there, os.W_OK) else there
+
+
 async def _check_history(settings: Settings, place: Path | SecretStr | None) -> Check:
     if isinstance(place, Path) and not await anyio.Path(place).exists():
+        if barred := _unwritable(place):
+            return Check("history", "fail", f"{place} can't be made in {barred}", "Let this user write there.")
         return Check("history", "ok", f"none yet; it will be {place}")
     name = "in memory" if place is None else str(place) if isinstance(place, Path) else "in PostgreSQL"
     try:
@@ -226,7 +240,8 @@ async def _check_host(one: _Installed) -> Check:
     try:
         tools = await count_tools(words, one.environment)
     except NoStartError as error:
-        reason = quote(str(error), 300)
+        hide = Redaction(one.environment.get(name, "") for name in (KEY, *OTHER_KEYS))
+        reason = quote(hide(str(error)), 300)
         return Check(name, "fail", f"{one.path}: {quote(words[0], 200)} does not start: {reason}", rewrite)
     found = f"{one.path}: starts in {perf_counter() - started:.1f} s, with {tools} tools"
     if not one.entry.is_enabled:

@@ -134,6 +134,32 @@ async def test_what_is_wrong_fails(home: Path, capsys: pytest.CaptureFixture[str
     assert checks["folder"]["found"].endswith("none: No such file or directory")
 
 
+async def test_a_program_that_says_the_key_does_not_get_it_shown(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import os, sys; sys.exit('no luck with ' + os.environ['RUNWAY_API_KEY'])"
+    put(home, [sys.executable, "-c", code, "runway-mcp"], RUNWAY_API_KEY=KEY)
+    _, checks = await examine(home, capsys, "--sandbox")
+    assert checks["cursor"]["found"].endswith('does not start: "no luck with [hidden]"')
+
+
+async def test_a_history_that_can_t_be_made_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "state").write_text("no folder")
+    code, checks = await examine(home, capsys)
+    assert (code, checks["history"]["state"]) == (1, "fail")
+    assert checks["history"]["found"].endswith(f"can't be made in {home / 'state'}")
+
+
+async def test_a_broken_file_is_told_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".cursor").mkdir()
+    (home / ".cursor/mcp.json").write_text("{")
+    machine = Machine("linux", home, {"PATH": ""}, home)
+    assert await run_doctor(["--sandbox"], machine, as_json=True) == 1
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [check["name"] for check in checks][-2:] == ["cursor", "other hosts"]
+    assert checks[-1]["found"] == "without this server: none"
+
+
 async def test_a_setting_that_can_t_be_used_fails_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, checks = await examine(home, capsys, "--read-onyl")
     assert (code, list(checks)) == (1, ["version", "settings", "other hosts"])
