@@ -68,9 +68,12 @@ class Screen:
             console = Console()
             table = Table(box=None, pad_edge=False)
             for name in (*columns, *(wide if console.width >= WIDE else ())):
-                table.add_column(name, no_wrap=True)
+                table.add_column(name, no_wrap=name != "prompt")  # which gives way where there is no room
             for row in rows:
-                table.add_row(*(_drawn(row[str(column.header)]) for column in table.columns))
+                cells = [_drawn(row[str(column.header)]) for column in table.columns]
+                for cell in cells:
+                    cast("Text", cell).no_wrap, cast("Text", cell).overflow = True, "ellipsis"
+                table.add_row(*cells)
             console.print(table)
 
     def note(self, text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import VIDEO, Shell, Terminal, interrupt
+from shell import VIDEO, Shell, Terminal, interrupt, video
 from support.upstream import TASK_ID, Reply, Request, reply, task
 
 from runway_mcp.cli.screen import Screen
@@ -57,6 +57,15 @@ def test_a_listing_is_a_table_as_wide_as_the_terminal(shell: Shell) -> None:
         assert row.startswith(f"{started.id}  SUCCEEDED")
         assert "A red kite" in row
     assert "1 matched, 60 credits." in narrow.err
+
+
+@pytest.mark.parametrize("width", [80, 70])
+def test_a_long_prompt_leaves_the_ids_whole(shell: Shell, width: int) -> None:
+    started = shell.run("start", *video("A red kite \x1b[31m over the sea, 漢字漢字漢字漢字漢字漢字漢字漢字"))
+    head, row, *rest = shell.show("list", width=width).out.splitlines()
+    assert not rest
+    assert head.split()[:3] == ["id", "status", "credits"]
+    assert re.match(rf"{started.id}  (PENDING|RUNNING, \d+ %|SUCCEEDED) +~?60 ", row)
 
 
 def test_types_are_a_table_and_a_schema_is_json(shell: Shell) -> None:
