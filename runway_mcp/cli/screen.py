@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol, TextIO, cast
 
 import typer
 from pydantic import JsonValue
@@ -33,17 +33,26 @@ class Report(Protocol):
 _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "CANCELLED": "yellow", "RUNNING": "cyan", "PENDING": "cyan"}
 
 
+class _Stderr(Console):
+    def on_broken_pipe(self) -> None:
+        _silence(sys.stderr)
+
+
 class Screen:
-    """Shows results on stdout; notes, errors and progress on stderr.
+    """Shows results on stdout; notes, errors and progress on stderr. Where nobody reads on, the command goes on.
 
     Args:
         as_json: Show JSON even on a terminal.
+
+    Attributes:
+        has_lost: Whether a result could not be written to stdout.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self._is_terminal = sys.stdout.isatty()
         self.is_human = self._is_terminal and not as_json
-        self._stderr = Console(stderr=True, highlight=False)
+        self._stderr = _Stderr(stderr=True, highlight=False)
+        self.has_lost = False
         self._bars: Progress | None = None
         self._kept: list[Callable[[], None]] = []
 
@@ -54,10 +63,14 @@ class Screen:
         elif self.is_human:
             Console().print(_drawn(data), "")
         else:
+            line = json.dumps(data, separators=(",", ":"))
             try:
-                print(json.dumps(data, separators=(",", ":")), flush=True)
-            except BrokenPipeError:  # who reads the pipe has enough; the command goes on to its end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                print(line, flush=True)
+            except OSError as error:
+                _silence(sys.stdout)
+                if not isinstance(error, BrokenPipeError):
+                    self.has_lost = True
+                    self.fail(f"stdout can't be written: {error.strerror}. The result, which is not there:\n{line}")
 
     def show_rows(self, rows: Sequence[Mapping[str, JsonValue]], columns: Sequence[str], wide: Sequence[str]) -> None:
         """Show results that are alike: a line of JSON each, or a table of these columns, `wide` ones where they fit."""
@@ -155,6 +168,10 @@ def _drawn(value: JsonValue | Mapping[str, JsonValue], name: str = "") -> Render
             )
         case _:
             return Text("" if value is None else json.dumps(value))
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _clean(text: str) -> str:

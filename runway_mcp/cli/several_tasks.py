@@ -34,13 +34,15 @@ def call_each(shell: Shell, tool: str, task_ids: Sequence[str], interrupted: str
     return shell.run(run)
 
 
-async def wait_for(session: TaskSession, task_ids: Sequence[str], *, timeout: float, first: bool = False) -> int:
-    """Wait for all of the tasks, or for the first; return the exit code."""
+async def wait_for(
+    session: TaskSession, task_ids: Sequence[str], *, timeout: float, first: bool = False, then: str = ""
+) -> int:
+    """Wait for all of the tasks, or for the first; return the exit code. `then` is the command line that follows."""
     left = list(dict.fromkeys(task_ids))
     codes: list[int] = []
 
     def offer_to_go_on() -> None:
-        session.on_interrupt = f"What has not finished goes on. To wait again:{session.command('wait', left)}"
+        session.on_interrupt = f"What has not finished goes on. To wait again:{session.command('wait', left)}{then}"
 
     async def act(task_id: str, report: Report) -> int:
         while True:
@@ -70,6 +72,11 @@ async def wait_for(session: TaskSession, task_ids: Sequence[str], *, timeout: fl
     return worst(codes)
 
 
+def save_command(session: TaskSession, task_ids: Sequence[str], directory: Path) -> str:
+    """Return the command line that saves the outputs of these tasks."""
+    return f"{session.command('save', task_ids)} --dir {shlex.quote(str(directory.absolute()))}"
+
+
 async def save_outputs(
     session: TaskSession,
     task_ids: Sequence[str],
@@ -79,8 +86,8 @@ async def save_outputs(
     outputs: Sequence[int] | None = None,
 ) -> int:
     """Save the outputs of each task; return the exit code."""
+    session.on_interrupt = f"To go on:{save_command(session, task_ids, directory)}"
     folder = str(directory.absolute())  # noqa: ASYNC240 - asks nothing of the disk
-    session.on_interrupt = f"To go on:{session.command('save', task_ids)} --dir {shlex.quote(folder)}"
     wanted = {"directory": folder, "name": name, "outputs": outputs}
 
     async def act(task_id: str, report: Report) -> int:

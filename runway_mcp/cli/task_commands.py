@@ -9,7 +9,7 @@ from typing import Annotated, Concatenate, ParamSpec
 
 from typer import Argument, Option
 
-from runway_mcp.cli.several_tasks import call_each, list_rows, save_outputs, typed_row, wait_for
+from runway_mcp.cli.several_tasks import call_each, list_rows, save_command, save_outputs, typed_row, wait_for
 from runway_mcp.cli.shell_completion import complete_fields, complete_ids, complete_models, complete_types
 from runway_mcp.cli.start_fields import local_folders, read_fields
 from runway_mcp.cli.task_session import Shell, TaskSession
@@ -118,7 +118,8 @@ def start(
             return session.tell(answer)
         task_id = str(answer.data["id"])
         session.screen.note(f"Started {task_id}. {answer.note}")
-        code = await wait_for(session, [task_id], timeout=timeout)
+        then = save_command(session, [task_id], save) if save else ""
+        code = await wait_for(session, [task_id], timeout=timeout, then=then)
         return code or (await save_outputs(session, [task_id], save) if save else 0)
 
     return shell.run(run, folders=folders, given={"confirm_over": confirm_over})

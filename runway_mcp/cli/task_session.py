@@ -1,6 +1,7 @@
 """The server's own tools, called in this process by the task commands."""
 
 import re
+import shlex
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -192,12 +193,14 @@ class Shell:
     ) -> int:
         screen = Screen(as_json=self.as_json)
         code = INTERRUPTED
-        async with _open(settings.model_copy(update={"files_root": tuple(folders)}), screen) as session:
+        options = ["--sandbox"] if settings.sandbox else []
+        options += ["--env-file", shlex.quote(str(self.env_file))] if self.env_file else []
+        async with _open(settings.model_copy(update={"files_root": tuple(folders)}), screen, options) as session:
             with anyio.CancelScope() as scope, on_stop_signal(scope.cancel):
                 code = await command(session)
         if scope.cancelled_caught:
             screen.fail(f"interrupted. {session.on_interrupt}".rstrip())
-        return code
+        return code or screen.has_lost * FAILED
 
 
 def sandbox_dir(settings: Settings) -> Path:
@@ -232,7 +235,7 @@ def as_commands(text: str) -> str:
 
 
 @asynccontextmanager
-async def _open(settings: Settings, screen: Screen) -> AsyncGenerator[TaskSession]:
+async def _open(settings: Settings, screen: Screen, options: Sequence[str]) -> AsyncGenerator[TaskSession]:
     secrets = [settings.api_key.get_secret_value()] if settings.api_key else []
     redaction = logs.configure(settings.log_level, form=settings.log_format, secrets=secrets)
     kept = None
@@ -243,8 +246,6 @@ async def _open(settings: Settings, screen: Screen) -> AsyncGenerator[TaskSessio
         except OSError as error:
             raise SettingsError(f"the sandbox can't be kept in {kept}: {error.strerror}") from None
     core = build_core(settings, redaction.hide, sandbox_dir=kept)
-
-    options = ["--sandbox"] if settings.sandbox else []
     session = TaskSession(core.server, screen, settings.poll_seconds, options)
     async with session.client:
         yield session

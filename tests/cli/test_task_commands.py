@@ -229,6 +229,28 @@ def test_an_interrupted_wait_leaves_the_task_running_and_says_how_to_go_on(shell
         assert api.count("DELETE") == 0
 
 
+def test_what_goes_on_saves_too_and_has_the_same_key(shell: Shell) -> None:
+    seen: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        if request.method == "POST":
+            return reply(200, {"id": TASK_ID, "estimatedCost": {"credits": 60}})
+        if seen.count(request.path) == 2:
+            interrupt()
+        seen.append(request.path)
+        return reply(200, task("RUNNING"))
+
+    (shell.folder / "my keys.env").write_text("RUNWAY_MCP_LOG_LEVEL=error\n")
+    with shell.runway(answer):
+        started = shell.run("start", *VIDEO, "--save", "my videos", "--env-file", "my keys.env")
+    assert started.code == 130
+    options = "--env-file 'my keys.env'"
+    assert started.err.endswith(
+        f"To wait again:\n  runway-mcp wait {TASK_ID} {options}\n"
+        f"  runway-mcp save {TASK_ID} {options} --dir '{shell.folder / 'my videos'}'\n"
+    )
+
+
 def test_an_interrupted_start_that_was_sent_is_in_the_list(shell: Shell) -> None:
     def answer(request: Request) -> Reply:
         if request.method == "POST":

@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from shell import VIDEO, Shell, Terminal, interrupt, video
+from support.process import MEASURING
 from support.upstream import TASK_ID, Reply, Request, reply, task
 
 from runway_mcp.cli.screen import Screen
@@ -124,12 +126,31 @@ def test_a_link_can_be_clicked_though_it_is_folded(shell: Shell) -> None:
     assert f";{link}\x1b\\" in shown.out
 
 
-def test_a_reader_that_has_enough_ends_no_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_reader_that_has_enough_ends_no_command(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "w", encoding="utf-8") as pipe:  # noqa: PTH123 - of a descriptor
-        monkeypatch.setattr(sys, "stdout", pipe)
+        monkeypatch.setattr(sys, name, pipe)
         screen = Screen()
-        screen.show({"id": "1"})
-        screen.show({"id": "2"})
-    assert not list(tmp_path.iterdir())
+        for _ in range(2):
+            screen.show({"id": "1"})
+            screen.note("2")
+    assert not screen.has_lost
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_result_that_can_t_be_written_is_told(shell: Shell) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "runway_mcp", "start", *VIDEO],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **MEASURING},
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert "stdout can't be written: No space left on device" in ran.stderr
+    assert shell.run("list").id in ran.stderr
