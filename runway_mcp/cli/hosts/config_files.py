@@ -42,11 +42,13 @@ def read_file(path: Path) -> str | None:
         ConfigFileError: It can't be read as text.
     """
     try:
-        return path.read_bytes().decode()
+        if path.is_file() or not path.exists():  # a pipe may never give anything
+            return path.read_bytes().decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigFileError(path, getattr(error, "strerror", None) or "it is not UTF-8 text") from None
+    raise ConfigFileError(path, "it is no ordinary file")
 
 
 def parse_file(path: Path, text: str | None) -> Mapping[str, Any]:

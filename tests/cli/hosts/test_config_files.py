@@ -144,7 +144,7 @@ def test_a_file_that_can_t_be_read_is_named(tmp_path: Path) -> None:
     file.write_text("{}", encoding="utf-16")
     with pytest.raises(ConfigFileError, match="it is not UTF-8 text"):
         read_file(file)
-    with pytest.raises(ConfigFileError):
+    with pytest.raises(ConfigFileError, match="it is no ordinary file"):
         read_file(tmp_path)
 
 
