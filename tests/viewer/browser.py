@@ -164,6 +164,14 @@ class Host:
         """Answer the app's calls of a tool with these results, the last of them from then on."""
         self.page.evaluate("([tool, results]) => { host.answers[tool] = results; }", [tool, list(results)])
 
+    def hold(self, tool: str, result: Args) -> None:
+        """Answer the app's calls of a tool with this result, but not before `release`."""
+        script = "([tool, result]) => { host.answers[tool] = new Promise((go) => { host.go = () => go(result); }); }"
+        self.page.evaluate(script, [tool, result])
+
+    def release(self) -> None:
+        self.page.evaluate("() => host.go()")
+
     def in_app(self, script: str) -> Any:
         return self.app.locator("html").evaluate(script)
 

@@ -77,6 +77,22 @@ function fill(element, shows, build) {
 }
 
 /**
+ * Show a text for the person to copy.
+ *
+ * @param {Element} parent
+ * @param {string} why
+ * @param {string} text
+ */
+function offerText(parent, why, text) {
+  parent.querySelector(".offer")?.remove();
+  const field = make("input", { class: "copy", readonly: true, value: text });
+  parent.append(make("label", { class: "offer" }, why, field));
+  field.focus();
+  field.select();
+  announce(why);
+}
+
+/**
  * Say something to who can't see the page.
  *
  * @param {string} text
