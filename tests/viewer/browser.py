@@ -135,7 +135,7 @@ class Host:
         result = self.call("runway_startTask", type=kind, input=fields)
         return result["structuredContent"]["id"]
 
-    def open(self, tool: str, args: Args, *, capabilities: Args | None = None, **context: Any) -> None:
+    def open(self, tool: str, args: Args | None, *, capabilities: Args | None = None, **context: Any) -> None:
         shown = {"theme": "light", "displayMode": "inline", "locale": "en-GB"} | context
         shown.setdefault("availableDisplayModes", ["inline", "fullscreen"])
         shown.setdefault("styles", {"variables": {"--font-sans": "Inter, system-ui, sans-serif"}})
@@ -146,7 +146,7 @@ class Host:
     def deliver(self, result: Args | None = None) -> None:
         self.page.evaluate("result => host.deliver(result)", result)
 
-    def show(self, tool: str, args: Args, result: Args | None = None, **context: Any) -> None:
+    def show(self, tool: str, args: Args | None, result: Args | None = None, **context: Any) -> None:
         self.open(tool, args, **context)
         self.deliver(result)
 

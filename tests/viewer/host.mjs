@@ -52,7 +52,7 @@ async function open({ tool, args, context, capabilities, proxy }) {
   await ready;
   await bridge.sendSandboxResourceReady({ html, sandbox: "allow-scripts", csp, permissions });
   await initialized;
-  await bridge.sendToolInput({ arguments: args });
+  if (args) await bridge.sendToolInput({ arguments: args });
   host.opened = { tool, args };
 }
 

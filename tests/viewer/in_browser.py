@@ -282,6 +282,7 @@ def test_cancelling_asks_once_and_stops_the_task(opened: Open, slow: Server) -> 
     host.button("Cancel").click()
     host.button("Stop the task").click()
     expect(host.app.locator(".chip")).to_have_text("Cancelled")
+    expect(host.app.get_by_role("article")).to_be_focused()
     assert changes(host) == [CANCEL]
     assert host.call(GET, taskId=task_id)["structuredContent"]["status"] == "CANCELLED"
 
@@ -469,6 +470,14 @@ def test_nothing_but_media_is_requested(opened: Open, made: Made, quick: Server)
 
 COLUMNS = ["id", "type", "model", "prompt", "status"]
 RUNNING = {"id": "x", "status": "RUNNING", "progress": 0.4}
+UNTIL_SEEN = """(app, isSeen) => new Promise((done) => {
+    const observer = new IntersectionObserver((entries) => {
+        if (entries.at(-1).isIntersecting !== isSeen) return;
+        observer.disconnect();
+        done();
+    });
+    observer.observe(app);
+})"""
 PICTURE = "https://images.cloudfront.net/1.png"
 
 
@@ -478,15 +487,29 @@ def rows(name: str, count: int = 3, status: str = "CANCELLED", **more: object) -
     return result_of({"columns": COLUMNS, "tasks": tasks, "matched": 6} | more)
 
 
+def test_a_result_without_a_status_is_read_once(host: Host) -> None:
+    host.page.clock.install()
+    host.hold(GET, result_of({"id": "x", "status": "CANCELLED"}))
+    host.show(SAVE, {"taskId": "x"}, result_of({"id": "x", "files": []}))
+    host.until_called(GET)
+    host.page.clock.run_for(3000)
+    host.release()
+    expect(host.app.locator(".chip")).to_have_text("Cancelled")
+    assert len(host.calls(GET)) == 1
+
+
 def test_a_slow_read_is_not_repeated_when_the_view_comes_and_goes(host: Host) -> None:
+    host.page.clock.install()
     host.hold(GET, result_of(RUNNING | {"progress": 0.7}))
-    host.show(GET, {"taskId": "x"}, result_of({"id": "x", "files": []}))
+    host.show(GET, {"taskId": "x"}, result_of(RUNNING))
+    expect(host.app.locator(".chip")).to_have_text("Running")
+    host.page.clock.run_for(5100)
     host.until_called(GET)
     for _ in range(5):
-        host.page.evaluate("() => { document.body.style.paddingTop = '5000px'; }")
-        expect(host.app.locator("html")).not_to_be_in_viewport()
-        host.page.evaluate("() => { document.body.style.paddingTop = 0; }")
-        expect(host.app.locator("html")).to_be_in_viewport()
+        for padding, is_seen in (("5000px", False), ("0", True)):
+            host.page.evaluate("padding => { document.body.style.paddingTop = padding; }", padding)
+            host.app.locator("#app").evaluate(UNTIL_SEEN, is_seen)
+        host.page.clock.run_for(1000)
     host.release()
     expect(host.app.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "70")
     assert len(host.calls(GET)) == 1
@@ -534,7 +557,9 @@ def test_no_text_of_a_reply_becomes_a_message_as_a_tasks_id(host: Host, kept: st
     host.page.clock.install()
     host.answer(GET, result_of({"id": evil, "status": "SUCCEEDED", "output": [PICTURE]}))
     task = {"id": evil, "status": "RUNNING"}
-    host.show(kept, {}, result_of(task if kept == GET else {"tasks": [task]}))
+    shown = result_of(task if kept == GET else {"tasks": [task]})
+    host.answer(LIST, shown)
+    host.show(kept, {}, shown)
     expect(host.app.locator("h1")).to_be_visible()
     host.page.clock.run_for(20_000)
     expect(host.app.locator("main button:not([aria-label])")).to_have_count(0)
@@ -582,6 +607,18 @@ def test_tasks_that_were_waited_for_are_followed_together(host: Host) -> None:
     expect(host.app.locator(".chip")).to_have_text("Cancelled")
     expect(host.app.locator(".name")).to_have_text("Hills at dawn")
     host.page.clock.run_for(60_000)
+    assert [call["name"] for call in host.seen("calls")] == [WAIT]
+
+
+def test_a_list_whose_filter_is_unknown_follows_its_own_tasks(host: Host) -> None:
+    host.page.clock.install()
+    host.answer(WAIT, result_of({"tasks": [{"id": "first0", "status": "FAILED"}, {"id": "first1", "error": "gone"}]}))
+    host.show(LIST, None, rows("first", 2, "RUNNING, 40 %", nextCursor="c"))
+    chips = host.app.locator(".chip")
+    expect(chips.first).to_have_text("Running 40 %")
+    host.page.clock.run_for(10_100)
+    expect(chips.first).to_have_text("Failed")
+    expect(host.button("Show more")).to_have_count(0)
     assert [call["name"] for call in host.seen("calls")] == [WAIT]
 
 

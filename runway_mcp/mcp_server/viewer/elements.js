@@ -73,7 +73,8 @@ function fill(element, shows, build) {
   element.toggleAttribute("hidden", children.length === 0);
   if (focused === null) return;
   const buttons = [...element.querySelectorAll("button")];
-  (buttons.find((one) => one.textContent === focused) ?? buttons[0])?.focus();
+  const next = buttons.find((one) => one.textContent === focused) ?? buttons[0] ?? element.closest("article");
+  next?.focus(); // nothing else tells the keyboard's place
 }
 
 /**

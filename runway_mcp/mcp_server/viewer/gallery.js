@@ -45,7 +45,8 @@ function fromRow(columns, row) {
 
 /**
  * @param {Element} root
- * @param {{result: ToolResult, args: any, openEntry: (entry: Entry) => void}} given
+ * @param {{result: ToolResult, args: () => any, openEntry: (entry: Entry) => void}} given
+ *   `args` are those of the call; null where the host has not told them.
  */
 function galleryView(root, { result, args, openEntry }) {
   let firstPage = entriesOf(result);
@@ -93,7 +94,7 @@ function galleryView(root, { result, args, openEntry }) {
       fill(item, [entry, pictures.get(entry.id)?.url], () => [card(entry)]);
     });
     while (list.children.length > entries.length) list.lastElementChild?.remove();
-    const hasMore = Boolean(cursor) && canCall() && offers(LIST);
+    const hasMore = Boolean(cursor && args()) && canCall() && offers(LIST);
     fill(foot, [hasMore], () => [hasMore && button("Show more", more)]);
     const hasGivenUp = failures >= MAX_FAILURES;
     fill(trouble, [problem, hasGivenUp], () => [
@@ -168,7 +169,7 @@ function galleryView(root, { result, args, openEntry }) {
   async function more() {
     if (isAdding) return;
     isAdding = true;
-    const result = await callTool(LIST, { ...args, cursor });
+    const result = await callTool(LIST, { ...args(), cursor });
     isAdding = false;
     const last = all().length;
     if (isRead(result)) {
@@ -189,8 +190,15 @@ function galleryView(root, { result, args, openEntry }) {
     return isGood;
   }
 
-  const tool = args.taskIds ? WAIT : LIST;
-  const canRead = () => canCall() && offers(tool);
+  /** @returns {[string, any]} The call that reads these tasks anew. */
+  function asks() {
+    const given = args();
+    if (given && !given.taskIds) return [LIST, given];
+    const taskIds = given?.taskIds ?? firstPage.flatMap(({ id }) => id || []).slice(0, MAX_FETCH);
+    return [WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS, until: "any" }];
+  }
+
+  const canRead = () => canCall() && offers(asks()[0]);
 
   function follow() {
     clearTimeout(timer);
@@ -205,7 +213,7 @@ function galleryView(root, { result, args, openEntry }) {
     clearTimeout(timer);
     if (isReading) return;
     isReading = true;
-    const asked = args.taskIds ? { taskIds: args.taskIds, timeoutSeconds: FETCH_SECONDS, until: "any" } : args;
+    const [tool, asked] = asks();
     const next = await callTool(tool, asked);
     [isReading, read] = [false, Date.now()];
     if (isClosed) return;
@@ -218,10 +226,16 @@ function galleryView(root, { result, args, openEntry }) {
 
   /** @param {ToolResult} next */
   function takePage(next) {
-    const known = new Map(firstPage.map(({ id, details }) => [id, details]));
-    firstPage = entriesOf(next).map((entry) => ({ ...entry, details: entry.details ?? known.get(entry.id) ?? null }));
-    data = dataOf(next);
-    if (!laterPages.length) cursor = data.nextCursor;
+    if (asks()[0] === LIST) {
+      [firstPage, data] = [entriesOf(next), dataOf(next)];
+      if (!laterPages.length) cursor = data.nextCursor;
+      return;
+    }
+    const found = new Map(entriesOf(next).map((entry) => [entry.id, entry]));
+    firstPage = firstPage.map(({ id, task, details }) => {
+      const fresh = found.get(id);
+      return { id, task: fresh?.task ?? task, details: fresh?.details ?? details };
+    });
   }
 
   open();

@@ -3,6 +3,7 @@
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 /** @type {any} The arguments of the call that this page shows. */
 let input = {};
+let hasInput = false;
 /** @type {any} */
 let view = null;
 /** The result that is shown, as JSON. */
@@ -30,8 +31,9 @@ function showMessage(title, text) {
 
 /** @param {any} args @param {boolean} isWhole Whether the model has written all of them. */
 function showInput(args, isWhole) {
-  if (lastResult) return;
   input = objectOf(args);
+  hasInput = true;
+  if (lastResult) return view?.update();
   const asked = objectOf(input.input);
   if (textOf(input.type) && input.input !== undefined) {
     showTask({ id: "", task: { status: "STARTING" }, details: asDetails(), prompt: promptOf(asked) });
@@ -80,7 +82,7 @@ function showList(result) {
     /** @type {HTMLElement | null} */ (app.querySelector(".back"))?.focus();
     if (canCall() && offers("runway_getTask")) void view.read();
   };
-  const gallery = galleryView(app, { result, args: input, openEntry });
+  const gallery = galleryView(app, { result, args: () => (hasInput ? input : null), openEntry });
   show(gallery);
 }
 

@@ -149,6 +149,12 @@ function filesOf(result) {
   return Array.isArray(files) ? files.map(objectOf) : [];
 }
 
+/** @param {Known} known @returns {any[]} The files that the history knows. */
+function recordedFiles({ details }) {
+  const { files } = objectOf(details);
+  return Array.isArray(files) ? files.map(objectOf) : [];
+}
+
 /** @param {any[]} files @param {any[]} more @returns {any[]} Each path once. */
 function mergeFiles(files, more) {
   return [...files.filter(({ path }) => !more.some((file) => file.path === path)), ...more];

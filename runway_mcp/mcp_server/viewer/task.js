@@ -22,7 +22,7 @@ let isOnScreen = true;
 function taskView(root, given) {
   const { id, back } = given;
   const known = { id, task: given.task, details: given.details, prompt: given.prompt ?? "", note: given.note ?? "" };
-  let files = given.files ?? recordedFiles();
+  let files = given.files ?? recordedFiles(known);
   let selected = /** @type {number | null} */ (null);
   let measured = /** @type {string[]} */ ([]);
   let asks = false;
@@ -43,15 +43,10 @@ function taskView(root, given) {
 
   const names = ["bar", "media", "head", "progress", "failure", "facts", "saved", "actions", "problem"];
   const parts = Object.fromEntries(names.map((name) => [name, make("div", { class: name })]));
-  const article = make("article", { class: "card", "aria-label": "Runway task" }, ...Object.values(parts));
+  const props = { class: "card", tabindex: -1, "aria-label": "Runway task" };
+  const article = make("article", props, ...Object.values(parts));
   root.replaceChildren(article);
   const ticking = setInterval(tick, 1000);
-
-  /** @returns {any[]} */
-  function recordedFiles() {
-    const { files: recorded } = objectOf(known.details);
-    return Array.isArray(recorded) ? recorded.map(objectOf) : [];
-  }
 
   function tick() {
     const time = article.querySelector(".elapsed");
@@ -67,10 +62,10 @@ function taskView(root, given) {
     const facts = factsIn(known, measured);
     const hasGivenUp = failures >= MAX_FAILURES;
     const unsafeNote = `Outputs without an address that is safe to load: ${number(unsafe)}.`;
+    const missing = missingOutput(known);
     const title = [status, typeIn(known), known.details?.model, promptIn(known), begunIn(known)];
 
     fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
-    const missing = missingOutput(known);
     fill(parts.media, [outputs, selected, unsafe, missing], () => [
       outputs.length > 0 && outputsView(outputs, mediaOptions()),
       unsafe > 0 && make("p", { class: "quiet" }, unsafeNote),
@@ -265,7 +260,7 @@ function taskView(root, given) {
     known.task = dataOf(result);
     known.note = textOf(known.task.note);
     known.details = detailsOf(result)[id] ?? known.details;
-    files = mergeFiles(files, recordedFiles());
+    files = mergeFiles(files, recordedFiles(known));
     const status = statusIn(known);
     if (status !== before) announce(statusOf(status).label);
     if (wasActive && !isActive(known) && capabilities.updateModelContext) {
