@@ -72,6 +72,8 @@ class _Connection(Protocol):
 
     async def execute(self, statement: str, *values: object) -> str: ...
 
+    async def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None: ...
+
 
 class _Pool(Protocol):
     """A pool of asyncpg."""
@@ -144,7 +146,10 @@ class PostgresDatabase:
 
         async def work(transaction: Transaction) -> None:
             await transaction.lock("migrations")
-            await transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            # IF NOT EXISTS alone may miss a schema that was made while this waited for its turn.
+            found = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = :schema"
+            if not await transaction.fetch(found, {"schema": self._schema}):
+                await transaction.execute(f"CREATE SCHEMA {self._schema}")
             await transaction.execute("CREATE TABLE IF NOT EXISTS version (number integer NOT NULL)")
             version = sum(number for (number,) in await transaction.fetch("SELECT number FROM version"))
             if version > len(MIGRATIONS):
@@ -177,6 +182,10 @@ class _Transaction:
         done = await self._connection.execute(text, *(values[name] for name in names))
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
+
+    async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
+        text, names = _numbered(statement)
+        await self._connection.executemany(text, [[values[name] for name in names] for values in rows])
 
     async def insert_start(self, statement: str, values: Values) -> int:
         ((number,),) = await self.fetch(f"{statement} RETURNING number", values)
@@ -238,7 +247,7 @@ async def open_postgres(
         await pool
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
-            history.states = SharedStates(database, schema)
+            history.states = SharedStates(database)
             history.statement = database.statement
             yield history
     finally:

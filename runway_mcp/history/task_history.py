@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from runway_mcp.history import task_records as records
@@ -102,10 +103,11 @@ class TaskHistory:
         return dict(self._seen)
 
     async def write(self, transaction: Transaction, seen: SeenTasks) -> None:
-        """Write what was seen, within a transaction."""
-        for values in seen.values():
-            await transaction.execute(_WANTED_AGAIN, values)
-            await transaction.execute(_SEEN, values | {"now": transaction.now})
+        """Write what was seen, within a transaction, in an order in which replicas can't deadlock."""
+        rows = [values | {"now": transaction.now} for _, values in sorted(seen.items(), key=itemgetter(0))]
+        if rows:
+            await transaction.execute_many(_WANTED_AGAIN, rows)
+            await transaction.execute_many(_SEEN, rows)
 
     def written(self, seen: SeenTasks) -> None:
         """Forget what has been written, unless something newer was seen meanwhile."""

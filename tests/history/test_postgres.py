@@ -32,7 +32,7 @@ from runway_mcp.history.records import (
     StartRequest,
 )
 from runway_mcp.history.start_history import History
-from runway_mcp.history.task_records import SavedOutput
+from runway_mcp.history.task_records import SavedOutput, Seen, TaskQuery
 
 T = TypeVar("T")
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", list_price=10, prompt="A kite")
@@ -308,16 +308,36 @@ async def test_a_single_statement_is_quick_or_an_error() -> None:
     with anyio.fail_after(30):
         async with place.open() as one, connection(place) as other:
             assert one.states is not None
-            assert (await one.states.look(key, 5)).is_ours
+            assert (await one.states.look(key, 5)).claim
             held = other.transaction()
             await held.start()
             await other.execute("LOCK TABLE states")
             with pytest.raises(HistoryAwayError, match="no answer within 1 s"):
-                await one.states.publish(key, {})
+                await one.states.publish(key, 0, {})
             await held.rollback()
             await other.execute("DROP TABLE states")
             with pytest.raises(HistoryUnusableError, match="states"):
-                await one.states.publish(key, {})
+                await one.states.publish(key, 0, {})
+
+
+async def test_replicas_that_see_the_same_tasks_in_any_order_record_them_without_a_deadlock() -> None:
+    place, tasks = PostgresPlace(), [f"task {number}" for number in range(100)]
+
+    async def see(one: History, tasks: list[str]) -> None:
+        for status in ("PENDING", "RUNNING", "SUCCEEDED"):
+            for task_id in tasks:
+                one.tasks.see("account", task_id, Seen(status))
+            await one.flush()
+
+    with anyio.fail_after(60):
+        async with place.open() as one, place.open() as another:
+            for task_id in tasks:
+                begun = await one.begin(replace(START, client_token=task_id), lambda _: None)
+                await one.record_result(begun.number, task_id=task_id, cost=10)
+            async with anyio.create_task_group() as replicas:
+                replicas.start_soon(see, one, tasks)
+                replicas.start_soon(see, another, tasks[::-1])
+            assert (await one.tasks.page("account", "caller", TaskQuery(status="SUCCEEDED", limit=1))).matched == 100
 
 
 async def test_states_that_nobody_asks_for_are_forgotten() -> None:
@@ -326,7 +346,7 @@ async def test_states_that_nobody_asks_for_are_forgotten() -> None:
         assert one.states is not None
         await one.states.look({"account": "account", "caller": "caller", "task_id": "task"}, 5)
     async with connection(place) as other:
-        await other.execute("UPDATE states SET asked = asked - 7200")
+        await other.execute("UPDATE states SET asked = asked - 7200, read = 0")
         async with place.open() as one:
             assert one.states is not None
             await one.run(one.states.forget_old)
@@ -373,7 +393,7 @@ async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> Non
         async with place.open() as history, connection(place) as other:
             assert history.states is not None
             await history.states.forget(key)
-            assert await other.fetchval(last, f"%UPDATE {place.schema}.states%") == 1  # no reset came after it
+            assert await other.fetchval(last, f"%INTO {place.schema}.states%") == 1  # no reset came after it
             kind = "SELECT relpersistence::text FROM pg_class WHERE oid = $1::text::regclass"
             assert await other.fetchval(kind, f"{place.schema}.states") == "u"
 
