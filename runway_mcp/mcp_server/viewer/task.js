@@ -130,11 +130,12 @@ function taskView(root, given) {
     const canSave = outputs.length > 0 && offers("runway_downloadOutput") && canCall();
     const args = one && outputs.length > 1 ? { taskId: id, outputs: [one.index] } : { taskId: id };
     const named = one && outputs.length > 1 ? `task:${id}#${one.index}` : `task:${id}`;
+    const use = `Use ${named} as an input of the next task.`;
     return [
       canSave && saveButton(one ? "Save" : "Save all", args),
       one && button("Copy link", (event) => copy(event, one.url)),
       one && link(one.url, "Open"),
-      one && button("Use as input", () => say(`Use ${named} as an input of the next task.`)),
+      one && offers("runway_startTask") && button("Use as input", () => say(use)),
     ];
   }
 
