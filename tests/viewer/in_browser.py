@@ -529,6 +529,39 @@ def test_a_task_is_stopped_once_however_often_it_is_pressed(host: Host) -> None:
     assert changes(host) == [CANCEL]
 
 
+def test_a_stopped_task_is_read_anew_where_an_older_read_is_not_answered_yet(host: Host) -> None:
+    host.page.clock.install()
+    host.answer(CANCEL, result_of({"id": "x", "done": "cancelled"}))
+    host.hold(GET, result_of(RUNNING))
+    host.show(GET, {"taskId": "x"}, result_of(RUNNING))
+    host.button("Cancel").click()
+    host.page.clock.run_for(5100)
+    host.until_called(GET)
+    host.answer(GET, result_of({"id": "x", "status": "CANCELLED"}))
+    host.button("Stop the task").click()
+    host.until_called(CANCEL)
+    host.release()
+    expect(host.app.locator(".chip")).to_have_text("Cancelled")
+    assert len(host.calls(GET)) == 2
+
+
+def test_pictures_that_could_not_be_fetched_are_asked_for_again(host: Host) -> None:
+    host.page.clock.install()
+    list_of_two = rows("first", 1, "SUCCEEDED")
+    list_of_two["structuredContent"]["tasks"].append(["active", "text_to_video", "gen4.5", "Hills", "RUNNING"])
+    fetched = {"id": "first0", "status": "SUCCEEDED", "output": [PICTURE]}
+    host.page.route("**/*.png*", lambda route: route.fulfill(body=scene(PICTURE)))
+    host.answer(WAIT, {"isError": True, "content": []}, result_of({"tasks": [fetched]}))
+    host.answer(LIST, list_of_two)
+    host.show(LIST, {}, list_of_two)
+    host.until_called(WAIT)
+    host.page.clock.run_for(10_100)
+    host.until_called(WAIT, 2)
+    expect(host.app.locator(".problem")).to_be_hidden()
+    host.page.clock.run_for(30_000)
+    assert len(host.calls(WAIT)) == 2
+
+
 def test_outputs_are_saved_once_however_often_it_is_pressed(host: Host) -> None:
     task = result_of({"id": "x", "status": "SUCCEEDED", "output": [f"{PICTURE}?{n}" for n in range(3)]})
     host.hold(SAVE, result_of({"id": "x", "files": [{"path": "/files/1.png", "size": 3}]}))

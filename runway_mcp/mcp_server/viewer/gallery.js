@@ -153,7 +153,9 @@ function galleryView(root, { result, args, openEntry }) {
     const taskIds = finished.map(({ id }) => id).slice(0, MAX_FETCH);
     if (taskIds.length && canCall() && offers(WAIT)) {
       for (const id of taskIds) pictures.set(id, null);
-      keep(entriesOf(await callTool(WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS })));
+      const links = await callTool(WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS });
+      if (links.isError) for (const id of taskIds) pictures.delete(id); // they are asked for again
+      keep(entriesOf(links));
     }
     if (!isClosed) update();
   }

@@ -173,6 +173,7 @@ function taskView(root, given) {
     const result = await callTool("runway_cancelTask", { taskId: id });
     isStopping = false;
     tell(textOf(dataOf(result).note) || textBlocks(result)[0] || "");
+    await reading; // it may have begun before the task was stopped
     await look();
   }
 
