@@ -355,6 +355,19 @@ def test_full_screen_is_asked_of_the_host(opened: Open, made: Made) -> None:
     assert host.seen("modes") == ["fullscreen"]
 
 
+def test_the_height_is_told_again_after_full_screen(host: Host) -> None:
+    host.show(GET, {"taskId": "x"}, result_of({"id": "x", "status": "CANCELLED"}))
+    expect(host.app.locator(".chip")).to_have_text("Cancelled")
+    frame = host.page.locator("iframe")
+    height = host.in_app("() => Math.ceil(document.getElementById('app').getBoundingClientRect().height)")
+    expect(frame).to_have_css("height", f"{height}px")
+    host.page.evaluate("() => host.change({ displayMode: 'fullscreen' })")
+    expect(host.button("Leave full screen")).to_be_visible()
+    frame.evaluate("frame => { frame.style.height = '600px'; }")
+    host.page.evaluate("() => host.change({ displayMode: 'inline' })")
+    expect(frame).to_have_css("height", f"{height}px")
+
+
 def test_no_full_screen_button_where_the_host_has_none(opened: Open, made: Made) -> None:
     host = show_made(opened, made, "video", availableDisplayModes=["inline"])
     expect(host.button("Full screen")).to_have_count(0)

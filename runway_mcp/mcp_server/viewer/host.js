@@ -114,12 +114,14 @@ function applyContext(change) {
 /** @param {Element} app Whose height the host is told. */
 function reportSize(app) {
   let last = 0;
-  new ResizeObserver(() => {
-    const height = Math.ceil(app.getBoundingClientRect().height);
-    if (height === last || context.displayMode === "fullscreen") return;
+  const report = () => {
+    const isFull = context.displayMode === "fullscreen";
+    const height = isFull ? 0 : Math.ceil(app.getBoundingClientRect().height);
+    if (height && height !== last) send({ method: "ui/notifications/size-changed", params: { height } });
     last = height;
-    send({ method: "ui/notifications/size-changed", params: { height } });
-  }).observe(app);
+  };
+  new ResizeObserver(report).observe(app);
+  onContext.push(report);
 }
 
 /**
