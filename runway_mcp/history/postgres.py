@@ -64,7 +64,7 @@ _LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.De
 class _Connection(Protocol):
     """A connection of asyncpg, which has no types."""
 
-    def transaction(self) -> AbstractAsyncContextManager[None]: ...
+    def transaction(self, *, isolation: str) -> AbstractAsyncContextManager[None]: ...
 
     async def fetch(self, statement: str, *values: object) -> Sequence[Sequence[Any]]: ...
 
@@ -95,7 +95,11 @@ class PostgresDatabase:
 
         async def attempt() -> T:
             nonlocal has_begun
-            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection, connection.transaction():
+            async with (
+                self._pool.acquire(timeout=STATEMENT_SECONDS) as connection,
+                # Who waited for a lock must see what was written before it: the database's default could be stricter.
+                connection.transaction(isolation="read_committed"),
+            ):
                 now = await connection.fetchval(_BEGIN, self._schema)
                 has_begun = True
                 return await work(_Transaction(connection, now if self._clock is None else self._clock()))
@@ -193,6 +197,11 @@ def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
+async def _prepare(connection: _Connection) -> None:
+    """Single statements that meet wait for one another, whatever the database's default is."""
+    await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
 async def _keep(_: object) -> None:
     pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
 
@@ -230,6 +239,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        init=_prepare,
         reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )

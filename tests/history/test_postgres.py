@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
 import anyio
@@ -54,6 +54,12 @@ async def connection(place: PostgresPlace) -> AsyncGenerator[Any]:
         await opened.close()
 
 
+def defaulting(isolation: str) -> PostgresPlace:
+    """A place whose connections have this isolation where none is asked for."""
+    url = postgres_url()
+    return PostgresPlace(f"{url}{'&' if '?' in url else '?'}default_transaction_isolation={quote(isolation)}")
+
+
 async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -> bool:
     def allow(snapshot: Any) -> None:
         if snapshot.spent.credits + (start.list_price or 0) > limit:
@@ -62,8 +68,10 @@ async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -
     return (await one.begin(start, allow)).is_new
 
 
-async def test_one_token_that_is_sent_to_four_replicas_at_once_buys_once() -> None:
-    place, bought = PostgresPlace(), list[bool]()
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+async def test_one_token_that_is_sent_to_four_replicas_at_once_buys_once(isolation: str) -> None:
+    """Whichever isolation is the database's default."""
+    place, bought = defaulting(isolation), list[bool]()
 
     async def replica() -> None:
         async with place.open() as one, anyio.create_task_group() as starts:
@@ -318,6 +326,21 @@ async def test_a_single_statement_is_quick_or_an_error() -> None:
             await other.execute("DROP TABLE states")
             with pytest.raises(HistoryUnusableError, match="states"):
                 await one.states.publish(key, {})
+
+
+async def test_single_statements_that_meet_are_no_errors_whichever_isolation_is_the_databases_default() -> None:
+    place, claims = defaulting("repeatable read"), list[bool]()
+
+    async def look(one: History, number: int) -> None:
+        assert one.states is not None
+        key = {"account": "account", "caller": "caller", "task_id": str(number % 3)}
+        claims.append((await one.states.look(key, 600)).is_ours)
+
+    with anyio.fail_after(30):
+        async with place.open() as one, anyio.create_task_group() as looks:
+            for number in range(60):
+                looks.start_soon(look, one, number)
+    assert claims.count(True) == 3
 
 
 async def test_states_that_nobody_asks_for_are_forgotten() -> None:
