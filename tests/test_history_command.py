@@ -72,6 +72,10 @@ def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest
         (["settle", "1", "--nothing", "--task", TASK], "not allowed with argument"),
         (["settle", "one", "--nothing"], "must be a start's number"),
         (["settle", "1", "--task", "../x"], "must be a task's id"),
+        (["copy", "here", "postgresql://me:se/cret@db/films"], "its parts can't be told apart"),
+        (["copy", "postgresql://me:se#cret@db/films", "there"], "its parts can't be told apart"),
+        (["list", "--history", "postgresql://me:se?cret@db/films"], "its parts can't be told apart"),
+        (["copy", "mysql://db", "there"], "must be a URL such as postgresql://"),
         (["list", "--spot"], "unknown option --spot"),
         (["list", "--sandbox"], "no history is kept there"),
         (["list", "--state-dir", "nowhere"], "no history is kept there"),
@@ -81,7 +85,9 @@ def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest
 def test_a_wrong_command_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No file is made where there is none."""
     assert main(["history", *arguments]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert "cret" not in said
     assert not Path("nowhere").exists()
 
 

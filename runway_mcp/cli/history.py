@@ -1,7 +1,7 @@
 """The command `runway-mcp history`: starts of unknown outcome, what a person found out about them, and copies."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ import anyio
 from pydantic import SecretStr
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
+from runway_mcp.config.database_url import check_database_url
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
 from runway_mcp.history.places import HistoryPlace, copy_history, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
@@ -48,11 +49,7 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     )
     copy = actions.add_parser("copy", description="Copy a history into another. It can be repeated: nothing doubles.")
     for name in ("source", "target"):
-        copy.add_argument(
-            name,
-            type=option(_place, "must be a file or a postgresql:// URL"),
-            metavar={"source": "FROM"}.get(name, "TO"),
-        )
+        copy.add_argument(name, type=_place, metavar={"source": "FROM"}.get(name, "TO"))
     options, others = parser.parse_known_args(arguments)
     settings, _ = parse_settings(others, {})
     place = options.source if options.action == "copy" else history_place(settings)
@@ -75,7 +72,13 @@ def _task_id(text: str) -> TaskId:
 
 
 def _place(text: str) -> HistoryPlace:
-    return SecretStr(text) if "://" in text else Path(text)
+    if "://" not in text:
+        return Path(text)
+    try:
+        check_database_url(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return SecretStr(text)
 
 
 async def _run(options: Namespace, place: HistoryPlace, opening: Callable[[HistoryPlace], OpenHistory]) -> str:

@@ -4,6 +4,7 @@ Its tables lie in a schema of their own. The times in it are by the database's c
 not for a session, so that a pooler such as PgBouncer may give each transaction another connection.
 """
 
+import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -119,6 +120,10 @@ class PostgresDatabase:
                 done.append(await retried())
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
+            except Exception as error:
+                if has_begun:
+                    raise
+                raise self._unconnected(error) from None
         if not done:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
@@ -134,6 +139,8 @@ class PostgresDatabase:
                     rows.append(await connection.fetch(text, *(values[name] for name in names)))
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
+            except Exception as error:  # noqa: BLE001 - whatever asyncpg makes of variables and files that have changed
+                raise self._unconnected(error) from None
         if not rows:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
@@ -160,6 +167,12 @@ class PostgresDatabase:
                 await transaction.execute("INSERT INTO version VALUES (:number)", {"number": number})
 
         await self.run(work, shield=False)
+
+    def _unconnected(self, error: Exception) -> HistoryError:
+        """Word an error of the URL, of a variable or of a file that completes it: it may quote a password."""
+        return HistoryUnusableError(
+            self._place, f"its URL, PG… variables or files can't be read: {type(error).__name__}"
+        )
 
     def _typed(self, error: Exception) -> HistoryError:
         if isinstance(error, _LOCKED):
@@ -209,8 +222,12 @@ async def _keep(_: object) -> None:
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
-    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", []))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
+    service = _service_of(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{f'?service={service}' if service else ''}"
+
+
+def _service_of(url: str) -> str | None:
+    return parse_qs(urlsplit(url).query).get("service", [os.environ.get("PGSERVICE")])[-1]  # asyncpg ignores the latter
 
 
 @asynccontextmanager
@@ -234,6 +251,7 @@ async def open_postgres(
     """
     pool = asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType] - it has no types
         url,
+        service=_service_of(url),
         min_size=0,
         max_size=MAX_CONNECTIONS,
         statement_cache_size=0,

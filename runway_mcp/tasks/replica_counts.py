@@ -4,6 +4,7 @@ It is approximate: replicas tell one another every few seconds. Without the data
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from hashlib import sha256
@@ -17,6 +18,8 @@ from runway_mcp.history.records import HistoryError
 if TYPE_CHECKING:
     from runway_mcp.history.start_history import History
     from runway_mcp.tasks.shared_reads import DatabaseBreaker
+
+logger = logging.getLogger(__name__)
 
 TELL_SECONDS = 2.0
 """The time between two exchanges."""
@@ -57,8 +60,15 @@ class ReplicaCounts:
 
     async def run(self, history: "Callable[[], Awaitable[History]]", database: "DatabaseBreaker") -> NoReturn:
         """Exchange counts from time to time; tell `database` whether it could be used."""
+        has_failed = False
         while True:
-            self._elsewhere = Counter() if database.is_open else await self._exchanged(history, database)
+            try:
+                self._elsewhere = Counter() if database.is_open else await self._exchanged(history, database)
+                has_failed = False
+            except Exception:
+                if not has_failed:
+                    logger.exception("What the other replicas count can't be read; each limits its own callers")
+                self._elsewhere, has_failed = Counter(), True
             await anyio.sleep(self._tell_seconds)
 
     async def _exchanged(
@@ -75,7 +85,8 @@ class ReplicaCounts:
         database.worked()
         found = Counter[str]()
         for (told,) in rows:
-            found.update(json.loads(told))
+            for name, many in json.loads(told).items():
+                found[name] += int(many)
         return found
 
 

@@ -79,6 +79,19 @@ async def test_a_replica_that_died_is_forgotten() -> None:
         await other.close()
 
 
+@pytest.mark.parametrize("counts", ["no JSON", '{"ann": "many"}', "1"])
+async def test_a_row_that_nobody_can_read_ends_no_replica(counts: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with exchanging(2) as (place, (one, another)), place.open() as other:
+        told = {"counts": counts}
+        fresh = "INSERT INTO replicas VALUES ('newer', extract(epoch FROM clock_timestamp())::float8 + 3600, :counts)"
+        await other.run(lambda transaction: transaction.execute(fresh, told))
+        await until(lambda: caplog.text.count("can't be read; each limits its own callers") == 2, "the log")
+        await other.run(lambda transaction: transaction.execute("DELETE FROM replicas WHERE replica = 'newer'"))
+        another.here["waits"] = lambda: {"ann": 2}
+        await until(lambda: one.elsewhere("waits", "ann") == 2, "the other's waits")
+    assert caplog.text.count("can't be read; each limits its own callers") == 2
+
+
 async def test_without_the_database_each_replica_counts_for_itself() -> None:
     away, breaker, tries = False, DatabaseBreaker(), list[None]()
 
