@@ -104,3 +104,30 @@ def test_a_history_is_copied_and_a_second_time_nothing_is_left(
     assert "What was copied so far stays; repeat the command to go on." in said
     assert "secret-word" not in said
     assert main(["history", "copy", str(tmp_path / "none"), target]) == 2
+
+
+@pytest.mark.parametrize("action", ["copy", "list"])
+def test_a_command_forgets_nothing_that_the_server_keeps(action: str, tmp_path: Path) -> None:
+    """Whatever --history-days and --history-prompts are there."""
+    file, copied = tmp_path / "history.sqlite3", tmp_path / "copied.sqlite3"
+    days = (1, 1000, 1000, 1000)
+    start = StartRequest("account", "caller", "print", "text_to_video", prompt="A kite")
+
+    async def fill() -> None:
+        for day in days:
+            async with open_history(file, clock=lambda day=day: day * 86400.0, keep_days=10_000) as history:
+                await history.record_result(
+                    (await history.begin(start, lambda _: None)).number, task_id=f"task {day}", cost=1
+                )
+
+    async def prompt(of: Path) -> str:
+        async with open_history(of, clock=lambda: 1001 * 86400.0, keep_days=10_000) as history:
+            found = await history.tasks.find("account", "caller", "task 1")
+            assert found is not None
+            return found.prompt
+
+    anyio.run(fill)
+    told = [str(file), str(copied)] if action == "copy" else ["--state-dir", str(tmp_path)]
+    assert main(["history", action, *told]) == 0
+    for of in (file, copied) if action == "copy" else (file,):
+        assert anyio.run(prompt, of) == "A kite"

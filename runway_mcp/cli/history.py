@@ -2,10 +2,10 @@
 
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import anyio
@@ -14,13 +14,11 @@ from pydantic import SecretStr
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
 from runway_mcp.config.database_url import check_database_url
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
-from runway_mcp.history.places import HistoryPlace, copy_history, open_place
+from runway_mcp.history.history_copy import copy_history
+from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
-from runway_mcp.history.start_history import History
 from runway_mcp.mcp_server.messages import explain
 from runway_mcp.wiring.core import history_place
-
-OpenHistory = AbstractAsyncContextManager[History]
 
 NO_OPEN = "No start has an unknown outcome."
 UNCHANGED = "Nothing was changed."
@@ -55,9 +53,8 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     place = options.source if options.action == "copy" else history_place(settings)
     if place is None or (isinstance(place, Path) and not place.exists()):
         raise UsageError("no history is kept there; name the server's folder with --state-dir, or --history")
-    opening = partial(open_place, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
     try:
-        print(anyio.run(_run, options, place, opening))
+        print(anyio.run(_run, options, place))
     except (HistoryError, NotOpenError) as error:
         print(f"runway-mcp: {explain(error)} {STOPPED if options.action == 'copy' else UNCHANGED}", file=sys.stderr)
         return 1
@@ -81,7 +78,8 @@ def _place(text: str) -> HistoryPlace:
     return SecretStr(text)
 
 
-async def _run(options: Namespace, place: HistoryPlace, opening: Callable[[HistoryPlace], OpenHistory]) -> str:
+async def _run(options: Namespace, place: HistoryPlace) -> str:
+    opening = partial(open_place, keep_days=inf)  # to forget what is old is the server's
     async with opening(place) as history:
         match options.action:
             case "list":

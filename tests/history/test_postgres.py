@@ -15,11 +15,11 @@ import anyio.lowlevel
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 from pydantic import SecretStr
-from support.databases import PostgresPlace, SqlitePlace, postgres_url
+from support.databases import PostgresPlace, postgres_url
 from support.served import free_port
 
 from runway_mcp.history.database import Database, Transaction
-from runway_mcp.history.places import copy_history, open_place
+from runway_mcp.history.places import open_place
 from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres, place_of
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
@@ -363,30 +363,6 @@ async def test_what_the_database_refuses_is_an_error() -> None:
             await other.execute("DROP TABLE outputs")
             with pytest.raises(HistoryUnusableError, match="outputs"):
                 await begin(one)
-
-
-async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that_is_repeated(tmp_path: Path) -> None:
-    file, place = tmp_path / "history.sqlite3", PostgresPlace()
-    with anyio.fail_after(60):
-        async with open_place(file) as source, place.open() as target:
-            for number in range(205):
-                begun = await source.begin(replace(START, client_token=str(number)), lambda _: None)
-                await source.record_result(begun.number, task_id=f"task {number}", cost=10)
-                await source.tasks.record_saved(begun.number, [SAVED])
-            pending = await source.begin(replace(START, client_token="pending"), lambda _: None)
-            assert await copy_history(source, target) == 206
-            assert await copy_history(source, target) == 0
-            await source.record_result(pending.number, task_id="late", cost=30)
-            assert await copy_history(source, target) == 1
-            assert await target.spent("account") == await source.spent("account") == Spend(2080, 0)
-            assert not await begin(target, replace(START, client_token="7"))
-            found = await target.tasks.find("account", "caller", "task 204")
-            assert found is not None
-            assert (found.prompt, found.outputs) == ("A kite", (SAVED,))
-            back = SqlitePlace(tmp_path / "back.sqlite3")
-            async with open_place(back.file) as again:
-                assert await copy_history(target, again) == 206
-                assert (await again.spent("account")).credits == 2080
 
 
 async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:
