@@ -9,11 +9,10 @@ from math import inf
 from pathlib import Path
 
 import anyio
-from pydantic import SecretStr
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
-from runway_mcp.config.database_url import check_database_url
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
+from runway_mcp.config.sources import find_database
 from runway_mcp.history.history_copy import copy_history
 from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
@@ -72,10 +71,9 @@ def _place(text: str) -> HistoryPlace:
     if "://" not in text:
         return Path(text)
     try:
-        check_database_url(text)
+        return find_database(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
-    return SecretStr(text)
 
 
 async def _run(options: Namespace, place: HistoryPlace) -> str:

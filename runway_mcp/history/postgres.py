@@ -4,7 +4,6 @@ Its tables lie in a schema of their own. The times in it are by the database's c
 not for a session, so that a pooler such as PgBouncer may give each transaction another connection.
 """
 
-import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -16,13 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-from runway_mcp.history.database import Transaction, Values
+from runway_mcp.history.database import Transaction, Values, storable
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
     HistoryAwayError,
     HistoryError,
     HistoryLockedError,
     HistoryNewerError,
+    HistoryRefusedError,
     HistoryUnusableError,
 )
 from runway_mcp.history.shared_states import SharedStates
@@ -60,6 +60,7 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
 )
 _LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 class _Connection(Protocol):
@@ -131,12 +132,12 @@ class PostgresDatabase:
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
         """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
-        text, names = _numbered(statement.replace("{schema}", self._schema))
+        text, given = _numbered(statement.replace("{schema}", self._schema), values)
         rows: list[Sequence[Sequence[Any]]] = []
         with anyio.move_on_after(QUICK_SECONDS):
             try:
                 async with self._pool.acquire(timeout=None) as connection:
-                    rows.append(await connection.fetch(text, *(values[name] for name in names)))
+                    rows.append(await connection.fetch(text, *given))
             except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
                 raise self._typed(error) from error
             except Exception as error:  # noqa: BLE001 - whatever asyncpg makes of variables and files that have changed
@@ -177,6 +178,8 @@ class PostgresDatabase:
     def _typed(self, error: Exception) -> HistoryError:
         if isinstance(error, _LOCKED):
             return HistoryLockedError(self._place)
+        if isinstance(error, _REFUSED) or (isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError)):
+            return HistoryRefusedError(self._place, f"it does not take a value: {type(error).__name__}")
         kind = HistoryAwayError if isinstance(error, _AWAY) else HistoryUnusableError
         return kind(self._place, str(error) or type(error).__name__)
 
@@ -186,12 +189,12 @@ class _Transaction:
         self._connection, self.now = connection, now
 
     async def fetch(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - only read
-        text, names = _numbered(statement)
-        return [tuple(row) for row in await self._connection.fetch(text, *(values[name] for name in names))]
+        text, given = _numbered(statement, values)
+        return [tuple(row) for row in await self._connection.fetch(text, *given)]
 
     async def execute(self, statement: str, values: Values = {}) -> int:  # noqa: B006 - only read
-        text, names = _numbered(statement)
-        done = await self._connection.execute(text, *(values[name] for name in names))
+        text, given = _numbered(statement, values)
+        done = await self._connection.execute(text, *given)
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
@@ -203,9 +206,15 @@ class _Transaction:
         await self.execute("SELECT pg_advisory_xact_lock(hashtextextended(:account, 0))", {"account": account})
 
 
+def _numbered(statement: str, values: Values) -> tuple[str, list[Any]]:
+    """Return a statement with $1 for its first name and so on, and their values."""
+    text, names = _named(statement)
+    given = storable(values)
+    return text, [given[name] for name in names]
+
+
 @cache
-def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
-    """Return a statement with $1 for its first name and so on, and the names."""
+def _named(statement: str) -> tuple[str, tuple[str, ...]]:
     names = tuple(dict.fromkeys(_NAME.findall(statement)))
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
@@ -222,12 +231,8 @@ async def _keep(_: object) -> None:
 def place_of(url: str) -> str:
     """Return a database's URL without what is secret in it."""
     parts = urlsplit(url)
-    service = _service_of(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{f'?service={service}' if service else ''}"
-
-
-def _service_of(url: str) -> str | None:
-    return parse_qs(urlsplit(url).query).get("service", [os.environ.get("PGSERVICE")])[-1]  # asyncpg ignores the latter
+    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", [])[-1:])
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
 
 
 @asynccontextmanager
@@ -251,7 +256,6 @@ async def open_postgres(
     """
     pool = asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType] - it has no types
         url,
-        service=_service_of(url),
         min_size=0,
         max_size=MAX_CONNECTIONS,
         statement_cache_size=0,

@@ -52,6 +52,10 @@ class HistoryUnusableError(HistoryError):
     """The place can't be opened, read or written."""
 
 
+class HistoryRefusedError(HistoryUnusableError):
+    """The database does not take a value: it never will."""
+
+
 class HistoryAwayError(HistoryError):
     """The database can't be reached, or went away."""
 

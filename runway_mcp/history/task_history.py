@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from runway_mcp.history import task_records as records
@@ -35,6 +36,8 @@ SeenTasks = dict[tuple[str, str], dict[str, Any]]
 
 MAX_UNWRITTEN = 1_000
 """Tasks of which something is kept to be written, the latest ones, where the file can't be written."""
+WRITTEN_AT_ONCE = 50
+"""Of how many of them one transaction writes what was seen: a start waits for no more."""
 
 _FINAL = ", ".join(f"'{status}'" for status in sorted(records.NOT_ACTIVE))
 _ENDED = "('SUCCEEDED', 'FAILED', 'CANCELLED')"
@@ -61,13 +64,10 @@ UPDATE starts SET
         WHEN :status <> '' THEN :status WHEN status = 'CANCELLED' THEN status
         WHEN :removed AND coalesce(status, '') NOT IN ({_FINAL}) THEN 'CANCELLED' ELSE '{records.GONE}' END,
     finished = CASE WHEN :final OR status IN {_ENDED} THEN coalesce(finished, :now) END,
-    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made)
+    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made),
+    saving = CASE WHEN saving IN ('lost', 'told') AND status = '{records.GONE}' AND :status <> '' THEN 'wanted'
+        ELSE saving END
 WHERE task_id = :task_id AND account = :account
-"""  # noqa: S608 - made of constants
-_WANTED_AGAIN = f"""
-UPDATE starts SET saving = 'wanted'
-WHERE task_id = :task_id AND account = :account AND saving IN ('lost', 'told') AND status = '{records.GONE}'
-AND :status <> ''
 """  # noqa: S608 - made of constants
 
 
@@ -101,10 +101,13 @@ class TaskHistory:
         """What was seen and is not written yet."""
         return dict(self._seen)
 
-    async def write(self, transaction: Transaction, seen: SeenTasks) -> None:
+    def next_unwritten(self) -> SeenTasks:
+        """Return the first of these. They are in order, so that replicas that write the same wait one for another."""
+        return dict(sorted(islice(self._seen.items(), WRITTEN_AT_ONCE)))
+
+    async def write(self, seen: SeenTasks, transaction: Transaction) -> None:
         """Write what was seen, within a transaction."""
         for values in seen.values():
-            await transaction.execute(_WANTED_AGAIN, values)
             await transaction.execute(_SEEN, values | {"now": transaction.now})
 
     def written(self, seen: SeenTasks) -> None:

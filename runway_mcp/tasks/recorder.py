@@ -89,8 +89,7 @@ class TaskRecorder:
                 return
             self._is_writing = True
             try:
-                while history.tasks.unwritten:
-                    await history.flush()
+                await history.flush()
             finally:
                 self._is_writing = False
             self._has_failed = False

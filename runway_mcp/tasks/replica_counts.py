@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
@@ -78,7 +79,8 @@ class ReplicaCounts:
         try:
             opened = await history()
             rows = await opened.statement(_EXCHANGE, {"replica": self._replica, "counts": json.dumps(counts)})
-            await opened.write_unwritten()  # another replica may wait for the result of a start
+            with suppress(HistoryError):  # who saw it fail has told it; another replica may wait for it
+                await opened.flush()
         except HistoryError as error:
             database.failed(error)
             return Counter()

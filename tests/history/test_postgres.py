@@ -27,12 +27,13 @@ from runway_mcp.history.records import (
     HistoryError,
     HistoryLockedError,
     HistoryNewerError,
+    HistoryRefusedError,
     HistoryUnusableError,
     Spend,
     StartRequest,
 )
 from runway_mcp.history.start_history import History
-from runway_mcp.history.task_records import SavedOutput
+from runway_mcp.history.task_records import SavedOutput, Seen
 
 T = TypeVar("T")
 START = StartRequest("account", "caller", "print", "text_to_video", client_token="mine", list_price=10, prompt="A kite")
@@ -363,6 +364,40 @@ async def test_what_the_database_refuses_is_an_error() -> None:
             await other.execute("DROP TABLE outputs")
             with pytest.raises(HistoryUnusableError, match="outputs"):
                 await begin(one)
+
+
+async def test_replicas_that_have_seen_the_same_tasks_write_them_one_after_another() -> None:
+    """In whichever order they saw them."""
+    place, names = PostgresPlace(), [f"task {number}" for number in range(45)]
+    with anyio.fail_after(60):
+        async with place.open() as one, place.open() as other:
+            for name in names:
+                begun = await one.begin(replace(START, client_token=name), lambda _: None)
+                await one.record_result(begun.number, task_id=name, cost=10)
+            for _ in range(5):
+                for name in names:
+                    one.tasks.see("account", name, Seen("RUNNING"))
+                for name in reversed(names):
+                    other.tasks.see("account", name, Seen("RUNNING"))
+                async with anyio.create_task_group() as writes:
+                    for replica in (one, other):
+                        writes.start_soon(replica.flush)
+
+
+async def test_what_the_database_never_takes_holds_up_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    with anyio.fail_after(30):
+        async with PostgresPlace().open() as one:
+            begun = await one.begin(START, lambda _: None)
+            for number, made in enumerate((2**40, 3)):
+                await one.record_result(begun.number, task_id="task", cost=10)
+                one.tasks.see("account", f"task{number or ''}", Seen("SUCCEEDED", made=made))
+            with pytest.raises(HistoryRefusedError, match="it does not take a value"):
+                await one.tasks.record_saved(begun.number, [replace(SAVED, position=2**40)])
+            assert not one.tasks.unwritten
+            assert await begin(one, replace(START, client_token="another"))
+            found = await one.tasks.find("account", "caller", "task")
+            assert (found and found.status) == "PENDING"
+    assert caplog.text.count("is never recorded") == 1
 
 
 async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:

@@ -10,6 +10,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 from support.databases import KillablePostgres
 
+from runway_mcp.config.sources import find_database
 from runway_mcp.history.database import Transaction
 from runway_mcp.history.postgres import open_postgres
 from runway_mcp.history.records import HistoryError, Spend
@@ -77,7 +78,7 @@ async def test_a_database_is_opened_by(
     given = {"folder": tmp_path.as_posix(), "port": database.port}
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(**given))
-    await opens(url.format(**given))
+    await opens(find_database(url.format(**given)).get_secret_value())
 
 
 @pytest.mark.parametrize(
