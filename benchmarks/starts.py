@@ -94,7 +94,7 @@ def main() -> None:
         kept = SecretStr if place.startswith("postgres") else Path
         anyio.run(start_tasks, kept(place), Limits(day=float(day)) if day else NO_LIMITS, int(starts))
         return
-    starts = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
+    starts = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     with TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         url = sys.argv[2] if len(sys.argv) > 2 else str(stack.enter_context(new_database()).get_uri())  # noqa: PLR2004 - the second argument
         print(f"starts per second   {'1 process':>12}  {'day limit':>12}  {'4 processes':>12}  {'day limit':>12}")

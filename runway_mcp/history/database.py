@@ -1,7 +1,7 @@
 """What the history needs of a database. Each of its methods is one short transaction."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class Transaction(Protocol):
 
     async def execute(self, statement: str, values: Values = ...) -> int:
         """Run a statement; return how many rows it changed."""
+        ...
+
+    async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
+        """Run a statement for each of many rows, in one round trip."""
         ...
 
     async def insert_start(self, statement: str, values: Values) -> int:

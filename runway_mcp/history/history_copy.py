@@ -62,9 +62,8 @@ async def _fetch(statement: str, values: "Values", transaction: "Transaction") -
 
 
 async def _insert(table: str, columns: Sequence[str], rows: _Rows, transaction: "Transaction") -> None:
-    for row in rows:
-        values = dict(zip(columns, row, strict=True))
-        await transaction.execute(f"{_into(table, columns)} ON CONFLICT DO NOTHING", values)
+    values = [dict(zip(columns, row, strict=True)) for row in rows]
+    await transaction.execute_many(f"{_into(table, columns)} ON CONFLICT DO NOTHING", values)
 
 
 async def _put(starts: _Rows, outputs: _Rows, taken: set[int], transaction: "Transaction") -> int:

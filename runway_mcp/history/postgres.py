@@ -74,6 +74,8 @@ class _Connection(Protocol):
 
     async def execute(self, statement: str, *values: object) -> str: ...
 
+    async def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None: ...
+
 
 class _Pool(Protocol):
     """A pool of asyncpg."""
@@ -198,6 +200,10 @@ class _Transaction:
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
+    async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
+        numbered = [_numbered(statement, values) for values in rows]
+        await self._connection.executemany(_named(statement)[0], [given for _, given in numbered])
+
     async def insert_start(self, statement: str, values: Values) -> int:
         ((number,),) = await self.fetch(f"{statement} RETURNING number", values)
         return number
@@ -270,7 +276,7 @@ async def open_postgres(
         await pool
         await database.migrate()
         async with History(database, elapsed, keep_days=keep_days, prompts=prompts) as history:
-            history.states = SharedStates(database, schema)
+            history.states = SharedStates(database)
             history.statement = database.statement
             yield history
     finally:

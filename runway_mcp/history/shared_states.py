@@ -1,10 +1,16 @@
-"""The latest states of tasks, shared by the replicas over one database: Runway is asked once for all of them."""
+"""The latest states of tasks, shared by the replicas over one database: Runway is asked once for all of them.
+
+A process sends one statement of a kind at a time, for all tasks that came up while the one before was running. Each
+locks its rows in the same order, so that replicas can't deadlock.
+"""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
+import anyio
 from pydantic import JsonValue
 
 from runway_mcp.history.database import Transaction, Values
@@ -14,7 +20,7 @@ class Statements(Protocol):
     """Runs single statements, quickly or not at all."""
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
-        """Run one; raise a `HistoryError` where the database can't be used."""
+        """Run one, with the schema's name for `{schema}`; raise a `HistoryError` where the database can't be used."""
         ...
 
 
@@ -23,12 +29,13 @@ class SharedState:
     """What the replicas know of a task.
 
     Attributes:
-        is_ours: Whether the one who asked for this is to ask Runway. Nobody else does within the interval.
+        claim: The moment from which the one who asked for this is to ask Runway, for `publish`. Nobody else does within
+            the interval. None where somebody else is to.
         data: The task; None where nobody has read it within the interval.
-        age: Seconds since it was read.
+        age: Seconds since Runway was asked for it.
     """
 
-    is_ours: bool
+    claim: float | None
     data: dict[str, JsonValue] | None
     age: float
 
@@ -38,49 +45,106 @@ KEPT_SECONDS = 3600.0
 PUNCTUAL = 0.98
 """The part of an interval after which a task may be asked for again: clocks and networks are not exact."""
 
-_KEY = "account = :account AND caller = :caller AND task_id = :task_id"
+_NOW = "extract(epoch FROM clock_timestamp())::float8"  # within ON CONFLICT: the moment the row was locked
+_KEY = "account, caller, task_id"
+_KEYS = "unnest(:accounts::text[], :callers::text[], :task_ids::text[]"
 _CLAIM = f"""
-WITH clock AS (SELECT extract(epoch FROM clock_timestamp())::float8 AS now), claimed AS (
-    INSERT INTO {{schema}}.states AS known (account, caller, task_id, asked)
-    SELECT :account, :caller, :task_id, now FROM clock
-    ON CONFLICT (account, caller, task_id) DO UPDATE SET asked = excluded.asked
-    WHERE known.asked <= excluded.asked - :interval::float8
-    RETURNING 1
+WITH keys AS (SELECT * FROM {_KEYS}) WITH ORDINALITY AS keys ({_KEY}, place)), claimed AS (
+    INSERT INTO {{schema}}.states AS known ({_KEY}, asked)
+    SELECT {_KEY}, {_NOW} FROM keys ORDER BY {_KEY}
+    ON CONFLICT ({_KEY}) DO UPDATE SET asked = {_NOW} WHERE known.asked <= {_NOW} - :pause::float8
+    RETURNING {_KEY}, asked
 )
-SELECT EXISTS (SELECT FROM claimed), data, now - read FROM clock LEFT JOIN {{schema}}.states ON {_KEY}
+SELECT claimed.asked, data, {_NOW} - read
+FROM keys LEFT JOIN claimed USING ({_KEY}) LEFT JOIN {{schema}}.states USING ({_KEY}) ORDER BY place
 """  # noqa: S608 - made of constants
 _PUBLISH = f"""
-UPDATE {{schema}}.states SET data = :data, read = extract(epoch FROM clock_timestamp())::float8 WHERE {_KEY}
+INSERT INTO {{schema}}.states AS known ({_KEY}, asked, data, read)
+SELECT {_KEY}, claim, data, claim FROM {_KEYS}, :claims::float8[], :data::text[]) AS keys ({_KEY}, claim, data)
+ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET data = excluded.data, read = excluded.read
+WHERE known.read IS NULL OR known.read <= excluded.read
 """  # noqa: S608 - as above
-_FORGET = f"UPDATE {{schema}}.states SET data = NULL, asked = 0 WHERE {_KEY}"  # noqa: S608 - as above
+_FORGET = f"""
+INSERT INTO {{schema}}.states ({_KEY}, asked, read) SELECT {_KEY}, 0, {_NOW} FROM {_KEYS}) AS keys ({_KEY})
+ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET data = NULL, asked = 0, read = {_NOW}
+"""  # noqa: S608 - as above
+_FORGET_OLD = f"""
+DELETE FROM states WHERE ({_KEY}) IN (
+    SELECT {_KEY} FROM states WHERE asked < :since AND coalesce(read, 0) < :since FOR UPDATE SKIP LOCKED
+)
+"""  # noqa: S608 - as above
 
 
 class SharedStates:
-    """The states of all callers' tasks. Each method may raise a `HistoryError`."""
+    """The states of all callers' tasks, by `account`, `caller` and `task_id`. Each method may raise a `HistoryError`.
 
-    def __init__(self, database: Statements, schema: str) -> None:
-        self._database, self._schema = database, schema
+    None can be cancelled: others wait for the same statement.
+    """
+
+    def __init__(self, database: Statements) -> None:
+        self._database = database
+        self._looks: dict[float, _Batches] = {}
+        self._publications = _Batches(partial(self._run, _PUBLISH, ("claims", "data")))
+        self._forgotten = _Batches(partial(self._run, _FORGET, ()))
 
     async def look(self, key: Values, interval: float) -> SharedState:
-        """Return what is known of a task by its `account`, `caller` and `task_id`, and who is to ask Runway."""
-        pause = interval * PUNCTUAL
-        ((is_ours, data, age),) = await self._run(_CLAIM, {**key, "interval": pause})
+        """Return what is known of a task, and whether to ask Runway."""
+        if interval not in self._looks:
+            pause = {"pause": interval * PUNCTUAL}
+            self._looks[interval] = _Batches(partial(self._run, _CLAIM, (), more=pause))
+        (claim, data, age), is_first = await self._looks[interval].add(key)
         if data is None or age >= interval:
-            return SharedState(is_ours, None, 0)
-        return SharedState(is_ours, json.loads(data), max(age, 0))
+            data, age = None, 0
+        return SharedState(claim if is_first else None, None if data is None else json.loads(data), max(age, 0))
 
-    async def publish(self, key: Values, data: dict[str, JsonValue]) -> None:
-        """Let the others have what was read just now."""
-        await self._run(_PUBLISH, {**key, "data": json.dumps(data)})
+    async def publish(self, key: Values, claim: float, data: Mapping[str, JsonValue]) -> None:
+        """Let the others have what was read after a claim, unless the task was changed since, or read later."""
+        await self._publications.add(key, claim, json.dumps(data))
 
     async def forget(self, key: Values) -> None:
         """Have whoever looks next ask Runway: the task was changed, or was not read after all."""
-        await self._run(_FORGET, key)
+        await self._forgotten.add(key)
 
     async def forget_old(self, transaction: Transaction) -> None:
         """Forget, within a transaction, what nobody has asked for of late."""
-        old = {"since": transaction.now - KEPT_SECONDS}
-        await transaction.execute("DELETE FROM states WHERE asked < :since", old)
+        await transaction.execute(_FORGET_OLD, {"since": transaction.now - KEPT_SECONDS})
 
-    async def _run(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
-        return await self._database.statement(statement.format(schema=self._schema), values)
+    async def _run(
+        self, statement: str, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]], *, more: Values | None = None
+    ) -> Sequence[Sequence[Any]]:
+        columns = zip(("accounts", "callers", "task_ids", *names), zip(*rows, strict=True), strict=True)
+        return await self._database.statement(statement, {**dict(columns), **(more or {})})
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict[tuple[Any, ...], tuple[Any, ...]])
+    found: dict[tuple[Any, ...], Sequence[Any]] = field(default_factory=dict[tuple[Any, ...], Sequence[Any]])
+    error: Exception | None = None
+
+
+class _Batches:
+    """Runs one statement at a time: whoever is first in turn does so for all who came meanwhile."""
+
+    def __init__(self, run: Callable[[list[tuple[Any, ...]]], Awaitable[Sequence[Sequence[Any]]]]) -> None:
+        self._run, self._turn, self._next = run, anyio.Lock(), _Batch()
+
+    async def add(self, key: Values, *values: Any) -> tuple[Sequence[Any], bool]:
+        """Return the row found for a key, empty where there is none, and whether nobody else in the batch has it."""
+        batch, names = self._next, (key["account"], key["caller"], key["task_id"])
+        is_first = names not in batch.rows
+        batch.rows[names] = max(values, batch.rows.get(names, ()))
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                if batch is self._next:
+                    self._next = _Batch()
+                    try:
+                        found = await self._run([(*names, *values) for names, values in batch.rows.items()])
+                        batch.found = dict(zip(batch.rows, found))  # noqa: B905 - a change finds nothing
+                    except Exception as error:  # noqa: BLE001 - it is raised to each of them
+                        batch.error = error
+        if batch.error is not None:
+            raise batch.error
+        return batch.found.get(names, ()), is_first

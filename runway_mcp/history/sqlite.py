@@ -1,7 +1,7 @@
 """The history in one SQLite file, shared by any number of processes on one machine."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,6 +61,9 @@ class _Transaction:
 
     async def execute(self, statement: str, values: Values = {}) -> int:  # noqa: B006 - only read
         return self._connection.execute(statement, storable(values)).rowcount
+
+    async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
+        self._connection.executemany(statement, map(storable, rows))
 
     async def insert_start(self, statement: str, values: Values) -> int:
         number = self._connection.execute(statement, storable(values)).lastrowid

@@ -103,7 +103,7 @@ class History:
             self._turn.release()
 
     async def _written_first(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        unwritten, seen = list(self._unwritten), self.tasks.next_unwritten()
+        unwritten, seen = list(self._unwritten), self.tasks.unwritten
 
         def written() -> None:
             del self._unwritten[: len(unwritten)]

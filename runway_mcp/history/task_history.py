@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
-from itertools import islice
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from runway_mcp.history import task_records as records
@@ -36,8 +36,6 @@ SeenTasks = dict[tuple[str, str], dict[str, Any]]
 
 MAX_UNWRITTEN = 1_000
 """Tasks of which something is kept to be written, the latest ones, where the file can't be written."""
-WRITTEN_AT_ONCE = 50
-"""Of how many of them one transaction writes what was seen: a start waits for no more."""
 
 _FINAL = ", ".join(f"'{status}'" for status in sorted(records.NOT_ACTIVE))
 _ENDED = "('SUCCEEDED', 'FAILED', 'CANCELLED')"
@@ -101,14 +99,11 @@ class TaskHistory:
         """What was seen and is not written yet."""
         return dict(self._seen)
 
-    def next_unwritten(self) -> SeenTasks:
-        """Return the first of these. They are in order, so that replicas that write the same wait one for another."""
-        return dict(sorted(islice(self._seen.items(), WRITTEN_AT_ONCE)))
-
     async def write(self, seen: SeenTasks, transaction: Transaction) -> None:
-        """Write what was seen, within a transaction."""
-        for values in seen.values():
-            await transaction.execute(_SEEN, values | {"now": transaction.now})
+        """Write what was seen, within a transaction, in an order in which replicas can't deadlock."""
+        rows = [values | {"now": transaction.now} for _, values in sorted(seen.items(), key=itemgetter(0))]
+        if rows:
+            await transaction.execute_many(_SEEN, rows)
 
     def written(self, seen: SeenTasks) -> None:
         """Forget what has been written, unless something newer was seen meanwhile."""

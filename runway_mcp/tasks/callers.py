@@ -229,8 +229,9 @@ class CallerRegistry:
         begun = partial(self._begun_history, self._open.history)
         tasks_api: TaskApi = client
         if self.database is not None:
-            open_states = partial(_states, self._open.history)
-            tasks_api = SharedReads(client, (account, asks), open_states, self.poll_seconds, self.database)
+            open_states = partial(_states, self._open.history, self._open.loops)
+            owner, breaker = (account, asks), self.database
+            tasks_api = SharedReads(client, owner, open_states, self.poll_seconds, breaker=breaker, requests=requests)
         recorder = TaskRecorder(tasks_api, account, begun, self._open.loops)
         poller = TaskPoller(
             recorder.get_task,
@@ -268,12 +269,11 @@ class CallerRegistry:
         return context
 
 
-async def _states(open_history: "Callable[[], Awaitable[History]]") -> "SharedStates":
-    with anyio.move_on_after(OPEN_SECONDS):
-        states = (await open_history()).states
-        assert states is not None  # noqa: S101 - a database has them
-        return states
-    raise HistoryAwayError("the database", f"could not be opened within {OPEN_SECONDS:.0f} s")
+async def _states(opening: "OpenedOnce[History]", loops: "TaskGroup") -> "SharedStates":
+    if (history := await opening.within(OPEN_SECONDS, loops)) is None:
+        raise HistoryAwayError("the database", f"could not be opened within {OPEN_SECONDS:.0f} s")
+    assert history.states is not None  # noqa: S101 - a database has them
+    return history.states
 
 
 @dataclass(frozen=True, slots=True)

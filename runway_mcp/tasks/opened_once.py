@@ -1,10 +1,11 @@
 """Resources that are opened when they are first asked for."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Generic, TypeVar
 
 import anyio
+from anyio.abc import TaskGroup
 
 T = TypeVar("T")
 
@@ -21,6 +22,8 @@ class OpenedOnce(Generic[T]):
         self._opened: list[T] = []
         self._error: Exception | None = None
         self._failures = 0
+        self._ended: anyio.Event | None = None
+        """Set at the end of an attempt to open it in the background."""
 
     @property
     def is_open(self) -> bool:
@@ -38,3 +41,25 @@ class OpenedOnce(Generic[T]):
                     self._failures, self._error = self._failures + 1, error
                     raise
         return self._opened[0]
+
+    async def within(self, seconds: float, group: TaskGroup) -> T | None:
+        """Return the resource, or None where that takes longer. Opening it goes on in the group then."""
+        if self._opened:
+            return self._opened[0]
+        if self._ended is None:
+            self._ended = anyio.Event()
+            group.start_soon(self._open_in_background, self._ended)
+        failures = self._failures
+        with anyio.move_on_after(seconds):
+            await self._ended.wait()
+        if self._error is not None and self._failures > failures:
+            raise self._error.with_traceback(None)
+        return self._opened[0] if self._opened else None
+
+    async def _open_in_background(self, ended: anyio.Event) -> None:
+        try:
+            with suppress(Exception):  # it is raised to all who wait
+                await self()
+        finally:
+            self._ended = None
+            ended.set()

@@ -68,11 +68,13 @@ class TaskPoller:
         """Take what reads a task; cancelling `loops` ends every poll loop.
 
         `requests` bounds the reads with one Runway key, and `random` returns a number from 0 to 1, for the jitter. With
-        `asks_replicas`, `get_task` itself knows recent states, and changes that this process does not know of.
+        `asks_replicas`, `get_task` itself bounds the reads, and knows recent states, and changes that this process does
+        not know of.
         """
         self._get_task, self._group, self._poll_seconds, self._random = get_task, loops, poll_seconds, random
-        self._requests = requests or anyio.Semaphore(MAX_REQUESTS, fast_acquire=True)
-        self._share = anyio.Semaphore(MAX_REQUESTS // 2, fast_acquire=True)
+        at_once = 2 * MAX_FOLLOWED if asks_replicas else MAX_REQUESTS
+        self._requests = (not asks_replicas and requests) or anyio.Semaphore(at_once, fast_acquire=True)
+        self._share = anyio.Semaphore(at_once // 2, fast_acquire=True)
         self._counters = counters or Counters()
         self._asks_replicas = asks_replicas
         self._loops: dict[TaskId, PollLoop] = {}

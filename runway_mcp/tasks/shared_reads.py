@@ -10,6 +10,7 @@ import anyio
 
 from runway_mcp.api.models import Task, TaskId, parse_task
 from runway_mcp.history.records import HistoryError
+from runway_mcp.tasks.poller import MAX_REQUESTS
 from runway_mcp.tasks.recorder import TaskApi
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.05
-"""The time between two looks at a state that another replica is reading."""
+LOOK_SECONDS, MAX_LOOK_SECONDS = 0.05, 0.4
+"""The time between the first two looks at a state that another replica is reading, which doubles up to a limit."""
 AWAY_SECONDS = 3.0
 """How long the database is left alone after it could not be used."""
 
@@ -66,6 +67,7 @@ class SharedReads:
         states: Opens what the replicas share.
         interval: Seconds within which a state counts as fresh.
         breaker: Shared by all callers.
+        requests: Bounds the reads with one Runway key; this caller gets half of `MAX_REQUESTS`. No look takes a place.
     """
 
     def __init__(
@@ -74,20 +76,26 @@ class SharedReads:
         owner: tuple[str, str],
         states: "Callable[[], Awaitable[SharedStates]]",
         interval: float,
+        *,
         breaker: DatabaseBreaker,
+        requests: anyio.Semaphore,
     ) -> None:
         self._client, self._states, self._interval, self._breaker = client, states, interval, breaker
+        self._requests, self._share = requests, anyio.Semaphore(MAX_REQUESTS // 2, fast_acquire=True)
         self._owner = dict(zip(("account", "caller"), owner, strict=True))
 
     async def get_task(self, task_id: TaskId, *, timeout: float | None = None) -> Task:
         """Return a task as it stands, or stood less than an interval ago; `age` tells since when.
 
-        With a timeout Runway is asked in any case: it is a read before a change, or of its outcome.
+        With a timeout Runway is asked in any case: it is a read before a change, or of its outcome. The others then
+        read the task anew.
         """
         if timeout is not None:
             task = await self._client.get_task(task_id, timeout=timeout)
-            await self._try_to_publish(task_id, task)
+            if not self._breaker.is_open:
+                await self._forget(task_id)
             return task
+        pause = LOOK_SECONDS
         while not self._breaker.is_open:
             try:
                 state = await (await self._states()).look({**self._owner, "task_id": task_id}, self._interval)
@@ -95,12 +103,13 @@ class SharedReads:
                 self._breaker.failed(error)
                 break
             self._breaker.worked()
-            if state.is_ours:
-                return await self._ask(task_id)
+            if state.claim is not None:
+                return await self._ask(task_id, state.claim)
             if state.data is not None:
                 return parse_task(state.data, task_id, age=state.age)
-            await anyio.sleep(LOOK_SECONDS)
-        return await self._client.get_task(task_id)
+            await anyio.sleep(pause)
+            pause = min(2 * pause, MAX_LOOK_SECONDS)
+        return await self._read(task_id)
 
     async def delete_task(self, task_id: TaskId) -> None:
         """Delete a task, and have every replica read it anew."""
@@ -109,21 +118,22 @@ class SharedReads:
         finally:
             await self._forget(task_id)
 
-    async def _ask(self, task_id: TaskId) -> Task:
+    async def _ask(self, task_id: TaskId, claim: float) -> Task:
         try:
-            task = await self._client.get_task(task_id)
-        except anyio.get_cancelled_exc_class():
+            task = await self._read(task_id)
+        except BaseException:  # whoever reads next need not wait for the interval
             await self._forget(task_id)
             raise
-        await self._try_to_publish(task_id, task)
-        return task
-
-    async def _try_to_publish(self, task_id: TaskId, task: Task) -> None:
         if not self._breaker.is_open:
             try:
-                await (await self._states()).publish({**self._owner, "task_id": task_id}, dict(task.data))
+                await (await self._states()).publish({**self._owner, "task_id": task_id}, claim, task.data)
             except HistoryError as error:
                 self._breaker.failed(error)
+        return task
+
+    async def _read(self, task_id: TaskId) -> Task:
+        async with self._share, self._requests:
+            return await self._client.get_task(task_id)
 
     async def _forget(self, task_id: TaskId) -> None:
         with anyio.CancelScope(shield=True):

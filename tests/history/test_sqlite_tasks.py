@@ -76,7 +76,6 @@ async def test_what_is_seen_while_the_file_is_held_is_written_with_the_next_tran
             with pytest.raises(HistoryLockedError):
                 await one.spent("account")
             other.execute("ROLLBACK")
-        await one.flush()
         assert await status(one) == "SUCCEEDED"
         assert one.tasks.unwritten == {}
 

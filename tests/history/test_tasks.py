@@ -11,7 +11,7 @@ from support.histories import KITE, NOON, SAVED, UPLOAD, Clock, start, status
 
 from runway_mcp.history.records import SENDING_SECONDS, Spend
 from runway_mcp.history.start_history import DAY, History
-from runway_mcp.history.task_history import MAX_UNWRITTEN, WRITTEN_AT_ONCE
+from runway_mcp.history.task_history import MAX_UNWRITTEN
 from runway_mcp.history.task_records import (
     CLAIM_SECONDS,
     UNSEEN_SECONDS,
@@ -268,16 +268,6 @@ async def test_the_files_of_other_outputs_are_known(place: Place) -> None:
         await one.tasks.record_saved(second, [replace(SAVED, path="/films/boat.mp4")])
         assert await one.tasks.saved_by_others(first, 1, "/films/kite") == ["/films/kite-2.mp4"]
         assert await one.tasks.saved_by_others(second, 1, "/films/kite") == ["/films/kite-2.mp4", "/films/kite.mp4"]
-
-
-async def test_a_start_waits_for_a_few_of_many_tasks_that_were_seen(place: Place) -> None:
-    async with history(place) as one:
-        for number in range(2 * WRITTEN_AT_ONCE + 1):
-            one.tasks.see("account", f"task {number}", Seen("RUNNING"))
-        await start(one)
-        assert len(one.tasks.unwritten) == 1
-        await one.flush()
-        assert one.tasks.unwritten == {}
 
 
 @pytest.mark.parametrize("odd", ["\0", "\ud800"])

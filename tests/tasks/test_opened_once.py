@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from runway_mcp.tasks.opened_once import OpenedOnce
 
@@ -57,4 +58,39 @@ async def test_who_gives_up_leaves_it_to_the_next() -> None:
                 await anyio.wait_all_tasks_blocked()
                 group.cancel_scope.cancel()
             assert await once() == "opened"
+    assert len(tries) == 2
+
+
+async def test_opening_goes_on_when_all_who_wait_have_given_up() -> None:
+    """Else a database that takes longer to be opened than anybody waits would never be open."""
+    tries, release = list[int](), anyio.Event()
+
+    @asynccontextmanager
+    async def open_it() -> AsyncGenerator[str]:
+        tries.append(1)
+        await release.wait()
+        if len(tries) == 1:
+            raise OSError("refused")
+        yield "opened"
+
+    async def fail(once: OpenedOnce[str], group: TaskGroup) -> None:
+        with pytest.raises(OSError, match="refused"):
+            await once.within(10, group)
+
+    with anyio.fail_after(10):
+        async with AsyncExitStack() as resources, anyio.create_task_group() as group:
+            once = OpenedOnce(resources, open_it)
+            async with anyio.create_task_group() as waiting:
+                for _ in range(3):
+                    waiting.start_soon(once.within, 0.01, group)
+            assert not once.is_open
+            async with anyio.create_task_group() as waiting:
+                for _ in range(3):
+                    waiting.start_soon(fail, once, group)
+                await anyio.wait_all_tasks_blocked()
+                release.set()
+            release = anyio.Event()
+            assert await once.within(0.01, group) is None
+            release.set()
+            assert [await once.within(10, group) for _ in range(2)] == ["opened"] * 2
     assert len(tries) == 2

@@ -12,10 +12,12 @@ from support.databases import PostgresPlace
 from support.scripted import ID, Script, reply, scripted_client, task
 from support.waiting import Clock
 
-from runway_mcp.api.models import Task
+from runway_mcp.api.errors import RunwayError
+from runway_mcp.api.models import Task, TaskId
 from runway_mcp.history.records import HistoryAwayError
 from runway_mcp.history.shared_states import SharedStates
 from runway_mcp.history.start_history import History
+from runway_mcp.tasks.poller import MAX_REQUESTS
 from runway_mcp.tasks.shared_reads import AWAY_SECONDS, DatabaseBreaker, SharedReads
 
 RUNNING = reply(200, task("RUNNING"))
@@ -32,7 +34,9 @@ async def replicas(
         made: list[SharedReads] = []
         for owner in owners or (OWNER, OWNER):
             history = await stack.enter_async_context(place.open())
-            made.append(SharedReads(client, owner, partial(shared, history), interval, DatabaseBreaker()))
+            breaker, requests = DatabaseBreaker(), anyio.Semaphore(MAX_REQUESTS)
+            opens = partial(shared, history)
+            made.append(SharedReads(client, owner, opens, interval, breaker=breaker, requests=requests))
         yield tuple(made)
 
 
@@ -107,6 +111,49 @@ async def test_a_replica_that_gives_up_a_read_leaves_it_to_the_other() -> None:
             assert (await another.get_task(ID)).status == "RUNNING"
 
 
+@pytest.mark.parametrize("status", [404, 429, 500])
+async def test_a_read_that_fails_holds_up_no_other(status: int) -> None:
+    steps = [reply(status)]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return steps[-1](request)
+
+    with anyio.fail_after(20):
+        async with replicas(Script(answer)) as (one, another):
+            for replica in (one, another):
+                with pytest.raises(RunwayError):
+                    await replica.get_task(ID)
+            steps.append(RUNNING)
+            assert (await one.get_task(ID)).status == "RUNNING"
+
+
+async def test_only_requests_to_runway_take_a_place_and_a_caller_gets_half_of_them() -> None:
+    """However many tasks are being read by another replica, the rest can be read."""
+    go, in_flight = anyio.Event(), list[str]()
+
+    class Held(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            in_flight.append(request.url.path)
+            await go.wait()
+            return reply(200, {**task("RUNNING"), "id": request.url.path.rpartition("/")[2]})(request)
+
+    ids = [TaskId(f"{number:08}{ID[8:]}") for number in range(MAX_REQUESTS)]
+    with anyio.fail_after(60):
+        async with replicas(Held(RUNNING)) as (one, another), anyio.create_task_group() as group:
+            for task_id in ids:
+                group.start_soon(one.get_task, task_id)
+            while len(in_flight) < MAX_REQUESTS // 2:
+                await anyio.lowlevel.checkpoint()
+            for task_id in ids:
+                group.start_soon(another.get_task, task_id)
+            group.start_soon(another.get_task, ID)
+            while len(in_flight) <= MAX_REQUESTS // 2:
+                await anyio.lowlevel.checkpoint()
+            assert in_flight[-1].endswith(ID)
+            go.set()
+    assert len(in_flight) == len(set(in_flight)) == MAX_REQUESTS + 1
+
+
 async def test_callers_share_nothing() -> None:
     script = Script(RUNNING)
     with anyio.fail_after(60):
@@ -125,7 +172,7 @@ async def test_without_the_database_each_reads_for_itself_and_says_so_once(caplo
 
     async with scripted_client(script) as client:
         breaker = DatabaseBreaker()
-        one = SharedReads(client, OWNER, away, 60, breaker)
+        one = SharedReads(client, OWNER, away, 60, breaker=breaker, requests=anyio.Semaphore(1))
         for _ in range(2):
             assert (await one.get_task(ID)).status == "RUNNING"
         await one.get_task(ID, timeout=10)
@@ -150,9 +197,29 @@ async def test_a_database_that_goes_away_amid_a_read_loses_nothing(caplog: pytes
                 tries.append(await shared(history))
                 return tries[0]
 
-            one = SharedReads(client, OWNER, away_after_one, 60, DatabaseBreaker())
+            one = SharedReads(client, OWNER, away_after_one, 60, breaker=DatabaseBreaker(), requests=anyio.Semaphore(1))
             assert (await one.get_task(ID)).status == "RUNNING"
     assert len(caplog.messages) == 1
+
+
+async def test_what_is_read_while_the_database_goes_away_is_returned_without_asking_it_again() -> None:
+    breaker, opened = DatabaseBreaker(), list[None]()
+
+    class Away(Script):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            breaker.failed(HistoryAwayError("postgresql://db/films", "refused"))
+            return await super().handle_async_request(request)
+
+    with anyio.fail_after(60):
+        async with PostgresPlace().open() as history, scripted_client(Away(RUNNING)) as client:
+
+            async def states() -> SharedStates:
+                opened.append(None)
+                return await shared(history)
+
+            one = SharedReads(client, OWNER, states, 60, breaker=breaker, requests=anyio.Semaphore(1))
+            assert (await one.get_task(ID)).status == "RUNNING"
+    assert len(opened) == 1
 
 
 def test_each_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
