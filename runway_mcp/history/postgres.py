@@ -158,7 +158,10 @@ class PostgresDatabase:
 
         async def work(transaction: Transaction) -> None:
             await transaction.lock("migrations")
-            await transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            # IF NOT EXISTS alone may miss a schema that was made while this waited for its turn.
+            found = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = :schema"
+            if not await transaction.fetch(found, {"schema": self._schema}):
+                await transaction.execute(f"CREATE SCHEMA {self._schema}")
             await transaction.execute("CREATE TABLE IF NOT EXISTS version (number integer NOT NULL)")
             version = sum(number for (number,) in await transaction.fetch("SELECT number FROM version"))
             if version > len(MIGRATIONS):
