@@ -157,6 +157,9 @@ class PostgresDatabase:
         """
 
         async def work(transaction: Transaction) -> None:
+            ((encoding,),) = await transaction.fetch("SHOW server_encoding")
+            if encoding != "UTF8":
+                raise HistoryUnusableError(self._place, f"the encoding of the database is {encoding}, and must be UTF8")
             await transaction.lock("migrations")
             # IF NOT EXISTS alone may miss a schema that was made while this waited for its turn.
             found = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = :schema"

@@ -135,3 +135,11 @@ async def test_single_statements_tell_no_more(
             with pytest.raises(HistoryError, match="variables or files can't be read") as caught:
                 await history.statement("SELECT 1", {})
     assert PASSWORD not in "".join(format_exception(caught.value))
+
+
+async def test_a_database_that_can_not_keep_every_text_is_refused(database: KillablePostgres) -> None:
+    admin = cast("Any", await asyncpg.connect(database.url))  # pyright: ignore[reportUnknownMemberType] - it has no types
+    await admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    await admin.close()
+    with pytest.raises(HistoryError, match="the encoding of the database is LATIN1, and must be UTF8"):
+        await opens(database.url.rpartition("/")[0] + "/latin")
