@@ -184,10 +184,6 @@ class TaskHistory:
 
         await self._run(work)
 
-    async def outputs(self, number: int) -> list[records.SavedOutput]:
-        """Return where outputs of a task were saved, by the number of its start."""
-        return await self._run(lambda transaction: _outputs(transaction, number))
-
     async def find_upload(
         self, account: str, caller: str, *, sha256: str = "", uri: str = "", kept_seconds: float = 0
     ) -> records.UploadRecord | None:

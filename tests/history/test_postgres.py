@@ -387,18 +387,22 @@ async def test_what_the_database_refuses_is_an_error() -> None:
 
 
 async def test_what_the_database_never_takes_holds_up_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    place, odd = PostgresPlace(), 2**40
     with anyio.fail_after(30):
-        async with PostgresPlace().open() as one:
+        async with place.open() as one, connection(place) as other:
             begun = await one.begin(START, lambda _: None)
-            for number, made in enumerate((2**40, 3)):
+            await other.execute("ALTER TABLE starts RENAME TO away")
+            with pytest.raises(HistoryUnusableError):
                 await one.record_result(begun.number, task_id="task", cost=10)
-                one.tasks.see("account", f"task{number or ''}", Seen("SUCCEEDED", made=made))
+            await other.execute("ALTER TABLE away RENAME TO starts")
+            one.tasks.see("account", "task", Seen("RUNNING"))
+            one.tasks.see("account", "not here", Seen("SUCCEEDED", made=odd))
             with pytest.raises(HistoryRefusedError, match="it does not take a value"):
-                await one.tasks.record_saved(begun.number, [replace(SAVED, position=2**40)])
+                await one.tasks.record_saved(begun.number, [replace(SAVED, position=odd)])
             assert not one.tasks.unwritten
             assert await begin(one, replace(START, client_token="another"))
             found = await one.tasks.find("account", "caller", "task")
-            assert (found and found.status) == "PENDING"
+            assert (found and found.status) == "RUNNING"
     assert caplog.text.count("is never recorded") == 1
 
 
