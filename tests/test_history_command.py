@@ -1,5 +1,6 @@
 """`runway-mcp history`: starts of unknown outcome are listed and settled by hand."""
 
+import sys
 from pathlib import Path
 
 import anyio
@@ -131,3 +132,16 @@ def test_a_command_forgets_nothing_that_the_server_keeps(action: str, tmp_path: 
     assert main(["history", action, *told]) == 0
     for of in (file, copied) if action == "copy" else (file,):
         assert anyio.run(prompt, of) == "A kite"
+
+
+URL = "postgresql://db.example.com/films"
+
+
+@pytest.mark.parametrize("arguments", [["list", "--history", URL], ["copy", URL, "here"], ["copy", "here", URL]])
+def test_without_what_opens_a_database_a_command_says_what_to_install(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "runway_mcp.history.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    assert main(["history", *arguments]) == 2
+    assert "--history needs the package asyncpg, which is not installed" in capsys.readouterr().err

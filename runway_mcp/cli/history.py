@@ -12,12 +12,13 @@ import anyio
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
+from runway_mcp.config.settings import SettingsError
 from runway_mcp.config.sources import find_database
 from runway_mcp.history.history_copy import copy_history
 from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.wiring.core import history_place
+from runway_mcp.wiring.core import history_place, usable_place
 
 NO_OPEN = "No start has an unknown outcome."
 UNCHANGED = "Nothing was changed."
@@ -49,7 +50,11 @@ def run_history(arguments: Sequence[str], about: str) -> int:
         copy.add_argument(name, type=_place, metavar={"source": "FROM"}.get(name, "TO"))
     options, others = parser.parse_known_args(arguments)
     settings, _ = parse_settings(others, {})
-    place = options.source if options.action == "copy" else history_place(settings)
+    try:
+        place = history_place(settings) if options.action != "copy" else usable_place(options.source)
+        usable_place(getattr(options, "target", Path()))
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
     if place is None or (isinstance(place, Path) and not place.exists()):
         raise UsageError("no history is kept there; name the server's folder with --state-dir, or --history")
     try:
