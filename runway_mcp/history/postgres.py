@@ -89,10 +89,17 @@ class PostgresDatabase:
     """A PostgreSQL database, by a pool of connections."""
 
     def __init__(
-        self, pool: _Pool, place: str, schema: str, clock: Callable[[], float] | None, transaction_seconds: float
+        self,
+        pool: _Pool,
+        place: str,
+        schema: str,
+        clock: Callable[[], float] | None,
+        *,
+        transaction_seconds: float,
+        quick_seconds: float,
     ) -> None:
         self._pool, self._place, self._schema, self._clock = pool, place, schema, clock
-        self._transaction_seconds = transaction_seconds
+        self._transaction_seconds, self._quick_seconds = transaction_seconds, quick_seconds
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]], *, shield: bool = True) -> T:
         has_begun = False
@@ -136,7 +143,7 @@ class PostgresDatabase:
         """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
         text, given = _numbered(statement.replace("{schema}", self._schema), values)
         rows: list[Sequence[Sequence[Any]]] = []
-        with anyio.move_on_after(QUICK_SECONDS):
+        with anyio.move_on_after(self._quick_seconds):
             try:
                 async with self._pool.acquire(timeout=None) as connection:
                     rows.append(await connection.fetch(text, *given))
@@ -146,7 +153,7 @@ class PostgresDatabase:
                 raise self._unconnected(error) from None
         if not rows:
             await self._pool.expire_connections()
-            raise HistoryAwayError(self._place, f"no answer within {QUICK_SECONDS:.0f} s")
+            raise HistoryAwayError(self._place, f"no answer within {self._quick_seconds:g} s")
         return rows[0]
 
     async def migrate(self) -> None:
@@ -257,11 +264,13 @@ async def open_postgres(
     clock: Callable[[], float] | None = None,
     elapsed: Callable[[], float] = monotonic,
     transaction_seconds: float = TRANSACTION_SECONDS,
+    quick_seconds: float = QUICK_SECONDS,
 ) -> AsyncGenerator[History]:
     """Open the history in the database of a `postgresql://` URL, and close it at the end.
 
     What the URL leaves out, such as the password, libpq's variables and files say. The clock is the database's own
-    where there is none. A transaction takes up to `transaction_seconds`.
+    where there is none. A transaction takes up to `transaction_seconds`, and a single statement of which
+    nothing depends up to `quick_seconds`.
 
     Raises:
         HistoryError: It can't be opened.
@@ -277,7 +286,14 @@ async def open_postgres(
         reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )
-    database = PostgresDatabase(cast("_Pool", pool), place_of(url), schema, clock, transaction_seconds)
+    database = PostgresDatabase(
+        cast("_Pool", pool),
+        place_of(url),
+        schema,
+        clock,
+        transaction_seconds=transaction_seconds,
+        quick_seconds=quick_seconds,
+    )
     try:
         await pool
         await database.migrate()

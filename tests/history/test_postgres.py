@@ -194,7 +194,7 @@ async def test_connections_that_a_network_has_dropped_in_silence_are_made_anew()
             user = urlsplit(place.url).netloc.rpartition("@")[0]
             there = urlsplit(place.url)._replace(netloc=f"{user}@127.0.0.1:{port}", query="").geturl()
             through = PostgresPlace(there, place.schema)
-            async with through.open() as one:
+            async with through.open(quick_seconds=1) as one:
                 async with anyio.create_task_group() as uses:
                     for _ in range(3):
                         uses.start_soon(one.run, sleep)
@@ -315,7 +315,7 @@ async def test_a_single_statement_is_quick_or_an_error() -> None:
     place = PostgresPlace()
     key = {"account": "account", "caller": "caller", "task_id": "task"}
     with anyio.fail_after(30):
-        async with place.open() as one, connection(place) as other:
+        async with place.open(quick_seconds=1) as one, connection(place) as other:
             assert one.states is not None
             assert (await one.states.look(key, 5)).claim
             held = other.transaction()

@@ -124,6 +124,7 @@ class PostgresPlace:
         elapsed: Callable[[], float] = monotonic,
         **options: Any,
     ) -> AbstractAsyncContextManager[History]:
+        options = {"quick_seconds": 30, **options}  # on a busy machine a second is nothing
         return open_postgres(self.url, schema=self.schema, clock=clock, elapsed=elapsed, **options)
 
 
