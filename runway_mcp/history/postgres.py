@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -24,6 +23,7 @@ from runway_mcp.history.records import (
     HistoryNewerError,
     HistoryRefusedError,
     HistoryUnusableError,
+    place_of,
 )
 from runway_mcp.history.shared_states import SharedStates
 from runway_mcp.history.start_history import History
@@ -59,6 +59,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
 )
+_OF_THE_DATABASE = (*_AWAY, asyncpg.PostgresError)
 _LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
 _REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -128,12 +129,10 @@ class PostgresDatabase:
         with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=shield):
             try:
                 done.append(await retried())
-            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
-                raise self._typed(error) from error
             except Exception as error:
-                if has_begun:
+                if has_begun and not isinstance(error, _OF_THE_DATABASE):
                     raise
-                raise self._unconnected(error) from None
+                raise self._typed(error) from None
         if not done:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
@@ -147,10 +146,8 @@ class PostgresDatabase:
             try:
                 async with self._pool.acquire(timeout=None) as connection:
                     rows.append(await connection.fetch(text, *given))
-            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
-                raise self._typed(error) from error
             except Exception as error:  # noqa: BLE001 - whatever asyncpg makes of variables and files that have changed
-                raise self._unconnected(error) from None
+                raise self._typed(error) from None
         if not rows:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._quick_seconds:g} s")
@@ -184,19 +181,18 @@ class PostgresDatabase:
 
         await self.run(work, shield=False)
 
-    def _unconnected(self, error: Exception) -> HistoryError:
-        """Word an error of the URL, of a variable or of a file that completes it: it may quote a password."""
-        return HistoryUnusableError(
-            self._place, f"its URL, PG… variables or files can't be read: {type(error).__name__}"
-        )
-
     def _typed(self, error: Exception) -> HistoryError:
+        kind = type(error).__name__
         if isinstance(error, _LOCKED):
             return HistoryLockedError(self._place)
-        if isinstance(error, _REFUSED) or (isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError)):
-            return HistoryRefusedError(self._place, f"it does not take a value: {type(error).__name__}")
-        kind = HistoryAwayError if isinstance(error, _AWAY) else HistoryUnusableError
-        return kind(self._place, str(error) or type(error).__name__)
+        if not isinstance(error, _OF_THE_DATABASE) or isinstance(error, asyncpg.ClientConfigurationError):
+            # What it says may quote a password.
+            return HistoryUnusableError(self._place, f"its URL, PG… variables or files can't be read: {kind}")
+        if isinstance(error, _REFUSED) or (isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)):
+            return HistoryRefusedError(self._place, f"it does not take a value: {kind}")
+        if isinstance(error, _AWAY):
+            return HistoryAwayError(self._place, str(error) or kind)
+        return HistoryUnusableError(self._place, str(error) or kind)
 
 
 class _Transaction:
@@ -245,13 +241,6 @@ async def _prepare(connection: _Connection) -> None:
 
 async def _keep(_: object) -> None:
     pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
-
-
-def place_of(url: str) -> str:
-    """Return a database's URL without what is secret in it."""
-    parts = urlsplit(url)
-    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", [])[-1:])
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
 
 
 @asynccontextmanager

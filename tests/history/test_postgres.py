@@ -20,7 +20,7 @@ from support.served import free_port
 
 from runway_mcp.history.database import Database, Transaction
 from runway_mcp.history.places import open_place
-from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres, place_of
+from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
     HistoryAwayError,
@@ -31,6 +31,7 @@ from runway_mcp.history.records import (
     HistoryUnusableError,
     Spend,
     StartRequest,
+    place_of,
 )
 from runway_mcp.history.start_history import History
 from runway_mcp.history.task_records import SavedOutput, Seen, TaskQuery

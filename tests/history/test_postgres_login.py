@@ -99,7 +99,7 @@ async def test_a_wrong_password_is_in_no_error_and_no_log(
     assert "not-the-word" not in caplog.text
 
 
-@pytest.mark.parametrize("broken", ["PGPASSFILE", "PGSERVICEFILE", "PGPORT"])
+@pytest.mark.parametrize("broken", ["PGPASSFILE", "PGSERVICEFILE", "PGPORT", "PGSSLMODE"])
 async def test_a_file_or_variable_that_breaks_while_the_server_runs_is_an_error_that_quotes_nothing(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +107,7 @@ async def test_a_file_or_variable_that_breaks_while_the_server_runs_is_an_error_
     file = tmp_path / "broken"
     file.write_bytes(b"secret-word \xff")
     file.chmod(0o600)
-    monkeypatch.setenv(broken, "secret-word" if broken == "PGPORT" else str(file))
+    monkeypatch.setenv(broken, "secret-word" if broken in {"PGPORT", "PGSSLMODE"} else str(file))
     url = "postgresql://?service=films" if broken == "PGSERVICEFILE" else "postgresql://127.0.0.1/films"
     with pytest.raises(HistoryError, match="variables or files can't be read") as caught:
         await opens(url)
