@@ -189,7 +189,7 @@ class PostgresDatabase:
             # What it says may quote a password.
             return HistoryUnusableError(self._place, f"its URL, PG… variables or files can't be read: {kind}")
         if isinstance(error, _REFUSED) or (isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)):
-            return HistoryRefusedError(self._place, f"it does not take a value: {kind}")
+            return HistoryRefusedError(self._place, kind)
         if isinstance(error, _AWAY):
             return HistoryAwayError(self._place, str(error) or kind)
         return HistoryUnusableError(self._place, str(error) or kind)

@@ -60,7 +60,7 @@ class HistoryUnusableError(HistoryError):
     """The place can't be opened, read or written."""
 
 
-class HistoryRefusedError(HistoryUnusableError):
+class HistoryRefusedError(HistoryError):
     """The database does not take a value: it never will."""
 
 
