@@ -1,5 +1,6 @@
 """`runway-mcp history`: starts of unknown outcome are listed and settled by hand."""
 
+import sys
 from pathlib import Path
 
 import anyio
@@ -72,6 +73,10 @@ def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest
         (["settle", "1", "--nothing", "--task", TASK], "not allowed with argument"),
         (["settle", "one", "--nothing"], "must be a start's number"),
         (["settle", "1", "--task", "../x"], "must be a task's id"),
+        (["copy", "here", "postgresql://me:se/cret@db/films"], "its parts can't be told apart"),
+        (["copy", "postgresql://me:se#cret@db/films", "there"], "its parts can't be told apart"),
+        (["list", "--history", "postgresql://me:se?cret@db/films"], "its parts can't be told apart"),
+        (["copy", "mysql://db", "there"], "must be a URL such as postgresql://"),
         (["list", "--spot"], "unknown option --spot"),
         (["list", "--sandbox"], "no history is kept there"),
         (["list", "--state-dir", "nowhere"], "no history is kept there"),
@@ -81,7 +86,9 @@ def test_a_history_that_can_not_be_read_is_an_error(folder: Path, capsys: pytest
 def test_a_wrong_command_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No file is made where there is none."""
     assert main(["history", *arguments]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert "cret" not in said
     assert not Path("nowhere").exists()
 
 
@@ -98,3 +105,43 @@ def test_a_history_is_copied_and_a_second_time_nothing_is_left(
     assert "What was copied so far stays; repeat the command to go on." in said
     assert "secret-word" not in said
     assert main(["history", "copy", str(tmp_path / "none"), target]) == 2
+
+
+@pytest.mark.parametrize("action", ["copy", "list"])
+def test_a_command_forgets_nothing_that_the_server_keeps(action: str, tmp_path: Path) -> None:
+    """Whatever --history-days and --history-prompts are there."""
+    file, copied = tmp_path / "history.sqlite3", tmp_path / "copied.sqlite3"
+    days = (1, 1000, 1000, 1000)
+    start = StartRequest("account", "caller", "print", "text_to_video", prompt="A kite")
+
+    async def fill() -> None:
+        for day in days:
+            async with open_history(file, clock=lambda day=day: day * 86400.0, keep_days=10_000) as history:
+                await history.record_result(
+                    (await history.begin(start, lambda _: None)).number, task_id=f"task {day}", cost=1
+                )
+
+    async def prompt(of: Path) -> str:
+        async with open_history(of, clock=lambda: 1001 * 86400.0, keep_days=10_000) as history:
+            found = await history.tasks.find("account", "caller", "task 1")
+            assert found is not None
+            return found.prompt
+
+    anyio.run(fill)
+    told = [str(file), str(copied)] if action == "copy" else ["--state-dir", str(tmp_path)]
+    assert main(["history", action, *told]) == 0
+    for of in (file, copied) if action == "copy" else (file,):
+        assert anyio.run(prompt, of) == "A kite"
+
+
+URL = "postgresql://db.example.com/films"
+
+
+@pytest.mark.parametrize("arguments", [["list", "--history", URL], ["copy", URL, "here"], ["copy", "here", URL]])
+def test_without_what_opens_a_database_a_command_says_what_to_install(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "runway_mcp.history.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    assert main(["history", *arguments]) == 2
+    assert "--history needs the package asyncpg, which is not installed" in capsys.readouterr().err

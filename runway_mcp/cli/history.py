@@ -1,25 +1,24 @@
 """The command `runway-mcp history`: starts of unknown outcome, what a person found out about them, and copies."""
 
 import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import anyio
-from pydantic import SecretStr
 
 from runway_mcp.api.models import InvalidTaskIdError, TaskId, amount, parse_task_id
 from runway_mcp.config.options import Parser, UsageError, option, parse_settings
-from runway_mcp.history.places import HistoryPlace, copy_history, open_place
+from runway_mcp.config.settings import SettingsError
+from runway_mcp.config.sources import find_database
+from runway_mcp.history.history_copy import copy_history
+from runway_mcp.history.places import HistoryPlace, open_place
 from runway_mcp.history.records import HistoryError, NotOpenError, OpenStart
-from runway_mcp.history.start_history import History
 from runway_mcp.mcp_server.messages import explain
-from runway_mcp.wiring.core import history_place
-
-OpenHistory = AbstractAsyncContextManager[History]
+from runway_mcp.wiring.core import history_place, usable_place
 
 NO_OPEN = "No start has an unknown outcome."
 UNCHANGED = "Nothing was changed."
@@ -48,19 +47,18 @@ def run_history(arguments: Sequence[str], about: str) -> int:
     )
     copy = actions.add_parser("copy", description="Copy a history into another. It can be repeated: nothing doubles.")
     for name in ("source", "target"):
-        copy.add_argument(
-            name,
-            type=option(_place, "must be a file or a postgresql:// URL"),
-            metavar={"source": "FROM"}.get(name, "TO"),
-        )
+        copy.add_argument(name, type=_place, metavar={"source": "FROM"}.get(name, "TO"))
     options, others = parser.parse_known_args(arguments)
     settings, _ = parse_settings(others, {})
-    place = options.source if options.action == "copy" else history_place(settings)
+    try:
+        place = history_place(settings) if options.action != "copy" else usable_place(options.source)
+        usable_place(getattr(options, "target", Path()))
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
     if place is None or (isinstance(place, Path) and not place.exists()):
         raise UsageError("no history is kept there; name the server's folder with --state-dir, or --history")
-    opening = partial(open_place, keep_days=settings.history_days, prompts=settings.history_prompts == "on")
     try:
-        print(anyio.run(_run, options, place, opening))
+        print(anyio.run(_run, options, place))
     except (HistoryError, NotOpenError) as error:
         print(f"runway-mcp: {explain(error)} {STOPPED if options.action == 'copy' else UNCHANGED}", file=sys.stderr)
         return 1
@@ -75,10 +73,16 @@ def _task_id(text: str) -> TaskId:
 
 
 def _place(text: str) -> HistoryPlace:
-    return SecretStr(text) if "://" in text else Path(text)
+    if "://" not in text:
+        return Path(text)
+    try:
+        return find_database(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
-async def _run(options: Namespace, place: HistoryPlace, opening: Callable[[HistoryPlace], OpenHistory]) -> str:
+async def _run(options: Namespace, place: HistoryPlace) -> str:
+    opening = partial(open_place, keep_days=inf)  # to forget what is old is the server's
     async with opening(place) as history:
         match options.action:
             case "list":

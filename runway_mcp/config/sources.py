@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
+from runway_mcp.config.database_url import check_database_url, with_service
 from runway_mcp.config.settings import PREFIX, Settings, SettingsError, place, variables
 from runway_mcp.config.values import usable_key
 
@@ -31,11 +32,23 @@ def load(flags: Mapping[str, object], env_file: Path | None = None) -> Settings:
         variables(name)[0] if Settings.model_fields[name].validation_alias else name: flags[name] for name in flags
     }
     try:
-        return Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
+        settings = Settings(_env_file=env_file, _env_file_encoding="utf-8", **aliased)  # pyright: ignore[reportArgumentType, reportCallIssue] - the flags are validated by the model, whose private parameters its stub omits
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         at = f"{place(str(first['loc'][0]))}: " if first["loc"] else ""
         raise SettingsError(at + first["msg"].removeprefix("Value error, ")) from None
+    if settings.history is None:
+        return settings
+    try:
+        return settings.model_copy(update={"history": find_database(settings.history.get_secret_value())})
+    except ValueError as error:
+        raise SettingsError(f"{place('history')}: {error}") from None
+
+
+def find_database(url: str) -> SecretStr:
+    """Return the URL of a database with what the environment adds, or raise `ValueError` where it can't be used."""
+    check_database_url(url)
+    return SecretStr(with_service(url, os.environ))
 
 
 def find_key_in(env_file: Path | None = None) -> Callable[[str], SecretStr | None]:

@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, FilePath, SecretStr
 from pydantic_settings import NoDecode
 
+from runway_mcp.config.database_url import check_database_url
+
 _BLANK = f"{string.whitespace}\x85\xa0\u2007\u200b\u2028\u2029\u202f\ufeff"
 """White space, and what copying from a page or a file adds unseen."""
 
@@ -122,9 +124,7 @@ def _certificates(file: Path) -> Path:
 
 
 def _database_url(url: SecretStr) -> SecretStr:
-    text = url.get_secret_value()
-    if urlsplit(text).scheme not in {"postgresql", "postgres"} or not text.isprintable() or " " in text:
-        raise ValueError("must be a URL such as postgresql://runway@db.example.com/runway")
+    check_database_url(url.get_secret_value())
     return url
 
 

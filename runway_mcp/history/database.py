@@ -1,5 +1,6 @@
 """What the history needs of a database. Each of its methods is one short transaction."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -7,6 +8,20 @@ T = TypeVar("T")
 
 Values = Mapping[str, Any]
 """What the names in a statement stand for, such as `:account`."""
+
+MAX_NUMBER = 2**63 - 1
+_NOT_KEPT = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(values: Values) -> dict[str, Any]:
+    """Return values as all databases here can keep them: no NUL, no half of a pair, no number over 64 bits."""
+    return {name: _storable(value) for name, value in values.items()}
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, str):
+        return _NOT_KEPT.sub("\ufffd", value)
+    return max(min(value, MAX_NUMBER), -MAX_NUMBER) if isinstance(value, int) else value
 
 
 class Transaction(Protocol):

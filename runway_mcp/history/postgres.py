@@ -10,19 +10,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-from runway_mcp.history.database import Transaction, Values
+from runway_mcp.history.database import Transaction, Values, storable
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
     HistoryAwayError,
     HistoryError,
     HistoryLockedError,
     HistoryNewerError,
+    HistoryRefusedError,
     HistoryUnusableError,
+    place_of,
 )
 from runway_mcp.history.shared_states import SharedStates
 from runway_mcp.history.start_history import History
@@ -58,13 +59,15 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
 )
+_OF_THE_DATABASE = (*_AWAY, asyncpg.PostgresError)
 _LOCKED = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
 class _Connection(Protocol):
     """A connection of asyncpg, which has no types."""
 
-    def transaction(self) -> AbstractAsyncContextManager[None]: ...
+    def transaction(self, *, isolation: str) -> AbstractAsyncContextManager[None]: ...
 
     async def fetch(self, statement: str, *values: object) -> Sequence[Sequence[Any]]: ...
 
@@ -104,7 +107,11 @@ class PostgresDatabase:
 
         async def attempt() -> T:
             nonlocal has_begun
-            async with self._pool.acquire(timeout=STATEMENT_SECONDS) as connection, connection.transaction():
+            async with (
+                self._pool.acquire(timeout=STATEMENT_SECONDS) as connection,
+                # Who waited for a lock must see what was written before it: the database's default could be stricter.
+                connection.transaction(isolation="read_committed"),
+            ):
                 now = await connection.fetchval(_BEGIN, self._schema)
                 has_begun = True
                 return await work(_Transaction(connection, now if self._clock is None else self._clock()))
@@ -122,8 +129,10 @@ class PostgresDatabase:
         with anyio.CancelScope(deadline=anyio.current_time() + self._transaction_seconds, shield=shield):
             try:
                 done.append(await retried())
-            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
-                raise self._typed(error) from error
+            except Exception as error:
+                if has_begun and not isinstance(error, _OF_THE_DATABASE):
+                    raise
+                raise self._typed(error) from None
         if not done:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._transaction_seconds:g} s")
@@ -131,14 +140,14 @@ class PostgresDatabase:
 
     async def statement(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
         """Run a single statement, quickly or not at all; `{schema}` in it is the schema's name."""
-        text, names = _numbered(statement.replace("{schema}", self._schema))
+        text, given = _numbered(statement.replace("{schema}", self._schema), values)
         rows: list[Sequence[Sequence[Any]]] = []
         with anyio.move_on_after(self._quick_seconds):
             try:
                 async with self._pool.acquire(timeout=None) as connection:
-                    rows.append(await connection.fetch(text, *(values[name] for name in names)))
-            except (*_AWAY, *_LOCKED, asyncpg.PostgresError) as error:
-                raise self._typed(error) from error
+                    rows.append(await connection.fetch(text, *given))
+            except Exception as error:  # noqa: BLE001 - whatever asyncpg makes of variables and files that have changed
+                raise self._typed(error) from None
         if not rows:
             await self._pool.expire_connections()
             raise HistoryAwayError(self._place, f"no answer within {self._quick_seconds:g} s")
@@ -152,6 +161,9 @@ class PostgresDatabase:
         """
 
         async def work(transaction: Transaction) -> None:
+            ((encoding,),) = await transaction.fetch("SHOW server_encoding")
+            if encoding != "UTF8":
+                raise HistoryUnusableError(self._place, f"the encoding of the database is {encoding}, and must be UTF8")
             await transaction.lock("migrations")
             # IF NOT EXISTS alone may miss a schema that was made while this waited for its turn.
             found = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = :schema"
@@ -170,10 +182,17 @@ class PostgresDatabase:
         await self.run(work, shield=False)
 
     def _typed(self, error: Exception) -> HistoryError:
+        kind = type(error).__name__
         if isinstance(error, _LOCKED):
             return HistoryLockedError(self._place)
-        kind = HistoryAwayError if isinstance(error, _AWAY) else HistoryUnusableError
-        return kind(self._place, str(error) or type(error).__name__)
+        if not isinstance(error, _OF_THE_DATABASE) or isinstance(error, asyncpg.ClientConfigurationError):
+            # What it says may quote a password.
+            return HistoryUnusableError(self._place, f"its URL, PG… variables or files can't be read: {kind}")
+        if isinstance(error, _REFUSED) or (isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)):
+            return HistoryRefusedError(self._place, kind)
+        if isinstance(error, _AWAY):
+            return HistoryAwayError(self._place, str(error) or kind)
+        return HistoryUnusableError(self._place, str(error) or kind)
 
 
 class _Transaction:
@@ -181,18 +200,18 @@ class _Transaction:
         self._connection, self.now = connection, now
 
     async def fetch(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - only read
-        text, names = _numbered(statement)
-        return [tuple(row) for row in await self._connection.fetch(text, *(values[name] for name in names))]
+        text, given = _numbered(statement, values)
+        return [tuple(row) for row in await self._connection.fetch(text, *given)]
 
     async def execute(self, statement: str, values: Values = {}) -> int:  # noqa: B006 - only read
-        text, names = _numbered(statement)
-        done = await self._connection.execute(text, *(values[name] for name in names))
+        text, given = _numbered(statement, values)
+        done = await self._connection.execute(text, *given)
         count = done.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
     async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
-        text, names = _numbered(statement)
-        await self._connection.executemany(text, [[values[name] for name in names] for values in rows])
+        numbered = [_numbered(statement, values) for values in rows]
+        await self._connection.executemany(_named(statement)[0], [given for _, given in numbered])
 
     async def insert_start(self, statement: str, values: Values) -> int:
         ((number,),) = await self.fetch(f"{statement} RETURNING number", values)
@@ -202,22 +221,26 @@ class _Transaction:
         await self.execute("SELECT pg_advisory_xact_lock(hashtextextended(:account, 0))", {"account": account})
 
 
+def _numbered(statement: str, values: Values) -> tuple[str, list[Any]]:
+    """Return a statement with $1 for its first name and so on, and their values."""
+    text, names = _named(statement)
+    given = storable(values)
+    return text, [given[name] for name in names]
+
+
 @cache
-def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
-    """Return a statement with $1 for its first name and so on, and the names."""
+def _named(statement: str) -> tuple[str, tuple[str, ...]]:
     names = tuple(dict.fromkeys(_NAME.findall(statement)))
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement), names
 
 
+async def _prepare(connection: _Connection) -> None:
+    """Single statements that meet wait for one another, whatever the database's default is."""
+    await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
 async def _keep(_: object) -> None:
     pass  # what is set holds for a transaction, and asyncpg ends an open one by itself
-
-
-def place_of(url: str) -> str:
-    """Return a database's URL without what is secret in it."""
-    parts = urlsplit(url)
-    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", []))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
 
 
 @asynccontextmanager
@@ -248,6 +271,7 @@ async def open_postgres(
         statement_cache_size=0,
         timeout=STATEMENT_SECONDS,
         command_timeout=STATEMENT_SECONDS + 1,
+        init=_prepare,
         reset=_keep,
         server_settings={"application_name": "runway-mcp"},
     )

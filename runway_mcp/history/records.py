@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, urlsplit
 
 State = Literal["pending", "started", "unknown", "cancelled"]
 """Sent or about to be; answered with a task's id; of unknown outcome; or its task was cancelled at once by us."""
@@ -16,6 +17,13 @@ SENDING_SECONDS = 60.0
 """How long a start may stay pending. After that its process was cut off, and nobody knows the outcome."""
 TOKEN_SECONDS = 24 * 3600.0
 """How long a client token stands for the start it was first used for."""
+
+
+def place_of(url: str) -> str:
+    """Return a database's URL without what is secret in it."""
+    parts = urlsplit(url)
+    service = "".join(f"?service={name}" for name in parse_qs(parts.query).get("service", [])[-1:])
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{service}"
 
 
 @dataclass(eq=False)
@@ -50,6 +58,10 @@ class HistoryNewerError(HistoryError):
 
 class HistoryUnusableError(HistoryError):
     """The place can't be opened, read or written."""
+
+
+class HistoryRefusedError(HistoryError):
+    """The database does not take a value: it never will."""
 
 
 class HistoryAwayError(HistoryError):

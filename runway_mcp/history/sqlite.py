@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import anyio
 import anyio.to_thread
 
-from runway_mcp.history.database import Transaction, Values
+from runway_mcp.history.database import Transaction, Values, storable
 from runway_mcp.history.records import HistoryLockedError
 from runway_mcp.history.sqlite_file import connect, typed_errors
 from runway_mcp.history.start_history import History
@@ -57,16 +57,16 @@ class _Transaction:
         self._connection, self.now = connection, now
 
     async def fetch(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - only read
-        return self._connection.execute(statement, values).fetchall()
+        return self._connection.execute(statement, storable(values)).fetchall()
 
     async def execute(self, statement: str, values: Values = {}) -> int:  # noqa: B006 - only read
-        return self._connection.execute(statement, values).rowcount
+        return self._connection.execute(statement, storable(values)).rowcount
 
     async def execute_many(self, statement: str, rows: Sequence[Values]) -> None:
-        self._connection.executemany(statement, rows)
+        self._connection.executemany(statement, map(storable, rows))
 
     async def insert_start(self, statement: str, values: Values) -> int:
-        number = self._connection.execute(statement, values).lastrowid
+        number = self._connection.execute(statement, storable(values)).lastrowid
         assert number is not None  # noqa: S101 - an INSERT has one
         return number
 

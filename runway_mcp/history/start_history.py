@@ -6,6 +6,7 @@ A result that can't be written, because the database can't be used for a moment,
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from secrets import token_bytes
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -16,7 +17,7 @@ from runway_mcp.history import records
 from runway_mcp.history import start_statements as statements
 from runway_mcp.history.account_turns import AccountTurns
 from runway_mcp.history.database import Database, Transaction, Values
-from runway_mcp.history.task_history import TaskHistory
+from runway_mcp.history.task_history import SeenTasks, TaskHistory
 from runway_mcp.history.task_records import IS_OPEN, PROMPT_CHARACTERS
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ PRICE_SECONDS = 31 * 24 * 3600.0
 DAY = 86_400
 FORGET_SECONDS = 3600.0
 """The time between two looks for what is older."""
-
 TURN_SECONDS = 5.0
 """How long a transaction waits for another one that writes what was left."""
 
@@ -82,7 +82,12 @@ class History:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.write_unwritten()
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.flush()
+            except records.HistoryError as why:
+                many = len(self._unwritten), len(self.tasks.unwritten)
+                logger.error("Never recorded: results of %d starts and states of %d tasks. %s", *many, why)  # noqa: TRY400 - the sentence says it all
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run one transaction, after what could not be written before and what was seen of tasks."""
@@ -100,20 +105,39 @@ class History:
     async def _written_first(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         unwritten, seen = list(self._unwritten), self.tasks.unwritten
 
+        def written() -> None:
+            del self._unwritten[: len(unwritten)]
+            self.tasks.written(seen)
+
         async def whole(transaction: Transaction) -> T:
             for statement, values in unwritten:
                 await transaction.execute(statement, values)
-            await self.tasks.write(transaction, seen)
+            await self.tasks.write(seen, transaction)
             return await self._forgetting(work)(transaction)
 
-        done = await self._database.run(whole)
-        del self._unwritten[: len(unwritten)]
-        self.tasks.written(seen)
+        try:
+            done = await self._database.run(whole)
+        except records.HistoryRefusedError:  # a value of `work`, or of what is written first
+            await self._write_singly(unwritten, seen)
+            written()
+            return await self._database.run(self._forgetting(work))
+        written()
         return done
 
+    async def _write_singly(self, unwritten: Sequence[tuple[str, Values]], seen: SeenTasks) -> None:
+        """Write each in a transaction of its own, and drop those that the database never takes."""
+        works = [partial(_executed, statement, values) for statement, values in unwritten]
+        works += [partial(self.tasks.write, {key: values}) for key, values in seen.items()]
+        for work in works:
+            try:
+                await self._database.run(work)
+            except records.HistoryRefusedError as error:
+                logger.error("A result of a start, or a state of a task, is never recorded: %s", error)  # noqa: TRY400 - as above
+
     async def flush(self) -> None:
-        """Write what was seen of tasks."""
-        await self.find(0)  # any transaction writes it first
+        """Write what was seen of tasks, and what could not be written when it came."""
+        while self._unwritten or self.tasks.unwritten:
+            await self.find(0)  # any transaction writes it first
 
     async def look(self, start: records.StartRequest) -> records.Snapshot:
         """Return what is known about a start, without recording it."""
@@ -211,16 +235,6 @@ class History:
 
         await self.run(work)
 
-    async def write_unwritten(self) -> None:
-        """Write the results that could not be written when they came. Those that still can't be are logged."""
-        if not self._unwritten and not self.tasks.unwritten:
-            return
-        with anyio.CancelScope(shield=True):
-            try:
-                await self.flush()
-            except records.HistoryError as error:
-                logger.error("Results of starts that were never recorded: %d. %s", len(self._unwritten), error)  # noqa: TRY400 - the sentence says it all
-
     async def _look(self, transaction: Transaction, start: records.StartRequest) -> records.Snapshot:
         now = transaction.now
         values = asdict(start) | {"now": now, "sending": records.SENDING_SECONDS, "since": now - PRICE_SECONDS}
@@ -259,6 +273,10 @@ class History:
         except records.HistoryError:
             self._unwritten.append((statement, values))
             raise
+
+
+async def _executed(statement: str, values: Values, transaction: Transaction) -> None:
+    await transaction.execute(statement, values)
 
 
 async def _one(transaction: Transaction, condition: str, values: Values) -> records.StartRecord | None:

@@ -62,13 +62,10 @@ UPDATE starts SET
         WHEN :status <> '' THEN :status WHEN status = 'CANCELLED' THEN status
         WHEN :removed AND coalesce(status, '') NOT IN ({_FINAL}) THEN 'CANCELLED' ELSE '{records.GONE}' END,
     finished = CASE WHEN :final OR status IN {_ENDED} THEN coalesce(finished, :now) END,
-    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made)
+    cost = coalesce(:cost, cost), credits = coalesce(:cost, credits), made = coalesce(:made, made),
+    saving = CASE WHEN saving IN ('lost', 'told') AND status = '{records.GONE}' AND :status <> '' THEN 'wanted'
+        ELSE saving END
 WHERE task_id = :task_id AND account = :account
-"""  # noqa: S608 - made of constants
-_WANTED_AGAIN = f"""
-UPDATE starts SET saving = 'wanted'
-WHERE task_id = :task_id AND account = :account AND saving IN ('lost', 'told') AND status = '{records.GONE}'
-AND :status <> ''
 """  # noqa: S608 - made of constants
 
 
@@ -102,11 +99,10 @@ class TaskHistory:
         """What was seen and is not written yet."""
         return dict(self._seen)
 
-    async def write(self, transaction: Transaction, seen: SeenTasks) -> None:
+    async def write(self, seen: SeenTasks, transaction: Transaction) -> None:
         """Write what was seen, within a transaction, in an order in which replicas can't deadlock."""
         rows = [values | {"now": transaction.now} for _, values in sorted(seen.items(), key=itemgetter(0))]
         if rows:
-            await transaction.execute_many(_WANTED_AGAIN, rows)
             await transaction.execute_many(_SEEN, rows)
 
     def written(self, seen: SeenTasks) -> None:
@@ -187,10 +183,6 @@ class TaskHistory:
                 await transaction.execute(_SAVED, asdict(one) | {"number": number})
 
         await self._run(work)
-
-    async def outputs(self, number: int) -> list[records.SavedOutput]:
-        """Return where outputs of a task were saved, by the number of its start."""
-        return await self._run(lambda transaction: _outputs(transaction, number))
 
     async def find_upload(
         self, account: str, caller: str, *, sha256: str = "", uri: str = "", kept_seconds: float = 0

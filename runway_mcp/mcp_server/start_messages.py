@@ -71,6 +71,9 @@ word(
             "The database of the history can't be used now: {error.place}: {error.reason}. Reads, waits, cancels and "
             "deletes go on; repeat a start once it is back."
         ),
+        records.HistoryRefusedError: (
+            "The database of the history does not take a value of this call: {error.place}: {error.reason}."
+        ),
         records.HistoryUnusableError: "The history of started tasks can't be kept at {error.place}: {error.reason}.",
     }
 )

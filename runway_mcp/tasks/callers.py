@@ -270,8 +270,8 @@ class CallerRegistry:
 
 
 async def _states(opening: "OpenedOnce[History]", loops: "TaskGroup") -> "SharedStates":
-    if (history := await opening.within(OPEN_SECONDS, loops)) is None:
-        raise HistoryAwayError("the database", f"could not be opened within {OPEN_SECONDS:.0f} s")
+    late = HistoryAwayError("the database", f"could not be opened within {OPEN_SECONDS:.0f} s")
+    history = await opening.within(OPEN_SECONDS, loops, late)
     assert history.states is not None  # noqa: S101 - a database has them
     return history.states
 

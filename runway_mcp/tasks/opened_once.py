@@ -42,8 +42,8 @@ class OpenedOnce(Generic[T]):
                     raise
         return self._opened[0]
 
-    async def within(self, seconds: float, group: TaskGroup) -> T | None:
-        """Return the resource, or None where that takes longer. Opening it goes on in the group then."""
+    async def within(self, seconds: float, group: TaskGroup, late: Exception) -> T:
+        """Return the resource, or raise `late` where that takes longer. Opening it goes on in the group then."""
         if self._opened:
             return self._opened[0]
         if self._ended is None:
@@ -54,7 +54,9 @@ class OpenedOnce(Generic[T]):
             await self._ended.wait()
         if self._error is not None and self._failures > failures:
             raise self._error.with_traceback(None)
-        return self._opened[0] if self._opened else None
+        if not self._opened:
+            raise late
+        return self._opened[0]
 
     async def _open_in_background(self, ended: anyio.Event) -> None:
         try:

@@ -7,7 +7,7 @@ from anyio.abc import TaskGroup
 
 from runway_mcp.api.errors import NotFoundError
 from runway_mcp.api.models import Task, TaskId, parse_cost
-from runway_mcp.history.records import HistoryAwayError, HistoryError
+from runway_mcp.history.records import HistoryAwayError
 from runway_mcp.history.task_records import Seen
 
 if TYPE_CHECKING:
@@ -89,12 +89,11 @@ class TaskRecorder:
                 return
             self._is_writing = True
             try:
-                while history.tasks.unwritten:
-                    await history.flush()
+                await history.flush()
             finally:
                 self._is_writing = False
             self._has_failed = False
-        except HistoryError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the server
             self._known.pop(task_id, None)  # so that the next read tells it again
             if not self._has_failed and not isinstance(error, HistoryAwayError):  # see DatabaseBreaker
                 logger.warning("What was seen of tasks can't be recorded for now: %s", error)

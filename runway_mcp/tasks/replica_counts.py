@@ -4,8 +4,10 @@ It is approximate: replicas tell one another every few seconds. Without the data
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
@@ -17,6 +19,8 @@ from runway_mcp.history.records import HistoryError
 if TYPE_CHECKING:
     from runway_mcp.history.start_history import History
     from runway_mcp.tasks.shared_reads import DatabaseBreaker
+
+logger = logging.getLogger(__name__)
 
 TELL_SECONDS = 2.0
 """The time between two exchanges."""
@@ -57,8 +61,15 @@ class ReplicaCounts:
 
     async def run(self, history: "Callable[[], Awaitable[History]]", database: "DatabaseBreaker") -> NoReturn:
         """Exchange counts from time to time; tell `database` whether it could be used."""
+        has_failed = False
         while True:
-            self._elsewhere = Counter() if database.is_open else await self._exchanged(history, database)
+            try:
+                self._elsewhere = Counter() if database.is_open else await self._exchanged(history, database)
+                has_failed = False
+            except Exception:
+                if not has_failed:
+                    logger.exception("What the other replicas count can't be read; each limits its own callers")
+                self._elsewhere, has_failed = Counter(), True
             await anyio.sleep(self._tell_seconds)
 
     async def _exchanged(
@@ -68,14 +79,16 @@ class ReplicaCounts:
         try:
             opened = await history()
             rows = await opened.statement(_EXCHANGE, {"replica": self._replica, "counts": json.dumps(counts)})
-            await opened.write_unwritten()  # another replica may wait for the result of a start
+            with suppress(HistoryError):  # who saw it fail has told it; another replica may wait for it
+                await opened.flush()
         except HistoryError as error:
             database.failed(error)
             return Counter()
         database.worked()
         found = Counter[str]()
         for (told,) in rows:
-            found.update(json.loads(told))
+            for name, many in json.loads(told).items():
+                found[name] += int(many)
         return found
 
 

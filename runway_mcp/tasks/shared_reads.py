@@ -121,7 +121,7 @@ class SharedReads:
     async def _ask(self, task_id: TaskId, claim: float) -> Task:
         try:
             task = await self._read(task_id)
-        except anyio.get_cancelled_exc_class():
+        except BaseException:  # whoever reads next need not wait for the interval
             await self._forget(task_id)
             raise
         if not self._breaker.is_open:

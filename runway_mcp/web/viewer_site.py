@@ -28,7 +28,6 @@ from runway_mcp.mcp_server.viewer.app_page import URI
 
 TOOLS = ("runway_listTasks", "runway_getTask", "runway_waitForTask", "runway_cancelTask", "runway_downloadOutput")
 """What the page calls. A start is not among them."""
-COOKIE = "runway_viewer"
 
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 _SANDBOX = "sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox"
@@ -66,6 +65,7 @@ class ViewerSite:
     def __init__(self, server: MCPServer[Any], port: int, sandbox: SimulatedApi | None = None) -> None:
         self.origin = f"http://127.0.0.1:{port}"
         self._token, self._session = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self._cookie = f"runway_viewer_{port}"  # cookies are the same for all ports, and a person may have two viewers
         self._is_opened = False
         self._server = server
         self._sandbox = sandbox
@@ -88,7 +88,7 @@ class ViewerSite:
     def _refusal(self, request: Request) -> Response | None:
         if request.headers.getlist("host") != [self.origin.removeprefix("http://")]:
             return _text(421, "This Host header is not accepted here.")
-        if not secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), self._session.encode()):
+        if not secrets.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session.encode()):
             return _text(403, "This link was used already, or is not complete. Start `runway-mcp viewer` again.")
         return None
 
@@ -96,7 +96,7 @@ class ViewerSite:
         token = request.query_params.get("token", "").encode()
         is_first = not self._is_opened and secrets.compare_digest(token, self._token.encode())
         if is_first:
-            request.cookies[COOKIE] = self._session
+            request.cookies[self._cookie] = self._session
         if refusal := self._refusal(request):
             return refusal
         nonce = secrets.token_urlsafe(16)
@@ -106,7 +106,7 @@ class ViewerSite:
         reply = _html(html, f"{policy}; frame-ancestors 'none'")
         if is_first:
             self._is_opened = True
-            reply.set_cookie(COOKIE, self._session, httponly=True, samesite="strict")
+            reply.set_cookie(self._cookie, self._session, httponly=True, samesite="strict")
         return reply
 
     async def _page(self, request: Request) -> Response:

@@ -148,11 +148,15 @@ def history_place(settings: Settings) -> HistoryPlace | None:
     """
     if settings.sandbox:
         return None
-    if settings.history is None:
-        return state_dir(settings) / HISTORY
-    with extra("history", "postgres"):
-        import_module("runway_mcp.history.postgres")
-    return settings.history
+    return state_dir(settings) / HISTORY if settings.history is None else usable_place(settings.history)
+
+
+def usable_place(place: HistoryPlace) -> HistoryPlace:
+    """Return a place, or raise `SettingsError` where it is a database and what opens one is not installed."""
+    if isinstance(place, SecretStr):
+        with extra("history", "postgres"):
+            import_module("runway_mcp.history.postgres")
+    return place
 
 
 def state_dir(settings: Settings) -> Path:

@@ -188,6 +188,51 @@ def test_the_url_of_a_database_is_kept_unseen() -> None:
     assert settings.history.get_secret_value().endswith("secret-word@db/films")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "postgres://me:a:b%2F%zz@db:5432,[::1]:5433,other/films?passfile=/my%20files/pass&sslmode=require",
+        "postgresql:///films?host=/run/postgresql&port=5432,5433",
+        "postgresql://?service=films",
+    ],
+)
+def test_a_database_may_be_anywhere(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = tmp_path / "services.conf"
+    services.write_text("[films]\nhost=db\nport=5432\npassword=a%%b\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    found = load({"history": url}).history
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    "services",
+    ["", "[other]\n", "no section=1\n", "[films]\nport=x\n", "[films]\npassword=secret%word\n", "[films]\n\xff"],
+)
+@pytest.mark.parametrize("way", ["URL", "PGSERVICE"])
+def test_an_unknown_service_is_refused(
+    services: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL's tools refuse it as well: another database would be used in its place."""
+    file = tmp_path / "services.conf"
+    file.write_text(services, encoding="latin-1")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    if way == "PGSERVICE":
+        monkeypatch.setenv("PGSERVICE", "films")
+    with pytest.raises(
+        SettingsError, match=r"its service \(service= or PGSERVICE\) is not in .*services\.conf"
+    ) as caught:
+        load({"history": "postgresql://me:secret@db" if way == "PGSERVICE" else "postgresql://?service=films"})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_port_in_the_environment_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPORT", "abc")
+    with pytest.raises(SettingsError, match="PGPORT must be a port's number"):
+        load({"history": "postgresql://db/films"})
+
+
 @pytest.mark.parametrize("key", ["two words", f"{KEY}\n{KEY}", "kéy", "key\x00", "key\x7f"])
 def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
     file = tmp_path / "some.env"
@@ -220,6 +265,28 @@ def test_a_key_that_fits_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyP
         *(
             ("history", url, "must be a URL")
             for url in ("films.sqlite3", "mysql://db/films", "postgresql://db/my films")
+        ),
+        *(
+            ("history", f"postgresql://{url}", "its parts can't be told apart: within a user name, password or value")
+            for url in (
+                *(f"me:se{mark}cret@db/films" for mark in "/?#@[]"),
+                *(
+                    "me:12/34@db/films",
+                    "me:12?a=b@db/films",
+                    "me:12#@db",
+                    "db:port/films",
+                    "db:99999/films",
+                    "db:0/films",
+                ),
+                *(
+                    "[::1/films",
+                    "[::1]x:5432/films",
+                    "db,other:x/films",
+                    "db/films?port=x",
+                    "db/films?password",
+                    "db/#",
+                ),
+            )
         ),
         ("ca_file", __file__, "no certificates"),
         ("api_version", "latest", "must look like 2024-11-06"),

@@ -59,7 +59,7 @@ class Postgres:
         await anyio.run_process(
             [
                 *(str(PROGRAMS / "initdb"), "-D", str(self._folder / "data"), "-U", "runway", "-A", "scram-sha-256"),
-                f"--pwfile={self._folder / 'password'}",
+                *("-E", "UTF8", f"--pwfile={self._folder / 'password'}"),
             ],
             env=ENVIRONMENT,
             **USER,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
 
 import anyio
@@ -15,21 +15,23 @@ import anyio.lowlevel
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 from pydantic import SecretStr
-from support.databases import PostgresPlace, SqlitePlace, postgres_url
+from support.databases import PostgresPlace, postgres_url
 from support.served import free_port
 
 from runway_mcp.history.database import Database, Transaction
-from runway_mcp.history.places import copy_history, open_place
-from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres, place_of
+from runway_mcp.history.places import open_place
+from runway_mcp.history.postgres import MAX_CONNECTIONS, open_postgres
 from runway_mcp.history.postgres_schema import MIGRATIONS
 from runway_mcp.history.records import (
     HistoryAwayError,
     HistoryError,
     HistoryLockedError,
     HistoryNewerError,
+    HistoryRefusedError,
     HistoryUnusableError,
     Spend,
     StartRequest,
+    place_of,
 )
 from runway_mcp.history.start_history import History
 from runway_mcp.history.task_records import SavedOutput, Seen, TaskQuery
@@ -54,6 +56,12 @@ async def connection(place: PostgresPlace) -> AsyncGenerator[Any]:
         await opened.close()
 
 
+def defaulting(isolation: str) -> PostgresPlace:
+    """A place whose connections have this isolation where none is asked for."""
+    url = postgres_url()
+    return PostgresPlace(f"{url}{'&' if '?' in url else '?'}default_transaction_isolation={quote(isolation)}")
+
+
 async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -> bool:
     def allow(snapshot: Any) -> None:
         if snapshot.spent.credits + (start.list_price or 0) > limit:
@@ -62,8 +70,10 @@ async def begin(one: History, start: StartRequest = START, limit: float = 1e9) -
     return (await one.begin(start, allow)).is_new
 
 
-async def test_one_token_that_is_sent_to_four_replicas_at_once_buys_once() -> None:
-    place, bought = PostgresPlace(), list[bool]()
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+async def test_one_token_that_is_sent_to_four_replicas_at_once_buys_once(isolation: str) -> None:
+    """Whichever isolation is the database's default."""
+    place, bought = defaulting(isolation), list[bool]()
 
     async def replica() -> None:
         async with place.open() as one, anyio.create_task_group() as starts:
@@ -340,6 +350,21 @@ async def test_replicas_that_see_the_same_tasks_in_any_order_record_them_without
             assert (await one.tasks.page("account", "caller", TaskQuery(status="SUCCEEDED", limit=1))).matched == 100
 
 
+async def test_single_statements_that_meet_are_no_errors_whichever_isolation_is_the_databases_default() -> None:
+    place, claims = defaulting("repeatable read"), list[bool]()
+
+    async def look(one: History, number: int) -> None:
+        assert one.states is not None
+        key = {"account": "account", "caller": "caller", "task_id": str(number % 3)}
+        claims.append((await one.states.look(key, 600)).claim is not None)
+
+    with anyio.fail_after(30):
+        async with place.open() as one, anyio.create_task_group() as looks:
+            for number in range(60):
+                looks.start_soon(look, one, number)
+    assert claims.count(True) == 3
+
+
 async def test_states_that_nobody_asks_for_are_forgotten() -> None:
     place = PostgresPlace()
     async with place.open() as one:
@@ -362,28 +387,24 @@ async def test_what_the_database_refuses_is_an_error() -> None:
                 await begin(one)
 
 
-async def test_a_file_is_copied_into_a_database_and_nothing_is_doubled_when_that_is_repeated(tmp_path: Path) -> None:
-    file, place = tmp_path / "history.sqlite3", PostgresPlace()
-    with anyio.fail_after(60):
-        async with open_place(file) as source, place.open() as target:
-            for number in range(205):
-                begun = await source.begin(replace(START, client_token=str(number)), lambda _: None)
-                await source.record_result(begun.number, task_id=f"task {number}", cost=10)
-                await source.tasks.record_saved(begun.number, [SAVED])
-            pending = await source.begin(replace(START, client_token="pending"), lambda _: None)
-            assert await copy_history(source, target) == 206
-            assert await copy_history(source, target) == 0
-            await source.record_result(pending.number, task_id="late", cost=30)
-            assert await copy_history(source, target) == 1
-            assert await target.spent("account") == await source.spent("account") == Spend(2080, 0)
-            assert not await begin(target, replace(START, client_token="7"))
-            found = await target.tasks.find("account", "caller", "task 204")
-            assert found is not None
-            assert (found.prompt, found.outputs) == ("A kite", (SAVED,))
-            back = SqlitePlace(tmp_path / "back.sqlite3")
-            async with open_place(back.file) as again:
-                assert await copy_history(target, again) == 206
-                assert (await again.spent("account")).credits == 2080
+async def test_what_the_database_never_takes_holds_up_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    place, odd = PostgresPlace(), 2**40
+    with anyio.fail_after(30):
+        async with place.open() as one, connection(place) as other:
+            begun = await one.begin(START, lambda _: None)
+            await other.execute("ALTER TABLE starts RENAME TO away")
+            with pytest.raises(HistoryUnusableError):
+                await one.record_result(begun.number, task_id="task", cost=10)
+            await other.execute("ALTER TABLE away RENAME TO starts")
+            one.tasks.see("account", "task", Seen("RUNNING"))
+            one.tasks.see("account", "not here", Seen("SUCCEEDED", made=odd))
+            with pytest.raises(HistoryRefusedError, match="DataError"):
+                await one.tasks.record_saved(begun.number, [replace(SAVED, position=odd)])
+            assert not one.tasks.unwritten
+            assert await begin(one, replace(START, client_token="another"))
+            found = await one.tasks.find("account", "caller", "task")
+            assert (found and found.status) == "RUNNING"
+    assert caplog.text.count("is never recorded") == 1
 
 
 async def test_a_shared_state_costs_one_statement_and_waits_for_no_disk() -> None:

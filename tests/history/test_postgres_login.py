@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from traceback import format_exception
 from typing import Any, cast
 
 import anyio
@@ -9,6 +10,8 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 from support.databases import KillablePostgres
 
+from runway_mcp.config.sources import find_database
+from runway_mcp.history.database import Transaction
 from runway_mcp.history.postgres import open_postgres
 from runway_mcp.history.records import HistoryError, Spend
 
@@ -47,6 +50,10 @@ WAYS: dict[str, tuple[str, dict[str, str]]] = {
     "a password file in the URL": ("postgresql://films@127.0.0.1:{port}/films?passfile={folder}/passwords", {}),
     "a service with its password": ("postgresql:///?service=whole", {"PGSERVICEFILE": "{folder}/services.conf"}),
     "a service of a bare URL": ("postgresql://?service=whole", {"PGSERVICEFILE": "{folder}/services.conf"}),
+    "the service of a variable": (
+        "postgresql://",
+        {"PGSERVICE": "whole", "PGSERVICEFILE": "{folder}/services.conf"},
+    ),
     "a service without its password": (
         "postgresql://?service=bare",
         {"PGSERVICEFILE": "{folder}/services.conf", "PGPASSWORD": PASSWORD},
@@ -71,7 +78,7 @@ async def test_a_database_is_opened_by(
     given = {"folder": tmp_path.as_posix(), "port": database.port}
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(**given))
-    await opens(url.format(**given))
+    await opens(find_database(url.format(**given)).get_secret_value())
 
 
 @pytest.mark.parametrize(
@@ -90,3 +97,49 @@ async def test_a_wrong_password_is_in_no_error_and_no_log(
         assert "not-the-word" not in f"{told}{told!r}"
         told = told.__cause__
     assert "not-the-word" not in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["PGPASSFILE", "PGSERVICEFILE", "PGPORT", "PGSSLMODE"])
+async def test_a_file_or_variable_that_breaks_while_the_server_runs_is_an_error_that_quotes_nothing(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is read anew for each connection."""
+    file = tmp_path / "broken"
+    file.write_bytes(b"secret-word \xff")
+    file.chmod(0o600)
+    monkeypatch.setenv(broken, "secret-word" if broken in {"PGPORT", "PGSSLMODE"} else str(file))
+    url = "postgresql://?service=films" if broken == "PGSERVICEFILE" else "postgresql://127.0.0.1/films"
+    with pytest.raises(HistoryError, match="variables or files can't be read") as caught:
+        await opens(url)
+    assert "secret-word" not in "".join(format_exception(caught.value))
+
+
+async def test_single_statements_tell_no_more(
+    database: KillablePostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"127.0.0.1:{database.port}:films:films:{PASSWORD}\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    with anyio.fail_after(30):
+        async with open_postgres(f"postgresql://films@127.0.0.1:{database.port}/films") as history:
+            assert await history.statement("SELECT 1", {})
+            await history.run(lambda transaction: transaction.fetch("SELECT 1"))
+            passwords.write_bytes(f"{PASSWORD} \xff".encode("latin-1"))
+
+            async def end(transaction: Transaction) -> None:
+                await transaction.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+
+            with pytest.raises(HistoryError):
+                await history.run(end)
+            with pytest.raises(HistoryError, match="variables or files can't be read") as caught:
+                await history.statement("SELECT 1", {})
+    assert PASSWORD not in "".join(format_exception(caught.value))
+
+
+async def test_a_database_that_can_not_keep_every_text_is_refused(database: KillablePostgres) -> None:
+    admin = cast("Any", await asyncpg.connect(database.url))  # pyright: ignore[reportUnknownMemberType] - it has no types
+    await admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    await admin.close()
+    with pytest.raises(HistoryError, match="the encoding of the database is LATIN1, and must be UTF8"):
+        await opens(database.url.rpartition("/")[0] + "/latin")

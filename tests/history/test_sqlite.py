@@ -253,7 +253,7 @@ async def test_a_result_that_is_never_written_is_logged_at_the_end(
         await anyio.Path(file).unlink()
         with pytest.raises(HistoryReplacedError):
             await one.forget(number)
-    assert "Results of starts that were never recorded: 1. HistoryReplacedError" in caplog.text
+    assert "Never recorded: results of 1 starts and states of 0 tasks. HistoryReplacedError" in caplog.text
 
 
 async def test_an_index_that_misses_a_token_is_damage(file: Path) -> None:

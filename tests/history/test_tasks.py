@@ -268,3 +268,22 @@ async def test_the_files_of_other_outputs_are_known(place: Place) -> None:
         await one.tasks.record_saved(second, [replace(SAVED, path="/films/boat.mp4")])
         assert await one.tasks.saved_by_others(first, 1, "/films/kite") == ["/films/kite-2.mp4"]
         assert await one.tasks.saved_by_others(second, 1, "/films/kite") == ["/films/kite-2.mp4", "/films/kite.mp4"]
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud800"])
+async def test_characters_that_no_database_keeps_are_replaced_in_any(odd: str, place: Place) -> None:
+    async with history(place) as one:
+        text = f"a{odd}kite"
+        begun = await one.begin(replace(KITE, prompt=text, model=text, client_token=text), lambda _: None)
+        await one.record_result(begun.number, task_id="task", cost=1)
+        one.tasks.see("account", "task", Seen(f"NEW{odd}"))
+        (found,) = (await one.tasks.page("account", "caller", TaskQuery(text=text, status=f"NEW{odd}"))).tasks
+        assert (found.prompt, found.model, found.status) == ("a\ufffdkite", "a\ufffdkite", "NEW\ufffd")
+        assert not (await one.begin(replace(KITE, client_token=text), lambda _: None)).is_new
+
+
+async def test_a_number_over_64_bits_is_that_of_no_start(place: Place) -> None:
+    async with history(place) as one:
+        await start(one)
+        assert await one.find(2**64) is None
+        assert len((await one.tasks.page("account", "caller", TaskQuery(before=2**70))).tasks) == 1

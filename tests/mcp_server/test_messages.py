@@ -30,6 +30,7 @@ WITHOUT_WORDS = {
     "spending.starter._NotReadyError": "has what is sent made ready, and the start goes on",
     "web.request_body": "becomes a JSON-RPC error over HTTP, or nothing where the client has gone",
     "catalogue.openapi_reader.DocumentError": "ends runway-mcp catalogue; the command line prints it",
+    "cli": "ends a command; the command line prints it",
     "config": "stops the start of the server; the command line prints it",
     "sandbox": "the simulated API raises it towards its own transport",
     "web.auth": "a fault of the operator's files or authorization server; the web room answers in HTTP's terms",

@@ -15,6 +15,7 @@ from runway_mcp.history.records import (
     HistoryError,
     HistoryLockedError,
     HistoryNewerError,
+    HistoryRefusedError,
     HistoryReplacedError,
     HistoryUnusableError,
     Spend,
@@ -133,6 +134,7 @@ MESSAGES: list[tuple[Exception, str]] = [
     (HistoryLockedError(FILE), "Another process has locked the history of started tasks: history.sqlite3."),
     (HistoryNewerError(FILE), "A newer version of this server has written"),
     (HistoryAwayError("postgresql://db/films", "refused"), "can't be used now: postgresql://db/films: refused. Reads,"),
+    (HistoryRefusedError("postgresql://db/films", "DataError"), "does not take a value of this call: postgresql://db/"),
     (HistoryUnusableError(FILE, "disk full"), "can't be kept at history.sqlite3: disk full."),
 ]
 

@@ -75,14 +75,18 @@ async def test_opening_goes_on_when_all_who_wait_have_given_up() -> None:
 
     async def fail(once: OpenedOnce[str], group: TaskGroup) -> None:
         with pytest.raises(OSError, match="refused"):
-            await once.within(10, group)
+            await once.within(10, group, TimeoutError())
+
+    async def be_late(once: OpenedOnce[str], group: TaskGroup) -> None:
+        with pytest.raises(TimeoutError, match="late"):
+            await once.within(0.01, group, TimeoutError("late"))
 
     with anyio.fail_after(10):
         async with AsyncExitStack() as resources, anyio.create_task_group() as group:
             once = OpenedOnce(resources, open_it)
             async with anyio.create_task_group() as waiting:
                 for _ in range(3):
-                    waiting.start_soon(once.within, 0.01, group)
+                    waiting.start_soon(be_late, once, group)
             assert not once.is_open
             async with anyio.create_task_group() as waiting:
                 for _ in range(3):
@@ -90,7 +94,7 @@ async def test_opening_goes_on_when_all_who_wait_have_given_up() -> None:
                 await anyio.wait_all_tasks_blocked()
                 release.set()
             release = anyio.Event()
-            assert await once.within(0.01, group) is None
+            await be_late(once, group)
             release.set()
-            assert [await once.within(10, group) for _ in range(2)] == ["opened"] * 2
+            assert [await once.within(10, group, TimeoutError()) for _ in range(2)] == ["opened"] * 2
     assert len(tries) == 2

@@ -1,6 +1,6 @@
 """What a caller has in progress on one replica counts on the others, until that replica is silent."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 from uuid import uuid4
@@ -77,6 +77,26 @@ async def test_a_replica_that_died_is_forgotten() -> None:
             await anyio.lowlevel.checkpoint()
         assert await other.fetchval("SELECT count(*) FROM replicas") == 2
         await other.close()
+
+
+@pytest.mark.parametrize("counts", ["no JSON", '{"ann": "many"}', "1"])
+async def test_a_row_that_nobody_can_read_ends_no_replica(counts: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with exchanging(2) as (place, (one, another)), place.open() as other:
+        told, exchanges = {"counts": counts}, list[None]()
+
+        def count() -> dict[Hashable, int]:
+            exchanges.append(None)
+            return {}
+
+        fresh = "INSERT INTO replicas VALUES ('newer', extract(epoch FROM clock_timestamp())::float8 + 3600, :counts)"
+        await other.run(lambda transaction: transaction.execute(fresh, told))
+        await until(lambda: caplog.text.count("can't be read; each limits its own callers") == 2, "the log")
+        one.here["requests"] = count
+        await until(lambda: len(exchanges) > 2, "what follows")
+        await other.run(lambda transaction: transaction.execute("DELETE FROM replicas WHERE replica = 'newer'"))
+        another.here["waits"] = lambda: {"ann": 2}
+        await until(lambda: one.elsewhere("waits", "ann") == 2, "the other's waits")
+    assert caplog.text.count("can't be read; each limits its own callers") == 2
 
 
 async def test_without_the_database_each_replica_counts_for_itself() -> None:

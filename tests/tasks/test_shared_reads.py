@@ -12,6 +12,7 @@ from support.databases import PostgresPlace
 from support.scripted import ID, Script, reply, scripted_client, task
 from support.waiting import Clock
 
+from runway_mcp.api.errors import RunwayError
 from runway_mcp.api.models import Task, TaskId
 from runway_mcp.history.records import HistoryAwayError
 from runway_mcp.history.shared_states import SharedStates
@@ -108,6 +109,22 @@ async def test_a_replica_that_gives_up_a_read_leaves_it_to_the_other() -> None:
                 await asked.wait()
                 group.cancel_scope.cancel()
             assert (await another.get_task(ID)).status == "RUNNING"
+
+
+@pytest.mark.parametrize("status", [404, 429, 500])
+async def test_a_read_that_fails_holds_up_no_other(status: int) -> None:
+    steps = [reply(status)]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return steps[-1](request)
+
+    with anyio.fail_after(20):
+        async with replicas(Script(answer)) as (one, another):
+            for replica in (one, another):
+                with pytest.raises(RunwayError):
+                    await replica.get_task(ID)
+            steps.append(RUNNING)
+            assert (await one.get_task(ID)).status == "RUNNING"
 
 
 async def test_only_requests_to_runway_take_a_place_and_a_caller_gets_half_of_them() -> None:

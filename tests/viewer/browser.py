@@ -135,7 +135,7 @@ class Host:
         result = self.call("runway_startTask", type=kind, input=fields)
         return result["structuredContent"]["id"]
 
-    def open(self, tool: str, args: Args, *, capabilities: Args | None = None, **context: Any) -> None:
+    def open(self, tool: str, args: Args | None, *, capabilities: Args | None = None, **context: Any) -> None:
         shown = {"theme": "light", "displayMode": "inline", "locale": "en-GB"} | context
         shown.setdefault("availableDisplayModes", ["inline", "fullscreen"])
         shown.setdefault("styles", {"variables": {"--font-sans": "Inter, system-ui, sans-serif"}})
@@ -146,7 +146,7 @@ class Host:
     def deliver(self, result: Args | None = None) -> None:
         self.page.evaluate("result => host.deliver(result)", result)
 
-    def show(self, tool: str, args: Args, result: Args | None = None, **context: Any) -> None:
+    def show(self, tool: str, args: Args | None, result: Args | None = None, **context: Any) -> None:
         self.open(tool, args, **context)
         self.deliver(result)
 
@@ -163,6 +163,14 @@ class Host:
     def answer(self, tool: str, *results: Args) -> None:
         """Answer the app's calls of a tool with these results, the last of them from then on."""
         self.page.evaluate("([tool, results]) => { host.answers[tool] = results; }", [tool, list(results)])
+
+    def hold(self, tool: str, result: Args) -> None:
+        """Answer the app's calls of a tool with this result, but not before `release`."""
+        script = "([tool, result]) => { host.answers[tool] = new Promise((go) => { host.go = () => go(result); }); }"
+        self.page.evaluate(script, [tool, result])
+
+    def release(self) -> None:
+        self.page.evaluate("() => host.go()")
 
     def in_app(self, script: str) -> Any:
         return self.app.locator("html").evaluate(script)

@@ -4,7 +4,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { AppBridge, buildAllowAttribute, getToolUiResourceUri, PostMessageTransport } from "@modelcontextprotocol/ext-apps/app-bridge";
 
 const MIME_TYPE = "text/html;profile=mcp-app";
-const host = (globalThis.host = { calls: [], messages: [], links: [], modes: [], models: [], answers: {}, connect, call, open, deliver, change });
+const host = (globalThis.host = { calls: [], messages: [], links: [], modes: [], models: [], answers: {}, refuses: false, connect, call, open, deliver, change });
 let client, bridge;
 
 /** Connect to the server at this URL. */
@@ -38,8 +38,8 @@ async function open({ tool, args, context, capabilities, proxy }) {
     const answer = host.answers[name];
     return answer ? (Array.isArray(answer) ? (answer.length > 1 ? answer.shift() : answer[0]) : answer) : call(name, given);
   };
-  bridge.onmessage = async ({ content }) => (host.messages.push(content[0].text), {});
-  bridge.onopenlink = async ({ url }) => (host.links.push(url), {});
+  bridge.onmessage = async ({ content }) => (host.messages.push(content[0].text), { isError: host.refuses });
+  bridge.onopenlink = async ({ url }) => (host.links.push(url), { isError: host.refuses });
   bridge.onupdatemodelcontext = async ({ content }) => (host.models.push(content[0].text), {});
   bridge.onrequestdisplaymode = async ({ mode }) => (host.modes.push(mode), change({ displayMode: mode }), { mode });
   bridge.onsizechange = ({ height }) => (frame.style.height = `${height}px`);
@@ -52,7 +52,7 @@ async function open({ tool, args, context, capabilities, proxy }) {
   await ready;
   await bridge.sendSandboxResourceReady({ html, sandbox: "allow-scripts", csp, permissions });
   await initialized;
-  await bridge.sendToolInput({ arguments: args });
+  if (args) await bridge.sendToolInput({ arguments: args });
   host.opened = { tool, args };
 }
 

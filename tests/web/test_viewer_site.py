@@ -17,12 +17,14 @@ VIDEO = {"name": "runway_getTask", "arguments": {"taskId": SAMPLES["succeeded_vi
 
 
 @asynccontextmanager
-async def browsing(*, simulated: bool = True) -> AsyncGenerator[tuple[httpx2.AsyncClient, ViewerSite]]:
+async def browsing(
+    *, simulated: bool = True, port: int = PORT
+) -> AsyncGenerator[tuple[httpx2.AsyncClient, ViewerSite]]:
     """A browser without a session, and the site."""
     core = build_core(Settings.model_validate({"sandbox": True}), lambda _: None)
     assert core.sandbox
     sandbox = SimulatedApi(core.sandbox, SANDBOX_URL, {SAMPLES["failed_internal"].id: "FAILED"})
-    site = ViewerSite(core.server, PORT, sandbox if simulated else None)
+    site = ViewerSite(core.server, port, sandbox if simulated else None)
     transport = httpx2.ASGITransport(app=site.app)
     async with (
         site.app.router.lifespan_context(site.app),
@@ -43,6 +45,16 @@ async def test_the_link_gives_a_session_to_the_first_who_opens_it_alone() -> Non
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert site.link.partition("token=")[2] not in opened.text + cookie
+
+
+async def test_two_viewers_in_one_browser_do_not_end_each_others_session() -> None:
+    async with browsing() as (browser, first), browsing(port=PORT + 1) as (another, second):
+        opened = [await browser.get(first.link), await another.get(second.link)]
+        # a browser keeps one cookie of each name for an address, and sends it to each of its ports
+        kept = dict(reply.headers["set-cookie"].partition(";")[0].split("=", 1) for reply in opened)
+        browser.cookies.clear()
+        cookies = "; ".join(f"{name}={value}" for name, value in kept.items())
+        assert (await browser.get("/page", headers={"Cookie": cookies})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/?token=", "/?token=wrong", "/?token=ä", "/page"])

@@ -73,7 +73,24 @@ function fill(element, shows, build) {
   element.toggleAttribute("hidden", children.length === 0);
   if (focused === null) return;
   const buttons = [...element.querySelectorAll("button")];
-  (buttons.find((one) => one.textContent === focused) ?? buttons[0])?.focus();
+  const next = buttons.find((one) => one.textContent === focused) ?? buttons[0] ?? element.closest("article");
+  next?.focus(); // nothing else tells the keyboard's place
+}
+
+/**
+ * Show a text for the person to copy.
+ *
+ * @param {Element} parent
+ * @param {string} why
+ * @param {string} text
+ */
+function offerText(parent, why, text) {
+  parent.querySelector(".offer")?.remove();
+  const field = make("input", { class: "copy", readonly: true, value: text });
+  parent.append(make("label", { class: "offer" }, why, field));
+  field.focus();
+  field.select();
+  announce(why);
 }
 
 /**

@@ -18,7 +18,7 @@ function entriesOf(result) {
   return tasks.map((task) => {
     const isRow = Array.isArray(task) && Array.isArray(columns);
     const cells = isRow ? fromRow(columns, task) : { task: objectOf(task), details: null };
-    const id = textOf(cells.task.id);
+    const id = idOf(cells.task.id);
     return { id, task: cells.task, details: (Object.hasOwn(details, id) ? details[id] : null) ?? cells.details };
   });
 }
@@ -45,13 +45,21 @@ function fromRow(columns, row) {
 
 /**
  * @param {Element} root
- * @param {{result: ToolResult, args: any, open: (entry: Entry) => void}} given
+ * @param {{result: ToolResult, args: () => any, openEntry: (entry: Entry) => void}} given
+ *   `args` are those of the call; null where the host has not told them.
  */
-function galleryView(root, { result, args, open }) {
-  let entries = entriesOf(result);
+function galleryView(root, { result, args, openEntry }) {
+  let firstPage = entriesOf(result);
+  /** @type {Entry[]} What *Show more* has added. */
+  let laterPages = [];
   let data = dataOf(result);
-  let isOnFirstPage = true;
+  let cursor = data.nextCursor;
+  let isReading = false;
+  let isAdding = false;
   let isClosed = false;
+  let failures = 0;
+  let problem = "";
+  let read = Date.now();
   /** @type {any} */
   let timer;
   /** @type {Map<string, Output | null>} The first output of each; null where none was found. */
@@ -59,9 +67,23 @@ function galleryView(root, { result, args, open }) {
   const list = make("ul", { class: "gallery" });
   const head = make("div", { class: "title" });
   const foot = make("div", { class: "actions" });
-  root.replaceChildren(make("section", { class: "card", "aria-label": "Runway tasks" }, head, list, foot));
+  const trouble = make("div", { class: "problem" });
+  const section = make("section", { class: "card", "aria-label": "Runway tasks" }, head, list, foot, trouble);
+
+  /** @returns {Entry[]} */
+  function all() {
+    const ids = new Set(firstPage.map(({ id }) => id));
+    return [...firstPage, ...laterPages.filter(({ id }) => !id || !ids.has(id))];
+  }
+
+  function open() {
+    isClosed = false;
+    root.replaceChildren(section);
+    update();
+  }
 
   function update() {
+    const entries = all();
     const modes = [context.displayMode, context.availableDisplayModes];
     fill(head, [entries.length, data.matched, data.credits, modes], () => [
       make("div", { class: "line" }, make("h1", {}, "Tasks"), make("span", { class: "quiet" }, summary())),
@@ -72,15 +94,21 @@ function galleryView(root, { result, args, open }) {
       fill(item, [entry, pictures.get(entry.id)?.url], () => [card(entry)]);
     });
     while (list.children.length > entries.length) list.lastElementChild?.remove();
-    const hasMore = data.nextCursor && canCall() && offers(LIST);
-    fill(foot, [data.nextCursor], () => [hasMore && button("Show more", more)]);
+    const hasMore = Boolean(cursor && args()) && canCall() && offers(LIST);
+    fill(foot, [hasMore], () => [hasMore && button("Show more", more)]);
+    const hasGivenUp = failures >= MAX_FAILURES;
+    fill(trouble, [problem, hasGivenUp], () => [
+      problem && make("p", {}, problem),
+      hasGivenUp && button("Read it again", () => ((failures = 0), look())),
+    ]);
   }
 
   function summary() {
-    const parts = [`${number(data.matched ?? entries.length)} in all`];
+    const shown = all().length;
+    const parts = [`${number(numberOf(data.matched) ?? shown)} in all`];
     if (typeof data.credits === "number") parts.push(creditsText(data.credits));
     if (data.unknown) parts.push(`${number(data.unknown)} of unknown cost`);
-    return entries.length ? parts.join(" · ") : "No task was started here yet, or none matches.";
+    return shown ? parts.join(" · ") : "No task was started here yet, or none matches.";
   }
 
   /** @param {Entry} entry */
@@ -102,7 +130,8 @@ function galleryView(root, { result, args, open }) {
     );
     const picture = make("span", { class: "thumbnail" }, thumbnail(entry));
     if (!id) return make("div", { class: "entry" }, picture, what); // a start without a reply
-    return make("button", { type: "button", class: "entry", "data-id": id, click: () => open(entry) }, picture, what);
+    const props = { type: "button", class: "entry", "data-id": id, click: () => openEntry(entry) };
+    return make("button", props, picture, what);
   }
 
   /** @param {Entry} entry */
@@ -118,12 +147,15 @@ function galleryView(root, { result, args, open }) {
 
   /** Fetch the finished tasks' links, which the list itself does not hold, in one call. */
   async function fetchPictures() {
+    const entries = all();
     keep(entries.filter(({ task }) => Array.isArray(task.output)));
     const finished = entries.filter(({ id, task }) => id && task.status === "SUCCEEDED" && !pictures.has(id));
     const taskIds = finished.map(({ id }) => id).slice(0, MAX_FETCH);
     if (taskIds.length && canCall() && offers(WAIT)) {
       for (const id of taskIds) pictures.set(id, null);
-      keep(entriesOf(await callTool(WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS })));
+      const links = await callTool(WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS });
+      if (links.isError) for (const id of taskIds) pictures.delete(id); // they are asked for again
+      keep(entriesOf(links));
     }
     if (!isClosed) update();
   }
@@ -137,43 +169,84 @@ function galleryView(root, { result, args, open }) {
   }
 
   async function more() {
-    const result = await callTool(LIST, { ...args, cursor: data.nextCursor });
-    if (result.isError) return announce(textBlocks(result)[0] ?? "The list could not be read.");
-    isOnFirstPage = false;
-    const last = entries.length;
-    data = dataOf(result);
-    entries = [...entries, ...entriesOf(result)];
+    if (isAdding) return;
+    isAdding = true;
+    const result = await callTool(LIST, { ...args(), cursor });
+    isAdding = false;
+    const last = all().length;
+    if (isRead(result)) {
+      cursor = dataOf(result).nextCursor;
+      laterPages = [...laterPages, ...entriesOf(result)];
+    }
     update();
     list.children[last]?.querySelector("button")?.focus();
     await fetchPictures();
-  }
-
-  const canList = () => !args.taskIds && canCall() && offers(LIST);
-
-  function follow() {
-    clearTimeout(timer);
-    const hasActive = entries.some(({ task }) => !FINAL.includes(task.status) && !task.error);
-    if (isClosed || !hasActive || !isOnFirstPage || !isVisible() || !canList()) return;
-    timer = setTimeout(look, LIST_FOLLOW_MS);
-  }
-
-  async function look() {
-    const next = await callTool(LIST, args);
-    if (isClosed) return;
-    if (!next.isError) {
-      [entries, data] = [entriesOf(next), dataOf(next)];
-      update();
-      await fetchPictures();
-    }
     follow();
   }
 
-  update();
+  /** @param {ToolResult} result Says what went wrong, too. */
+  function isRead(result) {
+    const isGood = !result.isError && Array.isArray(dataOf(result).tasks);
+    problem = isGood ? "" : textBlocks(result)[0] || "The list could not be read.";
+    if (problem) announce(problem);
+    return isGood;
+  }
+
+  /** @returns {[string, any]} The call that reads these tasks anew. */
+  function asks() {
+    const given = args();
+    if (given && !given.taskIds) return [LIST, given];
+    const taskIds = given?.taskIds ?? firstPage.flatMap(({ id }) => id || []).slice(0, MAX_FETCH);
+    return [WAIT, { taskIds, timeoutSeconds: FETCH_SECONDS, until: "any" }];
+  }
+
+  const canRead = () => canCall() && offers(asks()[0]);
+
+  function follow() {
+    clearTimeout(timer);
+    const hasActive = firstPage.some(({ task }) => !FINAL.includes(task.status) && !task.error);
+    const isDone = isClosed || !hasActive || failures >= MAX_FAILURES;
+    if (isDone || isReading || !isVisible() || !canRead()) return;
+    const pause = Math.min(LIST_FOLLOW_MS * 2 ** failures, MAX_FOLLOW_MS);
+    timer = setTimeout(look, Math.max(read + pause - Date.now(), 0));
+  }
+
+  async function look() {
+    clearTimeout(timer);
+    if (isReading) return;
+    isReading = true;
+    const [tool, asked] = asks();
+    const next = await callTool(tool, asked);
+    [isReading, read] = [false, Date.now()];
+    if (isClosed) return;
+    failures = isRead(next) ? 0 : failures + 1;
+    if (!failures) takePage(next);
+    update();
+    if (!failures) await fetchPictures();
+    follow();
+  }
+
+  /** @param {ToolResult} next */
+  function takePage(next) {
+    if (asks()[0] === LIST) {
+      [firstPage, data] = [entriesOf(next), dataOf(next)];
+      if (!laterPages.length) cursor = data.nextCursor;
+      return;
+    }
+    const found = new Map(entriesOf(next).map((entry) => [entry.id, entry]));
+    firstPage = firstPage.map(({ id, task, details }) => {
+      const fresh = found.get(id);
+      return { id, task: fresh?.task ?? task, details: fresh?.details ?? details };
+    });
+  }
+
+  open();
   void fetchPictures();
   return {
+    open,
     follow,
     update,
-    read: () => (canList() ? look() : undefined),
+    read: () => (canRead() ? look() : undefined),
     close: () => {
       isClosed = true;
       clearTimeout(timer);

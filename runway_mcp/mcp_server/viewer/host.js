@@ -7,6 +7,8 @@
 
 const PROTOCOL = "2026-01-26";
 const METHOD_NOT_FOUND = -32601;
+/** No tool of ours takes so long. */
+const CALL_MS = 120_000;
 
 /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
 const pending = new Map();
@@ -18,6 +20,7 @@ let capabilities = {};
 let context = {};
 /** @type {(() => void)[]} Called when the context changes. */
 const onContext = [];
+const hostFonts = document.createElement("style");
 let lastId = 0;
 let refusesCalls = false;
 /** Not every host that calls tools declares it: one that does not is tried once. */
@@ -51,10 +54,13 @@ function request(method, params = {}) {
  */
 async function callTool(name, args) {
   try {
-    return await request("tools/call", { name, arguments: args });
+    const call = request("tools/call", { name, arguments: args });
+    const id = lastId;
+    setTimeout(() => settle({ id, error: { message: "no answer in two minutes" } }), CALL_MS);
+    return await call;
   } catch (error) {
     refusesCalls = !capabilities.serverTools;
-    return { isError: true, content: [{ type: "text", text: `The host didn't make the call: ${reasonOf(error)}` }] };
+    return { isError: true, content: [{ type: "text", text: `The call through your app failed: ${reasonOf(error)}` }] };
   }
 }
 
@@ -98,19 +104,24 @@ function applyContext(change) {
     root.style.setProperty(`--inset-${side}`, `${Number(size)}px`);
   }
   const fonts = change.styles?.css?.fonts;
-  if (fonts) document.head.append(Object.assign(document.createElement("style"), { textContent: fonts }));
+  if (fonts && fonts !== hostFonts.textContent) {
+    hostFonts.textContent = fonts;
+    document.head.append(hostFonts);
+  }
   for (const call of onContext) call();
 }
 
 /** @param {Element} app Whose height the host is told. */
 function reportSize(app) {
   let last = 0;
-  new ResizeObserver(() => {
-    const height = Math.ceil(app.getBoundingClientRect().height);
-    if (height === last || context.displayMode === "fullscreen") return;
+  const report = () => {
+    const isFull = context.displayMode === "fullscreen";
+    const height = isFull ? 0 : Math.ceil(app.getBoundingClientRect().height);
+    if (height && height !== last) send({ method: "ui/notifications/size-changed", params: { height } });
     last = height;
-    send({ method: "ui/notifications/size-changed", params: { height } });
-  }).observe(app);
+  };
+  new ResizeObserver(report).observe(app);
+  onContext.push(report);
 }
 
 /**

@@ -3,9 +3,11 @@
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 /** @type {any} The arguments of the call that this page shows. */
 let input = {};
+let hasInput = false;
 /** @type {any} */
 let view = null;
-let hasResult = false;
+/** The result that is shown, as JSON. */
+let lastResult = "";
 
 /** @param {any} next */
 function show(next) {
@@ -29,8 +31,9 @@ function showMessage(title, text) {
 
 /** @param {any} args @param {boolean} isWhole Whether the model has written all of them. */
 function showInput(args, isWhole) {
-  if (hasResult) return;
   input = objectOf(args);
+  hasInput = true;
+  if (lastResult) return view?.update();
   const asked = objectOf(input.input);
   if (textOf(input.type) && input.input !== undefined) {
     showTask({ id: "", task: { status: "STARTING" }, details: asDetails(), prompt: promptOf(asked) });
@@ -44,9 +47,11 @@ function showInput(args, isWhole) {
 
 /** @param {ToolResult} result */
 function showResult(result) {
-  hasResult = true;
+  const text = JSON.stringify(result);
+  if (text === lastResult) return; // some hosts send it again, which would end a playback
+  lastResult = text;
   const data = dataOf(result);
-  const id = textOf(data.id);
+  const id = idOf(data.id);
   if (Array.isArray(data.tasks)) return showList(result);
   const said = result.isError ? textBlocks(result)[0] : "";
   if (!id) return showMessage("No task to show", textBlocks(result)[0] ?? "The tool returned nothing.");
@@ -66,21 +71,23 @@ function asDetails() {
 
 /** @param {ToolResult} result */
 function showList(result) {
-  const open = (/** @type {Entry} */ { id, task, details }) => {
+  const openEntry = (/** @type {Entry} */ { id, task, details }) => {
     const back = () => {
-      showList(result);
-      view.read();
+      gallery.open();
+      show(gallery);
+      void gallery.read();
       /** @type {HTMLElement | null} */ (app.querySelector(`[data-id="${CSS.escape(id)}"]`))?.focus();
     };
     showTask({ id, task, details, back });
     /** @type {HTMLElement | null} */ (app.querySelector(".back"))?.focus();
     if (canCall() && offers("runway_getTask")) void view.read();
   };
-  show(galleryView(app, { result, args: input, open }));
+  const gallery = galleryView(app, { result, args: () => (hasInput ? input : null), openEntry });
+  show(gallery);
 }
 
 function showCancelled() {
-  if (hasResult || textOf(input.taskId)) return;
+  if (lastResult || textOf(input.taskId)) return;
   const where = "A task that had started goes on at Runway. Ask for the list of tasks to see it.";
   showMessage("The call was stopped", where);
 }

@@ -78,9 +78,14 @@ function link(url, label) {
   const open = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const reply = await request("ui/open-link", { url }).catch(() => null);
-    if (!reply || reply.isError) window.open(url, "_blank", "noopener,noreferrer"); // where only the browser can
+    if (reply && !reply.isError) return;
+    const opened = window.open(url, "_blank"); // where only the browser can
+    if (opened) opened.opener = null;
+    else offerText(anchor.parentElement, "Your app doesn't open links. Copy this one:", url);
   };
-  return make("a", { href: url, target: "_blank", rel: "noopener noreferrer", class: "button", click: open }, label);
+  const props = { href: url, target: "_blank", rel: "noopener noreferrer", class: "button", click: open };
+  const anchor = make("a", props, label);
+  return anchor;
 }
 
 /**

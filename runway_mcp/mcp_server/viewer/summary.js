@@ -21,7 +21,7 @@ function typeIn({ details }) {
 
 /** @param {Known} known */
 function promptIn({ prompt, details }) {
-  return prompt || shortened(textOf(objectOf(details).prompt));
+  return cut(prompt || shortened(textOf(objectOf(details).prompt)), MAX_TEXT);
 }
 
 /** @param {Known} known @returns {Output[]} */
@@ -33,6 +33,14 @@ function outputsIn(known) {
 function unsafeOutputs(known) {
   const { output } = known.task;
   return statusIn(known) === "SUCCEEDED" && Array.isArray(output) ? output.length - outputsIn(known).length : 0;
+}
+
+/** @param {Known} known @returns {string} Why nothing is seen of a finished task. */
+function missingOutput(known) {
+  const { output } = known.task;
+  if (statusIn(known) !== "SUCCEEDED" || (Array.isArray(output) && output.length)) return "";
+  if (output !== undefined) return "Runway names no output of this task.";
+  return canCall() && offers("runway_getTask") ? "" : "Ask for this task in the conversation to see its output.";
 }
 
 /** @param {Known} known @returns {number} UNIX seconds; 0 where it is unknown. */
@@ -82,8 +90,7 @@ function headOf(known) {
         modeButton(),
       ),
     ),
-    // A long prompt scrolls, which the keyboard must reach.
-    prompt && make("p", { class: "prompt", tabindex: prompt.length > LONG_PROMPT && 0 }, prompt),
+    prompt && make("p", { class: "prompt", tabindex: scrolls(prompt) }, prompt),
   ];
 }
 
@@ -101,13 +108,19 @@ function progressOf(known) {
 /** @param {Known} known @returns {Child[]} */
 function failureOf(known) {
   if (statusIn(known) !== "FAILED") return [];
-  const { failure, failureCode } = known.task;
+  const failure = cut(textOf(known.task.failure), MAX_TEXT);
+  const failureCode = cut(textOf(known.task.failureCode), PROMPT_LIMIT);
   const advice = known.note.replace(/^The task FAILED\.\s*/, "");
   return [
-    make("p", { class: "reason" }, textOf(failure) || "Runway gave no reason."),
+    make("p", { class: "reason", tabindex: scrolls(failure) }, failure || "Runway gave no reason."),
     advice && make("p", {}, advice),
-    textOf(failureCode) && make("p", { class: "quiet" }, make("code", {}, textOf(failureCode))),
+    failureCode && make("p", { class: "quiet" }, make("code", {}, failureCode)),
   ];
+}
+
+/** @param {string} text @returns {0 | false} A long text scrolls, which the keyboard must reach. */
+function scrolls(text) {
+  return text.length > LONG_TEXT && 0;
 }
 
 /** @param {{label: string, tone: string}} status */
@@ -133,6 +146,12 @@ function modeButton() {
 /** @param {ToolResult} result @returns {any[]} */
 function filesOf(result) {
   const { files } = dataOf(result);
+  return Array.isArray(files) ? files.map(objectOf) : [];
+}
+
+/** @param {Known} known @returns {any[]} The files that the history knows. */
+function recordedFiles({ details }) {
+  const { files } = objectOf(details);
   return Array.isArray(files) ? files.map(objectOf) : [];
 }
 

@@ -6,6 +6,8 @@ const FIRST_MS = 1_000;
 const MAX_FOLLOW_MS = 60_000;
 const MAX_FAILURES = 6;
 const REFRESH_AGAIN_MS = 600_000;
+/** So long after a message the next press counts as part of a double click. */
+const MESSAGE_AGAIN_MS = 2_000;
 
 /** @param {string} name */
 const offers = (name) => ` ${document.body.dataset.tools} `.includes(` ${name} `);
@@ -20,30 +22,31 @@ let isOnScreen = true;
 function taskView(root, given) {
   const { id, back } = given;
   const known = { id, task: given.task, details: given.details, prompt: given.prompt ?? "", note: given.note ?? "" };
-  let files = given.files ?? recordedFiles();
+  let files = given.files ?? recordedFiles(known);
   let selected = /** @type {number | null} */ (null);
   let measured = /** @type {string[]} */ ([]);
   let asks = false;
+  let isStopping = false;
+  /** What the button says while files are saved. */
+  let saving = "";
+  let nextMessage = 0;
   let said = given.said ?? "";
   let problem = "";
   let refreshed = -REFRESH_AGAIN_MS;
   let read = Date.now();
   let failures = 0;
   let isClosed = false;
+  /** @type {Promise<void> | null} */
+  let reading = null;
   /** @type {any} */
   let timer;
 
   const names = ["bar", "media", "head", "progress", "failure", "facts", "saved", "actions", "problem"];
   const parts = Object.fromEntries(names.map((name) => [name, make("div", { class: name })]));
-  const article = make("article", { class: "card", "aria-label": "Runway task" }, ...Object.values(parts));
+  const props = { class: "card", tabindex: -1, "aria-label": "Runway task" };
+  const article = make("article", props, ...Object.values(parts));
   root.replaceChildren(article);
   const ticking = setInterval(tick, 1000);
-
-  /** @returns {any[]} */
-  function recordedFiles() {
-    const { files: recorded } = objectOf(known.details);
-    return Array.isArray(recorded) ? recorded.map(objectOf) : [];
-  }
 
   function tick() {
     const time = article.querySelector(".elapsed");
@@ -59,19 +62,22 @@ function taskView(root, given) {
     const facts = factsIn(known, measured);
     const hasGivenUp = failures >= MAX_FAILURES;
     const unsafeNote = `Outputs without an address that is safe to load: ${number(unsafe)}.`;
+    const missing = missingOutput(known);
     const title = [status, typeIn(known), known.details?.model, promptIn(known), begunIn(known)];
 
     fill(parts.bar, [], () => [back && button("All tasks", back, { class: "button plain back" })]);
-    fill(parts.media, [outputs, selected, unsafe], () => [
+    fill(parts.media, [outputs, selected, unsafe, missing], () => [
       outputs.length > 0 && outputsView(outputs, mediaOptions()),
       unsafe > 0 && make("p", { class: "quiet" }, unsafeNote),
+      missing && make("p", { class: "quiet" }, missing),
     ]);
     fill(parts.head, [title, modes], () => headOf(known));
     fill(parts.progress, [status, progressIn(known) === null], () => progressOf(known));
     fill(parts.failure, [status, failure, failureCode, known.note], () => failureOf(known));
     fill(parts.facts, facts, () => facts.map((fact) => make("span", {}, fact)));
     fill(parts.saved, files, () => savedOf(files));
-    fill(parts.actions, [status, selected, asks, outputs.map(({ url }) => url), canCall()], actions);
+    const doing = [asks, isStopping, saving];
+    fill(parts.actions, [status, selected, doing, outputs.map(({ url }) => url), canCall()], actions);
     fill(parts.problem, [said, problem, hasGivenUp], () => [
       said && make("p", {}, said),
       problem && make("p", {}, problem),
@@ -92,7 +98,7 @@ function taskView(root, given) {
   }
 
   const mediaOptions = () => ({
-    alt: promptIn(known),
+    alt: cut(promptIn(known), PROMPT_LIMIT),
     refresh: refreshLinks,
     selected,
     measured: (/** @type {string[]} */ found) => {
@@ -112,6 +118,7 @@ function taskView(root, given) {
     const status = statusIn(known);
     if (isActive(known)) {
       if (!offers("runway_cancelTask") || !canCall() || !id || !known.task.status) return [];
+      if (isStopping) return [button("Stopping …", () => undefined, { "aria-disabled": "true" })];
       return asks ? [confirmation(status)] : [button("Cancel", () => ask(true))];
     }
     if (status === "FAILED") {
@@ -123,12 +130,19 @@ function taskView(root, given) {
     const canSave = outputs.length > 0 && offers("runway_downloadOutput") && canCall();
     const args = one && outputs.length > 1 ? { taskId: id, outputs: [one.index] } : { taskId: id };
     const named = one && outputs.length > 1 ? `task:${id}#${one.index}` : `task:${id}`;
+    const use = `Use ${named} as an input of the next task.`;
     return [
-      canSave && button(one ? "Save" : "Save all", (event) => save(event, args), { class: "button primary" }),
+      canSave && saveButton(one ? "Save" : "Save all", args),
       one && button("Copy link", (event) => copy(event, one.url)),
       one && link(one.url, "Open"),
-      one && button("Use as input", () => say(`Use ${named} as an input of the next task.`)),
+      one && offers("runway_startTask") && button("Use as input", () => say(use)),
     ];
+  }
+
+  /** @param {string} label @param {object} args */
+  function saveButton(label, args) {
+    const isSaving = saving !== "" && "true";
+    return button(saving || label, () => save(args), { class: "button primary", "aria-disabled": isSaving });
   }
 
   /** @param {string} status */
@@ -152,10 +166,14 @@ function taskView(root, given) {
   }
 
   async function cancel() {
-    asks = false;
-    tell("Stopping …");
+    if (isStopping) return;
+    [asks, isStopping] = [false, true];
+    announce("Stopping …");
+    update();
     const result = await callTool("runway_cancelTask", { taskId: id });
+    isStopping = false;
     tell(textOf(dataOf(result).note) || textBlocks(result)[0] || "");
+    await reading; // it may have begun before the task was stopped
     await look();
   }
 
@@ -166,21 +184,21 @@ function taskView(root, given) {
     update();
   }
 
-  /** @param {any} event @param {object} args */
-  async function save({ currentTarget: pressed }, args) {
-    const label = pressed.textContent;
-    pressed.disabled = true;
-    pressed.textContent = "Saving …";
+  /** @param {object} args */
+  async function save(args) {
+    if (saving) return;
+    saving = "Saving …";
+    update();
     let result = await callTool("runway_downloadOutput", args);
     while (!isClosed && !result.isError && filesOf(result).some((file) => file.downloaded !== undefined)) {
-      pressed.textContent = `Saving … ${savedShare(filesOf(result))}`;
+      saving = `Saving … ${savedShare(filesOf(result))}`;
+      update();
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
       result = await callTool("runway_downloadOutput", args);
     }
     const saved = filesOf(result).filter(({ path }) => path);
     files = mergeFiles(files, saved);
-    pressed.disabled = false;
-    pressed.textContent = saved.length ? "Saved" : label;
+    saving = "";
     tell(result.isError ? textBlocks(result)[0] || "Nothing was saved." : textOf(dataOf(result).note));
     if (saved.length) announce(`Saved: ${saved.map(({ path }) => path).join(", ")}`);
   }
@@ -198,11 +216,8 @@ function taskView(root, given) {
 
   /** @param {string} why @param {string} text For the person to copy. */
   function offer(why, text) {
-    const field = make("input", { class: "copy", readonly: true, value: text, "aria-label": why });
-    parts.problem.replaceChildren(make("p", {}, why), field);
     parts.problem.hidden = false;
-    field.select();
-    announce(why);
+    offerText(parts.problem, why, text);
   }
 
   function tryAgain() {
@@ -211,7 +226,10 @@ function taskView(root, given) {
 
   /** @param {string} text Sent to the conversation as the user's. */
   async function say(text) {
+    if (Date.now() < nextMessage) return;
+    nextMessage = Infinity;
     const reply = await request("ui/message", { role: "user", content: [{ type: "text", text }] }).catch(() => null);
+    nextMessage = Date.now() + MESSAGE_AGAIN_MS;
     if (reply && !reply.isError) tell("Sent to the conversation.");
     else offer("Your app takes no messages from here. Copy this into the conversation:", text);
   }
@@ -222,7 +240,11 @@ function taskView(root, given) {
     await refresh();
   }
 
-  async function refresh() {
+  function refresh() {
+    return (reading ??= readTask().finally(() => (reading = null)));
+  }
+
+  async function readTask() {
     const result = await callTool("runway_getTask", { taskId: id });
     if (isClosed) return;
     read = Date.now();
@@ -240,7 +262,7 @@ function taskView(root, given) {
     known.task = dataOf(result);
     known.note = textOf(known.task.note);
     known.details = detailsOf(result)[id] ?? known.details;
-    files = mergeFiles(files, recordedFiles());
+    files = mergeFiles(files, recordedFiles(known));
     const status = statusIn(known);
     if (status !== before) announce(statusOf(status).label);
     if (wasActive && !isActive(known) && capabilities.updateModelContext) {
@@ -251,6 +273,7 @@ function taskView(root, given) {
 
   function follow() {
     clearTimeout(timer);
+    if (reading) return; // what reads follows then
     const isDone = isClosed || !isActive(known) || !id || failures >= MAX_FAILURES;
     if (isDone || !isVisible() || !canCall() || !offers("runway_getTask")) return;
     const pause = known.task.status || failures ? Math.min(FOLLOW_MS * 2 ** failures, MAX_FOLLOW_MS) : FIRST_MS;
@@ -258,6 +281,7 @@ function taskView(root, given) {
   }
 
   async function look() {
+    clearTimeout(timer);
     await refresh();
     follow();
   }

@@ -22,7 +22,9 @@ const STATUS = {
 const NEEDS_CHANGE = /^(SAFETY|ASSET|INPUT_PREPROCESSING\.SAFETY)\b/;
 /** What the history keeps of a prompt. */
 const PROMPT_LIMIT = 120;
-const LONG_PROMPT = 400;
+const LONG_TEXT = 400;
+/** What the page shows of a text; more only makes it slow. */
+const MAX_TEXT = 10_000;
 
 /** @param {string} status */
 function statusOf(status) {
@@ -46,19 +48,26 @@ function textOf(value) {
   return typeof value === "string" ? value : "";
 }
 
+/** @param {any} value @returns {string} A task's id. It goes into messages to the model, so it is no other text. */
+function idOf(value) {
+  return /^[\w-]{1,64}$/.test(textOf(value)) ? value : "";
+}
+
 /** @param {any} value @returns {number | null} */
 function numberOf(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
 /**
- * The data of a result: its structured content, or the JSON of its first block.
+ * The data of a result: its structured content, or the first block that is JSON.
  *
  * @param {ToolResult} result
  * @returns {Record<string, any>}
  */
 function dataOf(result) {
-  return result.structuredContent ? objectOf(result.structuredContent) : objectOf(textBlocks(result)[0] ?? "");
+  const isFilled = (/** @type {object} */ data) => Object.keys(data).length > 0;
+  const data = [result.structuredContent, ...textBlocks(result)].map(objectOf).find(isFilled) ?? {};
+  return isFilled(objectOf(data.result)) && data.id === undefined ? objectOf(data.result) : data; // some hosts wrap it
 }
 
 /** @param {ToolResult} result @returns {string[]} */
@@ -150,6 +159,11 @@ function kindOfType(type) {
 function promptOf(input) {
   const { promptText, text, prompt } = objectOf(input);
   return textOf(promptText) || textOf(text) || textOf(prompt);
+}
+
+/** @param {string} text @param {number} limit */
+function cut(text, limit) {
+  return text.length > limit ? `${text.slice(0, limit).toWellFormed()}…` : text;
 }
 
 /** @param {string} prompt From the history, which keeps the beginning. */
