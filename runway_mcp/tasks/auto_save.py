@@ -100,8 +100,8 @@ class AutoSaver:
             records = await history.tasks.to_save(ledger.account, ledger.caller)
             self._has_failed = False
         except HistoryError as error:
-            if not self._has_failed:
-                logger.warning("Nothing can be saved automatically for now: %s", error)
+            level = logging.DEBUG if self._has_failed else logging.WARNING  # it is told once
+            logger.log(level, "Nothing can be saved automatically for now: %s", error)
             self._has_failed = True
             return
         for record in [one for one in records if one.number not in self._known]:

@@ -95,6 +95,7 @@ class TaskRecorder:
             self._has_failed = False
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the server
             self._known.pop(task_id, None)  # so that the next read tells it again
-            if not self._has_failed and not isinstance(error, HistoryAwayError):  # see DatabaseBreaker
-                logger.warning("What was seen of tasks can't be recorded for now: %s", error)
+            is_told = self._has_failed or isinstance(error, HistoryAwayError)  # see DatabaseBreaker
+            level = logging.DEBUG if is_told else logging.WARNING
+            logger.log(level, "What was seen of tasks can't be recorded for now: %s", error)
             self._has_failed = True

@@ -67,8 +67,10 @@ class ReplicaCounts:
                 self._elsewhere = Counter() if database.is_open else await self._exchanged(history, database)
                 has_failed = False
             except Exception:
-                if not has_failed:
-                    logger.exception("What the other replicas count can't be read; each limits its own callers")
+                level = logging.DEBUG if has_failed else logging.ERROR  # it is told once
+                logger.log(
+                    level, "What the other replicas count can't be read; each limits its own callers", exc_info=True
+                )
                 self._elsewhere, has_failed = Counter(), True
             await anyio.sleep(self._tell_seconds)
 
